@@ -1,0 +1,1 @@
+"""Broadcast plane: a room's mix as an encrypted HLS stream."""

@@ -1,0 +1,29 @@
+"""Values that cross the border of the broadcast plane."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """The AES-128 key of one epoch: `key` and `iv` are 16 bytes, `uri` goes into the playlist."""
+
+    epoch: int
+    key: bytes
+    iv: bytes
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastSpec:
+    """A room's broadcast as it should be.
+
+    `base_tick` is the (20 ms, CLOCK_MONOTONIC) tick of media time zero and `base_unix_s` the wall
+    clock at that tick, so that sequence numbers and PROGRAM-DATE-TIME go on after a restart.
+    """
+
+    room: str
+    version: int
+    key: KeySpec
+    base_tick: int
+    base_unix_s: float
+    on_air: bool = True

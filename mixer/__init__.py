@@ -1,0 +1,1 @@
+"""Media plane: terminates WebRTC, mixes rooms and encodes each distinct mix once."""

@@ -1,0 +1,1 @@
+"""A room's audio: its anchors, its distinct mixes and their encoders."""

@@ -1,0 +1,1 @@
+"""Control plane: decides who is in which room, and never touches an audio frame."""

@@ -1,0 +1,1 @@
+"""Media planes and the processes they run in."""

@@ -1,0 +1,128 @@
+"""What the control plane needs from the outside, as narrow Protocols."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from hls.types import BroadcastSpec
+from mixer.types import PeerId, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored value; `version` is the store-wide revision of its last write (from 1)."""
+
+    key: str
+    value: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A prefix as it was at `revision`, ordered by key."""
+
+    records: tuple[Record, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write: `value` is None where the key was deleted (or its lease ran out)."""
+
+    key: str
+    value: bytes | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Nothing was written: `key` was at `version` (0 = absent), not at the one required."""
+
+    key: str
+    version: int
+
+
+class Lease(Protocol):
+    """Keys written under it vanish `ttl_s` after its last renewal."""
+
+    id: int
+    ttl_s: float
+
+    async def renew(self) -> None:
+        """Start the time anew. Raises LeaseLost when it already ran out."""
+
+    async def revoke(self) -> None:
+        """Drop the lease and its keys now."""
+
+
+class StateStore(Protocol):
+    """Ordered keys with versions, watches, leases and multi-key compare-and-commit."""
+
+    async def get(self, key: str) -> Record | None: ...
+
+    async def scan(self, prefix: str) -> Snapshot: ...
+
+    def watch(self, prefix: str, *, after: int) -> AsyncIterator[Change]:
+        """Yield every change with version > `after`, in order. Raises Compacted if it cannot."""
+
+    async def lease(self, ttl_s: float) -> Lease: ...
+
+    async def commit(
+        self,
+        *,
+        require: Mapping[str, int] | None = None,
+        put: Mapping[str, bytes] | None = None,
+        delete: Collection[str] = (),
+        lease: Lease | None = None,
+    ) -> int | Conflict:
+        """Write all or nothing, durably; return the new revision.
+
+        `require` maps keys to the version they must have (0 = absent).
+        """
+
+    async def close(self) -> None: ...
+
+
+class Bus(Protocol):
+    """Fire-and-forget messages between the parts of a node, later between nodes."""
+
+    async def publish(self, topic: str, message: bytes) -> None: ...
+
+    def subscribe(self, topic: str) -> AsyncIterator[bytes]:
+        """Yield messages published after the call. A slow reader loses the oldest, counted."""
+
+
+class PlaneLost:
+    """The plane died: every connection it had is gone. Specs are applied again when it is back."""
+
+
+class MediaPlane(Protocol):
+    """Where rooms are mixed."""
+
+    @property
+    def capabilities(self) -> frozenset[str]: ...
+
+    async def apply(self, spec: RoomSpec) -> None: ...
+
+    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+        """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
+
+    async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None: ...
+
+    async def statistics(self) -> PlaneStatistics: ...
+
+    def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]: ...
+
+
+class BroadcastPlane(Protocol):
+    """Where a room's mix becomes an encrypted HLS stream."""
+
+    async def apply(self, spec: BroadcastSpec) -> None: ...
+
+    async def playlist(self, room: RoomId) -> str | None:
+        """Return the current playlist, None if the room is not on air."""
+
+    async def fetch(self, room: RoomId, name: str) -> bytes | None:
+        """Return the init segment or a segment by its name in the playlist."""
+
+    async def statistics(self) -> PlaneStatistics: ...

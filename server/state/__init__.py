@@ -1,0 +1,1 @@
+"""State stores and buses: the only door to databases."""
