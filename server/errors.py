@@ -1,0 +1,182 @@
+"""Errors of the control plane, named after who must react; each writes its own sentence."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ServerError(Exception):
+    """Root of everything the control plane raises on purpose.
+
+    `code` is stable and part of the wire contract; the sentence is for people. HTTP statuses and
+    JSON-RPC codes are attached in `server.edge.errors` and nowhere else.
+    """
+
+    code: ClassVar[str] = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMistake:
+    """One field of a request that does not hold what it must."""
+
+    field: str
+    message: str
+
+
+class BadInput(ServerError):  # noqa: N818 - named after who must react
+    """What the caller sent does not have the right form; `fields` is None if it is not JSON."""
+
+    code = "bad_params"
+
+    def __init__(
+        self, sentence: str = "Validation failed", fields: tuple[FieldMistake, ...] | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.fields = fields
+
+
+class RoomNotFound(ServerError):  # noqa: N818
+    """There is no such room (any more)."""
+
+    code = "room_not_found"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} not found")
+        self.room = room
+
+
+class RoomExists(ServerError):  # noqa: N818
+    """A room of that id is there already."""
+
+    code = "room_exists"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} already exists")
+        self.room = room
+
+
+class RoomFull(ServerError):  # noqa: N818
+    """The room has as many anchors as it may have."""
+
+    code = "room_full"
+
+    def __init__(self, room: str, limit: int) -> None:
+        super().__init__(f"Room {room} is full: it holds {limit} anchors")
+        self.room = room
+        self.limit = limit
+
+
+class WrongPin(ServerError):  # noqa: N818
+    """The room has a PIN and it was not the one shown."""
+
+    code = "wrong_pin"
+
+    def __init__(self) -> None:
+        super().__init__("This room asks for a PIN, and that is not it")
+
+
+class BadInvite(ServerError):  # noqa: N818
+    """The invite was never given out for this, or was revoked."""
+
+    code = "bad_invite"
+
+    def __init__(self) -> None:
+        super().__init__("This link is not (or no longer) valid: ask for a new one")
+
+
+class BadSecret(ServerError):  # noqa: N818
+    """Neither the first-run secret nor the admin key."""
+
+    code = "bad_secret"
+
+    def __init__(self) -> None:
+        super().__init__("That is neither the first-run secret nor the admin key")
+
+
+class Unauthorized(ServerError):  # noqa: N818
+    """Nothing was shown that gives a right."""
+
+    code = "unauthorized"
+
+
+class Forbidden(ServerError):  # noqa: N818
+    """What was shown does not give this right."""
+
+    code = "forbidden"
+
+
+class BadToken(Forbidden):
+    """The token is expired, malformed, or meant for something else; the sentence says which."""
+
+
+class AlreadyJoined(ServerError):  # noqa: N818
+    """A second `join` on one socket."""
+
+    code = "already_joined"
+
+    def __init__(self) -> None:
+        super().__init__("already joined")
+
+
+class NotJoined(ServerError):  # noqa: N818
+    """The method needs a `join` first."""
+
+    code = "not_joined"
+
+    def __init__(self) -> None:
+        super().__init__("not joined yet")
+
+
+class NotFound(ServerError):  # noqa: N818
+    """There is nothing at that address."""
+
+    code = "not_found"
+
+
+class NotReady(ServerError):  # noqa: N818
+    """It will be there in a moment."""
+
+    code = "not_ready"
+
+
+class PlaneUnavailable(ServerError):  # noqa: N818
+    """The media plane is being started again; the same request will work in a moment."""
+
+    code = "media_unavailable"
+
+    def __init__(
+        self, sentence: str = "The media server is restarting: try again in a moment"
+    ) -> None:
+        super().__init__(sentence)
+
+
+class StoreLost(ServerError):  # noqa: N818
+    """The state store did not do what was asked; nothing was written."""
+
+    code = "store_unavailable"
+
+
+class LeaseLost(ServerError):  # noqa: N818
+    """The lease ran out (or was revoked); its keys are gone."""
+
+    code = "lease_lost"
+
+    def __init__(self, lease: int) -> None:
+        super().__init__(f"Lease {lease} is over")
+        self.lease = lease
+
+
+class Compacted(ServerError):  # noqa: N818
+    """Changes after that revision are no longer all known: scan, then watch from the snapshot."""
+
+    code = "compacted"
+
+    def __init__(self, after: int, horizon: int) -> None:
+        super().__init__(f"Changes are kept after revision {horizon}, not from {after}")
+        self.after = after
+        self.horizon = horizon
+
+
+class SetupMistake(ServerError):  # noqa: N818
+    """The server cannot start like this; the sentence says what to change."""
+
+    code = "setup"
