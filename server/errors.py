@@ -1,6 +1,7 @@
 """Errors of the control plane, named after who must react; each writes its own sentence."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import ClassVar
 
 
@@ -180,3 +181,24 @@ class SetupMistake(ServerError):  # noqa: N818
     """The server cannot start like this; the sentence says what to change."""
 
     code = "setup"
+
+
+class BadRecord(ServerError):  # noqa: N818
+    """A stored value is not what was written there: damaged, or from a newer version."""
+
+    code = "bad_record"
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"The stored value at {key} cannot be read: {reason}")
+        self.key = key
+
+
+class IllegalTransition(ServerError):  # noqa: N818
+    """That cannot happen to a thing in this state."""
+
+    code = "illegal_transition"
+
+    def __init__(self, state: Enum, event: Enum) -> None:
+        super().__init__(f"{event.name} is not possible in {state.name}")
+        self.state = state
+        self.event = event

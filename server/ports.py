@@ -58,14 +58,17 @@ class Lease(Protocol):
 class StateStore(Protocol):
     """Ordered keys with versions, watches, leases and multi-key compare-and-commit."""
 
-    async def get(self, key: str) -> Record | None: ...
+    async def get(self, key: str) -> Record | None:
+        """Return the record at `key`, None if there is none."""
 
-    async def scan(self, prefix: str) -> Snapshot: ...
+    async def scan(self, prefix: str) -> Snapshot:
+        """Return every record whose key begins with `prefix`, as of one revision."""
 
     def watch(self, prefix: str, *, after: int) -> AsyncIterator[Change]:
         """Yield every change with version > `after`, in order. Raises Compacted if it cannot."""
 
-    async def lease(self, ttl_s: float) -> Lease: ...
+    async def lease(self, ttl_s: float) -> Lease:
+        """Begin a lease that runs out `ttl_s` after its last renewal."""
 
     async def commit(
         self,
@@ -77,16 +80,19 @@ class StateStore(Protocol):
     ) -> int | Conflict:
         """Write all or nothing, durably; return the new revision.
 
-        `require` maps keys to the version they must have (0 = absent).
+        `require` maps keys to the version they must have (0 = absent). A key that is put loses
+        the lease it had, unless it is put under it again. Raises LeaseLost, StoreLost.
         """
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Give everything back. Watches end."""
 
 
 class Bus(Protocol):
     """Fire-and-forget messages between the parts of a node, later between nodes."""
 
-    async def publish(self, topic: str, message: bytes) -> None: ...
+    async def publish(self, topic: str, message: bytes) -> None:
+        """Hand `message` to everybody who is subscribed to `topic` now."""
 
     def subscribe(self, topic: str) -> AsyncIterator[bytes]:
         """Yield messages published after the call. A slow reader loses the oldest, counted."""
@@ -100,24 +106,30 @@ class MediaPlane(Protocol):
     """Where rooms are mixed."""
 
     @property
-    def capabilities(self) -> frozenset[str]: ...
+    def capabilities(self) -> frozenset[str]:
+        """What this plane can do beyond mixing voices."""
 
-    async def apply(self, spec: RoomSpec) -> None: ...
+    async def apply(self, spec: RoomSpec) -> None:
+        """Make the room so, now and after every restart of the plane."""
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
 
-    async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None: ...
+    async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
+        """Take one of the peer's ICE candidates (an ICE-lite plane needs none)."""
 
-    async def statistics(self) -> PlaneStatistics: ...
+    async def statistics(self) -> PlaneStatistics:
+        """Return what was counted so far."""
 
-    def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]: ...
+    def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
+        """Yield what happens, in order, for one reader."""
 
 
 class BroadcastPlane(Protocol):
     """Where a room's mix becomes an encrypted HLS stream."""
 
-    async def apply(self, spec: BroadcastSpec) -> None: ...
+    async def apply(self, spec: BroadcastSpec) -> None:
+        """Make the broadcast so, now and after every restart of the plane."""
 
     async def playlist(self, room: RoomId) -> str | None:
         """Return the current playlist, None if the room is not on air."""
@@ -125,4 +137,5 @@ class BroadcastPlane(Protocol):
     async def fetch(self, room: RoomId, name: str) -> bytes | None:
         """Return the init segment or a segment by its name in the playlist."""
 
-    async def statistics(self) -> PlaneStatistics: ...
+    async def statistics(self) -> PlaneStatistics:
+        """Return what was counted so far."""

@@ -1,0 +1,188 @@
+"""Settings: every key the server knows, with its default, its meaning and its variable."""
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from server.errors import SetupMistake
+
+PREFIX = "ROOMTONE_"
+DAY_S = 86_400
+
+
+def default_state_dir() -> Path:
+    """Return where the XDG rules put state: `$XDG_STATE_HOME/roomtone`, else under the home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
+    return root / "roomtone"
+
+
+class Settings(BaseSettings):
+    """How one server runs. An option beats its `ROOMTONE_…` variable, which beats the default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on for pages, REST, signalling and HLS; 0.0.0.0 for all"
+        " (the default with --tls self-signed).",
+    )
+    port: int = Field(
+        8080, ge=0, le=65_535, description="TCP port for pages, REST, signalling and HLS; 0 = any."
+    )
+    udp_port: int = Field(
+        10_000, ge=1, le=65_535, description="UDP port for all WebRTC audio of this machine."
+    )
+    public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Address browsers reach the UDP port at, if it is not one of this machine's"
+        " (behind NAT). Several: repeat the option, or separate by commas.",
+    )
+    state_dir: Path = Field(
+        default_factory=default_state_dir,
+        description="Folder for rooms, keys and certificates"
+        " (default: $XDG_STATE_HOME/roomtone, else ~/.local/state/roomtone).",
+    )
+    tls: Literal["off", "self-signed"] = Field(
+        "off",
+        description="self-signed makes a certificate for this machine, so that phones in the LAN"
+        " can use their microphone.",
+    )
+    tls_cert: Path | None = Field(None, description="Your own certificate chain (PEM).")
+    tls_key: Path | None = Field(None, description="The private key of --tls-cert (PEM).")
+    api_open: bool = Field(
+        default=False,
+        description="Anybody who reaches the port may do what the admin may. Loopback only.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important message that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: for people on a terminal, JSON otherwise."
+    )
+    join_token_s: int = Field(
+        DAY_S // 2, ge=60, le=30 * DAY_S, description="Lifetime of an anchor's token in seconds."
+    )
+    listen_token_s: int = Field(
+        DAY_S // 2, ge=60, le=30 * DAY_S, description="Lifetime of a listener's token in seconds."
+    )
+    admin_cookie_s: int = Field(
+        30 * DAY_S, ge=60, le=365 * DAY_S, description="Lifetime of the admin cookie in seconds."
+    )
+    resume_s: int = Field(
+        60,
+        ge=0,
+        le=600,
+        description="How long a person whose socket was lost is kept for a resume, in seconds.",
+    )
+    in_process_media: bool = Field(
+        default=False,
+        description="Mix inside the control process (for tests: pages and audio share a thread).",
+    )
+
+    @field_validator("public_ip", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_ip")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise ValueError(f"{address!r} is not an IP address") from None
+        return value
+
+    @field_validator("state_dir", "tls_cert", "tls_key")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: give both or neither")
+        if self.tls_cert is not None and self.tls != "off":
+            raise ValueError("tls_cert is your own certificate: leave tls at off with it")
+        if self.api_open and not self.is_loopback:
+            raise ValueError(
+                f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
+                " use it with host=127.0.0.1 only"
+            )
+        return self
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the port speaks HTTPS."""
+        return self.tls != "off" or self.tls_cert is not None
+
+    @property
+    def bind_host(self) -> str:
+        """The address to listen on: all of them if a certificate is made and no host was given."""
+        if self.tls == "self-signed" and "host" not in self.model_fields_set:
+            return "0.0.0.0"  # noqa: S104 - that is what the option is for: phones in the LAN
+        return self.host
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the port."""
+        if self.bind_host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.bind_host).is_loopback
+        except ValueError:
+            return False
+
+
+def variable(key: str) -> str:
+    """Return the environment variable of a key."""
+    return PREFIX + key.upper()
+
+
+def option(key: str) -> str:
+    """Return the command line option of a key."""
+    return "--" + key.replace("_", "-")
+
+
+def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Read the settings: `options` that were given, then ROOMTONE_ variables, then defaults.
+
+    `environment` is only searched for unknown variables; values come from the process's own.
+
+    Raises:
+        SetupMistake: a variable nobody knows, or a value that cannot be.
+    """
+    known = {variable(key) for key in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SetupMistake(_unknown(name, known))
+    try:
+        return Settings(**options)
+    except ValidationError as error:
+        raise SetupMistake("; ".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    hint = f": did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+    return f"{name} is not a setting{hint}"
+
+
+def _sentence(detail: Any) -> str:
+    said = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return said
+    key = str(detail["loc"][0])
+    return f"{option(key)} ({variable(key)}): {said}, not {detail['input']!r}"

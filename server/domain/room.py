@@ -1,0 +1,166 @@
+"""A room as it is stored, with the transitions of its life."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mixer.types import RoomId
+from server.errors import BadRecord, IllegalTransition
+
+RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
+MAX_ANCHORS_DEFAULT = 3  # the reference's, for bare REST
+EXPIRES_IN_DEFAULT_S = 10_800  # the same
+
+
+class RoomState(Enum):
+    """Where a room is in its life."""
+
+    CREATED = "created"
+    ON_AIR = "onair"
+    REMOVING = "removing"
+    GONE = "gone"
+
+
+class RoomEvent(Enum):
+    """What happens to a room."""
+
+    START = "start"
+    REMOVE = "remove"
+    FINISH = "finish"
+
+
+LEGAL: Final = {
+    (RoomState.CREATED, RoomEvent.START): RoomState.ON_AIR,
+    (RoomState.CREATED, RoomEvent.REMOVE): RoomState.REMOVING,
+    (RoomState.ON_AIR, RoomEvent.REMOVE): RoomState.REMOVING,
+    (RoomState.REMOVING, RoomEvent.FINISH): RoomState.GONE,
+}
+
+
+def transition(state: RoomState, event: RoomEvent) -> RoomState:
+    """Return the state after `event`. Raises IllegalTransition."""
+    try:
+        return LEGAL[state, event]
+    except KeyError:
+        raise IllegalTransition(state, event) from None
+
+
+class InviteRole(StrEnum):
+    """What an invite is for."""
+
+    JOIN = "join"
+    LISTEN = "listen"
+
+
+@dataclass(frozen=True, slots=True)
+class Invites:
+    """The secrets in a room's two links.
+
+    Kept as they are, not hashed: the admin is shown the links again and again, and whoever can read
+    the store reads the rooms' keys there too.
+    """
+
+    join: str
+    listen: str
+
+    def get(self, role: InviteRole) -> str:
+        """Return the secret of one link."""
+        return self.join if role is InviteRole.JOIN else self.listen
+
+    def renewed(self, role: InviteRole, secret: str) -> Self:
+        """Return the invites with one secret replaced, which revokes the link it was in."""
+        if role is InviteRole.JOIN:
+            return replace(self, join=secret)
+        return replace(self, listen=secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What was decided when the room was made; `pin` is empty if there is none."""
+
+    id: RoomId
+    created_at: datetime
+    invites: Invites
+    pin: str = ""
+    max_anchors: int | None = MAX_ANCHORS_DEFAULT  # None: as many as the node carries
+    expires_in_s: int | None = EXPIRES_IN_DEFAULT_S  # None: never
+    name: str = ""
+
+    @property
+    def hls_path(self) -> str:
+        """Where the playlist is, below `/hls/`."""
+        return f"{self.id}/stream.m3u8"
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its time is over at `now` (aware)."""
+        if self.expires_in_s is None:
+            return False
+        return now >= self.created_at + timedelta(seconds=self.expires_in_s)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an aware time as RFC 3339 in UTC with a `Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class _StoredInvites(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    join: Annotated[str, Field(min_length=1)]
+    listen: Annotated[str, Field(min_length=1)]
+
+
+class _StoredRoom(BaseModel):
+    """`/rooms/<id>/meta`: the reference's fields, and ours beside them."""
+
+    model_config = ConfigDict(strict=True)
+
+    pin: str
+    hlsPath: str  # noqa: N815 - the stored name
+    maxAnchors: Annotated[int, Field(ge=1)] | None  # noqa: N815
+    createdAt: Annotated[datetime, Field(strict=False)]  # noqa: N815
+    name: Annotated[str, Field(max_length=80)] = ""
+    expiresIn: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
+    invites: _StoredInvites
+    version: int = RECORD_VERSION
+
+
+def encode_room(room: Room) -> bytes:
+    """Return the JSON that is stored."""
+    return (
+        _StoredRoom(
+            pin=room.pin,
+            hlsPath=room.hls_path,
+            maxAnchors=room.max_anchors,
+            createdAt=room.created_at,
+            name=room.name,
+            expiresIn=room.expires_in_s,
+            invites=_StoredInvites(join=room.invites.join, listen=room.invites.listen),
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+def decode_room(room: RoomId, key: str, value: bytes) -> Room:
+    """Read what `encode_room` wrote at `key`. Raises BadRecord."""
+    try:
+        stored = _StoredRoom.model_validate_json(value)
+    except ValidationError as error:
+        raise BadRecord(key, f"{error.error_count()} wrong fields") from None
+    if stored.version > RECORD_VERSION:
+        raise BadRecord(key, f"it is of version {stored.version}, this server knows 1")
+    if stored.createdAt.tzinfo is None:
+        raise BadRecord(key, "createdAt has no time zone")
+    return Room(
+        id=room,
+        created_at=stored.createdAt,
+        invites=Invites(stored.invites.join, stored.invites.listen),
+        pin=stored.pin,
+        max_anchors=stored.maxAnchors,
+        expires_in_s=stored.expiresIn,
+        name=stored.name,
+    )
