@@ -45,8 +45,13 @@ class Conflict:
 class Lease(Protocol):
     """Keys written under it vanish `ttl_s` after its last renewal."""
 
-    id: int
-    ttl_s: float
+    @property
+    def id(self) -> int:
+        """The lease's number in its store."""
+
+    @property
+    def ttl_s(self) -> float:
+        """How long it holds without being renewed."""
 
     async def renew(self) -> None:
         """Start the time anew. Raises LeaseLost when it already ran out."""
