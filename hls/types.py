@@ -17,8 +17,10 @@ class KeySpec:
 class BroadcastSpec:
     """A room's broadcast as it should be.
 
-    `base_tick` is the (20 ms, CLOCK_MONOTONIC) tick of media time zero and `base_unix_s` the wall
-    clock at that tick, so that sequence numbers and PROGRAM-DATE-TIME go on after a restart.
+    `base_tick` is the (20 ms, CLOCK_MONOTONIC) tick at which the room went on air and `base_unix_s`
+    the wall clock at that tick, so that sequence numbers and PROGRAM-DATE-TIME go on after a
+    restart. Before that tick the stream has a few segments of silence, so that there is something
+    to play from the first moment on. A base that moved starts the stream anew.
     """
 
     room: str

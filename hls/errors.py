@@ -1,0 +1,17 @@
+"""Errors of the broadcast plane, named after who must react."""
+
+
+class HlsError(Exception):
+    """Root of everything the broadcast plane raises on purpose."""
+
+
+class BadSpec(HlsError):  # noqa: N818 - named after who must react
+    """The control plane asked for a broadcast that cannot be; `field` names what is wrong."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"{field}: {sentence}")
+        self.field = field
+
+
+class EncoderLost(HlsError):  # noqa: N818 - named after who must react
+    """The AAC encoder could not be opened or gave up; a new one may be tried."""
