@@ -98,6 +98,30 @@ class PlaneStatistics:
     gauges: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneSettings:
+    """Where a media plane listens and what it tells clients about it.
+
+    `udp_host` is "" for every address of the machine; `udp_port` 0 takes a free one. `advertised`
+    are the addresses named in answers; empty = those found on the machine.
+    """
+
+    udp_host: str = ""
+    udp_port: int = 10_000
+    advertised: tuple[str, ...] = ()
+    batched_sockets: bool = True  # recvmmsg/sendmmsg where the platform has them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outgoing:
+    """One encoded frame and the rows of the peer table (intp[n]) that hear it."""
+
+    payload: bytes
+    rows: NDArray[np.intp]
+    level_dbov: int
+    marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
+
+
 class Tap(Protocol):
     """A reader of a room's mix."""
 
@@ -108,16 +132,19 @@ class Tap(Protocol):
 class Emit(Protocol):
     """Takes the plane's events. Never blocks, never raises."""
 
-    def __call__(self, event: PlaneEvent, /) -> None: ...
+    def __call__(self, event: PlaneEvent, /) -> None:
+        """Take one event."""
 
 
 class Cancellable(Protocol):
     """What `Spawn` gives back."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Ask the task to end."""
 
 
 class Spawn(Protocol):
     """Starts a named task owned by a supervisor; its failure is logged and ends nobody else."""
 
-    def __call__(self, coro: Coroutine[Any, Any, None], /, *, name: str) -> Cancellable: ...
+    def __call__(self, coro: Coroutine[Any, Any, None], /, *, name: str) -> Cancellable:
+        """Start the task."""

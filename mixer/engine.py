@@ -1,0 +1,260 @@
+"""The ticker: reads the port, ticks every room that has something to say, sends."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mixer.core.jitter import Arrival
+from mixer.errors import NoCapacity, PeerGone
+from mixer.room.anchor import Anchor
+from mixer.room.room import Room
+from mixer.rtc.peers import Peer, Wants
+from mixer.rtc.port import WebRtcPort
+from mixer.rtc.sdp import read_offer
+from mixer.types import (
+    TICK_S,
+    Emit,
+    GoneReason,
+    PeerChanged,
+    PeerId,
+    PeerState,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+    Talking,
+    Tap,
+    tick_at,
+)
+
+MAX_PEERS = 4096  # rows of the peer table; far above what one core mixes
+LATE_S = 0.005  # a tick this late is audible to nobody yet, and a sign of overload
+TALKING_EVERY_TICKS = 10  # at most five `talking` events a second
+MAX_CATCH_UP_TICKS = 5  # after a longer stall (a suspended machine) the missed ticks are dropped
+HANDSHAKE_POLL_S = 0.002
+IDLE_POLL_S = 1.0  # with no peer there is nothing to be late for
+LATENESS_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+@dataclass(eq=False, slots=True)
+class _Seat:
+    """A room of the control plane with what it has become here."""
+
+    spec: RoomSpec
+    room: Room
+    peers: dict[PeerId, Peer] = field(default_factory=dict)
+    said: dict[PeerId, int] = field(default_factory=dict)
+
+
+class Engine:
+    """All rooms of one process, driven by one 20 ms ticker."""
+
+    def __init__(
+        self,
+        *,
+        emit: Emit,
+        tap: Tap | None,
+        clock: Callable[[], float],
+        unix_clock: Callable[[], float],
+    ) -> None:
+        self._emit = emit
+        self._tap = tap
+        self._clock = clock
+        self._unix_clock = unix_clock
+        self._port: WebRtcPort | None = None
+        self._seats: dict[RoomId, _Seat] = {}
+        self._anchors: dict[int, tuple[_Seat, Anchor]] = {}  # by row of the peer table
+        self._wake = asyncio.Event()
+        self._counters: Counter[str] = Counter()
+        self._lateness = [0] * (len(LATENESS_BUCKETS_S) + 1)
+        self._worst_late_s = 0.0
+
+    def attach(self, port: WebRtcPort) -> None:
+        """Take the port this engine drives."""
+        self._port = port
+
+    @property
+    def port(self) -> WebRtcPort:
+        """The attached port."""
+        assert self._port is not None, "attach() comes before everything else"
+        return self._port
+
+    # What the control plane wants
+
+    def apply(self, spec: RoomSpec) -> None:
+        """Make a room what the spec says; an older or equal version is ignored."""
+        seat = self._seats.get(spec.room)
+        if seat is not None and spec.version <= seat.spec.version:
+            return
+        if seat is None:
+            if spec.closed:
+                return
+            seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+        seat.spec = spec
+        seat.room.on_air = spec.on_air
+        wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
+        for peer_id, peer in list(seat.peers.items()):
+            if peer_id not in wanted:
+                self.port.remove(peer, GoneReason.REMOVED)
+            else:
+                self._mute(seat, peer_id, muted=wanted[peer_id].muted)
+        if spec.closed:
+            del self._seats[spec.room]
+
+    def accept_offer(
+        self, room: RoomId, peer_id: PeerId, sdp: str, *, addresses: tuple[str, ...], udp_port: int
+    ) -> str:
+        """Answer an offer; an earlier connection of the same person is replaced."""
+        seat = self._seats.get(room)
+        listed = {} if seat is None else {anchor.peer: anchor for anchor in seat.spec.anchors}
+        if seat is None or peer_id not in listed:
+            raise PeerGone(f"{peer_id} is not in room {room}")
+        offer = read_offer(sdp)
+        if self.port.table.count >= MAX_PEERS:
+            raise NoCapacity("This server carries as many people as it can.")
+        if (earlier := seat.peers.get(peer_id)) is not None:
+            self.port.remove(earlier, GoneReason.REPLACED)
+        peer = self.port.add_peer(room, peer_id, offer, now=self._clock())
+        seat.peers[peer_id] = peer
+        anchor = Anchor(peer_id, peer.row)
+        seat.room.add(anchor)
+        self._anchors[peer.row] = (seat, anchor)
+        self._mute(seat, peer_id, muted=listed[peer_id].muted)
+        self._wake.set()
+        return self.port.write_answer(peer, offer, addresses=addresses, port=udp_port)
+
+    def _mute(self, seat: _Seat, peer_id: PeerId, *, muted: bool) -> None:
+        anchor = seat.room.anchors.get(peer_id)
+        if anchor is None or anchor.is_muted == muted:
+            return
+        anchor.mute(muted)
+        self.port.table.wants[anchor.row] = Wants.NONE if muted else Wants.ALL
+
+    # What the port tells
+
+    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None) -> None:
+        """See PortListener."""
+        known = self._anchors.get(peer.row)
+        if known is None:
+            return
+        seat, anchor = known
+        if anchor.arrived(packet, level_dbov, self._clock()):
+            seat.room.wake(anchor)
+            self.port.table.wants[peer.row] = Wants.ALL
+        elif not anchor.is_muted and level_dbov is not None:
+            self.port.table.wants[peer.row] = Wants.VOICED
+
+    def changed(self, peer: Peer, reason: GoneReason | None) -> None:
+        """See PortListener."""
+        seat = self._seats.get(peer.room)
+        known = self._anchors.get(peer.row)
+        if peer.state is PeerState.LIVE and known is not None:
+            known[1].hears = peer.hears
+        if peer.state is PeerState.GONE:
+            self._anchors.pop(peer.row, None)
+            if seat is not None and seat.peers.get(peer.id) is peer:
+                del seat.peers[peer.id]
+                seat.room.remove(peer.id)
+        self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
+
+    # Time
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        done = tick_at(self._clock())
+        while True:
+            if self.port.table.count == 0:
+                await self._rest()
+                done = tick_at(self._clock())
+                continue
+            await self._sleep_until((done + 1) * TICK_S)
+            now = self._clock()
+            self._note_lateness(now - (done + 1) * TICK_S)
+            due = tick_at(now)
+            if due - done > MAX_CATCH_UP_TICKS:
+                self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
+                done = due - MAX_CATCH_UP_TICKS
+            while done < due:
+                done += 1
+                self._tick(done)
+
+    async def _rest(self) -> None:
+        """Wait for a peer; the socket is emptied now and then so that junk is counted."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(IDLE_POLL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            self.port.poll(now=self._clock(), unix_now=self._unix_clock())
+
+    async def _sleep_until(self, when: float) -> None:
+        """Sleep to the next tick, reading the socket half-way, or often while a handshake runs."""
+        while (left := when - self._clock()) > 0:
+            if self.port.is_handshaking:
+                await asyncio.sleep(min(HANDSHAKE_POLL_S, left))
+            else:
+                await asyncio.sleep(left - TICK_S / 2 if left > TICK_S / 2 else left)
+            if self._clock() < when:
+                self.port.poll(now=self._clock(), unix_now=self._unix_clock())
+
+    def _tick(self, tick: int) -> None:
+        now, unix_now = self._clock(), self._unix_clock()
+        self.port.poll(now=now, unix_now=unix_now)
+        frames = [frame for seat in self._seats.values() for frame in seat.room.tick(tick, now)]
+        if frames:
+            self.port.send(frames, tick=tick)
+        self.port.tick(tick, now=now, unix_now=unix_now)
+        self._counters["ticks"] += 1
+        if tick % TALKING_EVERY_TICKS == 0:
+            self._say_who_talks()
+
+    def _say_who_talks(self) -> None:
+        for room, seat in self._seats.items():
+            levels = {peer: 3 * round(level / 3) for peer, level in seat.room.talking.items()}
+            if levels != seat.said:
+                seat.said = levels
+                self._emit(Talking(room, levels))
+
+    def _note_lateness(self, late_s: float) -> None:
+        bucket = next(
+            (i for i, bound in enumerate(LATENESS_BUCKETS_S) if late_s <= bound),
+            len(LATENESS_BUCKETS_S),
+        )
+        self._lateness[bucket] += 1
+        self._counters["ticks_late"] += late_s > LATE_S
+        self._worst_late_s = max(self._worst_late_s, late_s)
+
+    def statistics(self) -> PlaneStatistics:
+        """Return counters and gauges; names are Prometheus names without a prefix."""
+        anchors = [anchor for _, anchor in self._anchors.values()]
+        jitter = [anchor.jitter.statistics() for anchor in anchors]
+        counters = Counter(self._counters)
+        counters.update(self.port.counters)
+        counters.update(self.port.socket_counters)
+        counters["opus_encodes"] = sum(seat.room.encodes for seat in self._seats.values())
+        for name in ("late", "duplicate", "concealed", "trimmed"):
+            counters[f"jitter_{name}"] = sum(getattr(entry, name) for entry in jitter)
+        states = Counter(
+            peer.state for seat in self._seats.values() for peer in seat.peers.values()
+        )
+        gauges = {
+            f"peers_{state.value}": float(states[state])
+            for state in PeerState
+            if state is not PeerState.GONE
+        }
+        gauges["rooms"] = float(len(self._seats))
+        gauges["tick_lateness_worst_seconds"] = self._worst_late_s
+        gauges["tick_lateness_p99_seconds"] = self._lateness_percentile(0.99)
+        return PlaneStatistics(dict(counters), gauges)
+
+    def _lateness_percentile(self, share: float) -> float:
+        """Return the upper bound of the bucket that holds the percentile."""
+        needed, seen = math.ceil(share * sum(self._lateness)), 0
+        for bound, count in zip(
+            (*LATENESS_BUCKETS_S, self._worst_late_s), self._lateness, strict=True
+        ):
+            seen += count
+            if seen >= needed:
+                return bound
+        return self._worst_late_s

@@ -1,0 +1,240 @@
+"""Offers read and answers written (RFC 8829), for one Opus stream."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixer.errors import ClientMistake
+from mixer.rtc.aiortc_parts import DIGEST_ALGORITHMS, SessionDescription
+from mixer.rtc.dtls import Fingerprint
+from mixer.rtc.ice import Credentials
+
+LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"  # RFC 6464
+MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"  # RFC 9143
+
+MAX_OFFER_BYTES = 24 * 1024  # a browser's audio offer is 3 KiB; frames are capped at 32 KiB
+MAX_MEDIA = 16
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]{1,64}")  # RFC 8866 token
+_ICE = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+_ANSWERED = {
+    "sendrecv": "sendrecv",
+    "sendonly": "recvonly",
+    "recvonly": "sendonly",
+    "inactive": "inactive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Media:
+    kind: str
+    profile: str
+    formats: str
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What we need to know of an offer. `setup` is the peer's; `media` are all its m-lines."""
+
+    remote: Credentials
+    fingerprints: tuple[Fingerprint, ...]
+    setup: str
+    payload_type: int
+    level_id: int  # 0: RFC 6464 levels were not offered
+    mid: str
+    direction: str
+    media: tuple[_Media, ...]
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Our side of an answer."""
+
+    credentials: Credentials
+    fingerprint_sha256: str
+    addresses: tuple[str, ...]
+    port: int
+    ssrc: int
+    cname: str
+    session_id: int
+
+
+def read_offer(text: str) -> Offer:
+    """Parse an SDP offer.
+
+    Raises:
+        ClientMistake: `bad_sdp`, `no_audio` (no Opus m-line that is not rejected) or
+            `bad_fingerprint` (none we can check, or malformed).
+    """
+    if len(text.encode()) > MAX_OFFER_BYTES:
+        raise ClientMistake("bad_sdp", "The SDP offer is too large.")
+    try:
+        session = SessionDescription.parse(text)
+    except Exception as error:
+        raise ClientMistake("bad_sdp", "The SDP offer cannot be read.") from error
+    if not 0 < len(session.media) <= MAX_MEDIA:
+        raise ClientMistake(
+            "no_audio", "The SDP offer has no audio: add a microphone track to the connection."
+        )
+    media = tuple(_read_media(entry, index) for index, entry in enumerate(session.media))
+    chosen = _choose(session)
+    entry = session.media[chosen]
+    if entry.ice is None or not (
+        _ICE.fullmatch(entry.ice.usernameFragment or "")
+        and _ICE.fullmatch(entry.ice.password or "")
+    ):
+        raise ClientMistake("bad_sdp", "The SDP offer has no usable ice-ufrag and ice-pwd.")
+    setup = (
+        "actpass"
+        if entry.dtls is None
+        else {"auto": "actpass", "client": "active", "server": "passive"}[entry.dtls.role]
+    )
+    return Offer(
+        remote=Credentials(entry.ice.usernameFragment, entry.ice.password),
+        fingerprints=_read_fingerprints(entry),
+        setup=setup,
+        payload_type=_opus_payload_type(entry) or 0,
+        level_id=_extension_id(entry, LEVEL_URI),
+        mid=media[chosen].mid,
+        direction=entry.direction or "sendrecv",
+        media=media,
+        chosen=chosen,
+    )
+
+
+def _read_media(entry: Any, index: int) -> _Media:
+    mid = entry.rtp.muxId or str(index)
+    formats = " ".join(str(value) for value in entry.fmt)
+    if not (
+        _TOKEN.fullmatch(mid)
+        and _TOKEN.fullmatch(entry.kind)
+        and re.fullmatch(r"[A-Za-z0-9 ._-]{1,512}", formats)
+    ):
+        raise ClientMistake("bad_sdp", "The SDP offer has an m-line or mid that is not a token.")
+    return _Media(entry.kind, entry.profile, formats, mid)
+
+
+def _choose(session: Any) -> int:
+    for index, entry in enumerate(session.media):
+        if entry.kind == "audio" and entry.port != 0 and _opus_payload_type(entry) is not None:
+            return index
+    raise ClientMistake(
+        "no_audio",
+        "The SDP offer has no audio with Opus: add a microphone track to the connection.",
+    )
+
+
+def _opus_payload_type(entry: Any) -> int | None:
+    for codec in entry.rtp.codecs:
+        if (
+            codec.mimeType.lower() == "audio/opus"
+            and codec.clockRate == 48_000
+            and 0 < codec.payloadType < 128
+        ):
+            return int(codec.payloadType)
+    return None
+
+
+def _read_fingerprints(entry: Any) -> tuple[Fingerprint, ...]:
+    found = [] if entry.dtls is None else entry.dtls.fingerprints
+    prints = [
+        Fingerprint(f.algorithm.lower(), f.value)
+        for f in found
+        if f.algorithm.lower() in DIGEST_ALGORITHMS
+    ]
+    for fingerprint in prints:
+        pairs = _DIGEST_BYTES.get(fingerprint.algorithm, 0)
+        if not re.fullmatch(
+            rf"[0-9A-Fa-f]{{2}}(:[0-9A-Fa-f]{{2}}){{{pairs - 1}}}", fingerprint.value
+        ):
+            raise ClientMistake(
+                "bad_fingerprint", "The certificate fingerprint in the SDP offer is malformed."
+            )
+    if not prints:
+        raise ClientMistake(
+            "bad_fingerprint",
+            "The SDP offer has no certificate fingerprint we can check (sha-256).",
+        )
+    return tuple(prints)
+
+
+def _extension_id(entry: Any, uri: str) -> int:
+    for extension in entry.rtp.headerExtensions:
+        if extension.uri == uri and 1 <= extension.id <= 14:  # RFC 8285 §4.2: one-byte ids
+            return int(extension.id)
+    return 0
+
+
+def write_answer(offer: Offer, ours: Answerer) -> str:
+    """Return the SDP answer: one Opus stream, every other m-line refused (port 0)."""
+    lines = [
+        "v=0",
+        f"o=- {ours.session_id} 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=ice-lite",
+        f"a=group:BUNDLE {offer.mid}",
+        "a=msid-semantic: WMS *",
+    ]
+    for index, media in enumerate(offer.media):
+        lines += _accepted(offer, media, ours) if index == offer.chosen else _refused(media)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _refused(media: _Media) -> list[str]:
+    return [
+        f"m={media.kind} 0 {media.profile} {media.formats}",
+        "c=IN IP4 0.0.0.0",
+        "a=inactive",
+        f"a=mid:{media.mid}",
+    ]
+
+
+def _accepted(offer: Offer, media: _Media, ours: Answerer) -> list[str]:
+    payload_type = offer.payload_type
+    lines = [
+        f"m=audio {ours.port} {media.profile} {payload_type}",
+        _connection(ours.addresses[0]),
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        *_candidates(ours.addresses, ours.port),
+        "a=end-of-candidates",
+        f"a=ice-ufrag:{ours.credentials.ufrag}",
+        f"a=ice-pwd:{ours.credentials.password}",
+        f"a=fingerprint:sha-256 {ours.fingerprint_sha256}",
+        f"a=setup:{'active' if offer.setup == 'passive' else 'passive'}",
+        f"a=mid:{offer.mid}",
+    ]
+    if offer.level_id:
+        lines.append(f"a=extmap:{offer.level_id} {LEVEL_URI}")
+    direction = _ANSWERED[offer.direction]
+    lines += [
+        f"a={direction}",
+        "a=rtcp-mux",
+        f"a=rtpmap:{payload_type} opus/48000/2",
+        # What we ask the peer to send: in-band FEC where there is loss, nothing while silent.
+        f"a=fmtp:{payload_type} minptime=10;useinbandfec=1;usedtx=1",
+        "a=maxptime:60",
+    ]
+    if direction in ("sendrecv", "sendonly"):
+        lines += [f"a=msid:{ours.cname} mix", f"a=ssrc:{ours.ssrc} cname:{ours.cname}"]
+    return lines
+
+
+def _connection(address: str) -> str:
+    return f"c=IN IP{6 if ':' in address else 4} {address}"
+
+
+def _candidates(addresses: Sequence[str], port: int) -> list[str]:
+    """Return one host candidate per address, the first preferred (RFC 8445 §5.1.2.1)."""
+    return [
+        f"a=candidate:{index} 1 udp {_priority(index)} {address} {port} typ host"
+        for index, address in enumerate(addresses, start=1)
+    ]
+
+
+def _priority(index: int) -> int:
+    return (126 << 24) | ((65535 - index) << 8) | 255
