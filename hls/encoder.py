@@ -13,6 +13,9 @@ from hls.errors import EncoderLost
 
 DEFAULT_BIT_RATE = 96_000
 
+# Below, little is left of speech; a mono frame holds at most 6144 bits (14496-3 §4.5.3.3).
+_BIT_RATES = range(16_000, 288_001)
+
 # A frame's MDCT window spans its own samples and the next frame's, and the block switching looks at
 # one frame more: frame i comes out when samples of frame i + 2 go in.
 LOOKAHEAD_FRAMES = 2
@@ -117,6 +120,8 @@ class GatedEncoder:
 
 
 def _open(bit_rate: int) -> AudioCodecContext:
+    if bit_rate not in _BIT_RATES:  # libavcodec would silently take another
+        raise EncoderLost(f"AAC cannot be encoded at {bit_rate} b/s")
     try:
         context = av.CodecContext.create("aac", "w")
         context.sample_rate = SAMPLE_RATE

@@ -203,7 +203,8 @@ class _Room:
         if found is None:
             return None
         msn = int(found[2])
-        if not self._is_kept(msn) or name != self._name(msn):
+        kept = range(self._oldest_kept, self._segmenter.complete)
+        if msn not in kept or name != self._name(msn):
             return None
         data = self._memory.get(msn)
         if data is None:
@@ -219,11 +220,13 @@ class _Room:
         for index, samples in sounding:
             self._encode(index, samples)
         self._encode(sealed_frames, None)
+        complete = self._segmenter.complete
         for segment in self._segmenter.seal(sealed_frames - LOOKAHEAD_FRAMES):
-            if self._is_kept(segment.msn):
+            if segment.msn >= self._oldest_kept:
                 self._counters["segments_sounding_total"] += 1
                 self._keep(segment)
-        self._forget_keys()
+        if self._segmenter.complete > complete:
+            self._forget()
 
     def _encode(self, index: int, samples: NDArray[np.int16] | None) -> None:
         """Encode the sounding frame `index`, or silence up to it."""
@@ -247,9 +250,15 @@ class _Room:
         self._memory.put(segment.msn, data)
         return data
 
-    def _is_kept(self, msn: int) -> bool:
-        complete = self._segmenter.complete
-        return complete - self._window - KEPT_SEGMENTS <= msn < complete
+    @property
+    def _oldest_kept(self) -> int:
+        return max(0, self._segmenter.complete - self._window - KEPT_SEGMENTS)
+
+    def _forget(self) -> None:
+        """Drop the segments that left the window, and the keys that no segment is left of."""
+        self._memory.drop_before(self._oldest_kept)
+        while len(self._keys) > 1 and self._keys[1][0] <= self._oldest_kept:
+            del self._keys[0]
 
     def _entry(self, msn: int) -> Entry:
         return Entry(
@@ -267,11 +276,6 @@ class _Room:
 
     def _key(self, msn: int) -> KeySpec:
         return next(key for first, key in reversed(self._keys) if first <= msn)
-
-    def _forget_keys(self) -> None:
-        oldest = max(0, self._segmenter.complete - self._window - KEPT_SEGMENTS)
-        while len(self._keys) > 1 and self._keys[1][0] <= oldest:
-            del self._keys[0]
 
     @property
     def _was_interrupted(self) -> bool:

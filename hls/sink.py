@@ -33,6 +33,10 @@ class MemoryWindow:
         while len(self._segments) > self._capacity:
             del self._segments[min(self._segments)]
 
+    def drop_before(self, msn: int) -> None:
+        """Forget the segments below `msn`."""
+        self._segments = {kept: data for kept, data in self._segments.items() if kept >= msn}
+
     def get(self, msn: int) -> bytes | None:
         """Return a segment, None if it is not (or no longer) here."""
         return self._segments.get(msn)
