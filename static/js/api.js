@@ -1,0 +1,172 @@
+/** The REST side of the wire contract, as functions that answer or throw a Refusal. */
+
+/**
+ * @typedef {object} Links
+ * @property {string} join
+ * @property {string} listen
+ *
+ * @typedef {object} Room
+ * @property {string} roomId
+ * @property {string} [name]
+ * @property {string} [hlsUrl]
+ * @property {string} [createdAt]  RFC 3339
+ * @property {string} [pin]
+ * @property {boolean} [pinRequired]
+ * @property {number} [anchors]  people in the room
+ * @property {string} [status]
+ * @property {Links} [links]
+ *
+ * @typedef {object} Ticket  the right to speak in a room for a while
+ * @property {string} userID
+ * @property {string} token
+ * @property {string | number} expiresAt
+ *
+ * @typedef {object} ListenTicket
+ * @property {string} token
+ * @property {string | number} expiresAt
+ * @property {string} hlsUrl
+ */
+
+const TIMEOUT_MS = 10_000; // a dead line must not leave a page in "One moment…"
+
+/** The server said no, or could not be reached (code "unreachable"). */
+export class Refusal extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {{status?: number, retryable?: boolean, retryAfterMs?: number | null}} [more]
+   */
+  constructor(code, message, { status = 0, retryable = false, retryAfterMs = null } = {}) {
+    super(message);
+    this.name = "Refusal";
+    this.code = code;
+    this.status = status;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+let skewMs = 0;
+
+/** The server's idea of now, in Unix milliseconds; ours where the two nearly agree. */
+export const serverNow = () => Date.now() + skewMs;
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
+async function call(method, path, body) {
+  const began = Date.now();
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined
+        ? {}
+        : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new Refusal("unreachable", "The server cannot be reached.", { retryable: true });
+  }
+  noteServerClock(response, began);
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  throw refusalFrom(response, answer);
+}
+
+/**
+ * @param {Response} response
+ * @param {any} answer
+ */
+function refusalFrom(response, answer) {
+  const seconds = Number(response.headers.get("Retry-After"));
+  return new Refusal(
+    typeof answer?.code === "string" ? answer.code : `http_${response.status}`,
+    typeof answer?.error === "string" ? answer.error : "The server gave no usable answer.",
+    {
+      status: response.status,
+      retryable: answer?.retryable ?? response.status >= 500,
+      retryAfterMs: seconds > 0 ? seconds * 1000 : null,
+    },
+  );
+}
+
+/**
+ * The Date header counts whole seconds, so a difference below two says nothing.
+ * @param {Response} response
+ * @param {number} began
+ */
+function noteServerClock(response, began) {
+  const date = Date.parse(response.headers.get("Date") ?? "");
+  if (Number.isNaN(date)) return;
+  const difference = date + 500 - (began + Date.now()) / 2;
+  skewMs = Math.abs(difference) > 2000 ? difference : 0;
+}
+
+/**
+ * When a ticket ends, in Unix milliseconds: the wire may carry seconds or RFC 3339.
+ * @param {string | number} expiresAt
+ * @returns {number}
+ */
+export function expiryMs(expiresAt) {
+  const at = typeof expiresAt === "number" ? expiresAt * 1000 : Date.parse(expiresAt);
+  return Number.isFinite(at) ? at : serverNow() + 300_000;
+}
+
+/** @returns {Promise<boolean>} */
+export const isAdmin = async () => (await call("GET", "/api/session")).admin === true;
+
+/** @param {string} secret */
+export const signIn = (secret) => call("POST", "/api/session", { secret });
+
+export const signOut = () => call("DELETE", "/api/session");
+
+/** @returns {Promise<Room[]>} */
+export const listRooms = async () => (await call("GET", "/api/rooms")).rooms;
+
+/**
+ * @param {{name?: string, pin: string}} wishes
+ * @returns {Promise<Room>}
+ */
+export const createRoom = async (wishes) =>
+  (await call("POST", "/api/rooms", { ...wishes, maxAnchors: null, expiresIn: null })).room;
+
+/** @param {string} roomId */
+export const deleteRoom = (roomId) => call("DELETE", `/api/rooms/${roomId}`);
+
+/**
+ * @param {string} roomId
+ * @param {string | null} invite
+ * @returns {Promise<Room>}
+ */
+export const readRoom = async (roomId, invite) =>
+  (await call("GET", `/api/rooms/${roomId}${invite ? `?invite=${encodeURIComponent(invite)}` : ""}`)).room;
+
+/**
+ * @param {string} roomId
+ * @param {{displayName: string, invite?: string, pin?: string}} who
+ * @returns {Promise<Ticket>}
+ */
+export const mintAnchor = (roomId, who) => call("POST", `/api/rooms/${roomId}/users`, { role: "anchor", ...who });
+
+/**
+ * @param {string} roomId
+ * @param {{invite?: string, pin?: string}} right
+ * @returns {Promise<ListenTicket>}
+ */
+export const mintListener = (roomId, right) => call("POST", "/api/token", { roomId, ...right });
+
+/**
+ * Whether the server answers at all, whatever it thinks of us.
+ * @returns {Promise<boolean>}
+ */
+export const isServerUp = () =>
+  call("GET", "/health").then(
+    () => true,
+    (refusal) => refusal.code !== "unreachable" && refusal.status < 500,
+  );

@@ -1,0 +1,471 @@
+/**
+ * One person's call: token → socket → join → media → live, and back again after a loss.
+ *
+ * Two things can break, and each is repaired by itself. The *socket*: a new one is opened after a
+ * back-off and joins with the old `jtoken`; if the server says `resume`, the media connection was
+ * never touched. The *media*: a new RTCPeerConnection is offered on the socket that still stands.
+ * Nothing in here knows the page; what it needs comes in as `CallOptions`.
+ */
+
+import { expiryMs, Refusal, serverNow } from "./api.js";
+import { backoffMs, noEarlierThan, Pause } from "./backoff.js";
+import { Rpc } from "./rpc.js";
+
+/**
+ * @typedef {"idle" | "connecting" | "live" | "reconnecting" | "ended"} State
+ * @typedef {"start" | "settled" | "lost" | "end"} Event
+ *
+ * @typedef {object} Person
+ * @property {string} userId
+ * @property {string} [role]
+ * @property {string} [status]  "onair", "idle" or "left"
+ * @property {string} [displayName]
+ * @property {boolean} [muted]
+ *
+ * @typedef {object} CallOptions
+ * @property {() => Promise<import("./api.js").Ticket>} mint  a fresh token for this person
+ * @property {(token: string) => string} socketUrl
+ * @property {() => Promise<boolean>} isServerUp
+ * @property {string} displayName
+ * @property {string | undefined} pin
+ * @property {MediaStreamTrack | null} track  what this person sends
+ * @property {(state: State, reason: string | null, said: string | null) => void} onState
+ * @property {(people: Person[]) => void} onPeople
+ * @property {(levels: Record<string, number>) => void} onTalking
+ * @property {(stream: MediaStream) => void} onStream  the room as this person hears it
+ */
+
+/** @type {Record<State, Partial<Record<Event, State>>>} */
+const LEGAL = {
+  idle: { start: "connecting", end: "ended" },
+  connecting: { settled: "live", lost: "connecting", end: "ended" },
+  live: { settled: "live", lost: "reconnecting", end: "ended" },
+  reconnecting: { settled: "live", lost: "reconnecting", end: "ended" },
+  ended: { end: "ended" },
+};
+
+const OFFER_TIMEOUT_MS = 15_000;
+const MEDIA_TIMEOUT_MS = 12_000; // a DTLS flight lost three times is repeated within 8 s
+const ICE_PATIENCE_MS = 5_000; // shorter gaps heal by themselves
+const GIVE_UP_MS = { connecting: 25_000, reconnecting: 300_000 };
+const MEDIA_TRIES = 4; // each takes MEDIA_TIMEOUT_MS; then it is the path, not bad luck
+const TOKEN_SPARE_MS = 20_000;
+
+/** Close codes after which coming back by ourselves would be wrong. @type {Record<number, string>} */
+const FINAL_CLOSE = { 1000: "removed", 4001: "replaced", 4003: "token_ended", 4004: "room_closed" };
+/** Refusals a second try on the same or a new socket may cure. */
+const CURABLE = new Set(["not_joined", "timeout", "socket_lost", "socket_refused", "unreachable"]);
+
+export class Call {
+  #options;
+  /** @type {State} */
+  #state = "idle";
+  /** @type {string | null} */
+  #reason = null;
+  /** @type {import("./api.js").Ticket | null} */
+  #ticket = null;
+  #refusedTickets = 0;
+  /** @type {string | null} */
+  #jtoken = null;
+  #userId = "";
+  #clientId = uuid4();
+  /** @type {Rpc | null} */
+  #rpc = null;
+  #joined = false;
+  /** @type {RTCPeerConnection | null} */
+  #peer = null;
+  #generation = 0;
+  #mediaTries = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #mediaTimer;
+  /** @type {MediaStreamTrack | null} */
+  #track;
+  #muted = false;
+  #pause = new Pause();
+  #troubleSince = 0;
+  #counts = { sockets: 0, offers: 0, resumes: 0 };
+
+  /** @param {CallOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#track = options.track;
+  }
+
+  get state() {
+    return this.#state;
+  }
+  get reason() {
+    return this.#reason;
+  }
+  get userId() {
+    return this.#userId;
+  }
+  get muted() {
+    return this.#muted;
+  }
+  get peer() {
+    return this.#peer;
+  }
+  /** Sockets opened, offers made, resumes granted since the start. */
+  get counts() {
+    return { ...this.#counts };
+  }
+  /** Whether the room can be heard, also while the socket is away. */
+  get hasMedia() {
+    return this.#peer?.connectionState === "connected";
+  }
+
+  /** Connect, and stay connected until `leave()` or an end the server decides. */
+  async start() {
+    this.#step("start", null);
+    this.#troubleSince = performance.now();
+    for (let attempt = 0; this.#state !== "ended"; attempt += 1) {
+      try {
+        const rpc = await this.#connect();
+        attempt = 0;
+        const { code } = await rpc.closed;
+        this.#joined = false;
+        this.#cancelRepair();
+        const final = FINAL_CLOSE[code];
+        if (final) return this.#end(final);
+        this.#lose("socket_lost");
+      } catch (error) {
+        this.#joined = false;
+        if (!this.#mayRetry(error)) return this.#endBy(error);
+        await this.#waitBefore(attempt, error);
+        continue;
+      }
+      await this.#waitBefore(0, null);
+    }
+  }
+
+  /** End at once; also right while a page is being closed. */
+  leave() {
+    this.#rpc?.notify("leave");
+    this.#end("left");
+  }
+
+  /** @param {boolean} muted */
+  setMuted(muted) {
+    this.#muted = muted;
+    if (this.#track) this.#track.enabled = !muted;
+    this.#tellMuted();
+  }
+
+  /**
+   * Send another track from now on; nobody notices more than the change of sound.
+   * @param {MediaStreamTrack | null} track
+   */
+  async setTrack(track) {
+    this.#track = track;
+    if (track) track.enabled = !this.#muted;
+    await this.#peer?.getSenders()[0]?.replaceTrack(track);
+  }
+
+  /** The network is back or the page awake: look now instead of waiting. */
+  retryNow() {
+    this.#pause.wake();
+    this.#rpc?.probe(3_000);
+  }
+
+  // State -----------------------------------------------------------------
+
+  /**
+   * @param {Event} event
+   * @param {string | null} reason
+   * @param {string | null} [said]
+   */
+  #step(event, reason, said = null) {
+    const next = LEGAL[this.#state][event];
+    if (next === undefined) throw new Error(`illegal transition: ${this.#state}, ${event}`);
+    this.#state = next;
+    this.#reason = reason;
+    this.#options.onState(next, reason, said);
+  }
+
+  /** Live needs both: the socket joined and the media flowing. */
+  #settle() {
+    if (this.#state === "ended" || !this.#joined || !this.hasMedia) return;
+    this.#mediaTries = 0;
+    this.#refusedTickets = 0;
+    this.#step("settled", null);
+    this.#rpc?.notify("status", { status: "onair" });
+  }
+
+  /** @param {string} reason */
+  #lose(reason) {
+    if (this.#state === "ended") return;
+    if (this.#state === "live") this.#troubleSince = performance.now();
+    this.#step("lost", reason);
+  }
+
+  /**
+   * @param {string} reason
+   * @param {string | null} [said]
+   */
+  #end(reason, said = null) {
+    if (this.#state === "ended") return;
+    this.#joined = false;
+    this.#cancelRepair();
+    this.#generation += 1;
+    this.#step("end", reason, said);
+    this.#rpc?.close();
+    this.#peer?.close();
+    this.#peer = null;
+    this.#pause.wake();
+  }
+
+  /** @param {unknown} error */
+  #endBy(error) {
+    if (error instanceof Refusal) return this.#end(error.code, error.message);
+    console.error("the call ended on an unexpected error", error);
+    this.#end("unexpected", error instanceof Error ? error.message : null);
+  }
+
+  /**
+   * @param {unknown} error
+   * @returns {boolean}
+   */
+  #mayRetry(error) {
+    return error instanceof Refusal && (error.retryable || CURABLE.has(error.code));
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {unknown} error
+   */
+  async #waitBefore(attempt, error) {
+    if (this.#state === "ended") return;
+    const patience = this.#state === "connecting" ? GIVE_UP_MS.connecting : GIVE_UP_MS.reconnecting;
+    if (performance.now() - this.#troubleSince > patience) {
+      const first = this.#state === "connecting" && error instanceof Refusal ? error.code : "gave_up";
+      return this.#end(first === "socket_refused" ? "unreachable" : first);
+    }
+    const wished = error instanceof Refusal && error.retryAfterMs ? noEarlierThan(error.retryAfterMs) : 0;
+    await this.#pause.wait(Math.max(backoffMs(attempt), wished));
+  }
+
+  // Socket ----------------------------------------------------------------
+
+  /** @returns {Promise<Rpc>} joined, with media on its way */
+  async #connect() {
+    if (!this.#ticket || expiryMs(this.#ticket.expiresAt) - serverNow() < TOKEN_SPARE_MS)
+      this.#ticket = await this.#options.mint();
+    this.#mustGoOn();
+    const rpc = new Rpc(
+      this.#options.socketUrl(this.#ticket.token),
+      (method, params) => this.#notified(rpc, method, params),
+      () => (this.hasMedia ? "onair" : "idle"),
+    );
+    this.#rpc = rpc;
+    this.#counts.sockets += 1;
+    try {
+      await rpc.open();
+      await this.#join(rpc);
+    } catch (error) {
+      rpc.abandon();
+      if (error instanceof Refusal && error.code === "socket_refused") await this.#doubtTicket();
+      throw error;
+    }
+    return rpc;
+  }
+
+  #mustGoOn() {
+    if (this.#state === "ended") throw new Refusal("left", "The call was ended meanwhile.");
+  }
+
+  /** A browser hides why a socket was refused; a server that is up refused the token. */
+  async #doubtTicket() {
+    if (!(await this.#options.isServerUp())) return;
+    this.#ticket = null;
+    this.#refusedTickets += 1;
+    if (this.#refusedTickets >= 3) throw new Refusal("token_ended", "The server refuses this token.");
+  }
+
+  /** @param {Rpc} rpc */
+  async #join(rpc) {
+    const { displayName, pin } = this.#options;
+    const joined = await rpc.request("join", {
+      clientId: this.#clientId,
+      displayName,
+      ...(pin ? { pin } : {}),
+      ...(this.#jtoken ? { jtoken: this.#jtoken } : {}),
+    });
+    this.#mustGoOn();
+    this.#jtoken = joined.jtoken ?? null;
+    this.#userId = joined.userId ?? this.#ticket?.userID ?? "";
+    this.#joined = true;
+    this.#tellMuted();
+    if (joined.resume && this.hasMedia) {
+      this.#counts.resumes += 1;
+      return this.#settle();
+    }
+    try {
+      await this.#negotiate(rpc);
+    } catch (error) {
+      if (!rpc.isOpen || !this.#mayRetry(error)) throw error;
+      this.#lose("media_lost");
+      this.#repairAfter(this.#wish(error));
+    }
+  }
+
+  #tellMuted() {
+    if (this.#joined) this.#rpc?.request("mute", { muted: this.#muted }).catch(() => undefined);
+  }
+
+  /**
+   * @param {Rpc} rpc
+   * @param {string} method
+   * @param {any} params
+   */
+  #notified(rpc, method, params) {
+    if (rpc !== this.#rpc || this.#state === "ended") return;
+    if (method === "roomStatus" && Array.isArray(params)) this.#options.onPeople(params);
+    else if (method === "talking") this.#options.onTalking(params?.levels ?? {});
+    else if (method === "roomClosed") this.#end("room_closed", params?.reason ?? null);
+    else if (method === "reconnect") {
+      this.#lose(params?.reason || "media_lost");
+      this.#repairAfter(noEarlierThan(Number(params?.retryAfterMs) || 0));
+    }
+  }
+
+  // Media -----------------------------------------------------------------
+
+  /**
+   * Offer a new media connection on this socket; the old one is closed once the new is answered
+   * (its farewell must not reach the server first, which would take it for leaving).
+   * @param {Rpc} rpc
+   */
+  async #negotiate(rpc) {
+    this.#cancelRepair();
+    const generation = ++this.#generation;
+    const old = this.#peer;
+    const peer = this.#makePeer(rpc);
+    this.#peer = peer;
+    this.#counts.offers += 1;
+    try {
+      await peer.setLocalDescription(await peer.createOffer());
+      const sdp = peer.localDescription?.sdp;
+      const answer = await rpc.request("offer", { sdp: { type: "offer", sdp } }, OFFER_TIMEOUT_MS);
+      if (generation !== this.#generation) return;
+      await peer.setRemoteDescription(answer.sdp);
+    } finally {
+      old?.close();
+      if (generation !== this.#generation) peer.close();
+    }
+    this.#mediaTimer = setTimeout(() => this.#mediaFailed(peer), MEDIA_TIMEOUT_MS);
+    this.#watch(peer);
+  }
+
+  /**
+   * @param {Rpc} rpc
+   * @returns {RTCPeerConnection}
+   */
+  #makePeer(rpc) {
+    if (typeof RTCPeerConnection !== "function") throw new Refusal("no_webrtc", "This browser has no WebRTC.");
+    const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    const transceiver = peer.addTransceiver(this.#track ?? "audio", { direction: "sendrecv" });
+    preferOpus(transceiver);
+    peer.ontrack = ({ track }) => this.#options.onStream(new MediaStream([track]));
+    peer.onconnectionstatechange = () => this.#watch(peer);
+    trickle(peer, (candidate) => {
+      if (peer === this.#peer) rpc.notify("icecandidate", { candidate });
+    });
+    return peer;
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #watch(peer) {
+    if (peer !== this.#peer) return;
+    if (peer.connectionState === "connected") {
+      this.#cancelRepair();
+      this.#settle();
+    } else if (peer.connectionState === "disconnected") {
+      this.#cancelRepair();
+      this.#mediaTimer = setTimeout(() => this.#mediaFailed(peer), ICE_PATIENCE_MS);
+    } else if (peer.connectionState === "failed") {
+      this.#mediaFailed(peer);
+    }
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #mediaFailed(peer) {
+    if (peer !== this.#peer || peer.connectionState === "connected" || this.#state === "ended") return;
+    this.#lose("media_lost");
+    this.#repairAfter(backoffMs(this.#mediaTries));
+  }
+
+  /**
+   * Offer again after a while, unless the socket went meanwhile: then joining repairs both.
+   * @param {number} ms
+   */
+  #repairAfter(ms) {
+    this.#cancelRepair();
+    this.#mediaTries += 1;
+    if (this.#mediaTries > MEDIA_TRIES && this.#state === "connecting") return this.#end("no_sound_path");
+    if (performance.now() - this.#troubleSince > GIVE_UP_MS.reconnecting) return this.#end("gave_up");
+    this.#mediaTimer = setTimeout(async () => {
+      const rpc = this.#rpc;
+      if (!rpc?.isOpen || !this.#joined) return;
+      try {
+        await this.#negotiate(rpc);
+      } catch (error) {
+        if (rpc !== this.#rpc || this.#state === "ended") return;
+        if (!this.#mayRetry(error)) this.#endBy(error);
+        else if (error instanceof Refusal && error.code === "not_joined") rpc.abandon();
+        else this.#repairAfter(this.#wish(error));
+      }
+    }, ms);
+  }
+
+  /**
+   * The server's wish for the next offer, or our own patience.
+   * @param {unknown} error
+   */
+  #wish(error) {
+    const wished = error instanceof Refusal ? error.retryAfterMs : null;
+    return wished === null ? backoffMs(this.#mediaTries) : noEarlierThan(wished);
+  }
+
+  #cancelRepair() {
+    clearTimeout(this.#mediaTimer);
+  }
+}
+
+/**
+ * Send candidates as they are found, but none before the offer was answered.
+ * @param {RTCPeerConnection} peer
+ * @param {(candidate: object) => void} send
+ */
+function trickle(peer, send) {
+  /** @type {object[]} */
+  const early = [];
+  const flush = () => {
+    if (peer.remoteDescription) for (const candidate of early.splice(0)) send(candidate);
+  };
+  peer.onicecandidate = ({ candidate }) => {
+    early.push(candidate?.candidate ? candidate.toJSON() : { completed: true });
+    flush();
+  };
+  peer.onsignalingstatechange = flush;
+}
+
+/**
+ * Offer Opus and its redundancy only; the rest of a browser's list is telephony.
+ * @param {RTCRtpTransceiver} transceiver
+ */
+function preferOpus(transceiver) {
+  const codecs = RTCRtpReceiver.getCapabilities?.("audio")?.codecs ?? [];
+  const wanted = codecs.filter(({ mimeType }) => /^audio\/(opus|red)$/i.test(mimeType));
+  if (wanted.length > 0) transceiver.setCodecPreferences?.(wanted);
+}
+
+/** A version 4 UUID; crypto.randomUUID is missing on plain http. */
+function uuid4() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = Array.from(bytes, (byte, at) => {
+    const value = at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte;
+    return value.toString(16).padStart(2, "0");
+  }).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

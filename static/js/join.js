@@ -1,0 +1,371 @@
+/** The page of a person with a microphone: lobby, room, and the end of the call. */
+
+import * as api from "./api.js";
+import { Call } from "./call.js";
+import { byId, say, show, showOnly } from "./dom.js";
+import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
+import { recall, remember } from "./memory.js";
+import { People } from "./people.js";
+import { judge, look } from "./quality.js";
+import { explain, explainError, peopleInside } from "./sentences.js";
+import { hasMicrophoneAccess, NEEDS_HTTPS } from "./source.js";
+import { SourcePanel } from "./sourcepanel.js";
+
+const SECTIONS = ["loading", "refused", "lobby", "room", "ended"];
+const QUALITY_MS = 3000;
+
+const roomId = roomOfPath();
+const invite = roomId ? takeInvite("join", roomId) : null;
+const nameField = byId("name", HTMLInputElement);
+const pinField = byId("pin", HTMLInputElement);
+const joinButton = byId("join", HTMLButtonElement);
+const muteButton = byId("mute", HTMLButtonElement);
+const speaker = byId("speaker", HTMLAudioElement);
+const volume = byId("volume", HTMLInputElement);
+const stateChip = byId("state", HTMLElement);
+const qualityChip = byId("quality", HTMLElement);
+const banner = byId("banner", HTMLElement);
+
+/** @param {string} text */
+const announce = (text) => say(byId("said", HTMLElement), text);
+const people = new People(byId("people", HTMLElement), announce);
+const panel = new SourcePanel((source) => {
+  say(byId("source-name", HTMLElement), source ? `· ${source.label}` : "· nothing chosen");
+  call?.setTrack(source?.track ?? null);
+});
+
+/** @type {Call | null} */
+let call = null;
+let wasLive = false;
+let roomName = "";
+
+/**
+ * What tests may look at; see tests/static. Read only.
+ * @typedef {object} JoinHooks
+ * @property {"join"} page
+ * @property {import("./call.js").State} state
+ * @property {string | null} reason  why it is not live
+ * @property {string} userId
+ * @property {import("./call.js").Person[]} people
+ * @property {Record<string, number>} talking  dBov by person, those who can be heard now
+ * @property {string} quality
+ * @property {boolean} muted
+ * @property {{sockets: number, offers: number, resumes: number}} counts
+ * @property {RTCPeerConnection | null} peer
+ * @property {MediaStreamTrack | null} localTrack
+ * @property {MediaStream | null} remoteStream  the room as this page plays it
+ */
+/** @type {JoinHooks} */
+const hooks = {
+  page: "join",
+  get state() {
+    return call?.state ?? "idle";
+  },
+  get reason() {
+    return call?.reason ?? null;
+  },
+  get userId() {
+    return call?.userId ?? "";
+  },
+  people: [],
+  talking: {},
+  quality: "",
+  get muted() {
+    return call?.muted ?? false;
+  },
+  get counts() {
+    return call?.counts ?? { sockets: 0, offers: 0, resumes: 0 };
+  },
+  get peer() {
+    return call?.peer ?? null;
+  },
+  get localTrack() {
+    return panel.source?.track ?? null;
+  },
+  remoteStream: null,
+};
+Object.assign(window, { roomtone: hooks });
+
+// Lobby -------------------------------------------------------------------
+
+async function start() {
+  if (roomId === null) return refuse("no_room");
+  try {
+    const room = await api.readRoom(roomId, invite);
+    roomName = room.name || `Room ${room.roomId}`;
+    byId("pin-field", HTMLElement).hidden = room.pinRequired !== true;
+    pinField.required = room.pinRequired === true;
+    say(byId("lobby-people", HTMLElement), peopleInside(room.anchors ?? 0));
+  } catch (error) {
+    if (error instanceof api.Refusal && [401, 403].includes(error.status))
+      return refuse(invite === null ? "no_invite" : "bad_invite");
+    return refuse(error instanceof api.Refusal ? error.code : "unexpected", String(error));
+  }
+  for (const id of ["lobby-title", "room-title"]) say(byId(id, HTMLElement), roomName);
+  document.title = `${roomName} · Roomtone`;
+  nameField.value = recall("local", "name") ?? "";
+  if (!hasMicrophoneAccess()) show(byId("source-problem", HTMLElement), NEEDS_HTTPS);
+  showOnly("lobby", SECTIONS);
+}
+
+/**
+ * @param {string} code
+ * @param {string} [said]
+ */
+function refuse(code, said) {
+  const { title, text, retry } =
+    code === "no_invite"
+      ? {
+          title: "You need a join link for this room",
+          text:
+            "Its address goes on after the room's name and is longer than the one you opened. " +
+            "Ask the person who runs the room to send you the whole join link.",
+          retry: false,
+        }
+      : explain(code, said);
+  say(byId("refused-title", HTMLElement), title);
+  say(byId("refused-text", HTMLElement), text);
+  byId("refused-retry", HTMLElement).hidden = !retry;
+  showOnly("refused", SECTIONS);
+}
+
+byId("refused-retry", HTMLButtonElement).addEventListener("click", () => location.reload());
+
+byId("join-form", HTMLFormElement).addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = byId("join-problem", HTMLElement);
+  show(problem, null);
+  if (!nameField.value.trim()) {
+    show(problem, "Enter a name, so that others know who speaks.");
+    return nameField.focus();
+  }
+  if (pinField.required && !pinField.value.trim()) {
+    show(problem, "This room asks for its PIN.");
+    return pinField.focus();
+  }
+  remember("local", "name", nameField.value.trim());
+  await join();
+});
+
+async function join() {
+  if (roomId === null || joinButton.disabled) return;
+  busy(true);
+  const source = await panel.ensure();
+  if (!source) return busy(false);
+  const displayName = nameField.value.trim();
+  const pin = pinField.value.trim() || undefined;
+  const room = roomId;
+  wasLive = false;
+  people.clear();
+  call = new Call({
+    mint: () => api.mintAnchor(room, { displayName, ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
+    socketUrl: (token) =>
+      `${location.origin.replace(/^http/, "ws")}/ws?token=${encodeURIComponent(token)}`,
+    isServerUp: api.isServerUp,
+    displayName,
+    pin,
+    track: source.track,
+    onState: stateChanged,
+    onPeople: peopleChanged,
+    onTalking: (levels) => people.talk((hooks.talking = levels)),
+    onStream: play,
+  });
+  drawMute(false);
+  call.start();
+}
+
+/** @param {boolean} joining */
+function busy(joining) {
+  joinButton.disabled = joining;
+  say(joinButton, joining ? "Joining…" : "Join the room");
+}
+
+// Room --------------------------------------------------------------------
+
+/**
+ * @param {import("./call.js").State} state
+ * @param {string | null} reason
+ * @param {string | null} said
+ */
+function stateChanged(state, reason, said) {
+  drawState(state);
+  if (state === "live") {
+    show(banner, null);
+    if (!wasLive) enterRoom();
+  } else if (state === "reconnecting") {
+    show(
+      banner,
+      call?.hasMedia
+        ? "The line to the server broke. You still hear the room; we are reconnecting."
+        : "The connection broke. We are reconnecting; stay on this page.",
+    );
+  } else if (state === "ended") {
+    leaveRoom(reason ?? "gave_up", said);
+  }
+}
+
+/** @param {import("./call.js").State} state */
+function drawState(state) {
+  const [word, look] = {
+    idle: ["", ""],
+    connecting: ["connecting", "warn"],
+    live: ["connected", "good"],
+    reconnecting: ["reconnecting", "warn"],
+    ended: ["disconnected", "bad"],
+  }[state];
+  stateChip.className = `chip ${look}`;
+  show(stateChip, word || null);
+}
+
+function enterRoom() {
+  wasLive = true;
+  busy(false);
+  byId("source-slot", HTMLElement).append(byId("source", HTMLElement));
+  showOnly("room", SECTIONS);
+  byId("room-title", HTMLElement).focus();
+  panel.goOnAir();
+}
+
+/**
+ * @param {string} reason
+ * @param {string | null} said
+ */
+function leaveRoom(reason, said) {
+  speaker.srcObject = null;
+  hooks.remoteStream = null;
+  qualityChip.hidden = true;
+  busy(false);
+  byId("source-home", HTMLElement).append(byId("source", HTMLElement));
+  const { title, text, retry } = explain(reason, said ?? undefined);
+  if (!wasLive) return backToLobby(reason, `${title}. ${text}`);
+  panel.release();
+  say(byId("ended-title", HTMLElement), title);
+  say(byId("ended-text", HTMLElement), text);
+  byId("rejoin", HTMLElement).hidden = !retry;
+  showOnly("ended", SECTIONS);
+  byId("ended-title", HTMLElement).focus();
+}
+
+/**
+ * @param {string} reason
+ * @param {string} text
+ */
+function backToLobby(reason, text) {
+  stateChip.hidden = true;
+  show(byId("join-problem", HTMLElement), text);
+  showOnly("lobby", SECTIONS);
+  if (reason === "wrong_pin") {
+    byId("pin-field", HTMLElement).hidden = false;
+    pinField.required = true;
+    pinField.select();
+  }
+}
+
+byId("rejoin", HTMLButtonElement).addEventListener("click", async () => {
+  stateChip.hidden = true;
+  showOnly("lobby", SECTIONS);
+  const kind = /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=source]:checked"));
+  if (kind?.value === "microphone") await join();
+  else byId("lobby-title", HTMLElement).focus();
+});
+
+byId("leave", HTMLButtonElement).addEventListener("click", () => call?.leave());
+window.addEventListener("pagehide", () => call?.leave());
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload(); // the call ended when the page was put away
+});
+window.addEventListener("online", () => call?.retryNow());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && call?.state === "reconnecting") call.retryNow();
+});
+
+/** @param {import("./call.js").Person[]} list */
+function peopleChanged(list) {
+  hooks.people = list;
+  people.update(list, call?.userId ?? "");
+}
+
+// Mute --------------------------------------------------------------------
+
+/** @param {boolean} muted */
+function drawMute(muted) {
+  muteButton.setAttribute("aria-pressed", String(muted));
+  muteButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${muted ? "mic-off" : "mic"}`);
+  say(byId("mute-word", HTMLElement), muted ? "You are muted" : "Mute");
+  muteButton.title = muted ? "Unmute (M)" : "Mute (M)";
+  panel.setMuted(muted);
+}
+
+function toggleMute() {
+  if (!call || call.state === "ended") return;
+  call.setMuted(!call.muted);
+  drawMute(call.muted);
+  announce(call.muted ? "You are muted" : "You can be heard");
+}
+
+muteButton.addEventListener("click", toggleMute);
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "m" || event.repeat) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (!byId("room", HTMLElement).hidden) toggleMute();
+});
+
+/** @param {EventTarget | null} target */
+function isTyping(target) {
+  if (target instanceof HTMLInputElement) return ["text", "password", "search"].includes(target.type);
+  return target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
+}
+
+// Sound -------------------------------------------------------------------
+
+/** @param {MediaStream} stream */
+async function play(stream) {
+  hooks.remoteStream = stream;
+  speaker.srcObject = stream;
+  try {
+    await speaker.play();
+    byId("start-audio-row", HTMLElement).hidden = true;
+  } catch (error) {
+    const blocked = error instanceof DOMException && error.name === "NotAllowedError";
+    byId("start-audio-row", HTMLElement).hidden = !blocked;
+  }
+}
+
+byId("start-audio", HTMLButtonElement).addEventListener("click", async () => {
+  await speaker.play();
+  byId("start-audio-row", HTMLElement).hidden = true;
+});
+
+volume.value = recall("local", "room-volume") ?? "1";
+speaker.volume = Number(volume.value);
+volume.addEventListener("input", () => {
+  speaker.volume = Number(volume.value);
+  remember("local", "room-volume", volume.value);
+});
+
+/** @type {import("./quality.js").Look | null} */
+let lastLook = null;
+/** @type {RTCPeerConnection | null} */
+let lookedAt = null;
+
+async function drawQuality() {
+  const peer = call?.peer;
+  if (!peer || call?.state === "ended") return;
+  const seen = await look(peer);
+  if (lookedAt === peer && lastLook) {
+    const connected = peer.connectionState === "connected";
+    const { word, detail } = judge(lastLook, seen, { connected, now: performance.now() });
+    hooks.quality = word;
+    qualityChip.className = `chip ${{ excellent: "good", good: "good", poor: "warn", lost: "bad" }[word]}`;
+    qualityChip.title = detail;
+    show(qualityChip, `${word} connection`);
+    if (word === "lost") say(qualityChip, "connection lost");
+  }
+  lastLook = seen;
+  lookedAt = peer;
+}
+
+setInterval(() => drawQuality().catch(() => undefined), QUALITY_MS);
+
+reloadOnNewSecret("invite");
+start().catch((error) => refuse("unexpected", explainError(error).text));

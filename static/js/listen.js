@@ -1,0 +1,227 @@
+/** The listener's page: one button, the state in words, and the true latency. */
+
+import * as api from "./api.js";
+import { byId, say, show, showOnly } from "./dom.js";
+import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
+import { recall, remember } from "./memory.js";
+import { canPlay, Player } from "./player.js";
+import { explain, explainError, peopleInside } from "./sentences.js";
+
+const SECTIONS = ["loading", "refused", "stage"];
+const DRAW_MS = 500;
+const ROOM_MS = 10_000;
+
+const roomId = roomOfPath();
+const invite = roomId ? takeInvite("listen", roomId) : null;
+const stage = byId("stage", HTMLElement);
+const audio = byId("audio", HTMLAudioElement);
+const playButton = byId("play", HTMLButtonElement);
+const liveChip = byId("live", HTMLButtonElement);
+const latency = byId("latency", HTMLElement);
+const volume = byId("volume", HTMLInputElement);
+const pinForm = byId("pin-form", HTMLFormElement);
+const pinField = byId("pin", HTMLInputElement);
+
+let pin = "";
+let roomName = "";
+
+const player = new Player({
+  audio,
+  trade: () =>
+    api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
+  onState: stateChanged,
+});
+
+/**
+ * What tests may look at; see tests/static. Read only.
+ * @typedef {object} ListenHooks
+ * @property {"listen"} page
+ * @property {import("./player.js").State} state
+ * @property {number | null} latencyS  from PROGRAM-DATE-TIME
+ * @property {boolean} behind
+ * @property {HTMLAudioElement} audio
+ * @property {import("../vendor/hls.mjs").default | null} hls  null on native players and while stopped
+ */
+/** @type {ListenHooks} */
+const hooks = {
+  page: "listen",
+  get state() {
+    return player.state;
+  },
+  get latencyS() {
+    const ms = player.latencyMs();
+    return ms === null ? null : ms / 1000;
+  },
+  get behind() {
+    return player.isBehind();
+  },
+  audio,
+  get hls() {
+    return player.hls;
+  },
+};
+Object.assign(window, { roomtone: hooks });
+
+async function start() {
+  if (roomId === null) return refuse("no_room");
+  if (!canPlay()) return refuse("no_player");
+  try {
+    const room = await api.readRoom(roomId, invite);
+    drawRoom(room);
+    if (room.pinRequired) askPin();
+    else await player.prepare();
+  } catch (error) {
+    return refuseBy(error);
+  }
+  showOnly("stage", SECTIONS);
+  if (!pinForm.hidden) pinField.focus();
+  setInterval(draw, DRAW_MS);
+  setInterval(refreshRoom, ROOM_MS);
+  draw();
+}
+
+/** @param {unknown} error */
+function refuseBy(error) {
+  if (!(error instanceof api.Refusal)) return refuse("unexpected", String(error));
+  if (error.code === "wrong_pin") return askPin();
+  if ([401, 403].includes(error.status)) return refuse(invite === null ? "no_invite" : "bad_invite");
+  return refuse(error.code, error.message);
+}
+
+/**
+ * @param {string} code
+ * @param {string} [said]
+ */
+function refuse(code, said) {
+  const own = {
+    no_invite: {
+      title: "You need a listen link for this room",
+      text:
+        "Its address goes on after the room's name and is longer than the one you opened. " +
+        "Ask the person who runs the room to send you the whole listen link.",
+      retry: false,
+    },
+    no_player: {
+      title: "This browser cannot play live streams",
+      text: "Use a current Firefox, Chrome, Edge or Safari.",
+      retry: false,
+    },
+  }[code];
+  const { title, text, retry } = own ?? explain(code, said);
+  say(byId("refused-title", HTMLElement), title);
+  say(byId("refused-text", HTMLElement), text);
+  byId("refused-retry", HTMLElement).hidden = !retry;
+  showOnly("refused", SECTIONS);
+}
+
+byId("refused-retry", HTMLButtonElement).addEventListener("click", () => location.reload());
+
+// Room --------------------------------------------------------------------
+
+/** @param {api.Room} room */
+function drawRoom(room) {
+  roomName = room.name || `Room ${room.roomId}`;
+  say(byId("title", HTMLElement), roomName);
+  say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
+  document.title = `${roomName} · Roomtone`;
+}
+
+async function refreshRoom() {
+  if (document.visibilityState !== "visible" || roomId === null) return;
+  await api.readRoom(roomId, invite).then(drawRoom, () => undefined); // the player finds out what it means
+}
+
+function askPin() {
+  pinForm.hidden = false;
+  playButton.hidden = true;
+}
+
+pinForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = byId("pin-problem", HTMLElement);
+  pin = pinField.value.trim();
+  if (!pin) return pinField.focus();
+  try {
+    await player.prepare();
+  } catch (error) {
+    const { title, text } = explainError(error);
+    show(problem, `${title}. ${text}`);
+    return pinField.select();
+  }
+  pinForm.hidden = true;
+  playButton.hidden = false;
+  player.play();
+  playButton.focus();
+});
+
+// Player ------------------------------------------------------------------
+
+playButton.addEventListener("click", () => {
+  if (player.state === "stopped" || player.state === "ended") player.play();
+  else player.pause();
+});
+
+liveChip.addEventListener("click", () => player.goLive());
+
+/**
+ * @param {import("./player.js").State} state
+ * @param {api.Refusal | null} reason
+ */
+function stateChanged(state, reason) {
+  if (state === "ended" && reason && reason.code !== "room_not_found") return refuseBy(reason);
+  stage.dataset["state"] = state;
+  const idle = state === "stopped" || state === "ended";
+  playButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${idle ? "play" : "pause"}`);
+  say(byId("play-word", HTMLElement), idle ? "Play" : "Pause");
+  announceToSystem(idle ? "paused" : "playing");
+  draw();
+}
+
+function draw() {
+  const { state } = player;
+  say(
+    byId("words", HTMLElement),
+    {
+      stopped: "Press play to listen live.",
+      starting: "Starting…",
+      off_air: "Off air. This page plays as soon as the room does.",
+      live: "",
+      reconnecting: "Reconnecting…",
+      ended: "This broadcast has ended.",
+    }[state],
+  );
+  const behind = player.isBehind();
+  liveChip.hidden = state !== "live";
+  liveChip.classList.toggle("behind", behind);
+  liveChip.disabled = !behind;
+  say(liveChip, behind ? "Behind: go live" : "Live");
+  const ms = player.latencyMs();
+  show(latency, ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`);
+}
+
+volume.value = recall("local", "stream-volume") ?? "1";
+// iPhones keep the volume to their own buttons and ignore a page's wish.
+audio.volume = 0.5;
+byId("volume-row", HTMLElement).hidden = audio.volume !== 0.5;
+audio.volume = Number(volume.value);
+volume.addEventListener("input", () => {
+  audio.volume = Number(volume.value);
+  remember("local", "stream-volume", volume.value);
+});
+
+/** @param {MediaSessionPlaybackState} playback */
+function announceToSystem(playback) {
+  if (!("mediaSession" in navigator)) return;
+  navigator.mediaSession.metadata = new MediaMetadata({
+    title: roomName,
+    artist: "Live on Roomtone",
+    artwork: [{ src: "/static/img/mark.svg", sizes: "any", type: "image/svg+xml" }],
+  });
+  navigator.mediaSession.playbackState = playback;
+  navigator.mediaSession.setActionHandler("play", () => player.play());
+  navigator.mediaSession.setActionHandler("pause", () => player.pause());
+  navigator.mediaSession.setActionHandler("stop", () => player.pause());
+}
+
+reloadOnNewSecret("invite");
+start().catch((error) => refuse("unexpected", explainError(error).text));

@@ -1,0 +1,121 @@
+/** The people in a room, drawn in the order they came, oneself first. */
+
+import { fromTemplate, part, say } from "./dom.js";
+
+/** @typedef {import("./call.js").Person} Person */
+
+const LOUD_DBOV = -15; // full ring
+const QUIET_DBOV = -50; // thinnest ring
+
+export class People {
+  #list;
+  #announce;
+  /** @type {Map<string, HTMLElement>} */
+  #tiles = new Map();
+  /** @type {Map<string, Person>} */
+  #known = new Map();
+  #selfId = "";
+
+  /**
+   * @param {HTMLElement} list
+   * @param {(text: string) => void} announce  for screen readers: who came, who went
+   */
+  constructor(list, announce) {
+    this.#list = list;
+    this.#announce = announce;
+  }
+
+  clear() {
+    this.#tiles.clear();
+    this.#known.clear();
+    this.#list.replaceChildren();
+  }
+
+  /**
+   * @param {Person[]} people  the whole room
+   * @param {string} selfId
+   */
+  update(people, selfId) {
+    this.#selfId = selfId;
+    const here = new Map(people.filter(({ status }) => status !== "left").map((one) => [one.userId, one]));
+    const first = this.#known.size === 0;
+    const came = [...here.values()].filter(({ userId }) => !this.#known.has(userId) && userId !== selfId);
+    const went = [...this.#known.values()].filter(({ userId }) => !here.has(userId));
+    for (const { userId } of went) {
+      this.#tiles.get(userId)?.remove();
+      this.#tiles.delete(userId);
+    }
+    this.#known = here;
+    for (const person of here.values()) this.#draw(person);
+    if (first) return;
+    const news = [...came.map((one) => `${nameOf(one)} joined`), ...went.map((one) => `${nameOf(one)} left`)];
+    if (news.length > 0) this.#announce(news.join(". "));
+  }
+
+  /** @param {Record<string, number>} levels  dBov of those who can be heard now */
+  talk(levels) {
+    for (const [userId, tile] of this.#tiles) {
+      const level = levels[userId];
+      const talking = level !== undefined && !this.#known.get(userId)?.muted;
+      tile.classList.toggle("talking", talking);
+      if (talking) {
+        const share = (level - QUIET_DBOV) / (LOUD_DBOV - QUIET_DBOV);
+        tile.style.setProperty("--ring", String(Math.min(1, Math.max(0, share))));
+      }
+      this.#drawState(tile, this.#known.get(userId));
+    }
+  }
+
+  /** @param {Person} person */
+  #draw(person) {
+    const self = person.userId === this.#selfId;
+    let tile = this.#tiles.get(person.userId);
+    if (!tile) {
+      tile = fromTemplate("person-template");
+      tile.dataset["userId"] = person.userId;
+      tile.style.setProperty("--hue", String(hueOf(person.userId)));
+      this.#tiles.set(person.userId, tile);
+      this.#list.append(tile);
+    }
+    if (self && this.#list.firstChild !== tile) this.#list.prepend(tile);
+    tile.classList.toggle("self", self);
+    tile.classList.toggle("waiting", person.status === "idle");
+    say(part(tile, "initials", HTMLElement), initialsOf(nameOf(person)));
+    say(part(tile, "name", HTMLElement), nameOf(person) + (self ? " (you)" : ""));
+    part(tile, "muted", HTMLElement).hidden = !person.muted;
+    if (person.muted) tile.classList.remove("talking");
+    this.#drawState(tile, person);
+  }
+
+  /**
+   * @param {HTMLElement} tile
+   * @param {Person | undefined} person
+   */
+  #drawState(tile, person) {
+    let word = "";
+    if (person?.status === "idle") word = "connecting…";
+    else if (person?.muted) word = "muted";
+    else if (tile.classList.contains("talking")) word = "talking";
+    say(part(tile, "state", HTMLElement), word);
+  }
+}
+
+/** @param {Person} person */
+const nameOf = (person) => person.displayName?.trim() || "Guest";
+
+/** @param {string} name */
+function initialsOf(name) {
+  const words = name.split(/\s+/).filter(Boolean);
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => [...(word ?? "")][0] ?? "");
+  return letters.join("").toUpperCase();
+}
+
+/**
+ * A colour that stays with a person.
+ * @param {string} userId
+ */
+function hueOf(userId) {
+  let hash = 7;
+  for (const letter of userId) hash = (hash * 31 + letter.charCodeAt(0)) % 3600;
+  return (hash * 47) % 360;
+}
