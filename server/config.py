@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     tls_cert: Path | None = Field(None, description="Your own certificate chain (PEM).")
     tls_key: Path | None = Field(None, description="The private key of --tls-cert (PEM).")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s?#]+)?$",
+        description="Address people open, without a path, if a proxy stands in front"
+        " (such as https://audio.example.org); else the one they typed.",
+    )
     api_open: bool = Field(
         default=False,
         description="Anybody who reaches the port may do what the admin may. Loopback only.",

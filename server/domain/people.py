@@ -97,9 +97,12 @@ class Roster:
             if person.lost_at is not None and now - person.lost_at >= resume_s
         ]
 
-    def room_spec(self, room: RoomId, version: int) -> RoomSpec:
-        """Return the room as the mixer shall have it."""
-        anchors = tuple(
+    def anchors(self) -> tuple[AnchorSpec, ...]:
+        """Return what the mixer needs to know of everybody."""
+        return tuple(
             AnchorSpec(PeerId(person.user), person.muted) for person in self.people.values()
         )
-        return RoomSpec(room, version, anchors, on_air=True)
+
+    def room_spec(self, room: RoomId, version: int) -> RoomSpec:
+        """Return the room as the mixer shall have it."""
+        return RoomSpec(room, version, self.anchors(), on_air=True)

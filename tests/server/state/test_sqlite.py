@@ -75,7 +75,8 @@ async def test_private(tmp_path: Path) -> None:
     """Nobody else may read the files: they hold keys and PINs."""
     async with open_store(tmp_path / "state.db") as store:
         await store.commit(put={"/a": b"1"})
-        modes = {stat.S_IMODE((tmp_path / name).lstat().st_mode) for name in os.listdir(tmp_path)}
+        files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+        modes = {stat.S_IMODE(os.lstat(file).st_mode) for file in files}
     assert modes == {0o600}
 
 

@@ -1,0 +1,268 @@
+"""Who is in which room, on which socket, and with which connection to the mixer."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol, assert_never
+
+from mixer.types import GoneReason, PeerChanged, PeerState, PlaneEvent, RoomId, RoomSpec, Talking
+from server.domain.identity import UserId
+from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
+from server.domain.room import Room
+from server.errors import RoomFull
+from server.ports import PlaneLost
+from server.rpc.codec import Notification, encode
+from server.services.announcements import Announcements
+from server.services.reconcile import Reconciler
+
+RESTART_FIRST_MS = 300  # a mixer process is back after about that
+RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
+FAILED_RETRY_MS = 1000
+
+
+class Farewell(Enum):
+    """Why the server ends a socket."""
+
+    LEFT = "left"
+    REPLACED = "replaced by a newer connection"
+    REVOKED = "removed from the room"
+    ROOM_GONE = "the room is gone"
+    STOPPING = "the server stops"
+
+
+class Client(Protocol):
+    """One person's socket, as seen from the rooms."""
+
+    def push(self, text: str) -> None:
+        """Send an encoded notification. Never blocks, never raises; a slow client is dropped."""
+
+    def end(self, why: Farewell) -> None:
+        """Close the socket. Never blocks, never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody who joins; `resumes` is the media session they came back for."""
+
+    user: UserId
+    role: Role
+    display_name: str = ""
+    resumes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a join went."""
+
+    session: str
+    resumed: bool
+
+
+class Presence:
+    """Rosters of the rooms that have somebody in them; nothing here waits."""
+
+    def __init__(
+        self, mixer: Reconciler[RoomSpec], monotonic: Callable[[], float], resume_s: float
+    ) -> None:
+        self._mixer = mixer
+        self._monotonic = monotonic
+        self._resume_s = resume_s
+        self._rosters: dict[RoomId, Roster] = {}
+        self._clients: dict[tuple[RoomId, UserId], Client] = {}
+        self._swept_at = monotonic()
+        self.announcements = Announcements(self._tell, self._listing)
+
+    def count(self, room: RoomId) -> int:
+        """Return how many anchors are in the room."""
+        return len(self._rosters.get(room, ()))
+
+    @property
+    def total(self) -> int:
+        """How many anchors there are in all rooms."""
+        return sum(len(roster) for roster in self._rosters.values())
+
+    def listing(self, room: RoomId) -> list[dict[str, object]]:
+        """Return the room's `roomStatus`."""
+        return self._listing(room)
+
+    def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
+        """Whether that socket is the one the person is in the room with."""
+        return self._clients.get((room, user)) is client
+
+    def check_space(self, room: Room, user: UserId) -> None:
+        """Raise RoomFull if `user` could not come in now."""
+        limit = room.max_anchors
+        if limit is not None and not self._roster(room.id).has_space(user, limit):
+            raise RoomFull(room.id, limit)
+
+    def enter(self, room: Room, arrival: Arrival, client: Client) -> Entry:
+        """Let a person in; whoever was there under the same id is told and goes. Raises RoomFull.
+
+        The media connection is kept if it still lives and the person knows its session.
+        """
+        self.check_space(room, arrival.user)
+        now = self._monotonic()
+        before = self._roster(room.id).get(arrival.user)
+        if before is not None and before.has_media and before.session == arrival.resumes:
+            name = arrival.display_name or before.display_name
+            person, resumed = replace(before, seen_at=now, lost_at=None, display_name=name), True
+        else:
+            session = secrets.token_hex(16)
+            name = arrival.display_name
+            person, resumed = Person(arrival.user, arrival.role, session, now, name), False
+        former = self._clients.get((room.id, arrival.user))
+        self._clients[room.id, arrival.user] = client
+        if former is not None:
+            former.end(Farewell.REPLACED)
+        self._put(room.id, person)
+        return Entry(person.session, resumed)
+
+    def see(self, room: RoomId, user: UserId, status: Status | None) -> None:
+        """Note a sign of life, and what the person says they do."""
+        person = self._roster(room).get(user)
+        if person is None:
+            return
+        now = self._monotonic()
+        seen = replace(person, seen_at=now, status=status or person.status)
+        if seen.status is person.status and person.is_listed(now):
+            self._rosters[room] = self._rosters[room].with_person(seen)  # nothing to tell
+        else:
+            self._put(room, seen)
+
+    def mute(self, room: RoomId, user: UserId, *, muted: bool) -> None:
+        """Take a person's voice out of the mix, or back in."""
+        person = self._roster(room).get(user)
+        if person is not None and person.muted != muted:
+            self._put(room, replace(person, muted=muted))
+
+    def media_answered(self, room: RoomId, user: UserId) -> None:
+        """Note that the mixer has answered the person's offer."""
+        person = self._roster(room).get(user)
+        if person is not None:
+            self._put(room, replace(person, has_media=True))
+
+    def leave(self, room: RoomId, user: UserId, why: Farewell = Farewell.LEFT) -> None:
+        """Take a person out now; nothing happens if they are not there."""
+        client = self._clients.pop((room, user), None)
+        if client is not None:
+            client.end(why)
+        roster = self._roster(room)
+        if roster.get(user) is not None:
+            self._set(room, roster.without(user))
+
+    def lose(self, room: RoomId, user: UserId, client: Client) -> None:
+        """Note that a socket is gone: the person is kept for a resume if their media lives."""
+        if not self.is_current(room, user, client):
+            return
+        del self._clients[room, user]
+        person = self._roster(room).get(user)
+        if person is not None and person.has_media:
+            self._put(room, replace(person, lost_at=self._monotonic()))
+        else:
+            self.leave(room, user)
+
+    def close_room(self, room: RoomId, reason: str) -> None:
+        """Tell everybody that the room is gone, and end their sockets."""
+        self._tell(room, encode(Notification("roomClosed", {"reason": reason})))
+        for user in self._roster(room).people:
+            client = self._clients.pop((room, user), None)
+            if client is not None:
+                client.end(Farewell.ROOM_GONE)
+        self._rosters.pop(room, None)
+        self.announcements.forget(room)
+
+    def stop(self) -> None:
+        """Tell every socket that the server stops."""
+        for client in list(self._clients.values()):
+            client.end(Farewell.STOPPING)
+
+    def handle(self, event: PlaneEvent | PlaneLost) -> None:
+        """Take what the mixer says."""
+        match event:
+            case PlaneLost():
+                self._plane_lost()
+            case Talking(room, levels):
+                if room in self._rosters:
+                    self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
+            case PeerChanged(room, peer, state, reason):
+                person = self._roster(room).get(UserId(peer))
+                if person is not None:
+                    self._peer_changed(room, person, state, reason)
+            case _:
+                assert_never(event)
+
+    def sweep(self) -> None:
+        """Let go of those whose time for a resume is over, and unlist those who went quiet."""
+        now, before = self._monotonic(), self._swept_at
+        self._swept_at = now
+        for room, roster in list(self._rosters.items()):
+            for user in roster.overdue(now, self._resume_s):
+                self.leave(room, user)
+            if any(
+                before < person.seen_at + STATUS_TIMEOUT_S <= now
+                for person in roster.people.values()
+            ):
+                self.announcements.people_changed(room)
+
+    def _plane_lost(self) -> None:
+        retry_after_ms = RESTART_FIRST_MS
+        for room, roster in self._rosters.items():
+            for person in roster.people.values():
+                if person.has_media:
+                    self._put(room, replace(person, has_media=False, status=Status.IDLE))
+                self._reconnect(room, person.user, "media_restarted", retry_after_ms)
+                retry_after_ms += RESTART_SPREAD_MS
+
+    def _peer_changed(
+        self, room: RoomId, person: Person, state: PeerState, reason: GoneReason | None
+    ) -> None:
+        if state is PeerState.LIVE:
+            self._put(room, replace(person, has_media=True, status=Status.ON_AIR))
+        if state is not PeerState.GONE:
+            return
+        if reason in (GoneReason.REPLACED, GoneReason.REMOVED):
+            return  # our own doing, or another connection of theirs lives
+        if person.lost_at is not None:
+            self.leave(room, person.user)  # neither socket nor media: nothing to resume
+            return
+        self._put(room, replace(person, has_media=False, status=Status.IDLE))
+        if reason is GoneReason.TIMEOUT:
+            self._reconnect(room, person.user, "media_lost", 0)
+        elif reason is GoneReason.FAILED:
+            self._reconnect(room, person.user, "media_failed", FAILED_RETRY_MS)
+
+    def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
+        client = self._clients.get((room, user))
+        if client is not None:
+            params = {"reason": reason, "retryAfterMs": retry_after_ms}
+            client.push(encode(Notification("reconnect", params)))
+
+    def _roster(self, room: RoomId) -> Roster:
+        return self._rosters.get(room, _EMPTY)
+
+    def _put(self, room: RoomId, person: Person) -> None:
+        self._set(room, self._roster(room).with_person(person))
+
+    def _set(self, room: RoomId, roster: Roster) -> None:
+        before = self._roster(room)
+        if roster.people:
+            self._rosters[room] = roster
+            self.announcements.people_changed(room)
+        else:
+            self._rosters.pop(room, None)
+            self.announcements.forget(room)
+        if roster.anchors() != before.anchors():
+            self._mixer.want(roster.room_spec(room, self._mixer.next_version()))
+
+    def _tell(self, room: RoomId, text: str) -> None:
+        for user in self._roster(room).people:
+            client = self._clients.get((room, user))
+            if client is not None:
+                client.push(text)
+
+    def _listing(self, room: RoomId) -> list[dict[str, object]]:
+        return self._roster(room).listing(self._monotonic())
+
+
+_EMPTY = Roster()

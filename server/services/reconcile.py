@@ -1,0 +1,70 @@
+"""What a media plane shall be brought to: the latest wanted spec of every room."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from hls.types import BroadcastSpec
+from mixer.types import RoomId, RoomSpec
+from server.backoff import delays_s
+from server.errors import PlaneUnavailable
+
+log = structlog.get_logger(__name__)
+
+Spec = TypeVar("Spec", RoomSpec, BroadcastSpec)
+
+
+class Reconciler(Generic[Spec]):
+    """Applies specs until the plane has taken them; only the newest of a room counts.
+
+    `want` never waits. `settle` waits until the plane has what was wanted of one room, `run` does
+    so for all of them and tries again while the plane is away.
+    """
+
+    def __init__(self, apply: Callable[[Spec], Awaitable[None]], first_version: int = 1) -> None:
+        self._apply: Callable[[Spec], Awaitable[None]] = apply
+        self._versions = itertools.count(first_version)
+        self._due: dict[RoomId, Spec] = {}
+        self._changed = asyncio.Event()
+        # One at a time: whoever asks for a room that is being applied waits until it is.
+        self._applying = asyncio.Lock()
+
+    def next_version(self) -> int:
+        """Return a version above all given out so far, for the spec that is wanted next."""
+        return next(self._versions)
+
+    def want(self, spec: Spec) -> None:
+        """Take what the room shall be."""
+        self._due[RoomId(spec.room)] = spec
+        self._changed.set()
+
+    async def settle(self, room: RoomId) -> None:
+        """Apply what is wanted of the room, if the plane has it not. Raises PlaneUnavailable."""
+        async with self._applying:
+            spec = self._due.get(room)
+            if spec is None:
+                return
+            await self._apply(spec)
+            if self._due.get(room) is spec:  # nothing newer came meanwhile
+                del self._due[room]
+
+    async def run(self) -> None:
+        """Apply whatever is wanted, for ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            delays = delays_s(first_s=0.2, limit_s=2.0)
+            while self._due:
+                for room in list(self._due):
+                    await self._try(room)
+                if self._due:
+                    await asyncio.sleep(next(delays))
+
+    async def _try(self, room: RoomId) -> None:
+        try:
+            await self.settle(room)
+        except PlaneUnavailable:
+            log.info("apply_waits", room=room)

@@ -1,0 +1,291 @@
+"""The rooms: made, listed and removed, in the store first and then on the planes."""
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from hls.types import BroadcastSpec
+from mixer.types import RoomId, RoomSpec
+from server.domain.identity import UserId, room_id, user_id
+from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
+from server.domain.people import Roster
+from server.domain.room import (
+    EXPIRES_IN_DEFAULT_S,
+    MAX_ANCHORS_DEFAULT,
+    InviteRole,
+    Invites,
+    Room,
+    RoomEvent,
+    RoomState,
+    decode_room,
+    encode_room,
+    transition,
+)
+from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
+from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
+from server.ports import Conflict, Record, StateStore
+from server.services.clock import Clock
+from server.services.presence import Farewell, Presence
+from server.services.reconcile import Reconciler
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/rooms/"
+INVITE_BYTES = 18  # 144 bits, 24 characters in the link
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A room somebody asks for; None means: make it up (`id`, `pin`) or no limit."""
+
+    id: RoomId | None = None
+    pin: str | None = None
+    max_anchors: int | None = MAX_ANCHORS_DEFAULT
+    expires_in_s: int | None = EXPIRES_IN_DEFAULT_S
+    name: str = ""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A room in memory; `revoked` has until when (Unix s) whose tokens are refused."""
+
+    room: Room
+    stream: Stream
+    state: RoomState = RoomState.CREATED
+    revoked: dict[UserId, float] = field(default_factory=dict)
+
+    def happen(self, event: RoomEvent) -> None:
+        """Move on. Raises IllegalTransition."""
+        self.state = transition(self.state, event)
+
+
+class Rooms:
+    """All rooms of this node. The store is written before anybody else hears of a change."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        presence: Presence,
+        mixer: Reconciler[RoomSpec],
+        broadcast: Reconciler[BroadcastSpec],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._presence = presence
+        self._mixer = mixer
+        self._broadcast = broadcast
+        self._clock = clock
+        self._live: dict[RoomId, _Live] = {}
+        self._changing = asyncio.Lock()  # create and remove wait for each other
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def load(self) -> None:
+        """Read all rooms and put them on air again. Raises StoreLost.
+
+        A room whose records cannot be read is logged and left alone.
+        """
+        snapshot = await self._store.scan(PREFIX)
+        for text, records in _by_room(snapshot.records).items():
+            room = room_id(text)
+            if room is None or "meta" not in records:
+                continue
+            try:
+                await self._load_room(room, records)
+            except BadRecord as error:
+                log.error("room_unreadable", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
+
+    def get(self, room: RoomId) -> Room:
+        """Return a room that is on air. Raises RoomNotFound."""
+        live = self._live.get(room)
+        if live is None or live.state is not RoomState.ON_AIR:
+            raise RoomNotFound(room)
+        return live.room
+
+    def state(self, room: RoomId) -> RoomState:
+        """Return where the room is in its life."""
+        live = self._live.get(room)
+        return RoomState.GONE if live is None else live.state
+
+    def all(self) -> list[Room]:
+        """Return the rooms on air, oldest first."""
+        rooms = [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
+        return sorted(rooms, key=lambda room: room.created_at)
+
+    def stream(self, room: RoomId) -> Stream:
+        """Return the key and clock of a room's broadcast. Raises RoomNotFound."""
+        self.get(room)
+        return self._live[room].stream
+
+    async def create(self, wanted: Wanted) -> Room:
+        """Make a room and put it on air. Raises RoomExists, StoreLost."""
+        room = Room(
+            id=wanted.id or RoomId(secrets.token_hex(10)),
+            created_at=self._clock.now(),
+            invites=Invites(_secret(), _secret()),
+            pin=secrets.token_hex(3) if wanted.pin is None else wanted.pin,
+            max_anchors=wanted.max_anchors,
+            expires_in_s=wanted.expires_in_s,
+            name=wanted.name,
+        )
+        live = _Live(room, self._new_stream())
+        async with self._changing:
+            answer = await self._store.commit(
+                require={_key(room.id, "meta"): 0},
+                put={
+                    _key(room.id, "meta"): encode_room(room),
+                    _key(room.id, "livemeta"): self._livemeta(RoomState.ON_AIR),
+                    _key(room.id, "stream"): encode_stream(live.stream),
+                },
+            )
+            if isinstance(answer, Conflict):
+                raise RoomExists(room.id)
+            self._start(live)
+        log.info("room_created", room=room.id)
+        return room
+
+    async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
+        """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
+        async with self._changing:
+            self.get(room)
+            live = self._live[room]
+            changed = replace(live.room, invites=live.room.invites.renewed(role, _secret()))
+            await self._store.commit(put={_key(room, "meta"): encode_room(changed)})
+            live.room = changed
+        return changed
+
+    async def remove(self, room: RoomId, reason: str = "deleted") -> None:
+        """End a room and everything of it. Raises RoomNotFound, StoreLost."""
+        async with self._changing:
+            self.get(room)
+            live = self._live[room]
+            await self._store.commit(
+                put={_key(room, "livemeta"): self._livemeta(RoomState.REMOVING)}
+            )
+            live.happen(RoomEvent.REMOVE)
+            await self._finish(live, reason)
+        log.info("room_removed", room=room, reason=reason)
+
+    async def expire(self) -> None:
+        """Remove the rooms whose time is over, and forget refusals of tokens that ran out."""
+        now = self._clock.now()
+        for live in list(self._live.values()):
+            if live.room.is_expired(now) and live.state is RoomState.ON_AIR:
+                await self.remove(live.room.id, "expired")
+            elif live.state is RoomState.REMOVING:
+                await self._retry_finish(live)
+
+    async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
+        """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
+        self.get(room)
+        until = self._clock.unix() + ttl_s
+        await self._store.commit(put={_key(room, f"revoked/{user}"): str(int(until)).encode()})
+        live = self._live.get(room)
+        if live is not None:
+            live.revoked[user] = until
+        self._presence.leave(room, user, Farewell.REVOKED)
+
+    def is_revoked(self, room: RoomId, user: UserId) -> bool:
+        """Whether that person was taken out of that room."""
+        live = self._live.get(room)
+        return live is not None and live.revoked.get(user, 0) > self._clock.unix()
+
+    async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
+        meta = decode_room(room, records["meta"].key, records["meta"].value)
+        repairs: dict[str, bytes] = {}
+        if "stream" in records:
+            stored = decode_stream(records["stream"].key, records["stream"].value)
+            clock = self._clock
+            stream = stored.continued(clock.boot, clock.tick(), clock.unix())
+        else:
+            stored, stream = None, self._new_stream()
+        if stream != stored:
+            repairs[_key(room, "stream")] = encode_stream(stream)
+        live = _Live(meta, stream, revoked=_revoked(records, self._clock.unix()))
+        removing = False
+        if "livemeta" in records:
+            on_air = decode_livemeta(records["livemeta"].key, records["livemeta"].value)
+            removing = on_air.state is RoomState.REMOVING
+        else:
+            repairs[_key(room, "livemeta")] = self._livemeta(RoomState.ON_AIR)
+        if repairs:
+            await self._store.commit(put=repairs)
+        if removing:  # the server was stopped in the middle of it
+            live.happen(RoomEvent.REMOVE)
+            self._live[room] = live
+            await self._finish(live, "deleted")
+        else:
+            self._start(live)
+
+    def _start(self, live: _Live) -> None:
+        room = live.room.id
+        live.happen(RoomEvent.START)
+        self._live[room] = live
+        self._mixer.want(Roster().room_spec(room, self._mixer.next_version()))
+        self._broadcast.want(live.stream.spec(room, self._broadcast.next_version()))
+
+    async def _finish(self, live: _Live, reason: str) -> None:
+        room = live.room.id
+        self._presence.close_room(room, reason)
+        self._mixer.want(RoomSpec(room, self._mixer.next_version(), closed=True))
+        version = self._broadcast.next_version()
+        self._broadcast.want(live.stream.spec(room, version, on_air=False))
+        records = (await self._store.scan(_key(room, ""))).records
+        await self._store.commit(delete=[record.key for record in records])
+        live.happen(RoomEvent.FINISH)
+        del self._live[room]
+
+    async def _retry_finish(self, live: _Live) -> None:
+        """Finish what the store did not let us finish before."""
+        async with self._changing:
+            if live.state is RoomState.REMOVING:
+                try:
+                    await self._finish(live, "deleted")
+                except StoreLost as error:
+                    log.warning("room_removal_waits", room=live.room.id, reason=str(error))
+
+    def _new_stream(self) -> Stream:
+        return Stream(
+            epoch=0,
+            key=secrets.token_bytes(KEY_BYTES),
+            iv=secrets.token_bytes(KEY_BYTES),
+            boot=self._clock.boot,
+            base_tick=self._clock.tick(),
+            base_unix_s=self._clock.unix(),
+        )
+
+    def _livemeta(self, state: StoredState) -> bytes:
+        return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+def _key(room: RoomId, part: str) -> str:
+    return f"{PREFIX}{room}/{part}"
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(INVITE_BYTES)
+
+
+def _by_room(records: Iterable[Record]) -> Mapping[str, dict[str, Record]]:
+    rooms: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+    for record in records:
+        room, _, part = record.key.removeprefix(PREFIX).partition("/")
+        rooms[room][part] = record
+    return rooms
+
+
+def _revoked(records: Mapping[str, Record], now: float) -> dict[UserId, float]:
+    revoked = {}
+    for part, record in records.items():
+        kind, _, text = part.partition("/")
+        user = user_id(text)
+        if kind == "revoked" and user is not None and record.value.isdigit():
+            until = float(record.value)
+            if until > now:
+                revoked[user] = until
+    return revoked
