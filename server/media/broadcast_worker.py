@@ -1,0 +1,94 @@
+"""The broadcast process: the mixers' audio in, playlists and segments out."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hls.pipeline import Broadcaster
+from mixer.types import PlaneStatistics, tick_at
+from server.media import wire, worker, worker_log
+from server.rpc.codec import Params
+from server.rpc.dispatch import Dispatcher
+from server.rpc.framing import FrameKind
+from server.rpc.unix import UnixTransport, listen
+from server.supervise import Supervisor
+
+
+class BroadcastService:
+    """The broadcaster's methods for the control process, and its ear for the mixers."""
+
+    def __init__(self, broadcaster: Broadcaster, transport: UnixTransport) -> None:
+        self.dispatcher = Dispatcher(wire.refusal)
+        self._broadcaster = broadcaster
+        self._transport = transport
+        self._counters: Counter[str] = Counter()
+        self._mixers: set[UnixTransport] = set()
+        self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
+        self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
+        self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
+        self.dispatcher.add("statistics", None, self._statistics)
+
+    def accept_mixer(self) -> UnixTransport:
+        """Return the transport of one more mixer."""
+        return UnixTransport(self._hear, on_open=self._mixers.add, on_close=self._mixers.discard)
+
+    def close(self) -> None:
+        """Hang up on all mixers."""
+        for mixer in list(self._mixers):
+            mixer.abort()
+
+    def _hear(self, kind: FrameKind, body: bytes) -> None:
+        try:
+            audio = wire.read_audio(kind, body)
+        except wire.WireError:
+            self._counters["audio_malformed"] += 1
+        else:
+            self._broadcaster.write(audio.room, audio.tick, audio.pcm, _now_tick())
+
+    async def _apply(self, params: wire.ApplyBroadcast) -> object:
+        self._broadcaster.apply(params.spec(), _now_tick())
+        return None
+
+    async def _playlist(self, params: wire.AskPlaylist) -> object:
+        return self._broadcaster.playlist(params.room, _now_tick())
+
+    async def _fetch(self, params: wire.AskSegment) -> object:
+        data = self._broadcaster.fetch(params.room, params.name, _now_tick())
+        if data is None:
+            return False
+        await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))
+        return True
+
+    async def _statistics(self, _params: Params) -> object:
+        counters, gauges = Counter(self._counters), {"broadcast_mixers": float(len(self._mixers))}
+        for name, value in self._broadcaster.statistics().items():
+            if name.endswith("_total"):
+                counters[name.removesuffix("_total")] = value
+            else:
+                gauges[name] = float(value)
+        return wire.statistics_result(PlaneStatistics(counters, gauges))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the broadcast process: `roomtone worker broadcast <settings>`."""
+    worker_log.configure()
+    settings = worker.read_settings(wire.BroadcastSettings, arguments)
+
+    @asynccontextmanager
+    async def open_service(
+        _supervisor: Supervisor, transport: UnixTransport
+    ) -> AsyncIterator[worker.Service]:
+        service = BroadcastService(Broadcaster(), transport)
+        async with await listen(Path(settings.audio_socket), service.accept_mixer):
+            try:
+                yield worker.Service(service.dispatcher, wire.Ready())
+            finally:
+                service.close()
+
+    worker.run(settings.control_fd, open_service)
+
+
+def _now_tick() -> int:
+    return tick_at(time.monotonic())

@@ -1,0 +1,76 @@
+"""A `MediaPlane` in this process: the mixer without a border."""
+
+from collections.abc import AsyncIterator
+from typing import Self
+
+from mixer.plane import Plane
+from mixer.types import (
+    PeerId,
+    PlaneEvent,
+    PlaneSettings,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+    Spawn,
+    Tap,
+)
+from server.errors import PlaneUnavailable
+from server.media.events import EventQueue
+from server.ports import PlaneLost
+
+
+class LocalPlane:
+    """The mixer on the running loop; `async with` starts and stops it.
+
+    For tests and tools: beside other Python threads or a busy loop its audio suffers.
+    """
+
+    def __init__(self, settings: PlaneSettings, *, spawn: Spawn, tap: Tap | None = None) -> None:
+        self._events = EventQueue()
+        self._plane = Plane(settings, emit=self._events.put, tap=tap, spawn=spawn)
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        await self._plane.start()
+        self._is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+        await self._plane.close()
+        self._events.close()
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the mixer can do beyond mixing."""
+        return self._plane.capabilities
+
+    @property
+    def udp_port(self) -> int:
+        """The bound UDP port."""
+        return self._plane.udp_port
+
+    async def apply(self, spec: RoomSpec) -> None:
+        """See MediaPlane."""
+        self._open_plane().apply(spec)
+
+    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+        """See MediaPlane."""
+        return await self._open_plane().accept_offer(room, peer, sdp)
+
+    async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
+        """See MediaPlane."""
+        self._open_plane().add_candidate(room, peer, candidate)
+
+    async def statistics(self) -> PlaneStatistics:
+        """See MediaPlane."""
+        return self._open_plane().statistics()
+
+    def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
+        """See MediaPlane; for one reader."""
+        return self._events.read()
+
+    def _open_plane(self) -> Plane:
+        if not self._is_open:
+            raise PlaneUnavailable
+        return self._plane

@@ -1,0 +1,116 @@
+"""A `MediaPlane` in a process of its own."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mixer.types import PeerId, PlaneEvent, PlaneSettings, PlaneStatistics, RoomId, RoomSpec
+from server.errors import PlaneUnavailable
+from server.media import wire
+from server.media.child import ChildSpec, Patience, program
+from server.media.events import EventQueue
+from server.media.link import Link, SpecForm
+from server.media.threads import ENVIRONMENT
+from server.ports import PlaneLost
+from server.rpc.dispatch import Dispatcher
+from server.supervise import Supervisor
+
+_FORM = SpecForm[RoomSpec](params=wire.room_params, is_over=lambda spec: spec.closed)
+
+
+class WorkerPlane:
+    """A mixer process: started again when it dies or hangs, and told all rooms again.
+
+    `apply` succeeds while it is away (the spec is kept); offers fail fast with PlaneUnavailable.
+    """
+
+    def __init__(
+        self,
+        settings: PlaneSettings,
+        *,
+        audio_socket: Path | None = None,
+        command: Sequence[str] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it."""
+        child = ChildSpec(
+            name="mixer",
+            verb="mixer",
+            settings={
+                "plane": asdict(settings),
+                "audio_socket": str(audio_socket) if audio_socket else None,
+            },
+            environment=ENVIRONMENT,
+            command=command or program(),
+            patience=patience or Patience(),
+        )
+        self._events = EventQueue()
+        self._link = Link(child, _FORM, add_methods=self._add_methods, lost=self._events.put_lost)
+
+    async def start(self, supervisor: Supervisor) -> None:
+        """Start the process and wait until it serves. Raises SetupMistake if it cannot."""
+        await self._link.start(supervisor)
+
+    async def close(self) -> None:
+        """End the process, and the reader of `events()`."""
+        await self._link.close()
+        self._events.close()
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the mixer can do beyond mixing; empty before `start`."""
+        return self._link.greeting.capabilities
+
+    @property
+    def udp_port(self) -> int:
+        """The bound UDP port."""
+        return self._link.greeting.udp_port
+
+    @property
+    def is_up(self) -> bool:
+        """The mixer serves."""
+        return self._link.is_up
+
+    @property
+    def pid(self) -> int | None:
+        """The mixer's process, None between two."""
+        return self._link.pid
+
+    async def apply(self, spec: RoomSpec) -> None:
+        """See MediaPlane."""
+        await self._link.apply(spec)
+
+    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+        """See MediaPlane."""
+        return await self._link.ask(
+            wire.TEXT, "acceptOffer", {"room": room, "peer": peer, "sdp": sdp}
+        )
+
+    async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
+        """See MediaPlane."""
+        await self._link.ask(
+            wire.NOTHING, "addCandidate", {"room": room, "peer": peer, "candidate": candidate}
+        )
+
+    async def statistics(self) -> PlaneStatistics:
+        """Return the mixer's statistics and our own; while it is away only our own."""
+        own = PlaneStatistics(
+            {"mixer_restarts": self._link.restarts, "mixer_events_dropped": self._events.dropped},
+            {"mixer_up": float(self.is_up)},
+        )
+        try:
+            mixer = await self._link.ask(wire.STATISTICS, "statistics")
+        except PlaneUnavailable:
+            return own
+        return PlaneStatistics({**mixer.counters, **own.counters}, {**mixer.gauges, **own.gauges})
+
+    def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
+        """See MediaPlane; for one reader."""
+        return self._events.read()
+
+    def _add_methods(self, dispatcher: Dispatcher) -> None:
+        dispatcher.add("event", wire.Event, self._take_event)
+
+    async def _take_event(self, params: wire.Event) -> object:
+        self._events.put(params.event)
+        return None

@@ -1,0 +1,268 @@
+"""What the control process and its workers say to each other, checked on arrival."""
+
+import base64
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
+
+from hls.errors import BadSpec
+from hls.types import BroadcastSpec, KeySpec
+from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
+from mixer.types import (
+    FRAME_SAMPLES,
+    Int16Frame,
+    PeerChanged,
+    PeerId,
+    PlaneEvent,
+    PlaneSettings,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
+from server.rpc.errors import RpcError
+from server.rpc.framing import FrameKind
+
+T = TypeVar("T")
+
+REFUSED = -32000  # a worker's refusal; its data says `who` must react
+
+_TICK = struct.Struct(">Q")  # a tick number, or the number of a blob
+_PCM_BYTES = 2 * FRAME_SAMPLES
+_MAX_ROOM_BYTES = 64
+
+
+class WireError(Exception):
+    """The other side sent something that has not the agreed form."""
+
+
+# Parameters of the mixer's methods and notifications
+
+
+class ApplyRoom(BaseModel):
+    """`apply` of a mixer."""
+
+    spec: RoomSpec
+
+
+class Offer(BaseModel):
+    """`acceptOffer`; the result is the answer's SDP."""
+
+    room: RoomId
+    peer: PeerId
+    sdp: str
+
+
+class Candidate(BaseModel):
+    """`addCandidate`."""
+
+    room: RoomId
+    peer: PeerId
+    candidate: str
+
+
+class Event(BaseModel):
+    """The notification `event`."""
+
+    event: PeerChanged | Talking
+
+
+# Parameters of the broadcast's methods
+
+
+class Key(BaseModel):
+    """A KeySpec; the bytes travel as Base64."""
+
+    epoch: int
+    key: Base64Bytes
+    iv: Base64Bytes
+    uri: str
+
+
+class ApplyBroadcast(BaseModel):
+    """`apply` of a broadcast."""
+
+    room: str
+    version: int
+    key: Key
+    base_tick: int
+    base_unix_s: float
+    on_air: bool
+
+    def spec(self) -> BroadcastSpec:
+        """Return the spec that was sent."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "key"}
+        return BroadcastSpec(key=KeySpec(**self.key.model_dump()), **fields)
+
+
+class AskPlaylist(BaseModel):
+    """`playlist`; the result is its text or null."""
+
+    room: str
+
+
+class AskSegment(BaseModel):
+    """`fetch`; the result is true and a BLOB frame with the number `blob` came before it."""
+
+    room: str
+    name: str
+    blob: Annotated[int, Field(ge=0, lt=2**64)]
+
+
+# Greetings
+
+
+class Ready(BaseModel):
+    """The notification `ready`: the worker serves from now on."""
+
+    capabilities: frozenset[str] = frozenset()
+    udp_port: int = 0
+
+
+class Failed(BaseModel):
+    """The notification `failed`: the worker cannot start, and ends."""
+
+    sentence: str
+
+
+class MixerSettings(BaseModel):
+    """How a mixer process is started."""
+
+    control_fd: int
+    plane: PlaneSettings
+    audio_socket: str | None = None
+
+
+class BroadcastSettings(BaseModel):
+    """How a broadcast process is started."""
+
+    control_fd: int
+    audio_socket: str
+
+
+STATISTICS = TypeAdapter(PlaneStatistics)
+TEXT: TypeAdapter[str] = TypeAdapter(str)
+TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
+FLAG = TypeAdapter(bool)
+NOTHING = TypeAdapter(None)
+
+
+def read(adapter: TypeAdapter[T], value: object) -> T:
+    """Check a result. Raises WireError, which names the field and not its value."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise WireError(f"{first['loc']}: {first['msg']}") from None
+
+
+def room_params(spec: RoomSpec) -> dict[str, Any]:
+    """Return the parameters of a mixer's `apply`."""
+    return ApplyRoom(spec=spec).model_dump(mode="json")
+
+
+def event_params(event: PlaneEvent) -> dict[str, Any]:
+    """Return the parameters of `event`."""
+    return Event(event=event).model_dump(mode="json")
+
+
+def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
+    """Return the parameters of a broadcast's `apply`."""
+    params = asdict(spec)
+    for name in ("key", "iv"):
+        params["key"][name] = base64.b64encode(params["key"][name]).decode("ascii")
+    return params
+
+
+def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
+    """Return the result of `statistics`."""
+    result: dict[str, Any] = STATISTICS.dump_python(statistics, mode="json")
+    return result
+
+
+# Errors
+
+
+def refusal(error: Exception) -> RpcError | None:
+    """Translate what a plane raises on purpose; an ErrorMapper."""
+    match error:
+        case ClientMistake():
+            return RpcError(REFUSED, str(error), {"who": "client", "code": error.code})
+        case PeerGone():
+            return RpcError(REFUSED, str(error), {"who": "peer"})
+        case NoCapacity():
+            return RpcError(REFUSED, str(error), {"who": "capacity"})
+        case BadSpec():
+            sentence = str(error).removeprefix(f"{error.field}: ")
+            return RpcError(REFUSED, sentence, {"who": "spec", "field": error.field})
+        case _:
+            return None
+
+
+def plane_error(error: RpcError) -> MixerError | BadSpec | None:
+    """Translate back what `refusal` made; None if it made it not."""
+    data: Mapping[str, object] = error.data or {}
+    match data.get("who") if error.code == REFUSED else None:
+        case "client":
+            return ClientMistake(str(data.get("code")), error.message)
+        case "peer":
+            return PeerGone(error.message)
+        case "capacity":
+            return NoCapacity(error.message)
+        case "spec":
+            return BadSpec(str(data.get("field")), error.message)
+        case _:
+            return None
+
+
+# Binary frames
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTick:
+    """One tick of a room's mix: `pcm` is int16, 48 kHz mono, shape (960,), read-only."""
+
+    room: RoomId
+    tick: int
+    pcm: Int16Frame
+
+
+def audio_body(room: RoomId, tick: int, pcm: Int16Frame) -> bytes:
+    """Return an AUDIO frame's body: tick, samples (little-endian), then the room.
+
+    The room stands last so that the samples are aligned.
+    """
+    return _TICK.pack(tick) + pcm.astype("<i2", copy=False).tobytes() + room.encode()
+
+
+def read_audio(kind: FrameKind, body: bytes) -> AudioTick:
+    """Read an AUDIO frame. Raises WireError."""
+    if kind is not FrameKind.AUDIO:
+        raise WireError(f"{kind.name} is no audio")
+    room_bytes = len(body) - _TICK.size - _PCM_BYTES
+    if not 0 < room_bytes <= _MAX_ROOM_BYTES:
+        raise WireError(f"{len(body)} bytes are no tick of a room")
+    try:
+        room = RoomId(body[-room_bytes:].decode())
+    except UnicodeDecodeError:
+        raise WireError("the room's name is no text") from None
+    pcm = np.frombuffer(body, "<i2", FRAME_SAMPLES, _TICK.size)
+    return AudioTick(room, _TICK.unpack_from(body)[0], pcm.astype(np.int16, copy=False))
+
+
+def blob_body(number: int, data: bytes) -> bytes:
+    """Return a BLOB frame's body."""
+    return _TICK.pack(number) + data
+
+
+def read_blob(kind: FrameKind, body: bytes) -> tuple[int, bytes]:
+    """Read a BLOB frame: its number and the bytes. Raises WireError."""
+    if kind is not FrameKind.BLOB:
+        raise WireError(f"{kind.name} is no blob")
+    if len(body) < _TICK.size:
+        raise WireError("a blob has no number")
+    return _TICK.unpack_from(body)[0], body[_TICK.size :]
