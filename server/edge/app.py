@@ -1,0 +1,93 @@
+"""The HTTP application: every route of the server on one port."""
+
+import time
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import Counter
+
+from server.edge import hls, operations, pages, rest
+from server.edge.context import CONTEXT, Context
+from server.edge.errors import errors
+from server.edge.models import MAX_BODY_BYTES
+from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
+
+log = structlog.get_logger(__name__)
+
+REQUESTS = web.AppKey("requests", Counter)
+
+ROUTES: Final = (
+    web.get("/", pages.index),
+    web.get("/join/{room}", pages.join),
+    web.get("/listen/{room}", pages.listen),
+    web.get("/static/{path:.+}", pages.asset),
+    web.post("/api/session", rest.open_session),
+    web.get("/api/session", rest.get_session),
+    web.delete("/api/session", rest.close_session),
+    web.post("/api/rooms", rest.create_room),
+    web.get("/api/rooms", rest.list_rooms),
+    web.get("/api/rooms/{room}", rest.get_room),
+    web.delete("/api/rooms/{room}", rest.delete_room),
+    web.post("/api/rooms/{room}/invites", rest.renew_invite),
+    web.post("/api/rooms/{room}/users", rest.create_user),
+    web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
+    web.post("/api/token", rest.create_token),
+    web.get("/api/stats", rest.get_stats),
+    web.get("/ws", serve_socket),
+    web.get("/hls/rooms/{room}/enc.key", hls.get_key),
+    web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
+    web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/{name}", hls.get_media),
+    web.options("/hls/{path:.+}", hls.allow_players),
+    web.get("/health", operations.health),
+    web.get("/ready", operations.ready),
+    web.get("/metrics", operations.metrics),
+)
+
+
+def create_app(context: Context) -> web.Application:
+    """Return the application; it starts no task and opens nothing."""
+    app = web.Application(middlewares=[observe, errors], client_max_size=MAX_BODY_BYTES)
+    app[CONTEXT] = context
+    app[OPEN_SOCKETS] = set()
+    app[REQUESTS] = Counter(
+        "roomtone_http_requests",
+        "HTTP requests answered",
+        ["method", "route", "status"],
+        registry=context.registry,
+    )
+    app.add_routes(ROUTES)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(stop_sockets)
+    return app
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count and log every request: its path, never its query, which may hold a token."""
+    began = time.perf_counter()
+    answer = await handler(request)
+    resource = request.match_info.route.resource
+    # An unknown path has no resource: labels must not be what strangers make up.
+    route = resource.canonical if resource is not None else "unknown"
+    method = request.method if request.method in _METHODS else "other"
+    request.app[REQUESTS].labels(method, route, str(answer.status)).inc()
+    log.debug(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=answer.status,
+        ms=round(1000 * (time.perf_counter() - began), 1),
+    )
+    return answer
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+async def _add_headers(_request: web.Request, answer: web.StreamResponse) -> None:
+    for name, value in pages.HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers["Server"] = "roomtone"

@@ -1,0 +1,39 @@
+"""What the handlers work with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from mixer.types import PlaneStatistics
+from server.config import Settings
+from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.services.access import Access
+from server.services.clock import Clock
+from server.services.presence import Presence
+from server.services.rooms import Rooms
+from server.services.signalling import Signalling
+
+Statistics = Callable[[], Awaitable[PlaneStatistics]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One server's services, as the edge sees them."""
+
+    settings: Settings
+    static: Path
+    clock: Clock
+    store: StateStore
+    rooms: Rooms
+    presence: Presence
+    access: Access
+    signalling: Signalling
+    mixer: MediaPlane
+    broadcast: BroadcastPlane
+    registry: CollectorRegistry
+
+
+CONTEXT = web.AppKey("context", Context)

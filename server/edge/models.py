@@ -1,0 +1,206 @@
+"""The bodies and parameters that callers send."""
+
+from typing import Annotated, Final, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from mixer.types import RoomId
+from server.domain.identity import UserId, is_pin, room_id, user_id
+from server.domain.people import Role, Status
+from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
+from server.errors import BadInput, FieldMistake
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BODY_BYTES: Final = 32 * 1024
+
+
+def _as_room_id(text: str) -> str:
+    if room_id(text) is None:
+        raise ValueError("3 to 32 letters, digits, - and _")
+    return text
+
+
+def _as_user_id(text: str) -> str:
+    if user_id(text) is None:
+        raise ValueError("a lower-case UUID version 4")
+    return text
+
+
+def _as_new_pin(text: str) -> str:
+    if text and not is_pin(text):
+        raise ValueError("six ASCII letters or digits, or nothing")
+    return text
+
+
+def _none_is_empty(value: object) -> object:
+    return "" if value is None else value
+
+
+RoomIdText = Annotated[str, AfterValidator(_as_room_id)]
+UserIdText = Annotated[str, AfterValidator(_as_user_id)]
+NewPin = Annotated[str, AfterValidator(_as_new_pin)]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    BeforeValidator(_none_is_empty),
+]
+Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
+RoleText = Annotated[Role, Field(strict=False)]
+
+
+class Body(BaseModel):
+    """A JSON body: unknown fields are ignored, nothing is guessed from another type."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+
+class CreateRoomRequest(Body):
+    """`POST /api/rooms`."""
+
+    roomId: RoomIdText | None = None  # noqa: N815 - the wire's name, as below
+    pin: NewPin | None = None
+    maxAnchors: Annotated[int, Field(ge=0, le=10_000)] | None = MAX_ANCHORS_DEFAULT  # noqa: N815
+    expiresIn: Annotated[int, Field(ge=1, le=10**9)] | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
+    name: Name = ""
+
+
+class CreateUserRequest(Body):
+    """`POST /api/rooms/{id}/users`."""
+
+    role: RoleText = Role.ANCHOR
+    displayName: Name = ""  # noqa: N815
+    invite: Shown = ""
+    pin: Shown = ""
+
+
+class TokenRequest(Body):
+    """`POST /api/token`."""
+
+    roomId: RoomIdText  # noqa: N815
+    invite: Shown = ""
+    pin: Shown = ""
+
+
+class SessionRequest(Body):
+    """`POST /api/session`."""
+
+    secret: Shown
+
+
+class InviteRequest(Body):
+    """`POST /api/rooms/{id}/invites`."""
+
+    role: Annotated[InviteRole, Field(strict=False)]
+
+
+class JoinParams(Body):
+    """`join`."""
+
+    clientId: UserIdText  # noqa: N815
+    pin: Shown = ""
+    jtoken: Shown = ""
+    displayName: Name = ""  # noqa: N815
+
+
+class Description(Body):
+    """An SDP offer."""
+
+    type: Literal["offer"]
+    sdp: str
+
+
+class OfferParams(Body):
+    """`offer`."""
+
+    sdp: Description
+
+
+class Candidate(Body):
+    """An ICE candidate as browsers write it."""
+
+    candidate: str | None = None
+    sdpMid: str | None = None  # noqa: N815
+    sdpMLineIndex: int | None = None  # noqa: N815
+    completed: bool | None = None
+
+
+class CandidateParams(Body):
+    """`icecandidate`; no candidate at all also says that there are no more."""
+
+    candidate: Candidate | None = None
+
+
+class MuteParams(Body):
+    """`mute`."""
+
+    muted: bool
+
+
+class KeepaliveParams(Body):
+    """`keepalive` and `status`."""
+
+    status: Annotated[Status, Field(strict=False)] | None = None
+
+
+class NoParams(Body):
+    """Nothing; whatever is sent is ignored, also an array."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore(cls, _value: object) -> dict[str, object]:
+        return {}
+
+
+_TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
+_FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
+
+
+async def read_body(request: web.Request, model: type[Model]) -> Model:
+    """Read a JSON body. Raises BadInput, whose fields are None where it is no JSON object."""
+    raw = await request.read()
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        if any(not detail["loc"] for detail in details):
+            raise BadInput from None
+        fields = dict.fromkeys(str(detail["loc"][0]) for detail in details)
+        mistakes = tuple(mistake(model.__name__, field) for field in fields)
+        raise BadInput(fields=mistakes) from None
+
+
+def mistake(struct: str, name: str) -> FieldMistake:
+    """Return a wrong field in the words of the reference system."""
+    field = _FIELDS.get(name, name[:1].upper() + name[1:])
+    tag = _TAGS.get(name, name)
+    return FieldMistake(
+        field,
+        f"Key: '{struct}.{field}' Error:Field validation for '{field}' failed on the '{tag}' tag",
+    )
+
+
+def path_room(request: web.Request) -> RoomId:
+    """Return the room id in the path. Raises BadInput."""
+    room = room_id(request.match_info["room"])
+    if room is None:
+        raise BadInput(fields=(mistake("RoomURI", "roomId"),))
+    return room
+
+
+def path_user(request: web.Request) -> UserId:
+    """Return the user id in the path. Raises BadInput."""
+    user = user_id(request.match_info["user"])
+    if user is None:
+        raise BadInput(fields=(mistake("UserURI", "userId"),))
+    return user

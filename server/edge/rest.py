@@ -1,0 +1,222 @@
+"""REST: rooms, people, invites, tokens and the admin's session."""
+
+from typing import Final
+
+from aiohttp import web
+
+from mixer.types import RoomId
+from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
+from server.edge.context import CONTEXT
+from server.edge.models import (
+    CreateRoomRequest,
+    CreateUserRequest,
+    InviteRequest,
+    SessionRequest,
+    TokenRequest,
+    path_room,
+    path_user,
+    read_body,
+)
+from server.edge.rights import (
+    ADMIN_COOKIE,
+    base_url,
+    bearer,
+    is_admin,
+    listen_cookie,
+    require_admin,
+    showing,
+)
+from server.errors import Forbidden, Unauthorized
+from server.services.rooms import Wanted
+
+_KEYS_PATH: Final = "/hls"  # the only place a listen cookie is sent to
+
+
+async def open_session(request: web.Request) -> web.Response:
+    """`POST /api/session`."""
+    context = request.app[CONTEXT]
+    body = await read_body(request, SessionRequest)
+    minted = await context.access.log_in(body.secret)
+    answer = web.json_response({"success": True, "admin": True})
+    answer.set_cookie(
+        ADMIN_COOKIE,
+        minted.token,
+        max_age=context.access.lifetimes.admin_s,
+        httponly=True,
+        secure=_is_secure(request),
+        samesite="Strict",
+    )
+    return answer
+
+
+async def get_session(request: web.Request) -> web.Response:
+    """`GET /api/session`."""
+    return web.json_response({"success": True, "admin": is_admin(request)})
+
+
+async def close_session(_request: web.Request) -> web.Response:
+    """`DELETE /api/session`."""
+    answer = web.json_response({"success": True})
+    answer.del_cookie(ADMIN_COOKIE)
+    return answer
+
+
+async def create_room(request: web.Request) -> web.Response:
+    """`POST /api/rooms`."""
+    require_admin(request)
+    body = await read_body(request, CreateRoomRequest)
+    wanted = Wanted(
+        id=None if body.roomId is None else RoomId(body.roomId),
+        pin=body.pin,
+        max_anchors=MAX_ANCHORS_DEFAULT if body.maxAnchors == 0 else body.maxAnchors,
+        expires_in_s=body.expiresIn,
+        name=body.name,
+    )
+    room = await request.app[CONTEXT].rooms.create(wanted)
+    shape = _brief(request, room) | {
+        "pin": room.pin,
+        "maxAnchors": room.max_anchors,
+        "links": _links(request, room),
+    }
+    return web.json_response({"success": True, "room": shape}, status=201)
+
+
+async def list_rooms(request: web.Request) -> web.Response:
+    """`GET /api/rooms`."""
+    require_admin(request)
+    context = request.app[CONTEXT]
+    rooms = [
+        _brief(request, room) | {"anchors": context.presence.count(room.id)}
+        for room in context.rooms.all()
+    ]
+    return web.json_response({"success": True, "count": len(rooms), "rooms": rooms})
+
+
+async def get_room(request: web.Request) -> web.Response:
+    """`GET /api/rooms/{id}`."""
+    context = request.app[CONTEXT]
+    room_id = path_room(request)
+    shown = showing(request, invite=request.query.get("invite", ""))
+    if not (shown.is_admin or shown.invite or shown.token):
+        raise Unauthorized("Open the link you were invited with, or log in as admin")
+    room = context.rooms.get(room_id)
+    context.access.may_see(room, shown)
+    shape = _brief(request, room) | {
+        "pinRequired": bool(room.pin),
+        "anchors": context.presence.count(room.id),
+        "status": context.rooms.state(room.id).value,
+    }
+    if shown.is_admin:
+        shape |= {"links": _links(request, room)}
+    return web.json_response({"success": True, "room": shape})
+
+
+async def delete_room(request: web.Request) -> web.Response:
+    """`DELETE /api/rooms/{id}`."""
+    require_admin(request)
+    room = path_room(request)
+    await request.app[CONTEXT].rooms.remove(room)
+    return web.json_response({"success": True, "message": f"Room {room} stopped"})
+
+
+async def renew_invite(request: web.Request) -> web.Response:
+    """`POST /api/rooms/{id}/invites`."""
+    require_admin(request)
+    room_id = path_room(request)
+    body = await read_body(request, InviteRequest)
+    room = await request.app[CONTEXT].rooms.renew_invite(room_id, body.role)
+    return web.json_response({"success": True, "links": _links(request, room)})
+
+
+async def create_user(request: web.Request) -> web.Response:
+    """`POST /api/rooms/{id}/users`."""
+    context = request.app[CONTEXT]
+    room_id = path_room(request)
+    body = await read_body(request, CreateUserRequest)
+    shown = showing(request, invite=body.invite, pin=body.pin)
+    if not (shown.is_admin or shown.invite):
+        raise Unauthorized("Open the link you were invited with, or log in as admin")
+    room = context.rooms.get(room_id)
+    anchor = context.access.anchor(room, shown, body.role, body.displayName)
+    return web.json_response(
+        {
+            "userID": anchor.user,
+            "token": anchor.minted.token,
+            "expiresAt": rfc3339(anchor.minted.expires_at),
+        }
+    )
+
+
+async def delete_user(request: web.Request) -> web.Response:
+    """`DELETE /api/rooms/{id}/users/{userId}`: the admin, or that person themselves."""
+    context = request.app[CONTEXT]
+    room, user = path_room(request), path_user(request)
+    token = bearer(request)
+    if token and not is_admin(request):
+        grant = context.access.joining(token)
+        if (grant.room, grant.user) != (room, user):
+            raise Forbidden("This token is another person's")
+    else:
+        require_admin(request)
+    await context.rooms.revoke(room, user, context.access.lifetimes.join_s)
+    return web.json_response({})
+
+
+async def create_token(request: web.Request) -> web.Response:
+    """`POST /api/token`."""
+    context = request.app[CONTEXT]
+    body = await read_body(request, TokenRequest)
+    shown = showing(request, invite=body.invite, pin=body.pin)
+    if not (shown.is_admin or shown.invite or shown.token):
+        raise Unauthorized("Open the link you were invited with, or log in as admin")
+    room = context.rooms.get(RoomId(body.roomId))
+    minted = context.access.listener(room, shown)
+    answer = web.json_response(
+        {
+            "token": minted.token,
+            "expiresAt": rfc3339(minted.expires_at),
+            "hlsUrl": _hls_url(request, room),
+        }
+    )
+    answer.set_cookie(
+        listen_cookie(room.id),
+        minted.token,
+        max_age=context.access.lifetimes.listen_s,
+        path=_KEYS_PATH,
+        httponly=True,
+        secure=_is_secure(request),
+        samesite="Lax",
+    )
+    return answer
+
+
+async def get_stats(request: web.Request) -> web.Response:
+    """`GET /api/stats`."""
+    require_admin(request)
+    context = request.app[CONTEXT]
+    rooms = {"total": len(context.rooms), "totalParticipants": context.presence.total}
+    return web.json_response({"success": True, "stats": {"rooms": rooms}})
+
+
+def _brief(request: web.Request, room: Room) -> dict[str, object]:
+    return {
+        "roomId": room.id,
+        "hlsUrl": _hls_url(request, room),
+        "createdAt": rfc3339(room.created_at),
+        "name": room.name,
+    }
+
+
+def _hls_url(request: web.Request, room: Room) -> str:
+    return f"{base_url(request)}/hls/{room.hls_path}"
+
+
+def _links(request: web.Request, room: Room) -> dict[str, str]:
+    return {
+        role.value: f"{base_url(request)}/{role.value}/{room.id}#invite={room.invites.get(role)}"
+        for role in InviteRole
+    }
+
+
+def _is_secure(request: web.Request) -> bool:
+    return base_url(request).startswith("https:")

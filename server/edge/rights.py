@@ -1,0 +1,92 @@
+"""What a caller shows: keys, cookies and tokens, wherever they put them."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from mixer.types import RoomId
+from server.edge.context import CONTEXT
+from server.errors import Forbidden, Unauthorized
+from server.services.access import Showing
+
+ADMIN_COOKIE = "roomtone_admin"
+_ADMIN_NEEDED = "This needs the admin: open the first-run link, or log in with the admin key"
+
+
+def bearer(request: web.Request) -> str:
+    """Return what is in the Authorization header, with or without the word Bearer."""
+    header = request.headers.get("Authorization", "").strip()
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else header
+
+
+def base_url(request: web.Request) -> str:
+    """Return the address people reach this server at, without a path."""
+    public_url = request.app[CONTEXT].settings.public_url
+    return public_url or f"{request.scheme}://{request.host}"
+
+
+def is_same_origin(request: web.Request) -> bool:
+    """Whether the request comes from our own pages, or from no page at all.
+
+    Cookies do not tell ports apart, so another program on the same machine could use ours.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    shown = urlsplit(origin).netloc.lower()
+    public = urlsplit(request.app[CONTEXT].settings.public_url).netloc.lower()
+    return bool(shown) and shown in {request.host.lower(), public}
+
+
+def is_admin(request: web.Request) -> bool:
+    """Whether the caller shows the admin key, or the cookie from one of our own pages."""
+    context = request.app[CONTEXT]
+    if context.settings.api_open and is_same_origin(request) and _names_loopback(request):
+        return True
+    if context.access.is_admin_key(bearer(request)):
+        return True
+    cookie = request.cookies.get(ADMIN_COOKIE, "")
+    return bool(cookie) and is_same_origin(request) and context.access.is_admin_cookie(cookie)
+
+
+def require_admin(request: web.Request) -> None:
+    """Raise Unauthorized if nothing was shown, Forbidden if something else."""
+    if is_admin(request):
+        return
+    if bearer(request) or ADMIN_COOKIE in request.cookies:
+        raise Forbidden(_ADMIN_NEEDED)
+    raise Unauthorized(_ADMIN_NEEDED)
+
+
+def showing(request: web.Request, *, invite: str = "", pin: str = "") -> Showing:
+    """Return everything the caller shows for a room."""
+    if is_admin(request):
+        return Showing(is_admin=True, invite=invite, pin=pin)
+    return Showing(invite=invite, pin=pin, token=bearer(request))
+
+
+def listen_cookie(room: RoomId) -> str:
+    """Return the name of the cookie that holds a room's listen token."""
+    return f"roomtone_listen_{room}"
+
+
+def listen_token(request: web.Request, room: RoomId) -> str:
+    """Return the listen token shown for a room: header, query, cookie, else nothing."""
+    return (
+        bearer(request)
+        or request.query.get("token", "")
+        or request.cookies.get(listen_cookie(room), "")
+    )
+
+
+def _names_loopback(request: web.Request) -> bool:
+    """Whether the caller typed a name of this machine: a page elsewhere could rebind its own."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

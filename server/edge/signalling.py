@@ -1,0 +1,106 @@
+"""`/ws`: JSON-RPC methods on one person's conversation."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from server.edge.context import CONTEXT
+from server.edge.errors import rpc_error
+from server.edge.models import (
+    CandidateParams,
+    JoinParams,
+    KeepaliveParams,
+    MuteParams,
+    NoParams,
+    OfferParams,
+)
+from server.edge.rights import bearer, is_same_origin
+from server.edge.socket import SocketTransport
+from server.errors import BadToken, Forbidden, Unauthorized
+from server.rpc.dispatch import Dispatcher
+from server.rpc.peer import Peer
+from server.services.presence import Farewell
+from server.services.signalling import Joining, Session
+
+MAX_FRAME_BYTES: Final = 32 * 1024
+HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
+CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
+
+OPEN_SOCKETS: Final = web.AppKey[set[SocketTransport]]("open_sockets", set)
+
+
+async def serve_socket(request: web.Request) -> web.StreamResponse:
+    """`GET /ws`: refuse before the upgrade, or serve the conversation to its end."""
+    if not is_same_origin(request):
+        raise Forbidden("A page of another site may not use this socket")
+    context = request.app[CONTEXT]
+    token = request.query.get("token", "") or bearer(request)
+    if not token:
+        raise Unauthorized("This needs a join token")
+    try:
+        grant = context.access.joining(token)
+    except BadToken as error:
+        raise Unauthorized(str(error)) from None
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
+    )
+    await socket.prepare(request)
+    transport = SocketTransport(socket, request)
+    session = Session(context.signalling, grant, transport)
+    open_sockets = request.app[OPEN_SOCKETS]
+    open_sockets.add(transport)
+    try:
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(transport.write(), name="socket writer")  # ends below
+            await Peer(transport, methods(session)).run()
+            writer.cancel()
+    finally:
+        open_sockets.discard(transport)
+        session.lost()
+    return socket
+
+
+async def stop_sockets(app: web.Application) -> None:
+    """Tell every socket that the server stops."""
+    for transport in list(app[OPEN_SOCKETS]):
+        transport.end(Farewell.STOPPING)
+
+
+def methods(session: Session) -> Dispatcher:
+    """Return the methods of one conversation; docs/protocol.md describes each."""
+    dispatcher = Dispatcher(rpc_error)
+
+    async def join(params: JoinParams) -> object:
+        joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        return {
+            "jtoken": joined.jtoken,
+            "resume": joined.resumed,
+            "userId": joined.user,
+            "room": {"roomId": joined.room.id, "name": joined.room.name},
+        }
+
+    async def offer(params: OfferParams) -> object:
+        answer = await session.offer(params.sdp.sdp)
+        return {"sdp": {"type": "answer", "sdp": answer}}
+
+    async def icecandidate(params: CandidateParams) -> None:
+        await session.candidate(params.candidate.candidate if params.candidate else None)
+
+    async def mute(params: MuteParams) -> None:
+        await session.mute(muted=params.muted)
+
+    async def keepalive(params: KeepaliveParams) -> None:
+        await session.keep_alive(params.status)
+
+    async def leave(_params: NoParams) -> None:
+        await session.leave()
+
+    dispatcher.add("join", JoinParams, join)
+    dispatcher.add("offer", OfferParams, offer)
+    dispatcher.add("icecandidate", CandidateParams, icecandidate)
+    dispatcher.add("mute", MuteParams, mute)
+    dispatcher.add("keepalive", KeepaliveParams, keepalive)
+    dispatcher.add("status", KeepaliveParams, keepalive)
+    dispatcher.add("leave", NoParams, leave)
+    return dispatcher

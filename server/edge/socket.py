@@ -1,0 +1,98 @@
+"""A WebSocket as the transport of one person's conversation."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from server.rpc.errors import TransportClosed
+from server.services.presence import Farewell
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_TEXTS: Final = 64  # ten seconds of everything we ever say to one person
+SEND_DEADLINE_S: Final = 5.0  # a socket that takes nothing for so long is dropped
+
+CLOSE_CODES: Final = {
+    Farewell.LEFT: 1000,
+    Farewell.STOPPING: 1001,
+    Farewell.REPLACED: 4001,
+    Farewell.REVOKED: 4003,
+    Farewell.ROOM_GONE: 4004,
+}
+
+
+class SocketTransport:
+    """Transport for a Peer, and Client for the rooms: nothing that sends ever waits.
+
+    Texts go into a ring of MAX_WAITING_TEXTS; a client that lets it overflow is dropped, for
+    with one of the texts missing nothing after it could be relied on.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._socket = socket
+        self._request = request
+        self._waiting: asyncio.Queue[str | Farewell] = asyncio.Queue(MAX_WAITING_TEXTS)
+        self._is_over = False
+
+    async def send(self, text: str) -> None:
+        """Send a text some time soon. Raises TransportClosed."""
+        if self._is_over:
+            raise TransportClosed
+        self._put(text)
+
+    async def receive(self) -> str:
+        """Return the next text. Raises TransportClosed once no more will come."""
+        message = await self._socket.receive()
+        if message.type is WSMsgType.TEXT:
+            text: str = message.data
+            return text
+        if message.type is WSMsgType.BINARY:
+            return ""  # which the codec refuses as no JSON
+        raise TransportClosed
+
+    def push(self, text: str) -> None:
+        """Send a text some time soon, if the socket is still there."""
+        if not self._is_over:
+            self._put(text)
+
+    def end(self, why: Farewell) -> None:
+        """Close the socket after what is waiting, and after the answer that is being made."""
+        asyncio.get_running_loop().call_soon(self._end, why)
+
+    async def write(self) -> None:
+        """Send what is waiting until the socket is closed."""
+        try:
+            while not self._socket.closed:
+                item = await self._waiting.get()
+                async with asyncio.timeout(SEND_DEADLINE_S):
+                    if isinstance(item, Farewell):
+                        await self._close(item)
+                        return
+                    await self._socket.send_str(item)
+        except TimeoutError:
+            self._drop("takes nothing")
+        except (ConnectionError, RuntimeError):  # the latter: closed between two sends
+            self._is_over = True
+
+    async def _close(self, why: Farewell) -> None:
+        await self._socket.close(code=CLOSE_CODES[why], message=why.value.encode())
+
+    def _end(self, why: Farewell) -> None:
+        if not self._is_over:
+            self._put(why)
+            self._is_over = True
+
+    def _put(self, item: str | Farewell) -> None:
+        try:
+            self._waiting.put_nowait(item)
+        except asyncio.QueueFull:
+            self._drop("reads too slowly")
+
+    def _drop(self, reason: str) -> None:
+        """Cut the connection without waiting for the other side's consent."""
+        self._is_over = True
+        log.info("socket_dropped", reason=reason)
+        if self._request.transport is not None:
+            self._request.transport.abort()
