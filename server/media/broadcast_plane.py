@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 PLAYLIST_FRESH_S = 0.1  # a twentieth of a segment: nobody sees it, and a crowd costs ten a second
 PLAYLIST_STALE_S = 6.0  # served while the process is away: three segments, as far as players wait
 
-_FORM = SpecForm[BroadcastSpec](params=wire.broadcast_params, is_over=lambda spec: not spec.on_air)
+_FORM: SpecForm[BroadcastSpec] = SpecForm(
+    params=wire.broadcast_params, is_over=lambda spec: not spec.on_air
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -202,15 +203,21 @@ class Child:
                 raise ChildLost("it closed the connection") from None
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        _signal(process, signal.SIGTERM)
         try:
             async with asyncio.timeout(self._spec.patience.terminate_s):
                 await process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
+            _signal(process, signal.SIGKILL)
             await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Not process.send_signal(): that polls first, takes the dead child's status away from
+    # asyncio, and the log then tells of an unknown process.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _read(peer: Peer) -> None:

@@ -15,7 +15,7 @@ from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
 from server.supervise import Supervisor
 
-_FORM = SpecForm[RoomSpec](params=wire.room_params, is_over=lambda spec: spec.closed)
+_FORM: SpecForm[RoomSpec] = SpecForm(params=wire.room_params, is_over=lambda spec: spec.closed)
 
 
 class WorkerPlane:

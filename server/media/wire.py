@@ -95,8 +95,10 @@ class ApplyBroadcast(BaseModel):
 
     def spec(self) -> BroadcastSpec:
         """Return the spec that was sent."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "key"}
-        return BroadcastSpec(key=KeySpec(**self.key.model_dump()), **fields)
+        key = KeySpec(self.key.epoch, self.key.key, self.key.iv, self.key.uri)
+        return BroadcastSpec(
+            self.room, self.version, key, self.base_tick, self.base_unix_s, self.on_air
+        )
 
 
 class AskPlaylist(BaseModel):

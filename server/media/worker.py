@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from hls.errors import HlsError
@@ -22,8 +21,6 @@ from server.rpc.framing import MAX_FRAME_BYTES
 from server.rpc.peer import Peer
 from server.rpc.unix import UnixTransport, adopt
 from server.supervise import Supervisor
-
-log = structlog.get_logger(__name__)
 
 EXIT_S = 1  # an orphan that cannot end by itself is ended by SIGALRM
 
@@ -80,7 +77,6 @@ async def _open(
             await peer.run()
             signal.alarm(EXIT_S)  # closing the service is part of the end
     except (MixerError, HlsError, ServerError, OSError) as error:
-        log.exception("worker_cannot_start")
         peer = Peer(transport, Dispatcher())
         await peer.notify("failed", Failed(sentence=str(error)).model_dump())
 
