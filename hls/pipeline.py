@@ -15,7 +15,6 @@ from hls.core.segmenter import Segment, Segmenter
 from hls.core.ticks import Fate, TickBuffer
 from hls.core.timeline import (
     AAC_SAMPLES,
-    LEAD_SEGMENTS,
     SEGMENT_FRAMES,
     TICK_SAMPLES,
     Timeline,
@@ -35,7 +34,7 @@ DEFAULT_WINDOW = 8  # 15 s listed: a player that paused for a breath still finds
 DEFAULT_DELAY_TICKS = 5  # 100 ms for a tick on its way from a mixer
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 _REMOVED_ROOMS = 4096  # whose versions are remembered, against a late spec
-_SEGMENT_NAME = re.compile(r"seg-(\d{1,9})-(\d{1,15})\.m4s", re.ASCII)
+_SEGMENT_NAME = re.compile(r"seg-(0|[1-9]\d{0,14})\.m4s", re.ASCII)
 _URI = re.compile(r'[^\s"\x00-\x20\x7f]+')
 _LAST_UNIX_S = 32_503_680_000.0  # the year 3000
 
@@ -139,7 +138,14 @@ class _Codec:
 
 
 class _Room:
-    """One room on air: tick buffer → encoder → segmenter → memory window."""
+    """One room on air: tick buffer → encoder → segmenter → memory window.
+
+    A room whose stream had begun before this process goes on where the clock is. What was said
+    before is silence now, on the same timeline: numbers, names and timestamps depend on the clock
+    alone, so nothing is discontinuous. (Nor may it be marked so: a player that knows a segment from
+    before refuses a playlist that lists it with another discontinuity sequence or name, and who is
+    new here cannot know how often others were.)
+    """
 
     def __init__(
         self,
@@ -156,7 +162,6 @@ class _Room:
         self.timeline = Timeline(spec.base_tick, spec.base_unix_s)
         self._now_tick = now_tick
         first_tick = now_tick - self._delay_ticks
-        self._first_msn = self.timeline.segment_at(first_tick)
         self._ticks = TickBuffer(self.timeline, first_tick, ahead_ticks=self._delay_ticks)
         self._encoder = GatedEncoder(codec.bit_rate)
         self._segmenter = Segmenter(codec.silent_frame)
@@ -188,11 +193,7 @@ class _Room:
             return None
         if self._text[0] != complete:
             listed = range(max(0, complete - self._window), complete)
-            text = media_playlist(
-                [self._entry(msn) for msn in listed],
-                discontinuity_sequence=self._discontinuity_sequence(listed[0]),
-            )
-            self._text = (complete, text)
+            self._text = (complete, media_playlist([self._entry(msn) for msn in listed]))
         return self._text[1]
 
     def fetch(self, name: str, now_tick: int) -> bytes | None:
@@ -202,9 +203,8 @@ class _Room:
         found = _SEGMENT_NAME.fullmatch(name)
         if found is None:
             return None
-        msn = int(found[2])
-        kept = range(self._oldest_kept, self._segmenter.complete)
-        if msn not in kept or name != self._name(msn):
+        msn = int(found[1])
+        if msn not in range(self._oldest_kept, self._segmenter.complete):
             return None
         data = self._memory.get(msn)
         if data is None:
@@ -263,34 +263,14 @@ class _Room:
     def _entry(self, msn: int) -> Entry:
         return Entry(
             msn=msn,
-            name=self._name(msn),
+            name=f"seg-{msn}.m4s",
             init=self._codec.init_name,
             key=self._key(msn),
             unix_s=self.timeline.unix_s(msn),
-            after_gap=self._was_interrupted and msn == self._first_msn,
         )
-
-    def _name(self, msn: int) -> str:
-        # With the epoch in it a cache can never pair a segment with the wrong key.
-        return f"seg-{self._key(msn).epoch}-{msn}.m4s"
 
     def _key(self, msn: int) -> KeySpec:
         return next(key for first, key in reversed(self._keys) if first <= msn)
-
-    @property
-    def _was_interrupted(self) -> bool:
-        """Whether this process took over a stream that had begun before it."""
-        return self._first_msn > LEAD_SEGMENTS
-
-    def _discontinuity_sequence(self, first_listed: int) -> int:
-        """Return the EXT-X-DISCONTINUITY-SEQUENCE of a playlist that begins with `first_listed`.
-
-        Nobody counts restarts, but players need a number that rises with each: what follows one is
-        numbered after its first segment.
-        """
-        if not self._was_interrupted:
-            return 0
-        return self._first_msn - 1 if first_listed <= self._first_msn else self._first_msn
 
 
 def _check(spec: BroadcastSpec) -> None:

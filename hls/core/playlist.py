@@ -21,21 +21,20 @@ _URI_ATTRIBUTE = re.compile(r'(?<=[:,])URI="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A listed segment. `after_gap`: media was interrupted before it (EXT-X-DISCONTINUITY)."""
+    """A listed segment. Where `init` changes, the format does (EXT-X-DISCONTINUITY)."""
 
     msn: int
     name: str
     init: str
     key: KeySpec
     unix_s: float
-    after_gap: bool = False
 
 
 def media_playlist(entries: Sequence[Entry], *, discontinuity_sequence: int = 0) -> str:
     """Return the playlist of consecutive segments, at least one.
 
-    `discontinuity_sequence` is that of the first segment, not counting a discontinuity before it
-    that the playlist still shows (RFC 8216 §4.3.3.3).
+    `discontinuity_sequence` is that of the first segment: how often the format had changed before
+    it (RFC 8216 §4.3.3.3).
     """
     lines = [
         "#EXTM3U",
@@ -63,22 +62,18 @@ def with_token(playlist_text: str, token: str) -> str:
 
 def _segment(entry: Entry, previous: Entry | None) -> list[str]:
     lines = []
-    if entry.after_gap:
-        lines.append("#EXT-X-DISCONTINUITY")
     key = previous.key if previous else None
     if previous is None or entry.init != previous.init:
-        # A map is in the clear only where no key is in force (§4.3.2.5), so a later one stands
-        # behind METHOD=NONE.
-        if key is not None:
-            lines.append("#EXT-X-KEY:METHOD=NONE")
+        if previous is not None:
+            # A map is in the clear only where no key is in force (§4.3.2.5).
+            lines += ["#EXT-X-DISCONTINUITY", "#EXT-X-KEY:METHOD=NONE"]
             key = None
         lines.append(f'#EXT-X-MAP:URI="{entry.init}"')
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(entry.unix_s)}")
     if entry.key != key:
         lines.append(
             f'#EXT-X-KEY:METHOD=AES-128,URI="{entry.key.uri}",IV=0x{entry.key.iv.hex().upper()}'
         )
-    if previous is None or entry.after_gap:
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(entry.unix_s)}")
     return [*lines, f"#EXTINF:{SEGMENT_S:.5f},", entry.name]
 
 

@@ -42,10 +42,6 @@ class Timeline:
         """Return the first sample of `tick`, counted from the origin (negative before it)."""
         return (tick - self.origin_tick) * TICK_SAMPLES
 
-    def segment_at(self, tick: int) -> int:
-        """Return the media sequence number of the segment that contains `tick`."""
-        return (tick - self.origin_tick) // SEGMENT_TICKS
-
     def unix_s(self, msn: int) -> float:
         """Return the wall clock at the beginning of segment `msn`."""
         return self.base_unix_s + (msn - LEAD_SEGMENTS) * SEGMENT_S

@@ -36,7 +36,7 @@ class Playlist:
     discontinuity_sequence: int
     init: str
     names: list[str]
-    gaps: list[int]
+    key_uris: list[str]
     starts_unix_s: float
 
     @property
@@ -47,13 +47,15 @@ class Playlist:
 def read(text: str | None) -> Playlist:
     """Parse a playlist that must be there."""
     assert text is not None
-    lines = text.splitlines()
-    names = [line for line in lines if not line.startswith("#")]
-    gaps, msn = [], _number(text, "MEDIA-SEQUENCE")
-    for line in lines:
-        if line == "#EXT-X-DISCONTINUITY":
-            gaps.append(msn)
-        msn += not line.startswith("#")
+    names: list[str] = []
+    key_uris: list[str] = []
+    uri = ""
+    for line in text.splitlines():
+        if line.startswith("#EXT-X-KEY"):
+            uri = line.split('"')[1]
+        elif not line.startswith("#"):
+            names.append(line)
+            key_uris.append(uri)
     date = re.search(r"DATE-TIME:(\S+)", text)
     init = re.search(r'MAP:URI="([^"]+)"', text)
     assert date is not None
@@ -63,7 +65,7 @@ def read(text: str | None) -> Playlist:
         _number(text, "DISCONTINUITY-SEQUENCE"),
         init[1],
         names,
-        gaps,
+        key_uris,
         datetime.fromisoformat(date[1]).timestamp(),
     )
 

@@ -43,7 +43,7 @@ def test_ffprobe(tmp_path: Path) -> None:
     broadcaster, now = speaking(96), BASE + 200
     playlist = read(broadcaster.playlist("blue", now))
     init = broadcaster.fetch("blue", playlist.init, now) or b""
-    segment = decrypt(broadcaster.fetch("blue", "seg-1-5.m4s", now))
+    segment = decrypt(broadcaster.fetch("blue", "seg-5.m4s", now))
     (tmp_path / "a.mp4").write_bytes(init + segment)
     command = ["ffprobe", "-v", "error", "-show_packets", "-show_streams", "-of", "json"]
     done = subprocess.run([*command, tmp_path / "a.mp4"], capture_output=True, check=True)

@@ -20,8 +20,8 @@ PLAIN = """\
 #EXT-X-DISCONTINUITY-SEQUENCE:0
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MAP:URI="init-a.mp4"
-#EXT-X-KEY:METHOD=AES-128,URI="../k/1/enc.key",IV=0x000102030405060708090A0B0C0D0EFF
 #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
+#EXT-X-KEY:METHOD=AES-128,URI="../k/1/enc.key",IV=0x000102030405060708090A0B0C0D0EFF
 #EXTINF:1.92000,
 seg-41.m4s
 """
@@ -46,20 +46,12 @@ def test_next_key() -> None:
     )
 
 
-def test_gap() -> None:
-    """After an interruption stand a discontinuity and the wall clock."""
-    text = media_playlist([FIRST, replace(SECOND, after_gap=True)], discontinuity_sequence=3)
-    assert text == PLAIN.replace("QUENCE:0", "QUENCE:3") + (
-        "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:21.920Z\n"
-        "#EXTINF:1.92000,\nseg-42.m4s\n"
-    )
-
-
 def test_next_map() -> None:
-    """A later map stands behind METHOD=NONE, and the key is named again."""
-    text = media_playlist([FIRST, replace(SECOND, init="init-b.mp4")])
-    assert text == PLAIN + (
-        '#EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP:URI="init-b.mp4"\n'
+    """Another format is a discontinuity; its map stands behind METHOD=NONE, then the key again."""
+    text = media_playlist([FIRST, replace(SECOND, init="b.mp4")], discontinuity_sequence=3)
+    assert text == PLAIN.replace("QUENCE:0", "QUENCE:3") + (
+        '#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP:URI="b.mp4"\n'
+        "#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:21.920Z\n"
         '#EXT-X-KEY:METHOD=AES-128,URI="../k/1/enc.key",IV=0x000102030405060708090A0B0C0D0EFF\n'
         "#EXTINF:1.92000,\nseg-42.m4s\n"
     )

@@ -7,9 +7,9 @@ TIMELINE = Timeline(base_tick=1000, base_unix_s=1_700_000_000.0)
 
 def test_lead() -> None:
     """The stream begins a few segments before the room went on air."""
-    assert TIMELINE.segment_at(1000) == LEAD_SEGMENTS
-    assert TIMELINE.segment_at(999) == LEAD_SEGMENTS - 1
-    assert TIMELINE.segment_at(TIMELINE.origin_tick) == 0
+    assert TIMELINE.position(1000) == LEAD_SEGMENTS * 92_160
+    assert TIMELINE.position(TIMELINE.origin_tick) == 0
+    assert TIMELINE.position(TIMELINE.origin_tick - 1) < 0
 
 
 @pytest.mark.parametrize("msn", [0, 5, 6, 10**9])
@@ -26,6 +26,6 @@ def test_wall_clock() -> None:
 
 
 def test_negative_base() -> None:
-    """A base from before the machine's start counts on, with the sign of mathematics."""
+    """A base from before the machine's start counts on."""
     timeline = Timeline(base_tick=-5000, base_unix_s=0.0)
-    assert timeline.segment_at(0) == LEAD_SEGMENTS + 5000 // 96
+    assert timeline.position(0) == (LEAD_SEGMENTS * 96 + 5000) * 960
