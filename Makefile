@@ -1,62 +1,90 @@
-# Roomtone. `make help` lists the verbs; each does its own set-up.
+# Roomtone. `make help` lists the verbs; each does its own set-up, once.
 SHELL := /bin/bash
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# The first of these that is new enough; `make PYTHON=/opt/python/bin/python3 …` decides.
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+PAGES := static/vendor/hls.mjs
+# The real programs the tests drive.
+PROGRAMS := chromium ffmpeg espeak-ng sox
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help run test fast check format bench clean apt
+.PHONY: help run test fast check format bench clean static-checks programs
+
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo 'Roomtone: live audio rooms. The first time: make run'
+	@echo
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-run: .installed static/vendor/hls.mjs ## set everything up and serve on http://127.0.0.1:8080 (ARGS="--port 9000 …")
+run: .installed $(PAGES) ## set everything up and serve on http://127.0.0.1:8080 (ARGS="--port 9000")
 	@exec $(BIN)/roomtone serve $(ARGS)
 
-test: .installed-dev static/vendor/hls.mjs apt ## everything: static checks, units, Chromium, FFmpeg (ARGS="-k name")
-	$(MAKE) --no-print-directory static-checks
+test: .installed-dev $(PAGES) programs ## everything: static checks, units, Chromium, FFmpeg (ARGS="-k name")
+	@$(MAKE) --no-print-directory static-checks
 	$(BIN)/pytest $(ARGS)
 
-fast: .installed-dev ## tests without real browsers and programs
+fast: .installed-dev ## the tests without real browsers and programs
 	$(BIN)/pytest -m "not e2e and not slow" $(ARGS)
 
 check: .installed-dev static-checks fast ## format, lint, types, layers and the fast tests: under a minute
 
-.PHONY: static-checks
-static-checks: .installed-dev static/vendor/hls.mjs
+format: .installed-dev ## let ruff format the tree and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .installed-dev ## measure (ARGS="--help")
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove what the verbs above made
+	rm -rf $(VENV) .installed .installed-dev static/vendor build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+static-checks: .installed-dev $(PAGES)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python static/build.py check
 
-format: .installed-dev ## let ruff format the tree
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+# $(call apt,PACKAGES,WHY): install them as root on Debian and its kin, else say what to type.
+define apt
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "Installing $(1)"; \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1) >/dev/null; \
+else echo >&2 "$(2): sudo apt install $(1)"; false; fi
+endef
 
-bench: .installed-dev ## measure (see bench/README.md)
-	$(BIN)/python -m bench $(ARGS)
-
-clean: ## remove what the verbs above made
-	rm -rf $(VENV) .installed .installed-dev static/vendor static/node_modules build dist *.egg-info
-
+# A Python without ensurepip (Debian, Ubuntu) cannot make an environment: look for one that can.
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Roomtone needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@new=; for python in $(PYTHONS); do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  new=$${new:-$$python}; \
+	  if $$python -c 'import ensurepip, venv' 2>/dev/null; then new=$$python; break; fi; \
+	done; \
+	if [ -z "$$new" ]; then \
+	  echo >&2 "Roomtone needs Python 3.11 or newer; tried: $(PYTHONS)."; \
+	  echo >&2 "If it is elsewhere: make PYTHON=/path/to/python3 …"; exit 1; fi; \
+	if ! $$new -c 'import ensurepip, venv' 2>/dev/null; then \
+	  $(call apt,$$(basename $$new)-venv,Python's venv module is missing) || exit 1; fi; \
+	echo "Making $(VENV) with $$($$new --version)"; \
+	$$new -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 .installed: pyproject.toml $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@echo 'Installing the Python packages'
+	@$(PIP) install --editable .
 	@touch $@
 
 .installed-dev: pyproject.toml .installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@echo 'Installing what the tests and checks need'
+	@$(PIP) install --upgrade 'pip>=25.1' # the first that reads dependency groups
+	@$(PIP) install --group dev
 	@touch $@
 
-static/vendor/hls.mjs: static/package.json $(wildcard static/package-lock.json) | .installed
-	$(BIN)/python static/build.py vendor
+$(PAGES): static/build.py $(wildcard static/package*.json) | .installed
+	@echo 'Fetching the browser libraries'
+	@$(BIN)/python static/build.py vendor
 
-apt: # the real programs the tests drive
-	@missing=; for p in chromium ffmpeg espeak-ng sox; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
-	  else echo "The tests drive these programs: sudo apt install$$missing"; exit 1; fi; fi
+programs:
+	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi
