@@ -36,6 +36,7 @@ KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 _REMOVED_ROOMS = 4096  # whose versions are remembered, against a late spec
 _SEGMENT_NAME = re.compile(r"seg-(0|[1-9]\d{0,14})\.m4s", re.ASCII)
 _URI = re.compile(r'[^\s"\x00-\x20\x7f]+')
+_MOST_TICKS = 2**40  # 700 years: sums of both still have a date
 _LAST_UNIX_S = 32_503_680_000.0  # the year 3000
 
 
@@ -279,9 +280,9 @@ def _check(spec: BroadcastSpec) -> None:
         raise BadSpec("key", "an AES-128 key has 16 bytes")
     if len(key.iv) != 16:
         raise BadSpec("iv", "an AES initialisation vector has 16 bytes")
-    if not 0 <= key.epoch < 10**9:
-        raise BadSpec("epoch", "it must lie between 0 and 999999999")
     if _URI.fullmatch(key.uri) is None:
         raise BadSpec("uri", "it must not be empty or hold quotes, spaces or control characters")
+    if abs(spec.base_tick) > _MOST_TICKS:
+        raise BadSpec("base_tick", "it is no tick of this machine")
     if not (math.isfinite(spec.base_unix_s) and 0 <= spec.base_unix_s < _LAST_UNIX_S):
         raise BadSpec("base_unix_s", "it is no time of this millennium")
