@@ -10,7 +10,8 @@ log = structlog.get_logger(__name__)
 MAX_LINES_PER_S = 50  # a child that repeats itself in every tick must not fill the disk
 MAX_LINE_BYTES = 16 * 1024
 MAX_TEXT = 2000
-_OURS = {"event", "level", "process"}
+# Names that mean something to the logger itself.
+_RESERVED = {"self", "event", "level", "process", "timestamp", "exc_info", "stack_info"}
 _LEVELS = {"debug", "info", "warning", "error", "critical"}
 
 
@@ -47,7 +48,7 @@ def log_line(line: bytes, *, process: str) -> None:
     if isinstance(fields, dict) and isinstance(fields.get("event"), str):
         level = fields.get("level")
         method = getattr(log, level if level in _LEVELS else "info")
-        rest = {name: value for name, value in fields.items() if name not in _OURS}
+        rest = {name: value for name, value in fields.items() if name not in _RESERVED}
         method(fields["event"][:MAX_TEXT], process=process, **rest)
     elif text:
         log.warning("worker_said", process=process, line=text[:MAX_TEXT])

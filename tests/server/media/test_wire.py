@@ -1,0 +1,171 @@
+import json
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from hls.errors import BadSpec
+from hls.types import BroadcastSpec, KeySpec
+from mixer.errors import ClientMistake, NoCapacity, PeerGone
+from mixer.types import (
+    AnchorSpec,
+    GoneReason,
+    PeerChanged,
+    PeerId,
+    PeerState,
+    PlaneEvent,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
+from server.media import wire
+from server.rpc.errors import RpcError
+from server.rpc.framing import FrameKind
+
+names = st.text(max_size=10)
+rooms = names.map(RoomId)
+peers = names.map(PeerId)
+room_specs = st.builds(
+    RoomSpec,
+    rooms,
+    st.integers(),
+    st.lists(st.builds(AnchorSpec, peers, st.booleans())).map(tuple),
+    st.booleans(),
+    st.booleans(),
+)
+broadcast_specs = st.builds(
+    BroadcastSpec,
+    names,
+    st.integers(),
+    st.builds(KeySpec, st.integers(), st.binary(), st.binary(), names),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+)
+events = st.builds(
+    PeerChanged, rooms, peers, st.sampled_from(PeerState), st.none() | st.sampled_from(GoneReason)
+) | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+
+
+def over_the_wire(value: object) -> Any:
+    """What arrives of a JSON value."""
+    return json.loads(json.dumps(value))
+
+
+@given(room_specs)
+def test_a_room_arrives_as_it_left(spec: RoomSpec) -> None:
+    """A RoomSpec survives the border."""
+    assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(spec))).spec == spec
+
+
+@given(broadcast_specs)
+def test_a_broadcast_arrives_as_it_left(spec: BroadcastSpec) -> None:
+    """A BroadcastSpec survives the border, its key byte for byte."""
+    params = over_the_wire(wire.broadcast_params(spec))
+    assert wire.ApplyBroadcast.model_validate(params).spec() == spec
+
+
+@given(events)
+def test_an_event_arrives_as_it_left(event: PlaneEvent) -> None:
+    """Each kind of event comes out as its own kind."""
+    arrived = wire.Event.model_validate(over_the_wire(wire.event_params(event))).event
+    assert arrived == event
+    assert type(arrived) is type(event)
+
+
+def test_statistics_arrive_as_they_left() -> None:
+    """Counters stay integers, gauges floats."""
+    sent = PlaneStatistics({"ticks": 2**40}, {"late": 0.5})
+    assert wire.read(wire.STATISTICS, over_the_wire(wire.statistics_result(sent))) == sent
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["spec", "room", "version", "key", "iv", "event", "levels", "counters"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    "model", [wire.ApplyRoom, wire.ApplyBroadcast, wire.Event, wire.AskSegment, wire.Ready]
+)
+@given(json_values)
+def test_any_parameters_are_taken_or_refused(model: type[BaseModel], value: object) -> None:
+    """No JSON raises anything but ValidationError."""
+    with suppress(ValidationError):
+        model.model_validate(value)
+
+
+@given(json_values)
+def test_any_result_is_taken_or_refused(value: object) -> None:
+    """No JSON raises anything but WireError."""
+    with suppress(wire.WireError):
+        wire.read(wire.STATISTICS, value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ClientMistake("no_audio", "no"), PeerGone("no"), NoCapacity("no"), BadSpec("key", "no")],
+)
+def test_a_refusal_keeps_its_kind(error: ClientMistake | PeerGone | NoCapacity | BadSpec) -> None:
+    """Type, sentence and code of what a plane raises survive the border."""
+    sent = wire.refusal(error)
+    assert sent is not None
+    arrived = wire.plane_error(sent)
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
+
+
+def test_other_errors_are_no_refusals() -> None:
+    """A bug in the plane is not told as a refusal, nor any other failure read as one."""
+    assert wire.refusal(ValueError("inside")) is None
+    assert wire.plane_error(RpcError(-32603, "internal", {"who": "peer"})) is None
+    assert wire.plane_error(RpcError(wire.REFUSED, "?", {"who": "nobody"})) is None
+    assert wire.plane_error(RpcError(wire.REFUSED, "?")) is None
+
+
+@pytest.mark.parametrize("room", ["r", "a-room_1", "r" * 64, "räume"])
+@pytest.mark.parametrize("tick", [0, 2**63])
+def test_a_tick_arrives_as_it_left(room: str, tick: int) -> None:
+    """Room, number and every sample survive, extremes included."""
+    pcm = np.linspace(-32768, 32767, 960).astype(np.int16)
+    audio = wire.read_audio(FrameKind.AUDIO, wire.audio_body(RoomId(room), tick, pcm))
+    assert (audio.room, audio.tick, audio.pcm.dtype.str) == (room, tick, pcm.dtype.str)
+    assert np.array_equal(audio.pcm, pcm)
+
+
+@given(st.binary() | st.binary(min_size=1920, max_size=2000))
+def test_any_audio_is_taken_or_refused(body: bytes) -> None:
+    """No bytes raise anything but WireError."""
+    with suppress(wire.WireError):
+        wire.read_audio(FrameKind.AUDIO, body)
+
+
+@pytest.mark.parametrize("extra", [0, 65, -1])
+def test_audio_without_a_proper_room_is_refused(extra: int) -> None:
+    """No room, too long a room, too few samples."""
+    with pytest.raises(wire.WireError, match="no tick"):
+        wire.read_audio(FrameKind.AUDIO, bytes(1928 + extra))
+
+
+def test_blobs_keep_their_number() -> None:
+    """Number and bytes survive; less than a number is refused, and so is another kind."""
+    assert wire.read_blob(FrameKind.BLOB, wire.blob_body(2**63, b"data")) == (2**63, b"data")
+    with pytest.raises(wire.WireError):
+        wire.read_blob(FrameKind.BLOB, b"1234567")
+    with pytest.raises(wire.WireError):
+        wire.read_blob(FrameKind.AUDIO, wire.blob_body(1, b""))
+    with pytest.raises(wire.WireError):
+        wire.read_audio(FrameKind.BLOB, bytes(1930))
