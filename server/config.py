@@ -89,10 +89,6 @@ class Settings(BaseSettings):
         le=600,
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
-    in_process_media: bool = Field(
-        default=False,
-        description="Mix inside the control process (for tests: pages and audio share a thread).",
-    )
 
     @field_validator("public_ip", mode="before")
     @classmethod

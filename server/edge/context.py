@@ -1,13 +1,12 @@
 """What the handlers work with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from mixer.types import PlaneStatistics
 from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
@@ -15,8 +14,6 @@ from server.services.clock import Clock
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
-
-Statistics = Callable[[], Awaitable[PlaneStatistics]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,7 @@ class Context:
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry
+    is_up: Mapping[str, Callable[[], bool]]  # the processes a call needs, by name
 
 
 CONTEXT = web.AppKey("context", Context)

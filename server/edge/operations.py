@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
 from mixer.types import PlaneStatistics
-from server.edge.context import CONTEXT, Context, Statistics
+from server.edge.context import CONTEXT, Context
 from server.edge.rights import require_admin
 from server.edge.signalling import OPEN_SOCKETS
 from server.errors import ServerError
@@ -22,18 +22,24 @@ _NOT_IN_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_:]")
 
 
 class PlaneCollector:
-    """Turns one scrape's plane statistics into metrics."""
+    """Turns one scrape's statistics into metrics: one family a name, one sample a process."""
 
-    def __init__(self, planes: Mapping[str, PlaneStatistics]) -> None:
-        self._planes = planes
+    def __init__(self, processes: Mapping[str, PlaneStatistics]) -> None:
+        self._processes = processes
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every counter and gauge of every plane."""
-        for plane, statistics in self._planes.items():
+        """Yield every counter and gauge of every process."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for process, statistics in self._processes.items():
             for name, count in statistics.counters.items():
-                yield CounterMetricFamily(_name(plane, name), f"{plane}: {name}", value=count)
+                full = _name(name)
+                new = CounterMetricFamily(full, name, labels=["process"])
+                families.setdefault(full, new).add_metric([process], count)
             for name, value in statistics.gauges.items():
-                yield GaugeMetricFamily(_name(plane, name), f"{plane}: {name}", value=value)
+                full = _name(name)
+                gauge = GaugeMetricFamily(full, name, labels=["process"])
+                families.setdefault(full, gauge).add_metric([process], value)
+        yield from families.values()
 
 
 async def health(request: web.Request) -> web.Response:
@@ -45,7 +51,7 @@ async def health(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """`GET /ready`: everything a call needs answers."""
     context = request.app[CONTEXT]
-    reasons = [name for name, well in (await _probe(context)).items() if not well]
+    reasons = [name for name, well in (await _well(context)).items() if not well]
     if reasons:
         return web.json_response({"ready": False, "reasons": reasons}, status=503)
     return web.json_response({"ready": True})
@@ -56,14 +62,16 @@ async def metrics(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     if not context.settings.is_loopback:
         require_admin(request)
-    planes = {
+    processes = {
         name: statistics
-        for name, ask in _planes(context).items()
+        for name, ask in (
+            ("mixer", context.mixer.statistics),
+            ("broadcast", context.broadcast.statistics),
+        )
         if (statistics := await _ask(ask)) is not None
     }
     scrape = CollectorRegistry()
-    scrape.register(PlaneCollector(planes))
-    scrape.register(PlaneCollector({"": _own(request)}))
+    scrape.register(PlaneCollector({"control": _own(request), **processes}))
     text = generate_latest(context.registry) + generate_latest(scrape)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -79,12 +87,8 @@ def _own(request: web.Request) -> PlaneStatistics:
     )
 
 
-def _planes(context: Context) -> dict[str, Statistics]:
-    return {"mixer": context.mixer.statistics, "broadcast": context.broadcast.statistics}
-
-
-async def _probe(context: Context) -> dict[str, bool]:
-    well = {name: await _ask(ask) is not None for name, ask in _planes(context).items()}
+async def _well(context: Context) -> dict[str, bool]:
+    well = {name: is_up() for name, is_up in context.is_up.items()}
     try:
         async with asyncio.timeout(ASK_S):
             await context.store.get("/")
@@ -93,7 +97,7 @@ async def _probe(context: Context) -> dict[str, bool]:
     return {**well, "store": True}
 
 
-async def _ask(ask: Statistics) -> PlaneStatistics | None:
+async def _ask(ask: Callable[[], Awaitable[PlaneStatistics]]) -> PlaneStatistics | None:
     try:
         async with asyncio.timeout(ASK_S):
             return await ask()
@@ -101,6 +105,5 @@ async def _ask(ask: Statistics) -> PlaneStatistics | None:
         return None
 
 
-def _name(plane: str, name: str) -> str:
-    parts = ("roomtone", plane, name) if plane else ("roomtone", name)
-    return _NOT_IN_A_NAME.sub("_", "_".join(parts))
+def _name(name: str) -> str:
+    return _NOT_IN_A_NAME.sub("_", f"roomtone_{name}")

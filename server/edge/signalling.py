@@ -27,7 +27,8 @@ MAX_FRAME_BYTES: Final = 32 * 1024
 HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
 CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
 
-OPEN_SOCKETS: Final = web.AppKey[set[SocketTransport]]("open_sockets", set)
+
+OPEN_SOCKETS = web.AppKey("open_sockets", set[SocketTransport])
 
 
 async def serve_socket(request: web.Request) -> web.StreamResponse:
@@ -63,7 +64,8 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
 
 async def stop_sockets(app: web.Application) -> None:
     """Tell every socket that the server stops."""
-    for transport in list(app[OPEN_SOCKETS]):
+    open_sockets = app[OPEN_SOCKETS]
+    for transport in list(open_sockets):
         transport.end(Farewell.STOPPING)
 
 

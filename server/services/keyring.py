@@ -35,7 +35,7 @@ class Keyring:
     """
 
     def __init__(self, folder: Path, stored: _Stored, admin_key: str, *, is_new: bool) -> None:
-        self.admin_key_path = folder / "admin-key"
+        self.admin_key_path = folder / "admin.key"
         self.admin_key = admin_key
         self.is_new = is_new
         self._path = folder / "secrets.json"
@@ -57,7 +57,7 @@ class Keyring:
                 firstRun=secrets.token_urlsafe(24),
             )
             write_private(path, stored.model_dump_json(indent=2) + "\n")
-        admin_path = folder / "admin-key"
+        admin_path = folder / "admin.key"
         admin_key = _read_text(admin_path)
         is_new = not admin_key
         if not admin_key:

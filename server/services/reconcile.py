@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from hls.errors import HlsError
 from hls.types import BroadcastSpec
+from mixer.errors import MixerError
 from mixer.types import RoomId, RoomSpec
 from server.backoff import delays_s
 from server.errors import PlaneUnavailable
@@ -68,3 +70,6 @@ class Reconciler(Generic[Spec]):
             await self.settle(room)
         except PlaneUnavailable:
             log.info("apply_waits", room=room)
+        except (MixerError, HlsError) as error:  # it will not be better the next time
+            log.error("apply_refused", room=room, reason=str(error))  # noqa: TRY400 - expected
+            self._due.pop(room, None)

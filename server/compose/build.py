@@ -1,0 +1,99 @@
+"""The services of one server, wired to each other and to what they stand on."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from hls.types import BroadcastSpec
+from mixer.types import RoomSpec
+from server.config import Settings
+from server.edge.context import Context
+from server.edge.pages import static_folder
+from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.services.access import Access, Lifetimes
+from server.services.clock import Clock
+from server.services.keyring import Keyring
+from server.services.presence import Presence
+from server.services.reconcile import Reconciler
+from server.services.rooms import Rooms
+from server.services.signalling import Signalling
+from server.services.tokens import Tokens
+from server.supervise import Supervisor
+
+SWEEP_S = 1.0
+EXPIRE_EVERY = 5  # sweeps
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the services stand on; all of it is open."""
+
+    store: StateStore
+    keyring: Keyring
+    clock: Clock
+    mixer: MediaPlane
+    broadcast: BroadcastPlane
+    is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    static: Path = field(default_factory=static_folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The wired services, and what keeps them going."""
+
+    context: Context
+    specs: Reconciler[RoomSpec]
+    streams: Reconciler[BroadcastSpec]
+
+    def keep(self, supervisor: Supervisor) -> None:
+        """Start everything that runs by itself; it ends with the supervisor."""
+        presence = self.context.presence
+        _ = supervisor.keep_running(self.specs.run, name="room specs")
+        _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
+        _ = supervisor.keep_running(self._hear, name="mixer events")
+        _ = supervisor.keep_running(presence.announcements.run, name="announcements")
+        _ = supervisor.keep_running(self._keep_house, name="housekeeping")
+
+    async def _hear(self) -> None:
+        async for event in self.context.mixer.events():
+            self.context.presence.handle(event)
+
+    async def _keep_house(self) -> None:
+        while True:
+            for _ in range(EXPIRE_EVERY):
+                await asyncio.sleep(SWEEP_S)
+                self.context.presence.sweep()
+            await self.context.rooms.expire()
+
+
+def build(settings: Settings, ground: Ground) -> Services:
+    """Wire the services; nothing is started, read or written."""
+    clock = ground.clock
+    # Above every version of a former life of this process, should a plane have outlived it.
+    first_version = int(clock.unix() * 1000)
+    specs = Reconciler(ground.mixer.apply, first_version)
+    streams = Reconciler(ground.broadcast.apply, first_version)
+    presence = Presence(specs, clock.monotonic, settings.resume_s)
+    rooms = Rooms(ground.store, presence, specs, streams, clock)
+    tokens = Tokens(ground.keyring, clock.unix)
+    lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    context = Context(
+        settings=settings,
+        static=ground.static,
+        clock=clock,
+        store=ground.store,
+        rooms=rooms,
+        presence=presence,
+        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        signalling=Signalling(
+            rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+        ),
+        mixer=ground.mixer,
+        broadcast=ground.broadcast,
+        registry=CollectorRegistry(),
+        is_up=ground.is_up,
+    )
+    return Services(context, specs, streams)

@@ -1,0 +1,166 @@
+"""One server, from its settings to its end."""
+
+import asyncio
+import errno
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from mixer.rtc.addresses import detect_addresses
+from mixer.types import PlaneSettings
+from server.compose.build import Ground, build
+from server.compose.certificate import Certificate, self_signed
+from server.compose.logs import configure
+from server.compose.welcome import Serving, welcome
+from server.config import Settings, option, variable
+from server.edge.app import create_app
+from server.edge.context import Context
+from server.errors import SetupMistake
+from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.mixer_plane import WorkerPlane
+from server.services.clock import system_clock
+from server.services.keyring import Keyring
+from server.state.sqlite import open_store
+from server.supervise import Supervisor
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 0.5  # what a request under way gets when the server stops
+
+
+async def serve_until_stopped(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
+    configure(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Serving]:
+    """Run a whole server for the length of the context. Raises SetupMistake."""
+    async with AsyncExitStack() as stack:
+        listener = _bind(settings)  # before anything takes time: a port in use is known at once
+        stack.callback(listener.close)
+        await asyncio.to_thread(_prepare, settings.state_dir)
+        store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
+        keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
+        addresses = await asyncio.to_thread(detect_addresses, "")
+        clock = system_clock()
+        certificate = await asyncio.to_thread(_certificate, settings, addresses, clock.now())
+        supervisor = await stack.enter_async_context(Supervisor("server"))
+        mixer, broadcast = await _start_planes(settings, supervisor, stack)
+        is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
+        services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
+        await services.context.rooms.load()
+        services.keep(supervisor)
+        await _listen(services.context, listener, certificate, stack)
+        serving = Serving(
+            port=listener.getsockname()[1],
+            udp_port=mixer.udp_port,
+            addresses=addresses,
+            fingerprint=certificate.fingerprint if certificate else None,
+        )
+        welcome(settings, keyring, serving)
+        yield serving
+
+
+def _bind(settings: Settings) -> socket.socket:
+    host, port = settings.bind_host, settings.port
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        return socket.create_server(
+            (str(address[0]), port), family=family, dualstack_ipv6=address[0] == "::"
+        )
+    except OSError as error:
+        raise SetupMistake(_cannot_bind(host, port, error)) from None
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is in use by another program:"
+            f" choose another with {option('port')} (or {variable('port')})"
+        )
+    if error.errno == errno.EACCES:
+        return (
+            f"Port {port} may not be used by this user:"
+            f" choose one above 1023 with {option('port')} (or {variable('port')})"
+        )
+    return (
+        f"{host} is no address to listen on ({error.strerror}):"
+        f" choose another with {option('host')} (or {variable('host')})"
+    )
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupMistake(
+            f"The state folder {folder} cannot be made ({error.strerror}):"
+            f" choose another with {option('state_dir')} (or {variable('state_dir')})"
+        ) from None
+
+
+def _certificate(
+    settings: Settings, addresses: tuple[str, ...], now: datetime
+) -> Certificate | None:
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        return Certificate(settings.tls_cert, settings.tls_key)
+    if settings.tls == "self-signed":
+        return self_signed(settings.state_dir, (*addresses, *settings.public_ip), now)
+    return None
+
+
+async def _start_planes(
+    settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
+) -> tuple[WorkerPlane, WorkerBroadcastPlane]:
+    # Not in the state folder: the path of a Unix socket may have 107 characters only.
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    audio_socket = folder / "audio"
+    broadcast = WorkerBroadcastPlane(audio_socket)
+    mixer = WorkerPlane(
+        PlaneSettings(udp_port=settings.udp_port, advertised=settings.public_ip),
+        audio_socket=audio_socket,
+    )
+    stack.push_async_callback(broadcast.close)
+    stack.push_async_callback(mixer.close)
+    started = await asyncio.gather(
+        mixer.start(supervisor), broadcast.start(supervisor), return_exceptions=True
+    )
+    for failure in started:
+        if failure is not None:
+            raise failure
+    return mixer, broadcast
+
+
+async def _listen(
+    context: Context,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    stack: AsyncExitStack,
+) -> None:
+    runner = web.AppRunner(
+        create_app(context), access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    tls = certificate.context() if certificate else None
+    await web.SockSite(runner, listener, ssl_context=tls).start()
