@@ -321,21 +321,25 @@ class JitterBuffer:
         return waited_s >= self._margin_s or self.depth_frames >= self.max_frames
 
     def _slack_s(self, packet: _Packet, position: int, now: float) -> float:
-        """Return how long the packet will have waited when it is played."""
-        return now - packet.arrival_s + (packet.timestamp - position) / SAMPLE_RATE
+        """Return how long the packet will have waited at the tick it begins in."""
+        ticks = (packet.timestamp - position) // FRAME_SAMPLES
+        return now - packet.arrival_s + ticks * TICK_S
 
     def _settle(self, position: int, now: float) -> None:
         """Packets came after the buffer had run empty: move back if they came too late.
 
         The newest packet decides, because those that a burst delayed come with one that it did not:
-        then the concealed ones are lost and the delay stays as it was.
+        then the concealed ones are lost and the delay stays as it was. The position never moves
+        back by more than was concealed.
         """
         starved, self._starved = self._starved, 0
         if self._packets[0].timestamp >= position:
             return
-        lacking_s = self._margin_s - self._slack_s(self._packets[-1], position, now)
-        back = min(starved, max(0, ceil(lacking_s / TICK_S)))
-        self._position = position - back * FRAME_SAMPLES
+        newest = self._packets[-1]
+        lacking_s = self._margin_s - self._slack_s(newest, position, now)
+        passed = ceil((position - newest.timestamp) / FRAME_SAMPLES)  # at least it must be played
+        back = max(0, passed, ceil(lacking_s / TICK_S))
+        self._position = position - min(starved, back) * FRAME_SAMPLES
         self._calm()
 
     def _due(self) -> _Packet | None:
@@ -354,12 +358,10 @@ class JitterBuffer:
         assert self._position is not None, "only called while playing"
         slack_s = self._slack_s(head, self._position, now)
         threshold_s = self._margin_s + max(TICK_S, head.samples / SAMPLE_RATE)
-        if slack_s < threshold_s:
-            self._calm()
-            return False
         self._roomy += 1
         self._least_slack_s = min(self._least_slack_s, slack_s)
-        if self._least_slack_s < threshold_s:  # packets have become longer
+        if self._least_slack_s < threshold_s:
+            self._calm()
             return False
         if self._roomy < (TRIM_SILENT_AFTER if head.silent else TRIM_VOICE_AFTER):
             return False

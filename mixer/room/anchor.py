@@ -71,7 +71,7 @@ class Anchor:
     @property
     def is_asleep(self) -> bool:
         """Whether nothing is left to hear until the next voiced packet."""
-        return not self._sounding and self.jitter.is_empty and not self._decoded
+        return not self._sounding and self.jitter.depth_frames == 0 and not self._decoded
 
     def _end(self, frame: Int16Frame | None) -> Int16Frame | None:
         """Close: the last frame fades out, what is buffered is forgotten."""

@@ -76,7 +76,7 @@ class PeerTable:
 
     def _grow(self, rows: int) -> None:
         def column(name: str, dtype: type, width: int | None = None) -> Any:
-            fresh = np.zeros(rows if width is None else (rows, width), dtype)
+            fresh: Any = np.zeros(rows if width is None else (rows, width), dtype)
             old = getattr(self, name, None)
             if old is not None:
                 fresh[: len(old)] = old

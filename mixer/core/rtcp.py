@@ -1,0 +1,289 @@
+"""RTCP: reports about streams (RFC 3550 §6 and appendix A)."""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mixer.core.sequence import Unwrapper
+from mixer.types import SAMPLE_RATE
+
+SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION, BYE = 200, 201, 202, 203
+MAX_BLOCKS = 31  # the count field has five bits
+NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
+
+_HEADER = struct.Struct("!BBH")
+_SENDER = struct.Struct("!QIII")
+_BLOCK = struct.Struct("!IIIIII")
+_CNAME = 1
+
+
+class RtcpError(ValueError):
+    """The bytes are not a compound RTCP packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """What a receiver says of one stream (§6.4.1)."""
+
+    ssrc: int
+    fraction_lost: int
+    """Of 256, since the last report."""
+    cumulative_lost: int
+    """Signed 24 bits: duplicates make it negative."""
+    highest_sequence: int
+    """Extended to 32 bits."""
+    jitter: int
+    """In timestamp units."""
+    lsr: int
+    """Middle 32 bits of the last sender report's NTP time, 0 = none."""
+    dlsr: int
+    """Since then, in 1/65536 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """What a sender says of its stream (§6.4.1); `ntp` has 64 bits."""
+
+    ssrc: int
+    ntp: int
+    rtp_timestamp: int
+    packets: int
+    octets: int
+    blocks: tuple[ReportBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverReport:
+    """Reports of somebody who sends nothing (§6.4.2)."""
+
+    ssrc: int
+    blocks: tuple[ReportBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDescription:
+    """The canonical name of one source (§6.5)."""
+
+    ssrc: int
+    cname: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """Sources that end (§6.6)."""
+
+    ssrcs: tuple[int, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A packet we do not read, such as feedback (RFC 4585)."""
+
+    packet_type: int
+
+
+Packet = SenderReport | ReceiverReport | SourceDescription | Bye | Other
+
+
+def parse(data: bytes) -> tuple[Packet, ...]:
+    """Parse a decrypted compound packet.
+
+    Raises:
+        RtcpError: it is malformed anywhere.
+    """
+    packets: list[Packet] = []
+    at = 0
+    while at < len(data):
+        if len(data) - at < 4:
+            raise RtcpError("a packet is shorter than its header")
+        first, packet_type, words = _HEADER.unpack_from(data, at)
+        end = at + 4 + 4 * words
+        if first >> 6 != 2 or end > len(data):
+            raise RtcpError("a packet has another version or ends outside the datagram")
+        body = data[at + 4 : end]
+        if first & 0x20:
+            if not body or not 0 < body[-1] <= len(body):
+                raise RtcpError("the padding is longer than the packet")
+            body = body[: -body[-1]]
+        try:
+            packets.append(_parse_one(packet_type, first & 0x1F, body))
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            raise RtcpError("a packet is shorter than it says") from error
+        at = end
+    return tuple(packets)
+
+
+def _parse_one(packet_type: int, count: int, body: bytes) -> Packet:
+    match packet_type:
+        case 200:
+            (ssrc,) = struct.unpack_from("!I", body)
+            ntp, rtp_timestamp, packets, octets = _SENDER.unpack_from(body, 4)
+            blocks = _parse_blocks(body, 24, count)
+            return SenderReport(ssrc, ntp, rtp_timestamp, packets, octets, blocks)
+        case 201:
+            (ssrc,) = struct.unpack_from("!I", body)
+            return ReceiverReport(ssrc, _parse_blocks(body, 4, count))
+        case 202:
+            return _parse_description(body)
+        case 203:
+            ssrcs = struct.unpack_from(f"!{count}I", body)
+            rest = body[4 * count :]
+            return Bye(ssrcs, rest[1 : 1 + rest[0]].decode() if rest else "")
+        case _:
+            return Other(packet_type)
+
+
+def _parse_blocks(body: bytes, at: int, count: int) -> tuple[ReportBlock, ...]:
+    blocks = []
+    for index in range(count):
+        ssrc, lost, highest, jitter, lsr, dlsr = _BLOCK.unpack_from(body, at + 24 * index)
+        cumulative = lost & 0xFFFFFF
+        if cumulative & 0x800000:
+            cumulative -= 1 << 24
+        blocks.append(ReportBlock(ssrc, lost >> 24, cumulative, highest, jitter, lsr, dlsr))
+    return tuple(blocks)
+
+
+def _parse_description(body: bytes) -> SourceDescription:
+    """Read the first chunk; browsers send one."""
+    if not body:
+        return SourceDescription(0, "")
+    (ssrc,) = struct.unpack_from("!I", body)
+    at, cname = 4, ""
+    while at < len(body) and body[at]:
+        kind, length = body[at], body[at + 1]
+        text = body[at + 2 : at + 2 + length]
+        if len(text) < length:
+            raise RtcpError("an item is longer than its packet")
+        if kind == _CNAME:
+            cname = text.decode()
+        at += 2 + length
+    return SourceDescription(ssrc, cname)
+
+
+def serialise(packets: Iterable[Packet]) -> bytes:
+    """Return the compound packet. `Other` cannot be written."""
+    return b"".join(_serialise_one(packet) for packet in packets)
+
+
+def _serialise_one(packet: Packet) -> bytes:
+    match packet:
+        case SenderReport():
+            head = struct.pack("!I", packet.ssrc)
+            head += _SENDER.pack(packet.ntp, packet.rtp_timestamp, packet.packets, packet.octets)
+            return _frame(SENDER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks))
+        case ReceiverReport():
+            head = struct.pack("!I", packet.ssrc)
+            return _frame(RECEIVER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks))
+        case SourceDescription():
+            name = packet.cname.encode()[:255]
+            body = struct.pack("!IBB", packet.ssrc, _CNAME, len(name)) + name + b"\0"
+            return _frame(SOURCE_DESCRIPTION, 1, body + b"\0" * (-len(body) % 4))
+        case Bye():
+            body = struct.pack(f"!{len(packet.ssrcs)}I", *packet.ssrcs)
+            if packet.reason:
+                reason = packet.reason.encode()[:255]
+                body += bytes((len(reason),)) + reason
+            return _frame(BYE, len(packet.ssrcs), body + b"\0" * (-len(body) % 4))
+        case Other():
+            raise TypeError("a packet that was not read cannot be written")
+
+
+def _frame(packet_type: int, count: int, body: bytes) -> bytes:
+    assert count <= MAX_BLOCKS, "callers report at most one stream per peer"
+    return _HEADER.pack(0x80 | count, packet_type, len(body) // 4) + body
+
+
+def _write_blocks(blocks: Sequence[ReportBlock]) -> bytes:
+    return b"".join(
+        _BLOCK.pack(
+            block.ssrc,
+            block.fraction_lost << 24 | block.cumulative_lost & 0xFFFFFF,
+            block.highest_sequence,
+            block.jitter,
+            block.lsr,
+            block.dlsr,
+        )
+        for block in blocks
+    )
+
+
+def ntp_time(unix_s: float) -> int:
+    """Return the 64-bit NTP time of a wall-clock time (§4)."""
+    return round((unix_s + NTP_EPOCH_S) * (1 << 32)) & 0xFFFFFFFFFFFFFFFF
+
+
+def round_trip_s(ntp_now: int, block: ReportBlock) -> float | None:
+    """Return the round trip of §6.4.1, None if the peer has had no report of ours yet."""
+    if block.lsr == 0:
+        return None
+    units = ((ntp_now >> 16 & 0xFFFFFFFF) - block.lsr - block.dlsr) & 0xFFFFFFFF
+    if units >= 1 << 31:  # clocks that moved, or a lie
+        return 0.0
+    return units / 65536
+
+
+@dataclass(slots=True)
+class ReceptionStatistics:
+    """What a receiver counts of one source (appendices A.1, A.3 and A.8)."""
+
+    ssrc: int
+    received: int = 0
+    jitter: float = 0.0
+    _first: int | None = None
+    _highest: int = 0
+    _expected_prior: int = 0
+    _received_prior: int = 0
+    _transit: float | None = None
+    _lsr: int = 0
+    _lsr_arrival_s: float = 0.0
+    _sequence: Unwrapper = field(default_factory=Unwrapper)
+    _timestamp: Unwrapper = field(default_factory=lambda: Unwrapper(32))
+
+    def receive(self, sequence: int, timestamp: int, arrival_s: float) -> None:
+        """Count one packet: its number and timestamp as on the wire, its arrival in seconds."""
+        extended = self._sequence.unwrap(sequence)
+        if self._first is None:
+            self._first = self._highest = extended
+        self._highest = max(self._highest, extended)
+        self.received += 1
+        transit = arrival_s * SAMPLE_RATE - self._timestamp.unwrap(timestamp)
+        if self._transit is not None:
+            self.jitter += (abs(transit - self._transit) - self.jitter) / 16
+        self._transit = transit
+
+    def count_skipped(self, packets: int) -> None:
+        """Count packets that arrived and were not read: a sender must not take them for lost."""
+        self.received += packets
+
+    def sender_report(self, ntp: int, arrival_s: float) -> None:
+        """Note when the source's last report came, for its round trip."""
+        self._lsr = ntp >> 16 & 0xFFFFFFFF
+        self._lsr_arrival_s = arrival_s
+
+    @property
+    def lost(self) -> int:
+        """Packets missing since the beginning; negative with duplicates."""
+        return self._expected - self.received
+
+    @property
+    def _expected(self) -> int:
+        return 0 if self._first is None else self._highest - self._first + 1
+
+    def block(self, now: float) -> ReportBlock:
+        """Return the next report block, and begin a new interval."""
+        expected = self._expected - self._expected_prior
+        lost = expected - (self.received - self._received_prior)
+        self._expected_prior, self._received_prior = self._expected, self.received
+        fraction = 0 if expected <= 0 or lost <= 0 else min(255, (lost << 8) // expected)
+        since_s = max(0.0, now - self._lsr_arrival_s)
+        return ReportBlock(
+            ssrc=self.ssrc,
+            fraction_lost=fraction,
+            cumulative_lost=max(-0x800000, min(0x7FFFFF, self.lost)),
+            highest_sequence=self._highest & 0xFFFFFFFF,
+            jitter=min(0xFFFFFFFF, int(self.jitter)),
+            lsr=self._lsr,
+            dlsr=min(0xFFFFFFFF, int(since_s * 65536)) if self._lsr else 0,
+        )
