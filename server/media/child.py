@@ -130,8 +130,8 @@ class Child:
             finally:
                 self.pid = None
                 await self._end(process)
-            await asyncio.wait([relay], timeout=LAST_WORDS_S)
-            relay.cancel()
+                await asyncio.wait([relay], timeout=LAST_WORDS_S)
+                relay.cancel()
         return reason
 
     async def _start(self, theirs: socket.socket) -> asyncio.subprocess.Process:
@@ -208,6 +208,8 @@ class Child:
             async with asyncio.timeout(self._spec.patience.terminate_s):
                 await process.wait()
         except TimeoutError:
+            pass  # it had its chance
+        finally:  # cancelled: somebody is in a hurry
             _signal(process, signal.SIGKILL)
             await process.wait()
 

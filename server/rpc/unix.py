@@ -158,10 +158,14 @@ class UnixTransport(asyncio.Protocol):
 
 
 async def adopt(end: socket.socket, on_frame: OnFrame | None = None) -> UnixTransport:
-    """Take over a connected Unix socket. Raises OSError if it is none."""
-    end.setblocking(False)
+    """Take over a connected Unix socket, closed if that fails. Raises OSError, ValueError."""
     loop = asyncio.get_running_loop()
-    _, transport = await loop.create_unix_connection(lambda: UnixTransport(on_frame), sock=end)
+    try:
+        end.setblocking(False)
+        _, transport = await loop.create_unix_connection(lambda: UnixTransport(on_frame), sock=end)
+    except BaseException:
+        end.close()
+        raise
     return transport
 
 

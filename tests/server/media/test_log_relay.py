@@ -41,7 +41,9 @@ def test_an_unknown_level_is_no_method() -> None:
 
 json_values = st.recursive(
     st.none() | st.integers() | st.text(),
-    lambda inner: st.dictionaries(st.text() | st.sampled_from(["event", "self", "exc_info", "_x"]), inner),
+    lambda inner: st.dictionaries(
+        st.text() | st.sampled_from(["event", "self", "exc_info", "_x"]), inner
+    ),
 )
 
 
