@@ -12,7 +12,7 @@ import { hasMicrophoneAccess, NEEDS_HTTPS } from "./source.js";
 import { SourcePanel } from "./sourcepanel.js";
 
 const SECTIONS = ["loading", "refused", "lobby", "room", "ended"];
-const QUALITY_MS = 3000;
+const QUALITY_MS = 2000;
 
 const roomId = roomOfPath();
 const invite = roomId ? takeInvite("join", roomId) : null;
@@ -22,8 +22,8 @@ const joinButton = byId("join", HTMLButtonElement);
 const muteButton = byId("mute", HTMLButtonElement);
 const speaker = byId("speaker", HTMLAudioElement);
 const volume = byId("volume", HTMLInputElement);
-const stateChip = byId("state", HTMLElement);
-const qualityChip = byId("quality", HTMLElement);
+const lineChip = byId("line", HTMLElement);
+const qualityWord = byId("quality", HTMLElement);
 const banner = byId("banner", HTMLElement);
 
 /** @param {string} text */
@@ -40,7 +40,7 @@ let wasLive = false;
 let roomName = "";
 
 /**
- * What tests may look at; see tests/static. Read only.
+ * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
  * @typedef {object} JoinHooks
  * @property {"join"} page
  * @property {import("./call.js").State} state
@@ -206,15 +206,19 @@ function stateChanged(state, reason, said) {
 
 /** @param {import("./call.js").State} state */
 function drawState(state) {
-  const [word, look] = {
+  document.documentElement.dataset["state"] = state;
+  const [word, look] = /** @type {Record<typeof state, [string, string]>} */ ({
     idle: ["", ""],
     connecting: ["connecting", "warn"],
     live: ["connected", "good"],
     reconnecting: ["reconnecting", "warn"],
     ended: ["disconnected", "bad"],
-  }[state];
-  stateChip.className = `chip ${look}`;
-  show(stateChip, word || null);
+  })[state];
+  lineChip.className = `chip ${look}`;
+  lineChip.hidden = word === "";
+  lineChip.title = "";
+  say(byId("state", HTMLElement), word);
+  if (state !== "live") say(qualityWord, "");
 }
 
 function enterRoom() {
@@ -233,7 +237,6 @@ function enterRoom() {
 function leaveRoom(reason, said) {
   speaker.srcObject = null;
   hooks.remoteStream = null;
-  qualityChip.hidden = true;
   busy(false);
   byId("source-home", HTMLElement).append(byId("source", HTMLElement));
   const { title, text, retry } = explain(reason, said ?? undefined);
@@ -251,7 +254,7 @@ function leaveRoom(reason, said) {
  * @param {string} text
  */
 function backToLobby(reason, text) {
-  stateChip.hidden = true;
+  lineChip.hidden = true;
   show(byId("join-problem", HTMLElement), text);
   showOnly("lobby", SECTIONS);
   if (reason === "wrong_pin") {
@@ -262,7 +265,7 @@ function backToLobby(reason, text) {
 }
 
 byId("rejoin", HTMLButtonElement).addEventListener("click", async () => {
-  stateChip.hidden = true;
+  lineChip.hidden = true;
   showOnly("lobby", SECTIONS);
   const kind = /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=source]:checked"));
   if (kind?.value === "microphone") await join();
@@ -283,13 +286,16 @@ document.addEventListener("visibilitychange", () => {
 function peopleChanged(list) {
   hooks.people = list;
   people.update(list, call?.userId ?? "");
+  const count = list.filter(({ status }) => status !== "left").length;
+  say(byId("count", HTMLElement), count === 1 ? "Only you are here" : `${count} people`);
 }
 
 // Mute --------------------------------------------------------------------
 
 /** @param {boolean} muted */
 function drawMute(muted) {
-  muteButton.setAttribute("aria-pressed", String(muted));
+  muteButton.classList.toggle("muted", muted);
+  byId("mute-hint", HTMLElement).hidden = !muted;
   muteButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${muted ? "mic-off" : "mic"}`);
   say(byId("mute-word", HTMLElement), muted ? "You are muted" : "Mute");
   muteButton.title = muted ? "Unmute (M)" : "Mute (M)";
@@ -350,16 +356,15 @@ let lookedAt = null;
 
 async function drawQuality() {
   const peer = call?.peer;
-  if (!peer || call?.state === "ended") return;
+  if (!peer || call?.state !== "live") return;
   const seen = await look(peer);
   if (lookedAt === peer && lastLook) {
     const connected = peer.connectionState === "connected";
     const { word, detail } = judge(lastLook, seen, { connected, now: performance.now() });
     hooks.quality = word;
-    qualityChip.className = `chip ${{ excellent: "good", good: "good", poor: "warn", lost: "bad" }[word]}`;
-    qualityChip.title = detail;
-    show(qualityChip, `${word} connection`);
-    if (word === "lost") say(qualityChip, "connection lost");
+    lineChip.className = `chip ${{ excellent: "good", good: "good", poor: "warn", lost: "bad" }[word]}`;
+    lineChip.title = detail;
+    say(qualityWord, word);
   }
   lastLook = seen;
   lookedAt = peer;

@@ -33,7 +33,7 @@ const player = new Player({
 });
 
 /**
- * What tests may look at; see tests/static. Read only.
+ * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
  * @typedef {object} ListenHooks
  * @property {"listen"} page
  * @property {import("./player.js").State} state
@@ -169,7 +169,7 @@ liveChip.addEventListener("click", () => player.goLive());
  */
 function stateChanged(state, reason) {
   if (state === "ended" && reason && reason.code !== "room_not_found") return refuseBy(reason);
-  stage.dataset["state"] = state;
+  stage.dataset["state"] = document.documentElement.dataset["state"] = state;
   const idle = state === "stopped" || state === "ended";
   playButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${idle ? "play" : "pause"}`);
   say(byId("play-word", HTMLElement), idle ? "Play" : "Pause");

@@ -81,7 +81,7 @@ export class People {
     tile.classList.toggle("self", self);
     tile.classList.toggle("waiting", person.status === "idle");
     say(part(tile, "initials", HTMLElement), initialsOf(nameOf(person)));
-    say(part(tile, "name", HTMLElement), nameOf(person) + (self ? " (you)" : ""));
+    say(part(tile, "name", HTMLElement), nameOf(person));
     part(tile, "muted", HTMLElement).hidden = !person.muted;
     if (person.muted) tile.classList.remove("talking");
     this.#drawState(tile, person);
@@ -96,7 +96,8 @@ export class People {
     if (person?.status === "idle") word = "connecting…";
     else if (person?.muted) word = "muted";
     else if (tile.classList.contains("talking")) word = "talking";
-    say(part(tile, "state", HTMLElement), word);
+    const self = person?.userId === this.#selfId ? "you" : "";
+    say(part(tile, "state", HTMLElement), [self, word].filter(Boolean).join(" · "));
   }
 }
 

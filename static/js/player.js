@@ -32,6 +32,7 @@ const LOOK_MS = 1_000;
 const STALL_MS = 3_000; // two segments come late now and then
 const REBUILD_MS = 9_000; // hls.js had its chance
 const STARTING_MS = 12_000; // the first segments of a room take about six seconds
+const DOUBT_MS = 8_000; // while nothing plays, ask this often whether the room is still there
 const BEHIND_MS = 4_000; // beyond the target, two segments: heard as "late"
 
 /** A room that is gone, or a right that is: trying on would not help. */
@@ -52,6 +53,7 @@ export class Player {
   #movedAt = 0;
   #lastTime = 0;
   #recoveredAt = -Infinity;
+  #tradedAt = 0;
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -214,7 +216,8 @@ export class Player {
     else if (this.#state !== "starting" && this.#state !== "off_air") this.#step("reconnecting");
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(async () => {
-      const doubtful = status === 401 || status === 403 || status === 404;
+      const refused = status === 401 || status === 403 || status === 404;
+      const doubtful = refused || performance.now() - this.#tradedAt > DOUBT_MS;
       if (doubtful && !(await this.#renew())) return;
       if (!this.#wanted) return;
       const loaded = reloadable === this.#hls && this.#state === "live" && reloadable?.levels.length;
@@ -249,6 +252,7 @@ export class Player {
    * @returns {Promise<boolean>} false: it is over, or the server is away and another try is set
    */
   async #renew() {
+    this.#tradedAt = performance.now();
     try {
       this.#ticket = await this.#trade();
       this.#renewInTime();

@@ -9,6 +9,7 @@ import { listMicrophones, openFile, openMicrophone, openTab, SourceProblem } fro
 
 const SILENCE_DBFS = -57; // a working microphone's own noise is above this
 const SILENCE_MS = 5_000;
+const METER_FALL_DB = 2.5; // per look, some 40 dB a second: up at once, down as the eye follows
 
 const problem = byId("source-problem", HTMLElement);
 const meter = byId("meter", HTMLElement);
@@ -26,6 +27,7 @@ export class SourcePanel {
   #onAir = false;
   #muted = false;
   #heardAt = 0;
+  #shownDbfs = FLOOR_DBFS;
   #defaultGroup = "";
   /** Only the newest of several openings counts. */
   #opening = 0;
@@ -233,7 +235,8 @@ export class SourcePanel {
 
   /** @param {number} level */
   #drawLevel(level) {
-    meter.style.setProperty("--level", String(1 - level / FLOOR_DBFS));
+    this.#shownDbfs = Math.max(level, this.#shownDbfs - METER_FALL_DB, FLOOR_DBFS);
+    meter.style.setProperty("--level", String(1 - this.#shownDbfs / FLOOR_DBFS));
     const now = performance.now();
     if (level > SILENCE_DBFS || this.#muted || this.#source?.kind !== "microphone") this.#heardAt = now;
     const silent = now - this.#heardAt > SILENCE_MS;

@@ -1,0 +1,356 @@
+"""A scripted server for the pages: it speaks docs/protocol.md and fails when told to."""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp.typedefs import Handler
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+# What the product promises to send with every page.
+POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
+    "media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+)
+ADMIN = "first-run-secret"
+INVITE = "an-invite"
+SEGMENT_S = 1.92
+WINDOW = 5
+
+T = TypeVar("T")
+
+
+@dataclass
+class Script:
+    """What the server says; tests change it while a page looks."""
+
+    rooms: list[dict[str, Any]] = field(default_factory=list)
+    people: list[dict[str, Any]] = field(default_factory=list)
+    pin: str = ""
+    resume: bool = True
+    refuse_join: dict[str, Any] | None = None
+    refuse_sockets: bool = False
+    expires_in_s: int = 300
+    broadcast: list[bytes] = field(default_factory=list)
+    key: bytes = b""
+    on_air_since: float = 0.0
+
+
+class ScriptedSite:
+    """The server in a thread of its own, so that a test may drive a browser synchronously."""
+
+    def __init__(self) -> None:
+        self.script = Script()
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.key_headers: list[str | None] = []
+        self.open_headers: list[str | None] = []
+        self.url = ""
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._peers: set[RTCPeerConnection] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.url = self._call(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def notify(self, method: str, params: object) -> None:
+        """Send a notification to everybody."""
+        self._call(self._notify(method, params))
+
+    def close_sockets(self, code: int) -> None:
+        """Close every signalling socket with this code."""
+        self._call(self._close_sockets(code))
+
+    def methods(self) -> list[str]:
+        """The JSON-RPC methods called so far, in order."""
+        return [method for method, _ in self.calls]
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        done: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return done.result(15)
+
+    async def _start(self) -> str:
+        app = web.Application(middlewares=[_with_policy])
+        add = app.router
+        for path, name in (("/", "index"), ("/join/{room}", "join"), ("/listen/{room}", "listen")):
+            add.add_get(path, _page(name))
+        add.add_static("/static", STATIC)
+        add.add_get("/health", self._health)
+        add.add_get("/api/session", self._session)
+        add.add_post("/api/session", self._sign_in)
+        add.add_delete("/api/session", self._sign_out)
+        add.add_get("/api/rooms", self._list)
+        add.add_post("/api/rooms", self._create)
+        add.add_get("/api/rooms/{room}", self._read)
+        add.add_delete("/api/rooms/{room}", self._delete)
+        add.add_post("/api/rooms/{room}/users", self._mint)
+        add.add_post("/api/token", self._token)
+        add.add_get("/ws", self._signalling)
+        add.add_get("/hls/{room}/stream.m3u8", self._playlist)
+        add.add_get("/hls/{room}/{name}", self._segment)
+        add.add_get("/hls/rooms/{room}/enc.key", self._key)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        return f"http://127.0.0.1:{port}"
+
+    async def _stop(self) -> None:
+        await self._close_sockets(WSCloseCode.GOING_AWAY)
+        for peer in self._peers:
+            await peer.close()
+        assert self._runner is not None, "_start ran"
+        await self._runner.cleanup()
+
+    # REST ---------------------------------------------------------------------
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "service": "roomtone", "timestamp": 0})
+
+    async def _session(self, request: web.Request) -> web.Response:
+        return web.json_response({"success": True, "admin": _is_admin(request)})
+
+    async def _sign_in(self, request: web.Request) -> web.Response:
+        if (await request.json())["secret"] != ADMIN:
+            return _refusal(401, "bad_secret")
+        answer = web.json_response({"success": True, "admin": True})
+        answer.set_cookie("roomtone_admin", ADMIN, httponly=True)
+        return answer
+
+    async def _sign_out(self, _: web.Request) -> web.Response:
+        answer = web.json_response({"success": True})
+        answer.del_cookie("roomtone_admin")
+        return answer
+
+    async def _list(self, request: web.Request) -> web.Response:
+        if not _is_admin(request):
+            return _refusal(401, "unauthorized")
+        rooms = [{k: v for k, v in room.items() if k != "links"} for room in self.script.rooms]
+        return web.json_response({"success": True, "count": len(rooms), "rooms": rooms})
+
+    async def _create(self, request: web.Request) -> web.Response:
+        wishes = await request.json()
+        self.calls.append(("create", wishes))
+        room = room_named(wishes.get("name", ""))
+        self.script.rooms.append(room)
+        return web.json_response({"success": True, "room": room}, status=201)
+
+    async def _read(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        if room is None:
+            return _refusal(404, "room_not_found")
+        if not _is_admin(request):
+            if request.query.get("invite") != INVITE:
+                return _refusal(401, "unauthorized")
+            room = {k: v for k, v in room.items() if k != "links"}
+        return web.json_response(
+            {"success": True, "room": room | {"pinRequired": bool(self.script.pin)}}
+        )
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        if room is None:
+            return _refusal(404, "room_not_found")
+        self.script.rooms.remove(room)
+        return web.json_response({"success": True, "message": "stopped"})
+
+    async def _mint(self, request: web.Request) -> web.Response:
+        return await self._trade(request, {"userID": "me", "token": "join-token"})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        return await self._trade(
+            request, {"token": "listen-token", "hlsUrl": "/hls/studio/stream.m3u8"}
+        )
+
+    async def _trade(self, request: web.Request, right: dict[str, Any]) -> web.Response:
+        body = await request.json()
+        self.calls.append(("trade", body))
+        if self._room(request, body.get("roomId")) is None:
+            return _refusal(404, "room_not_found")
+        if body.get("invite") != INVITE and not _is_admin(request):
+            return _refusal(403, "bad_invite")
+        if body.get("pin", "") != self.script.pin:
+            return _refusal(403, "wrong_pin")
+        return web.json_response(right | {"expiresAt": int(time.time()) + self.script.expires_in_s})
+
+    def _room(self, request: web.Request, room_id: str | None = None) -> dict[str, Any] | None:
+        wanted = room_id or request.match_info["room"]
+        return next((room for room in self.script.rooms if room["roomId"] == wanted), None)
+
+    # Signalling ---------------------------------------------------------------
+
+    async def _signalling(self, request: web.Request) -> web.StreamResponse:
+        if self.script.refuse_sockets:
+            return _refusal(401, "unauthorized")
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await self._answer(socket, json.loads(message.data))
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _answer(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+        method, params = message["method"], message.get("params", {})
+        self.calls.append((method, params))
+        if method == "join" and self.script.refuse_join is not None:
+            error = {"code": -32600, "message": "No.", "data": self.script.refuse_join}
+            await socket.send_json({"jsonrpc": "2.0", "id": message["id"], "error": error})
+            return
+        result = await self._result(method, params)
+        if "id" in message:
+            await socket.send_json({"jsonrpc": "2.0", "id": message["id"], "result": result})
+        if method in {"join", "offer", "mute"}:
+            await self._notify("roomStatus", self.script.people)
+
+    async def _result(self, method: str, params: dict[str, Any]) -> object:
+        if method == "join":
+            resume = self.script.resume and "jtoken" in params
+            room = {"roomId": "studio", "name": "Studio"}
+            return {"jtoken": "a-jtoken", "resume": resume, "userId": "me", "room": room}
+        if method == "mute":
+            for one in self.script.people:
+                if one["userId"] == "me":
+                    one["muted"] = params["muted"]
+        if method == "offer":
+            peer = RTCPeerConnection()
+            self._peers.add(peer)
+            peer.addTrack(AudioStreamTrack())
+            await peer.setRemoteDescription(RTCSessionDescription(params["sdp"]["sdp"], "offer"))
+            await peer.setLocalDescription(await peer.createAnswer())
+            return {"sdp": {"type": "answer", "sdp": peer.localDescription.sdp}}
+        return None
+
+    async def _notify(self, method: str, params: object) -> None:
+        for socket in list(self._sockets):
+            await socket.send_json({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def _close_sockets(self, code: int) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=code)
+
+    # Broadcast ----------------------------------------------------------------
+
+    async def _playlist(self, request: web.Request) -> web.Response:
+        self.open_headers.append(request.headers.get("Authorization"))
+        if not self.script.on_air_since:
+            return _refusal(503, "not_ready")
+        now = time.time()
+        newest = int((now - self.script.on_air_since) / SEGMENT_S)
+        first = max(0, newest - WINDOW)
+        lines = [
+            "#EXTM3U",
+            "#EXT-X-VERSION:6",
+            "#EXT-X-TARGETDURATION:2",
+            f"#EXT-X-MEDIA-SEQUENCE:{first}",
+            f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/studio/enc.key",IV=0x{0:032x}',
+        ]
+        for number in range(first, newest):
+            at = self.script.on_air_since + number * SEGMENT_S
+            stamp = (
+                time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03}Z"
+            )
+            lines += [
+                f"#EXT-X-PROGRAM-DATE-TIME:{stamp}",
+                f"#EXTINF:{SEGMENT_S:.5f},",
+                f"{number}.ts",
+            ]
+        return web.Response(
+            text="\n".join(lines) + "\n", content_type="application/vnd.apple.mpegurl"
+        )
+
+    async def _segment(self, request: web.Request) -> web.Response:
+        self.open_headers.append(request.headers.get("Authorization"))
+        number = int(request.match_info["name"].removesuffix(".ts"))
+        return web.Response(body=self.script.broadcast[number], content_type="video/mp2t")
+
+    async def _key(self, request: web.Request) -> web.Response:
+        shown = request.headers.get("Authorization")
+        self.key_headers.append(shown)
+        if shown != "Bearer listen-token":
+            return _refusal(401, "unauthorized")
+        return web.Response(body=self.script.key, headers={"Cache-Control": "no-store"})
+
+
+def room_named(name: str, room_id: str | None = None, anchors: int = 0) -> dict[str, Any]:
+    """A room as the wire shows it to an admin."""
+    made = room_id or secrets.token_hex(10)
+    return {
+        "roomId": made,
+        "hlsUrl": f"/hls/{made}/stream.m3u8",
+        "createdAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "name": name,
+        "anchors": anchors,
+        "links": {
+            "join": f"/join/{made}#invite={INVITE}",
+            "listen": f"/listen/{made}#invite={INVITE}",
+        },
+    }
+
+
+def go_on_air(script: Script, folder: Path, length_s: float = 60) -> None:
+    """Let the broadcast of a 440 Hz tone begin some segments ago (TS: all FFmpeg can encrypt)."""
+    key = secrets.token_bytes(16)
+    (folder / "enc.key").write_bytes(key)
+    (folder / "key.info").write_text(f"enc.key\n{folder / 'enc.key'}\n{0:032x}\n")
+    command = (
+        f"ffmpeg -v error -f lavfi -i sine=frequency=440:sample_rate=48000:duration={length_s} "
+        "-c:a aac -b:a 96k -f hls -hls_time 1.92 -hls_list_size 0 -hls_playlist_type vod "
+        f"-hls_key_info_file {folder / 'key.info'} -hls_segment_type mpegts "
+        f"-hls_segment_filename {folder}/%d.ts {folder}/out.m3u8"
+    )
+    subprocess.run(command.split(), check=True, timeout=20)
+    script.key = key
+    count = len(list(folder.glob("*.ts")))
+    script.broadcast = [(folder / f"{n}.ts").read_bytes() for n in range(count)]
+    script.on_air_since = time.time() - SEGMENT_S * 4
+
+
+def _is_admin(request: web.Request) -> bool:
+    return request.cookies.get("roomtone_admin") == ADMIN
+
+
+def _refusal(status: int, code: str) -> web.Response:
+    return web.json_response(
+        {"success": False, "error": "No.", "code": code, "retryable": status >= 500}, status=status
+    )
+
+
+def _page(name: str) -> Handler:
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return web.FileResponse(STATIC / f"{name}.html")
+
+    return serve
+
+
+@web.middleware
+async def _with_policy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["Content-Security-Policy"] = POLICY
+    return response

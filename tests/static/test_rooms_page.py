@@ -1,0 +1,88 @@
+"""The rooms page: making, sharing and deleting rooms."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.static.scripted import ADMIN, ScriptedSite
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def rooms(page: Page) -> Page:
+    page.goto(f"/#admin={ADMIN}")
+    expect(page.get_by_role("heading", name="Studio")).to_be_visible()
+    return page
+
+
+def test_new_room_asks_for_no_limits_and_no_pin(rooms: Page, site: ScriptedSite) -> None:
+    """A room made with a click neither expires nor is limited nor has a PIN."""
+    rooms.get_by_role("button", name="New room").click()
+    expect(rooms.locator("article.room")).to_have_count(2)
+    assert site.calls == [("create", {"pin": "", "maxAnchors": None, "expiresIn": None})]
+
+
+def test_new_room_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
+    """Name, PIN and Enter make a room without a mouse."""
+    rooms.get_by_label("Name").focus()
+    rooms.keyboard.type("Choir")
+    rooms.keyboard.press("Tab")
+    rooms.keyboard.type("abc123")
+    rooms.keyboard.press("Enter")
+    expect(rooms.get_by_role("heading", name="Choir")).to_be_visible()
+    assert (site.calls[0][1]["name"], site.calls[0][1]["pin"]) == ("Choir", "abc123")
+
+
+def test_bad_pin_is_refused_before_it_is_sent(rooms: Page, site: ScriptedSite) -> None:
+    """A PIN that is not six letters or digits is explained beside the field."""
+    rooms.get_by_label("PIN").fill("12")
+    rooms.get_by_role("button", name="New room").click()
+    expect(rooms.get_by_role("alert")).to_contain_text("exactly six letters or digits")
+    assert site.calls == []
+
+
+def test_links_are_whole_addresses(rooms: Page, site: ScriptedSite) -> None:
+    """The invite links shown are complete and open the room's own pages."""
+    link = rooms.get_by_role("textbox", name="join link of Studio")
+    expect(link).to_have_value(f"{site.url}/join/studio#invite=an-invite")
+    opener = rooms.get_by_role("link", name="listen link of Studio")
+    expect(opener).to_have_attribute("href", f"{site.url}/listen/studio#invite=an-invite")
+
+
+def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:
+    """Copy puts the whole link on the clipboard and says so."""
+    rooms.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    rooms.get_by_role("button", name="Copy join link of Studio").click()
+    expect(rooms.get_by_text("Copied", exact=True)).to_be_visible()
+    copied = rooms.evaluate("navigator.clipboard.readText()")
+    assert copied == f"{site.url}/join/studio#invite=an-invite"
+
+
+def test_delete_asks_first(rooms: Page, site: ScriptedSite) -> None:
+    """Deleting a room asks; Escape keeps it."""
+    rooms.get_by_role("button", name="Delete Studio").click()
+    rooms.keyboard.press("Escape")
+    assert [room["roomId"] for room in site.script.rooms] == ["studio"]
+
+
+def test_delete_removes_the_room(rooms: Page, site: ScriptedSite) -> None:
+    """A confirmed delete ends the room and empties the list."""
+    rooms.get_by_role("button", name="Delete Studio").click()
+    rooms.get_by_role("button", name="Delete room").click()
+    expect(rooms.get_by_role("heading", name="No rooms yet")).to_be_visible()
+    assert site.script.rooms == []
+
+
+def test_list_refreshes_by_itself(rooms: Page, site: ScriptedSite) -> None:
+    """People who came in since show up without a reload."""
+    expect(rooms.get_by_text("empty", exact=True)).to_be_visible()
+    site.script.rooms[0]["anchors"] = 2
+    expect(rooms.get_by_text("2 people in it")).to_be_visible()
+
+
+def test_names_are_text_never_markup(page: Page, site: ScriptedSite) -> None:
+    """A room's name cannot bring elements into the page."""
+    site.script.rooms[0]["name"] = "<img src=x onerror=alert(1)>"
+    page.goto(f"/#admin={ADMIN}")
+    expect(page.get_by_role("heading", name="<img src=x")).to_be_visible()
+    assert page.locator("article.room img").count() == 0
