@@ -177,8 +177,9 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, n=1)
-    hint = f": did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+    tails = [one.removeprefix(PREFIX) for one in known]  # the prefix makes all look alike
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
+    hint = f": did you mean {PREFIX}{near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
     return f"{name} is not a setting{hint}"
 
 

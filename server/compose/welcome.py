@@ -1,5 +1,6 @@
 """What the server says when it is ready: on a terminal with its secrets, else without."""
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ class Serving:
 
 def welcome(settings: Settings, keyring: Keyring, serving: Serving) -> None:
     """Say where to go, what each port is for, and where everything is kept."""
-    if sys.stdout.isatty():
+    is_terminal = sys.stdout.isatty()
+    if is_terminal:
         click.echo("\n".join(_lines(settings, keyring, serving)))
-    log.info(
+    log.log(
+        logging.DEBUG if is_terminal else logging.INFO,
         "serving",
         version=VERSION,
         urls=list(urls(settings, serving)),
@@ -45,6 +48,8 @@ def urls(settings: Settings, serving: Serving) -> Iterator[str]:
         yield settings.public_url
     if settings.bind_host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
         hosts: Sequence[str] = (settings.bind_host,)
+    elif settings.bind_host == "0.0.0.0":  # noqa: S104 - the same; it hears IPv4 only
+        hosts = [address for address in serving.addresses if ":" not in address]
     else:
         hosts = serving.addresses
     for host in hosts:

@@ -87,7 +87,9 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-async def _add_headers(_request: web.Request, answer: web.StreamResponse) -> None:
+async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     for name, value in pages.HEADERS.items():
         answer.headers.setdefault(name, value)
+    if request.path.startswith("/api/"):
+        answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
     answer.headers["Server"] = "roomtone"

@@ -1,0 +1,115 @@
+"""Rooms as stored values, and the transitions of their life."""
+
+import itertools
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixer.types import RoomId
+from server.domain.room import (
+    LEGAL,
+    InviteRole,
+    Invites,
+    Room,
+    RoomEvent,
+    RoomState,
+    decode_room,
+    encode_room,
+    rfc3339,
+    transition,
+)
+from server.errors import BadRecord, IllegalTransition
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
+ROOMS = st.builds(
+    Room,
+    id=st.just(RoomId("demo")),
+    created_at=st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)),  # noqa: DTZ001
+    invites=st.builds(Invites, st.text(min_size=1), st.text(min_size=1)),
+    pin=st.sampled_from(["", "a1b2c3"]),
+    max_anchors=st.none() | st.integers(1, 10_000),
+    expires_in_s=st.none() | st.integers(1, 10**9),
+    name=st.text(st.characters(codec="utf-8"), max_size=80),
+)
+
+
+def room(**values: object) -> Room:
+    return Room(RoomId("demo"), NOON, Invites("j", "l"), **values)  # type: ignore[arg-type]
+
+
+@given(ROOMS)
+def test_round_trip(stored: Room) -> None:
+    """A room is the same after it was stored and read."""
+    assert decode_room(stored.id, "/k", encode_room(stored)) == stored
+
+
+def test_reference_fields() -> None:
+    """The stored JSON has the reference's fields under its names."""
+    stored = json.loads(encode_room(room(pin="a1b2c3")))
+    assert stored["hlsPath"] == "demo/stream.m3u8"
+    assert (stored["pin"], stored["maxAnchors"]) == ("a1b2c3", 3)
+    assert stored["createdAt"] == "2026-01-02T12:00:00.123456Z"
+
+
+@given(st.binary(max_size=200) | st.from_regex(rb"\{.*\}", fullmatch=True))
+def test_any_bytes(value: bytes) -> None:
+    """Whatever lies in the store is a room or a BadRecord, never another error."""
+    with suppress(BadRecord):
+        decode_room(RoomId("demo"), "/rooms/demo/meta", value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"createdAt": "2026-01-02T12:00:00"}, {"maxAnchors": 0}, {"invites": None}],
+)
+def test_wrong_record(change: dict[str, object]) -> None:
+    """A record of a newer version, or with an impossible value, is refused."""
+    value = json.dumps(json.loads(encode_room(room())) | change).encode()
+    with pytest.raises(BadRecord):
+        decode_room(RoomId("demo"), "/k", value)
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(RoomState, RoomEvent)))
+def test_transitions(state: RoomState, event: RoomEvent) -> None:
+    """A room goes its one way; everything else is illegal and says so."""
+    if (state, event) in LEGAL:
+        assert transition(state, event) is LEGAL[state, event]
+    else:
+        with pytest.raises(IllegalTransition, match=f"{event.name}.*{state.name}"):
+            transition(state, event)
+
+
+def test_the_whole_life() -> None:
+    """created, on air, removing, gone."""
+    states = [RoomState.CREATED]
+    for event in (RoomEvent.START, RoomEvent.REMOVE, RoomEvent.FINISH):
+        states.append(transition(states[-1], event))
+    assert states == list(RoomState)
+
+
+@pytest.mark.parametrize(("seconds", "expired"), [(59.9, False), (60, True), (61, True)])
+def test_expiry(seconds: float, expired: bool) -> None:  # noqa: FBT001 - a parameter
+    """A room's time is over when it has had it."""
+    assert room(expires_in_s=60).is_expired(NOON + timedelta(seconds=seconds)) is expired
+
+
+def test_never() -> None:
+    """A room without an end never expires."""
+    assert not room(expires_in_s=None).is_expired(datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("role", InviteRole)
+def test_renewed_invite(role: InviteRole) -> None:
+    """Renewing one invite leaves the other."""
+    renewed = Invites("j", "l").renewed(role, "new")
+    assert renewed.get(role) == "new"
+    assert {renewed.join, renewed.listen} & {"j", "l"}
+
+
+def test_rfc3339() -> None:
+    """Times are written in UTC with a Z, whatever zone they came in."""
+    assert rfc3339(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-01-02T12:00:00.123456Z"

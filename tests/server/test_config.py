@@ -1,0 +1,98 @@
+"""Settings from options, variables and defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings, default_state_dir, load, option, variable
+from server.errors import SetupMistake
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in Settings.model_fields:
+        monkeypatch.delenv(variable(key), raising=False)
+
+
+def test_no_arguments() -> None:
+    """Without anything given, only this machine is served."""
+    settings = load({}, {})
+    assert (settings.bind_host, settings.port, settings.udp_port) == ("127.0.0.1", 8080, 10_000)
+    assert settings.is_loopback
+
+
+def test_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option beats its variable, which beats the default."""
+    monkeypatch.setenv("ROOMTONE_PORT", "9000")
+    assert load({}, {}).port == 9000
+    assert load({"port": 9001}, {}).port == 9001
+
+
+def test_empty_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable counts as not set, as compose files write them."""
+    monkeypatch.setenv("ROOMTONE_PORT", "")
+    assert load({}, {}).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("ROOMTONE_PROT", "did you mean ROOMTONE_PORT"), ("ROOMTONE_XYZZY", "ROOMTONE_HOST")],
+)
+def test_unknown_variable(name: str, hint: str) -> None:
+    """An unknown variable is refused, and the nearest one named."""
+    with pytest.raises(SetupMistake, match=f"{name} is not a setting.*{hint}"):
+        load({}, {name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"port": 70_000}, r"--port \(ROOMTONE_PORT\).*70000"),
+        ({"public_ip": "1.2.3"}, "'1.2.3' is not an IP address"),
+        ({"tls_cert": "/c.pem"}, "give both or neither"),
+        ({"tls_cert": "/c", "tls_key": "/k", "tls": "self-signed"}, "leave tls at off"),
+        ({"api_open": True, "host": "0.0.0.0"}, "use it with host=127.0.0.1 only"),
+        ({"api_open": True, "tls": "self-signed"}, "can be reached from outside"),
+        ({"public_url": "example.org/x"}, "--public-url"),
+        ({"host": "h", "nonsense": 1}, "--nonsense"),
+    ],
+)
+def test_refused(options: dict[str, object], sentence: str) -> None:
+    """A value that cannot be, or two that do not agree, are refused with what to change."""
+    with pytest.raises(SetupMistake, match=sentence):
+        load(options, {})
+
+
+def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable holds several addresses with commas between them."""
+    monkeypatch.setenv("ROOMTONE_PUBLIC_IP", "192.0.2.1, 2001:db8::1")
+    assert load({}, {}).public_ip == ("192.0.2.1", "2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "loopback"),
+    [
+        ({"tls": "self-signed"}, "0.0.0.0", False),
+        ({"tls": "self-signed", "host": "127.0.0.1"}, "127.0.0.1", True),
+        ({"host": "localhost"}, "localhost", True),
+        ({"host": "::1"}, "::1", True),
+        ({"host": "box.lan"}, "box.lan", False),
+    ],
+)
+def test_bind_host(options: dict[str, object], host: str, loopback: bool) -> None:  # noqa: FBT001
+    """A self-made certificate opens all addresses unless a host was given."""
+    settings = load(options, {})
+    assert (settings.bind_host, settings.is_loopback) == (host, loopback)
+
+
+def test_state_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """State goes where XDG says; a relative XDG path is ignored, as the rules want."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_state_dir() == tmp_path / "roomtone"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert default_state_dir() == Path.home() / ".local" / "state" / "roomtone"
+
+
+def test_names() -> None:
+    """A key's option and variable follow from its name."""
+    assert (option("udp_port"), variable("udp_port")) == ("--udp-port", "ROOMTONE_UDP_PORT")
