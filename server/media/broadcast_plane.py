@@ -81,6 +81,10 @@ class WorkerBroadcastPlane:
         """The process serves."""
         return self._link.is_up
 
+    async def wait_up(self) -> None:
+        """Wait until it serves."""
+        await self._link.wait_up()
+
     @property
     def pid(self) -> int | None:
         """The process, None between two."""

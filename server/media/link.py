@@ -70,7 +70,7 @@ class Link(Generic[Spec]):
         form: how specs travel.
         add_methods: registers what the worker may call.
         take_frame: takes the worker's binary frames.
-        lost: told when a worker that had come up is gone.
+        lost: told when a worker that had come up is gone, other than by `close`.
     """
 
     def __init__(
@@ -91,8 +91,10 @@ class Link(Generic[Spec]):
         self._child = Child(child, self)
         self._specs: dict[str, Spec] = {}
         self._peer: Peer | None = None  # set while the worker has all specs
+        self._is_up = asyncio.Event()
         self._first: asyncio.Future[str | None] | None = None  # why the first start failed
         self._scope: Supervisor | None = None
+        self._is_closing = False
 
     @property
     def is_up(self) -> bool:
@@ -119,8 +121,13 @@ class Link(Generic[Spec]):
             await self.close()
             raise SetupMistake(f"The {self._name} process cannot start: {reason}")
 
+    async def wait_up(self) -> None:
+        """Wait until the worker answers calls."""
+        await self._is_up.wait()
+
     async def close(self) -> None:
         """End the worker."""
+        self._is_closing = True
         if self._scope is not None:
             await self._scope.close()
 
@@ -186,13 +193,15 @@ class Link(Generic[Spec]):
                 del self._specs[room]
         self.greeting = greeting
         self._peer = peer
+        self._is_up.set()
         self._settle_first(None)
 
     def went_down(self, reason: str) -> None:
         """Fail calls from now on."""
         was_up, self._peer = self._peer is not None, None
+        self._is_up.clear()
         self._settle_first(reason)
-        if was_up:
+        if was_up and not self._is_closing:
             self._lost()
 
     async def _tell(self, peer: Peer, spec: Spec) -> None:

@@ -71,6 +71,10 @@ class WorkerPlane:
         """The mixer serves."""
         return self._link.is_up
 
+    async def wait_up(self) -> None:
+        """Wait until it serves."""
+        await self._link.wait_up()
+
     @property
     def pid(self) -> int | None:
         """The mixer's process, None between two."""

@@ -58,11 +58,7 @@ class MixerService:
         """Report a thread that should not be there, until cancelled."""
         while True:
             await asyncio.sleep(THREAD_CHECK_S)
-            try:
-                check_single_thread()
-            except ExtraThread:
-                self._counters["mixer_thread_violations"] += 1
-                log.exception("extra_thread")
+            self._check_threads()
 
     async def _apply(self, params: wire.ApplyRoom) -> object:
         self._plane.apply(params.spec)
@@ -76,6 +72,7 @@ class MixerService:
         return None
 
     async def _statistics(self, _params: Params) -> object:
+        self._check_threads()
         own = self._plane.statistics()
         counters = Counter(self._counters)
         if self._tap is not None:
@@ -88,6 +85,13 @@ class MixerService:
         return wire.statistics_result(
             PlaneStatistics({**own.counters, **counters}, {**own.gauges, **gauges})
         )
+
+    def _check_threads(self) -> None:
+        try:
+            check_single_thread()
+        except ExtraThread:
+            self._counters["mixer_thread_violations"] += 1
+            log.exception("extra_thread")
 
 
 def main(arguments: Sequence[str]) -> None:
