@@ -103,7 +103,7 @@ class JitterStatistics:
     target_frames: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost three times as much to make, and nobody changes it
 class _Packet:
     sequence: int
     timestamp: int
@@ -179,7 +179,10 @@ class JitterBuffer:
             packet.payload,
             packet.silent or len(packet.payload) <= DTX_BYTES,
         )
-        insort(self._packets, kept, key=_BY_TIMESTAMP)
+        if self._packets and timestamp < self._packets[-1].timestamp:
+            insort(self._packets, kept, key=_BY_TIMESTAMP)
+        else:
+            self._packets.append(kept)
         self._bound()
 
     def pop(self, now: float) -> Play | Continue | Conceal | Idle:
@@ -203,8 +206,9 @@ class JitterBuffer:
 
     def reset(self) -> None:
         """Forget the stream, for instance because its SSRC changed; the counters go on."""
-        if self._highest is not None:
-            self._restart()
+        self._packets.clear()
+        self._stop()
+        self._covered = None
         self._highest = None
         self._suspect = None
 
@@ -266,6 +270,7 @@ class JitterBuffer:
             self._late += 1
             return None
         self.reset()
+        self._resyncs += 1
         return self._admit(packet)
 
     def _is_jump(self, timestamp: int) -> bool:
@@ -379,22 +384,20 @@ class JitterBuffer:
 
     def _play(self, head: _Packet, end: int) -> Play:
         """Hand out what begins before `end`, no more than fills the tick."""
-        taken = [head]
-        samples = head.samples
         del self._packets[0]
+        last, samples, silent = head, head.samples, head.silent
+        payloads: tuple[bytes, ...] = (head.payload,)
         while samples < FRAME_SAMPLES and self._packets and self._packets[0].timestamp < end:
-            taken.append(self._packets.pop(0))
-            samples += taken[-1].samples
-        self._last = taken[-1]
-        self._covered = self._last.timestamp + self._last.samples
+            last = self._packets.pop(0)
+            samples += last.samples
+            silent = silent and last.silent
+            payloads = (*payloads, last.payload)
+        self._last = last
+        self._covered = last.timestamp + last.samples
         self._gap = 0
         self._starved = 0
-        self._played += len(taken)
-        return Play(
-            payloads=tuple(packet.payload for packet in taken),
-            silent=all(packet.silent for packet in taken),
-            frames=max(1, samples // FRAME_SAMPLES),
-        )
+        self._played += len(payloads)
+        return Play(payloads, silent, max(1, samples // FRAME_SAMPLES))
 
     def _miss(self, position: int) -> Conceal | Idle:
         """Nothing begins in the tick before `position`: a loss, a pause or the end?"""

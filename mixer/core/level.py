@@ -3,12 +3,13 @@
 from math import log10
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer.types import Int16Frame
 
 SILENCE_DBOV = -127  # RFC 6464 §3: the lowest level there is, digital silence included
 
-_OVERLOAD_POWER = 32768.0**2
+_OVERLOAD_POWER = 32768.0**2  # of a full-scale square wave; a full-scale tone is at -3 dBov
 
 
 def level_dbov(frame: Int16Frame) -> int:
@@ -17,4 +18,14 @@ def level_dbov(frame: Int16Frame) -> int:
     power = float(samples @ samples) / max(1, len(samples))
     if power <= 0.0:
         return SILENCE_DBOV
-    return max(SILENCE_DBOV, min(0, round(10 * log10(power / _OVERLOAD_POWER))))
+    return max(SILENCE_DBOV, round(10 * log10(power / _OVERLOAD_POWER)))
+
+
+def levels_dbov(frames: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the level of each row of `frames` (int16[k, n], n at least 1) as int16[k]."""
+    samples = frames.astype(np.float32)
+    powers = np.einsum("ij,ij->i", samples, samples) / frames.shape[1]
+    with np.errstate(divide="ignore"):
+        raw = np.rint(10 * np.log10(powers / _OVERLOAD_POWER))
+    levels: NDArray[np.int16] = np.maximum(raw, SILENCE_DBOV).astype(np.int16)
+    return levels

@@ -1,8 +1,8 @@
 """A look-ahead limiter: keeps a mix within full scale without wrapping or clipping it.
 
-The gain is found per block of 1 ms. A block's own gain is what brings its peak under the ceiling;
-the gain applied is the least of the next three blocks', so it is down before the peak arrives, and
-it moves in straight lines from block to block, so it makes no clicks. It comes back over 100 ms.
+The gain is found per block of 1 ms. What a block needs so that its peak meets the ceiling is asked
+for two blocks early, let go over 100 ms, and averaged over three blocks, which makes a ramp that is
+complete when the block begins. Between block edges the gain moves in straight lines.
 """
 
 from collections.abc import Sequence
@@ -11,61 +11,91 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_SAMPLES = 48  # 1 ms at 48 kHz
-LOOKAHEAD_BLOCKS = 3  # 3 ms: below it speech distorts audibly, above it delay buys nothing
+from mixer.types import SAMPLE_RATE
+
+BLOCK_SAMPLES = SAMPLE_RATE // 1000
+LOOKAHEAD_BLOCKS = 3  # 3 ms: a shorter attack is heard as a click, a longer one only as delay
 LOOKAHEAD_SAMPLES = LOOKAHEAD_BLOCKS * BLOCK_SAMPLES
 CEILING = 32_000  # -0.2 dBFS: room for what Opus adds to a peak
 FULL_SCALE = 32_767
-RELEASE = 0.99  # per block: a time constant of 100 ms
+
+_RELEASE = 0.99  # per block: a time constant of 100 ms, slow enough not to pump with syllables
+_NEGLIGIBLE = 2e-5  # under one step at full scale; a peak one step over the ceiling needs more
+_WITHIN_BLOCK = np.arange(BLOCK_SAMPLES, dtype=np.float32) / BLOCK_SAMPLES
+
+Attenuation = NDArray[np.float64]
+"""What is taken off, as one minus the gain: 0 changes nothing."""
 
 
 @dataclass(eq=False, slots=True)
 class LimiterState:
-    """One mix between two ticks: the samples still inside and the gain they left at."""
+    """One mix between two ticks: the samples still inside, and what will be taken off them."""
 
     tail: NDArray[np.int32] = field(default_factory=lambda: np.zeros(LOOKAHEAD_SAMPLES, np.int32))
-    gain: float = 1.0
+    attenuation: Attenuation = field(default_factory=lambda: np.zeros(3))
+    """At the last three block edges, before averaging."""
+    is_at_rest: bool = True
+    """Nothing is taken off; then all of the tail is under the ceiling."""
 
 
 def limit(mixes: NDArray[np.int32], states: Sequence[LimiterState]) -> NDArray[np.int16]:
-    """Limit one tick of several mixes (int32[k, n], n a multiple of 48) to int16[k, n].
+    """Limit one tick of several mixes (int32[k, n], n a multiple of 48 from 144) to int16[k, n].
 
-    The output is the input 144 samples (3 ms) ago, bit for bit while its peaks stay under the
-    ceiling. `states` has one entry per row and is moved on.
+    The output is the input 144 samples (3 ms) ago: bit for bit while peaks stay under the ceiling,
+    never beyond ±32,767. `states` has one entry per row and is moved on.
     """
-    rows = len(mixes)
-    inside = np.empty((rows, LOOKAHEAD_SAMPLES + mixes.shape[1]), np.int32)
+    out = np.empty(mixes.shape, np.int16)
+    out[:, LOOKAHEAD_SAMPLES:] = mixes[:, :-LOOKAHEAD_SAMPLES]  # loud rows are replaced below
+    is_calm = not mixes.size or bool(mixes.max() <= CEILING and mixes.min() >= -CEILING)
+    tails = mixes[:, -LOOKAHEAD_SAMPLES:].copy()
+    loud = []
     for row, state in enumerate(states):
-        inside[row, :LOOKAHEAD_SAMPLES] = state.tail
-    inside[:, LOOKAHEAD_SAMPLES:] = mixes
-    leaving = inside[:, : mixes.shape[1]]
-    peaks = np.abs(inside).max(axis=1)
-    for state, left in zip(states, inside[:, mixes.shape[1] :], strict=True):
-        state.tail = left.copy()
-    out: NDArray[np.int16] = leaving.astype(np.int16)  # loud rows wrap here and are replaced below
-    for row, state in enumerate(states):
-        if peaks[row] > CEILING or state.gain < 1.0:
-            out[row] = _limit_row(inside[row], state)
+        if is_calm and state.is_at_rest:
+            out[row, :LOOKAHEAD_SAMPLES] = state.tail
+        else:
+            loud.append(row)
+    if loud:
+        inside = np.concatenate(([states[row].tail for row in loud], mixes[loud]), axis=1)
+        out[loud] = _limit_rows(inside, [states[row] for row in loud])
+    for state, tail in zip(states, tails, strict=True):
+        state.tail = tail
     return out
 
 
-def _limit_row(inside: NDArray[np.int32], state: LimiterState) -> NDArray[np.int16]:
-    """Limit one row (int32[144 + n]); the common case, a quiet row, never comes here."""
-    blocks = inside.reshape(-1, BLOCK_SAMPLES)
-    peaks = np.maximum(np.abs(blocks).max(axis=1), 1)
-    wanted = np.minimum(1.0, CEILING / peaks)
-    count = len(blocks) - LOOKAHEAD_BLOCKS
-    edges = np.empty(count + 1)
-    edges[0] = gain = state.gain
-    for block in range(count):
-        # The least of this block's and the next three's: each is met at its beginning, and a
-        # straight line between two gains that both suit a block suits all of it.
-        target = float(wanted[block : block + LOOKAHEAD_BLOCKS + 1].min())
-        gain = min(target, 1.0 - (1.0 - gain) * RELEASE)
-        edges[block + 1] = gain
-    state.gain = gain if gain < 0.9999 else 1.0
-    steps = (np.arange(BLOCK_SAMPLES) + 1) / BLOCK_SAMPLES
-    gains = edges[:-1, np.newaxis] + (edges[1:] - edges[:-1])[:, np.newaxis] * steps
-    shaped = blocks[:count] * gains
-    limited: NDArray[np.int16] = np.clip(np.rint(shaped), -FULL_SCALE, FULL_SCALE).astype(np.int16)
-    return limited.reshape(-1)
+def _limit_rows(inside: NDArray[np.int32], states: Sequence[LimiterState]) -> NDArray[np.int16]:
+    """Limit mixes with their tails in front (int32[k, 144 + n]); return int16[k, n]."""
+    rows = len(inside)
+    blocks = inside.reshape(rows, -1, BLOCK_SAMPLES).astype(np.float32)
+    peaks = np.maximum(np.abs(blocks).max(axis=2), CEILING).astype(np.float64)
+    needed: Attenuation = 1.0 - CEILING / peaks
+    count = needed.shape[1] - LOOKAHEAD_BLOCKS
+    # An edge must suit the block before it and the one behind it. Averaging over three edges takes
+    # in what the two before saw, so each asks for the needs of four blocks, from one back to two
+    # ahead: then all three cover both.
+    asked = needed[:, :count].copy()
+    for ahead in range(1, LOOKAHEAD_BLOCKS + 1):
+        np.maximum(asked, needed[:, ahead : ahead + count], out=asked)
+    before = np.stack([state.attenuation for state in states])
+    edges = np.concatenate((before, _let_go(asked, before[:, -1:])), axis=1)
+    for state, left in zip(states, edges[:, -3:], strict=True):
+        state.is_at_rest = bool(left[-1] < _NEGLIGIBLE)
+        state.attenuation = np.zeros(3) if state.is_at_rest else left.copy()
+    gains = (1.0 - (edges[:, :-2] + edges[:, 1:-1] + edges[:, 2:]) / 3).astype(np.float32)
+    starts, slopes = gains[:, :-1, np.newaxis], np.diff(gains)[:, :, np.newaxis]
+    shaped = blocks[:, :count] * (starts + slopes * _WITHIN_BLOCK)
+    # The clip is for the last bit of rounding alone.
+    limited: NDArray[np.int16] = (
+        np.clip(np.rint(shaped), -FULL_SCALE, FULL_SCALE).astype(np.int16).reshape(rows, -1)
+    )
+    return limited
+
+
+def _let_go(asked: Attenuation, before: Attenuation) -> Attenuation:
+    """Return the attenuation (float64[k, t]) that rises at once and falls by the release.
+
+    That is `a[t] = max(asked[t], a[t - 1] * release)` from `before` (float64[k, 1]) on, in closed
+    form.
+    """
+    decay = np.power(_RELEASE, np.arange(1, asked.shape[1] + 1))
+    released: Attenuation = decay * np.maximum(np.maximum.accumulate(asked / decay, axis=1), before)
+    return released

@@ -376,7 +376,7 @@ def test_reset_begins_anew_with_any_numbers() -> None:
     player.buffer.reset()
     player.run([packet(n, sequence=n + 40_000, timestamp=n) for n in range(20, 22)], more=2)
     assert player.played == [*range(19), 20]
-    assert player.statistics.resyncs == 1
+    assert (player.statistics.received, player.statistics.resyncs) == (22, 0)
 
 
 @pytest.mark.parametrize(
@@ -471,6 +471,7 @@ def test_a_packet_longer_than_the_maximum_is_played() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("drift_ppm", [300.0, -300.0])
 def test_an_hour_of_drift_costs_a_frame_a_minute(drift_ppm: float) -> None:
     """At 300 ppm 20 ms gather in 67 s: one trim or one conceal each, and the delay stays."""
