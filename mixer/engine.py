@@ -1,10 +1,12 @@
 """The ticker: reads the port, ticks every room that has something to say, sends."""
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.errors import NoCapacity, PeerGone
@@ -17,6 +19,7 @@ from mixer.types import (
     TICK_S,
     Emit,
     GoneReason,
+    Outgoing,
     PeerChanged,
     PeerId,
     PeerState,
@@ -35,6 +38,8 @@ MAX_CATCH_UP_TICKS = 5  # after a longer stall (a suspended machine) the missed 
 HANDSHAKE_POLL_S = 0.002
 IDLE_POLL_S = 1.0  # with no peer there is nothing to be late for
 LATENESS_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -64,9 +69,11 @@ class Engine:
         self._unix_clock = unix_clock
         self._port: WebRtcPort | None = None
         self._seats: dict[RoomId, _Seat] = {}
+        self._occupied: dict[RoomId, _Seat] = {}  # with a connection: an empty room costs nothing
         self._anchors: dict[int, tuple[_Seat, Anchor]] = {}  # by row of the peer table
         self._wake = asyncio.Event()
         self._counters: Counter[str] = Counter()
+        self._failed: set[str] = set()
         self._lateness = [0] * (len(LATENESS_BUCKETS_S) + 1)
         self._worst_late_s = 0.0
 
@@ -100,6 +107,8 @@ class Engine:
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
         if spec.closed:
+            self._counters.update(seat.room.counters())
+            self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
 
     def accept_offer(
@@ -117,12 +126,13 @@ class Engine:
             self.port.remove(earlier, GoneReason.REPLACED)
         peer = self.port.add_peer(room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
+        self._occupied[room] = seat
         anchor = Anchor(peer_id, peer.row)
         seat.room.add(anchor)
         self._anchors[peer.row] = (seat, anchor)
         self._mute(seat, peer_id, muted=listed[peer_id].muted)
         self._wake.set()
-        return self.port.write_answer(peer, offer, addresses=addresses, port=udp_port)
+        return self.port.write_answer(peer, addresses=addresses, port=udp_port)
 
     def _mute(self, seat: _Seat, peer_id: PeerId, *, muted: bool) -> None:
         anchor = seat.room.anchors.get(peer_id)
@@ -145,17 +155,26 @@ class Engine:
         elif not anchor.is_muted and level_dbov is not None:
             self.port.table.wants[peer.row] = Wants.VOICED
 
+    def began(self, peer: Peer) -> None:
+        """See PortListener."""
+        if (known := self._anchors.get(peer.row)) is not None:
+            known[1].restart()
+
     def changed(self, peer: Peer, reason: GoneReason | None) -> None:
         """See PortListener."""
         seat = self._seats.get(peer.room)
         known = self._anchors.get(peer.row)
-        if peer.state is PeerState.LIVE and known is not None:
-            known[1].hears = peer.hears
-        if peer.state is PeerState.GONE:
-            self._anchors.pop(peer.row, None)
+        if peer.state is PeerState.LIVE and known is not None and peer.offer.hears:
+            known[0].room.connect(peer.id)
+        if peer.state is PeerState.GONE and known is not None:
+            del self._anchors[peer.row]
+            self._counters.update(known[1].counters())
             if seat is not None and seat.peers.get(peer.id) is peer:
                 del seat.peers[peer.id]
                 seat.room.remove(peer.id)
+                if not seat.peers:
+                    del self._occupied[peer.room]
+                    self._say_who_talks(seat)
         self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
 
     # Time
@@ -186,7 +205,7 @@ class Engine:
             async with asyncio.timeout(IDLE_POLL_S):
                 await self._wake.wait()
         except TimeoutError:
-            self.port.poll(now=self._clock(), unix_now=self._unix_clock())
+            self._poll(self._clock(), self._unix_clock())
 
     async def _sleep_until(self, when: float) -> None:
         """Sleep to the next tick, reading the socket half-way, or often while a handshake runs."""
@@ -196,25 +215,50 @@ class Engine:
             else:
                 await asyncio.sleep(left - TICK_S / 2 if left > TICK_S / 2 else left)
             if self._clock() < when:
-                self.port.poll(now=self._clock(), unix_now=self._unix_clock())
+                self._poll(self._clock(), self._unix_clock())
 
     def _tick(self, tick: int) -> None:
         now, unix_now = self._clock(), self._unix_clock()
-        self.port.poll(now=now, unix_now=unix_now)
-        frames = [frame for seat in self._seats.values() for frame in seat.room.tick(tick, now)]
-        if frames:
-            self.port.send(frames, tick=tick)
-        self.port.tick(tick, now=now, unix_now=unix_now)
         self._counters["ticks"] += 1
+        self._poll(now, unix_now)
+        frames = self._tick_rooms(tick, now)
+        if frames:
+            self._attempt("sending", self.port.send, frames, tick=tick)
+        self._attempt("timers", self.port.tick, tick, now=now, unix_now=unix_now)
         if tick % TALKING_EVERY_TICKS == 0:
-            self._say_who_talks()
+            for seat in list(self._occupied.values()):
+                self._say_who_talks(seat)
 
-    def _say_who_talks(self) -> None:
-        for room, seat in self._seats.items():
-            levels = {peer: 3 * round(level / 3) for peer, level in seat.room.talking.items()}
-            if levels != seat.said:
-                seat.said = levels
-                self._emit(Talking(room, levels))
+    def _poll(self, now: float, unix_now: float) -> None:
+        self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
+
+    def _attempt(self, what: str, step: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        try:
+            step(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a boundary: the next tick goes on
+            self._note_failure(what, error)
+
+    def _tick_rooms(self, tick: int, now: float) -> list[Outgoing]:
+        frames: list[Outgoing] = []
+        for seat in self._occupied.values():
+            try:
+                frames += seat.room.tick(tick, now)
+            except Exception as error:  # noqa: BLE001 - a boundary: other rooms go on
+                self._note_failure(f"room {seat.spec.room}", error)
+        return frames
+
+    def _note_failure(self, what: str, error: Exception) -> None:
+        """Count a failure, and log the first of its kind: the next comes in 20 ms."""
+        self._counters["tick_failures"] += 1
+        if what not in self._failed:
+            self._failed.add(what)
+            _log.error("the ticker failed at %s", what, exc_info=error)
+
+    def _say_who_talks(self, seat: _Seat) -> None:
+        levels = {peer: 3 * round(level / 3) for peer, level in seat.room.talking.items()}
+        if levels != seat.said:
+            seat.said = levels
+            self._emit(Talking(seat.spec.room, levels))
 
     def _note_lateness(self, late_s: float) -> None:
         bucket = next(
@@ -227,14 +271,13 @@ class Engine:
 
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges; names are Prometheus names without a prefix."""
-        anchors = [anchor for _, anchor in self._anchors.values()]
-        jitter = [anchor.jitter.statistics() for anchor in anchors]
         counters = Counter(self._counters)
         counters.update(self.port.counters)
         counters.update(self.port.socket_counters)
-        counters["opus_encodes"] = sum(seat.room.encodes for seat in self._seats.values())
-        for name in ("late", "duplicate", "concealed", "trimmed"):
-            counters[f"jitter_{name}"] = sum(getattr(entry, name) for entry in jitter)
+        for seat in self._seats.values():
+            counters.update(seat.room.counters())
+        for _, anchor in self._anchors.values():
+            counters.update(anchor.counters())
         states = Counter(
             peer.state for seat in self._seats.values() for peer in seat.peers.values()
         )

@@ -23,7 +23,7 @@ class Anchor:
         self.row = row
         self.hears = False
         self.level_dbov = -127
-        self.corrupt = 0
+        self._corrupt = 0
         self.jitter = JitterBuffer()
         self._gate = Gate()
         self._muted = False
@@ -32,19 +32,39 @@ class Anchor:
         self._decoded: deque[Int16Frame] = deque()
         self._sounding = False
 
+    def counters(self) -> dict[str, int]:
+        """Return what has happened to this peer's packets so far, by metric name."""
+        jitter = self.jitter.statistics()
+        return {
+            "jitter_late": jitter.late,
+            "jitter_duplicate": jitter.duplicate,
+            "jitter_concealed": jitter.concealed,
+            "jitter_trimmed": jitter.trimmed,
+            "jitter_resyncs": jitter.resyncs,
+            "opus_corrupt": self._corrupt,
+        }
+
     @property
     def is_muted(self) -> bool:
         """Whether the control plane silenced this person."""
         return self._muted
 
     def mute(self, muted: bool) -> None:  # noqa: FBT001 - the value itself is the message
-        """Silence the person within a tick, or let them speak again."""
+        """Silence the person within a tick, or let them speak again from the next packet on."""
         self._muted = muted
+        self._preroll.clear()
+
+    def restart(self) -> None:
+        """Forget what has arrived: another stream begins."""
+        self.jitter.reset()
+        self._preroll.clear()
 
     def arrived(self, packet: Arrival, level: int | None, now: float) -> bool:
         """Take one packet; return whether the anchor is to be heard from now on."""
         self._gate.update(level, now)
-        if self._muted or not self._gate.is_open(now):
+        if self._muted:
+            return False
+        if not self._gate.is_open(now):
             self._preroll.append(packet)
             return False
         for earlier in self._preroll:
@@ -110,7 +130,7 @@ class Anchor:
         try:
             parts = [self._decoder.decode(payload) for payload in step.payloads]
         except OpusError:
-            self.corrupt += 1
+            self._corrupt += 1
             parts = [self._decoder.conceal(FRAME_SAMPLES)]
         pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if len(pcm) % FRAME_SAMPLES:  # a lone 10 ms packet: the other half of its tick was lost

@@ -1,6 +1,7 @@
 """One connection's DTLS: aiortc's transport fed from a ring instead of a socket."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +15,14 @@ from mixer.rtc.aiortc_parts import (
 from mixer.rtc.srtp import SrtpContext
 from mixer.types import Cancellable, Spawn
 
-RING = 16  # records; a whole flight is under eight, what is above is a flood
+RING = 16  # datagrams; a whole flight is under eight, what is above is a flood
 HANDSHAKE_BUDGET_S = 0.004  # per tick for all peers: a join storm must not make a tick late
+
+_CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
+_CONTENT_TYPES = (_CHANGE_CIPHER_SPEC, 21, _HANDSHAKE, 23)  # and alert, application data
+_VERSIONS = (b"\xfe\xff", b"\xfe\xfd")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +57,10 @@ class HandshakeQueue:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._waiting: deque[_Wire] = deque()
+        self._waiting: dict[_Wire, None] = {}  # in order of arrival
         self._spent_s = 0.0
         self._running: _Wire | None = None
         self._started = 0.0
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits."""
-        return not self._waiting
 
     def new_tick(self) -> None:
         """Give out the next tick's budget."""
@@ -67,18 +69,15 @@ class HandshakeQueue:
 
     def add(self, wire: "_Wire") -> None:
         """Queue a connection that has records to read."""
-        if wire not in self._waiting:
-            self._waiting.append(wire)
+        self._waiting[wire] = None
 
     def pump(self) -> None:
         """Let the next connection run unless one is running or the budget is spent."""
-        if self._running is not None or self._spent_s >= HANDSHAKE_BUDGET_S or not self._waiting:
-            return
-        wire = self._waiting.popleft()
-        self._running, self._started = wire, self._clock()
-        if not wire.release():
-            self._running = None
-            self.pump()
+        while self._waiting and self._running is None and self._spent_s < HANDSHAKE_BUDGET_S:
+            wire = next(iter(self._waiting))
+            del self._waiting[wire]
+            if wire.release():
+                self._running, self._started = wire, self._clock()
 
     def done(self, wire: "_Wire") -> None:
         """Account the work of the connection that ran, and let the next one run."""
@@ -86,6 +85,11 @@ class HandshakeQueue:
             self._spent_s += self._clock() - self._started
             self._running = None
             self.pump()
+
+    def leave(self, wire: "_Wire") -> None:
+        """Forget a connection that has ended."""
+        self._waiting.pop(wire, None)
+        self.done(wire)
 
 
 class _Wire:
@@ -100,16 +104,16 @@ class _Wire:
         self._ring: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
-        self.dropped = 0
 
-    def push(self, record: bytes) -> None:
-        if len(self._ring) >= RING:
-            self.dropped += 1
-            return
-        self._ring.append(record)
+    def push(self, datagram: bytes) -> bool:
+        """Keep a datagram for the reader; False if the ring is full."""
+        if self._closed or len(self._ring) >= RING:
+            return False
+        self._ring.append(datagram)
         if self._waiter is not None:
             self._queue.add(self)
             self._queue.pump()
+        return True
 
     def release(self) -> bool:
         """Wake the reader; False if there is none."""
@@ -119,24 +123,28 @@ class _Wire:
         return True
 
     def close(self) -> None:
+        """End the reader; nothing is taken any more."""
         self._closed = True
+        self._ring.clear()
         self.release()
+        self._queue.leave(self)
 
     async def _recv(self) -> bytes:
-        self._queue.done(self)
-        if not self._closed:
-            self._waiter = asyncio.get_running_loop().create_future()
-            if self._ring:
-                self._queue.add(self)
-                self._queue.pump()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-                if not self._ring:
-                    self._queue.done(self)
-        if self._closed or not self._ring:
+        self._queue.done(self)  # aiortc is through with the datagram before
+        if self._closed:
+            raise ConnectionError("the connection was closed")
+        self._waiter = asyncio.get_running_loop().create_future()
+        if self._ring:
+            self._queue.add(self)
+            self._queue.pump()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:  # aiortc's retransmission timer: it reads on afterwards
             self._queue.done(self)
+            raise
+        finally:
+            self._waiter = None
+        if not self._ring:
             raise ConnectionError("the connection was closed")
         return self._ring.popleft()
 
@@ -148,7 +156,8 @@ class DtlsSession:
     """The handshake and, for the life of the connection, every DTLS record after it.
 
     `on_keys(receive, send)` is called once when the handshake is through and the fingerprint
-    matched; `on_end(connected)` once when it failed or the peer said close_notify.
+    matched; `on_end(connected)` once when it failed or the peer said close_notify. Neither is
+    called after `stop()`.
     """
 
     def __init__(
@@ -161,7 +170,6 @@ class DtlsSession:
         on_end: Callable[[bool], None],
     ) -> None:
         self._wire = _Wire(queue, send)
-        self._queue = queue
         self._transport = RTCDtlsTransport(self._wire, [certificate.native])
         self._on_keys = on_keys
         self._on_end = on_end
@@ -171,9 +179,9 @@ class DtlsSession:
         self._transport.on("statechange", self._state_changed)
 
     @property
-    def dropped(self) -> int:
-        """Records that found the ring full."""
-        return self._wire.dropped
+    def is_started(self) -> bool:
+        """Whether the handshake has begun."""
+        return self._task is not None
 
     def start(
         self, fingerprints: tuple[Fingerprint, ...], *, is_client: bool, spawn: Spawn
@@ -188,15 +196,25 @@ class DtlsSession:
         # Ends by itself when the handshake is over; `stop` cancels it before that.
         self._task = spawn(self._run(parameters), name="dtls")
 
-    def push(self, record: bytes) -> None:
-        """Take one datagram of DTLS records; more than the ring holds is dropped and counted."""
-        self._wire.push(record)
+    def push(self, datagram: bytes) -> bool:
+        """Take one datagram of DTLS records; False if it was refused.
+
+        Refused is what the ring cannot hold, what is no DTLS 1.0 to 1.2, and, until the handshake
+        is through, what would end it without a key: alerts and data in the clear.
+        """
+        return self._is_plausible(datagram) and self._wire.push(datagram)
+
+    def _is_plausible(self, datagram: bytes) -> bool:
+        # RFC 6347 §4.1: content type, version (fe ff or fe fd), epoch, …
+        kind, epoch = datagram[0], datagram[3:5]
+        if kind not in _CONTENT_TYPES or datagram[1:3] not in _VERSIONS:
+            return False
+        return self._connected or kind in (_CHANGE_CIPHER_SPEC, _HANDSHAKE) or epoch != b"\0\0"
 
     async def stop(self) -> None:
         """Say close_notify and end."""
         self._ended = True
         self._wire.close()
-        self._queue.done(self._wire)
         await self._transport.stop()
         if self._task is not None:
             self._task.cancel()
@@ -204,8 +222,9 @@ class DtlsSession:
     async def _run(self, parameters: object) -> None:
         try:
             await self._transport.start(parameters)
-        finally:
-            self._queue.done(self._wire)
+        except Exception:  # noqa: BLE001 - what a peer's certificate can do to its parser is its own failure
+            _log.debug("a DTLS handshake failed", exc_info=True)
+            self._end()
 
     def _state_changed(self) -> None:
         state = self._transport.state
@@ -216,6 +235,10 @@ class DtlsSession:
             receive, send = self._transport._rx_srtp, self._transport._tx_srtp  # noqa: SLF001
             self._on_keys(SrtpContext(receive), SrtpContext(send))
         elif state in ("closed", "failed"):
+            self._end()
+
+    def _end(self) -> None:
+        if not self._ended:
             self._ended = True
-            self._queue.done(self._wire)
+            self._wire.close()
             self._on_end(self._connected)

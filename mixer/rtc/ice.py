@@ -48,6 +48,11 @@ class Check:
         """Whether the peer wants this address pair used (USE-CANDIDATE)."""
         return "USE-CANDIDATE" in self.message.attributes
 
+    @property
+    def is_role_conflict(self) -> bool:
+        """Whether the peer believes itself controlled: a lite agent never controls."""
+        return "ICE-CONTROLLED" in self.message.attributes
+
     def is_authentic(self, credentials: Credentials) -> bool:
         """Whether MESSAGE-INTEGRITY was made with our password."""
         return self.message.check_message_integrity(credentials.password.encode())
@@ -73,9 +78,9 @@ def read_check(datagram: bytes) -> Check | CheckRefusal:
 def answer(check: Check, credentials: Credentials, address: tuple[str, int]) -> bytes:
     """Return the signed Binding response (RFC 8445 §7.3).
 
-    A peer that believes itself controlled is told 487: a lite agent never controls (§7.3.1.1).
+    A role conflict is answered with 487 (§7.3.1.1).
     """
-    conflict = "ICE-CONTROLLED" in check.message.attributes
+    conflict = check.is_role_conflict
     response = stun.Message(
         message_method=stun.Method.BINDING,
         message_class=stun.Class.ERROR if conflict else stun.Class.RESPONSE,

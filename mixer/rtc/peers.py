@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.core.rtcp import ReceptionStatistics
-from mixer.core.sequence import Unwrapper
 from mixer.rtc.block import ADDRESS_BYTES
 from mixer.rtc.dtls import DtlsSession
 from mixer.rtc.ice import Credentials
+from mixer.rtc.sdp import Offer
 from mixer.rtc.srtp import SrtpContext
 from mixer.types import PeerId, PeerState, RoomId
 
 _INITIAL_ROWS = 64
 MAX_SSRCS = 16  # libsrtp keeps a stream for every SSRC a peer ever used
+MAX_PATHS = 8  # addresses a peer checks from: a host candidate per interface and family
 PREROLL = 2  # packets kept from before a voice: the jitter buffer's target, so they cost no delay
 HELD_BYTES = 400  # a longer packet is no silence (coded room noise is 80 bytes)
 
@@ -42,11 +43,7 @@ class Peer:
     id: PeerId
     row: int
     local: Credentials
-    remote: Credentials
-    payload_type: int
-    mid: str
-    speaks: bool  # the peer sends audio
-    hears: bool  # the peer takes audio
+    offer: Offer
     created: float
     dtls: DtlsSession | None = None
     state: PeerState = PeerState.CONNECTING
@@ -54,22 +51,26 @@ class Peer:
     send: SrtpContext | None = None
     ssrc: int | None = None  # the one it sends with now
     ssrcs: set[int] = field(default_factory=set)
-    sequence: Unwrapper = field(default_factory=Unwrapper)
     reception: ReceptionStatistics | None = None
-    validated: set[bytes] = field(default_factory=set)  # address rows that passed a check
-    last_report: float = 0.0
+    paths: list[bytes] = field(default_factory=list)  # addresses that passed a check, oldest first
     round_trip_s: float | None = None
     fraction_lost: float = 0.0
 
 
 class PeerTable:
-    """Rows of peers; a free row is reused. Columns are valid up to `size`."""
+    """Rows of peers; a free row is reused.
+
+    A peer is found by any address that passed one of its checks (its *paths*). One of them is where
+    our packets go: the `address` column.
+    """
 
     def __init__(self) -> None:
         self.peers: list[Peer | None] = []
         self.send_handles: list[Any] = []  # libsrtp's, by row
         self._free: list[int] = []
         self._grow(_INITIAL_ROWS)
+        self._paths: dict[bytes, int] = {}  # row by address
+        self._addresses: NDArray[np.uint8] = np.zeros((0, ADDRESS_BYTES), np.uint8)
         self._keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self._key_rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self._stale = False
@@ -98,7 +99,6 @@ class PeerTable:
         self.payload_type: NDArray[np.uint8] = column("payload_type", np.uint8)
         self.packets_out: NDArray[np.uint32] = column("packets_out", np.uint32)
         self.octets_out: NDArray[np.uint32] = column("octets_out", np.uint32)
-        self.hears: NDArray[np.bool_] = column("hears", np.bool_)  # ready to be sent to
         self.held: NDArray[np.uint8] = column("held", np.uint8, PREROLL * HELD_BYTES)
         self.held_length: NDArray[np.int32] = column("held_length", np.int32, PREROLL)
         self.held_arrival: NDArray[np.float64] = column("held_arrival", np.float64, PREROLL)
@@ -119,42 +119,73 @@ class PeerTable:
         row = self._free.pop()
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray) and not name.startswith("_"):
-                value[row] = 0
+                value[row] = 0  # a column
         return row
 
     def release_row(self, row: int) -> None:
-        """Give a row back."""
+        """Give a row back, and its addresses."""
+        peer = self.peers[row]
+        if peer is not None:
+            for path in peer.paths:
+                del self._paths[path]
+            peer.paths.clear()
         self.peers[row] = None
         self.send_handles[row] = None
         self.has_address[row] = False
-        self.hears[row] = False
         self._free.append(row)
         self._stale = True
 
-    def set_address(self, row: int, address: NDArray[np.uint8], length: int) -> None:
-        """Make `address` (uint8[28]) the peer's: where its packets come from and ours go to."""
+    def claim(self, peer: Peer, path: bytes) -> bool:
+        """Let packets from `path` (28 bytes) reach the peer, at most MAX_PATHS of them.
+
+        False if a peer that has finished its handshake sends from there: it cannot be ousted.
+        """
+        if path in peer.paths:
+            return True
+        row = self._paths.get(path)
+        holder = None if row is None else self.peers[row]
+        if holder is not None:
+            is_current = self.address[holder.row].tobytes() == path
+            if is_current and holder.state is not PeerState.CONNECTING:
+                return False
+            self._forget(holder, path)
+            self.has_address[holder.row] &= not is_current
+        if len(peer.paths) >= MAX_PATHS:
+            current = self.address[peer.row].tobytes()
+            self._forget(peer, next(old for old in peer.paths if old != current))
+        peer.paths.append(path)
+        self._paths[path] = peer.row
+        self._stale = True
+        return True
+
+    def _forget(self, peer: Peer, path: bytes) -> None:
+        peer.paths.remove(path)
+        del self._paths[path]
+        self._stale = True
+
+    def send_to(self, row: int, address: NDArray[np.uint8], length: int) -> None:
+        """Make `address` (uint8[28], of which `length` bytes count) the one our packets go to."""
         self.address[row] = address
         self.address_length[row] = length
         self.has_address[row] = True
-        self._stale = True
 
     def find(self, addresses: NDArray[np.uint8]) -> NDArray[np.intp]:
         """Return the peer row of each address (uint8[n, 28] → intp[n]), -1 where there is none."""
         if self._stale:
-            rows = np.flatnonzero(self.has_address)
-            keys = _hash(self.address[rows])
-            order = np.argsort(keys, kind="stable")
-            self._keys, self._key_rows, self._stale = keys[order], rows[order], False
+            self._index()
         if not len(self._keys):
             return np.full(len(addresses), -1, np.intp)
         at = np.minimum(np.searchsorted(self._keys, _hash(addresses)), len(self._keys) - 1)
-        rows = self._key_rows[at]
-        return np.where((self.address[rows] == addresses).all(axis=1), rows, -1)
+        found = (self._addresses[at] == addresses).all(axis=1)
+        return np.where(found, self._key_rows[at], -1)
 
-    def find_one(self, address: NDArray[np.uint8]) -> "Peer | None":
-        """Return the peer at an address (uint8[28])."""
-        row = int(self.find(address[np.newaxis])[0])
-        return None if row < 0 else self.peers[row]
+    def _index(self) -> None:
+        joined = np.frombuffer(b"".join(self._paths), np.uint8).reshape(-1, ADDRESS_BYTES)
+        keys = _hash(joined)
+        order = np.argsort(keys)
+        self._keys, self._addresses = keys[order], joined[order]
+        self._key_rows = np.fromiter(self._paths.values(), np.intp, len(self._paths))[order]
+        self._stale = False
 
 
 def _hash(addresses: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -1,11 +1,12 @@
 """One UDP port of WebRTC peers: datagrams in blocks, in and out."""
 
 import asyncio
+import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mixer.core.rtp import (
     payload,
     write_headers,
 )
+from mixer.core.sequence import newer
 from mixer.rtc.block import ROW_BYTES, DatagramBlock
 from mixer.rtc.dtls import Certificate, DtlsSession, HandshakeQueue
 from mixer.rtc.ice import CheckRefusal, answer, make_credentials, read_check
@@ -32,7 +34,8 @@ from mixer.rtc.srtp import MAX_PAYLOAD_BYTES, RowPointers, SrtpContext, protect_
 from mixer.types import FRAME_SAMPLES, GoneReason, Outgoing, PeerId, PeerState, RoomId, Spawn
 
 RECEIVE_ROWS = 256
-RECEIVE_BATCHES = 16  # a poll reads at most 4,096 datagrams: a flood cannot hold the ticker
+POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflows in the kernel
+STRANGERS_PER_TICK = 100  # checks from unknown addresses: 30 µs each, and anybody can send them
 SEND_ROWS = 1024
 CONTROL_ROWS = 64
 SILENT_DBOV = -50  # at or below: room noise (coded at -65); quiet speech peaks above -45
@@ -40,12 +43,19 @@ UNPROTECT_EVERY_S = (
     1.0  # of a silent stream: keeps libsrtp's roll-over counter and proves who sends
 )
 PLAUSIBLE_SKIP = 200  # sequence numbers ahead of the last authentic one; a second holds 50
+MEDIA_PAUSE_S = 2.0  # DTX sends every 0.4 s; longer is somebody who only listens
 INTERRUPTED_S = 5.0
 GONE_S = 15.0
 
+_NOWHERE: frozenset[int] = frozenset()
+_log = logging.getLogger(__name__)
+
 
 class PortListener(Protocol):
-    """Who the port tells. Neither call may block or raise."""
+    """Who the port tells. No call may block."""
+
+    def began(self, peer: Peer) -> None:
+        """The packets from here on are another stream (SSRC) than those before."""
 
     def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None) -> None:
         """Take one authentic packet; `level_dbov` None where the peer sends no RFC 6464 level."""
@@ -85,6 +95,9 @@ class WebRtcPort:
         self._control_rows = 0
         self._reports = Reports(self.table, self.counters)
         self._next_timers = 0.0
+        self._strangers_left = STRANGERS_PER_TICK
+        self._elsewhere = _NOWHERE  # rows that came over another path than the peer's current one
+        self._has_failed = False
 
     # Peers
 
@@ -92,16 +105,7 @@ class WebRtcPort:
         """Make a connection for an offer; its handshake begins when the peer's checks arrive."""
         row = self.table.take_row()
         peer = Peer(
-            room=room,
-            id=peer_id,
-            row=row,
-            local=make_credentials(),
-            remote=offer.remote,
-            payload_type=offer.payload_type,
-            mid=offer.mid,
-            speaks=offer.direction in ("sendrecv", "sendonly"),
-            hears=offer.direction in ("sendrecv", "recvonly"),
-            created=now,
+            room=room, id=peer_id, row=row, local=make_credentials(), offer=offer, created=now
         )
         table = self.table
         table.peers[row] = peer
@@ -122,15 +126,12 @@ class WebRtcPort:
             on_keys=lambda receive, send: self._keys_ready(peer, receive, send),
             on_end=lambda connected: self._dtls_ended(peer, connected=connected),
         )
-        peer.dtls.start(offer.fingerprints, is_client=offer.setup == "passive", spawn=self._spawn)
         return peer
 
-    def write_answer(
-        self, peer: Peer, offer: Offer, *, addresses: tuple[str, ...], port: int
-    ) -> str:
+    def write_answer(self, peer: Peer, *, addresses: tuple[str, ...], port: int) -> str:
         """Return the SDP answer that leads the peer here."""
         return write_answer(
-            offer,
+            peer.offer,
             Answerer(
                 credentials=peer.local,
                 fingerprint_sha256=self._certificate.sha256(),
@@ -168,7 +169,6 @@ class WebRtcPort:
     def _keys_ready(self, peer: Peer, receive: SrtpContext, send: SrtpContext) -> None:
         peer.receive, peer.send = receive, send
         self.table.send_handles[peer.row] = send.handle
-        self.table.hears[peer.row] = peer.hears
         self.counters["dtls_handshakes"] += 1
         self._set_state(peer, PeerState.LIVE)
 
@@ -184,42 +184,56 @@ class WebRtcPort:
         return bool(self._connecting)
 
     def poll(self, *, now: float, unix_now: float) -> None:
-        """Read and handle what has arrived, at most RECEIVE_BATCHES blocks of it."""
-        for _ in range(RECEIVE_BATCHES):
-            rows = self._socket.receive(self._incoming, now=now, unix_now=unix_now)
-            if rows == 0:
-                break
+        """Read and handle what has arrived, for POLL_BUDGET_S at most."""
+        deadline = self._clock() + POLL_BUDGET_S
+        while rows := self._socket.receive(self._incoming, now=now, unix_now=unix_now):
             self.counters["datagrams_received"] += rows
             self._handle(rows, now, unix_now)
-            if rows < RECEIVE_ROWS:
+            if rows < RECEIVE_ROWS or self._clock() >= deadline:
                 break
         self.flush()
 
     def _handle(self, rows: int, now: float, unix_now: float) -> None:
-        block = self._incoming
+        block, table = self._incoming, self.table
         kinds = classify(block.data[:rows], block.lengths[:rows])
         self.counters["junk_datagrams"] += int((kinds == Kind.JUNK).sum())
-        for row in np.flatnonzero(kinds == Kind.STUN).tolist():
-            self._handle_check(row, now)
+        checks = np.flatnonzero(kinds == Kind.STUN)
+        if len(checks):
+            self._handle_checks(checks, now)
         others = np.flatnonzero(kinds >= Kind.DTLS)
         if not len(others):
             return
-        peers = self.table.find(block.addresses[others])
+        peers = table.find(block.addresses[others])
         known = peers >= 0
         self.counters["foreign_datagrams"] += int((~known).sum())
         others, peers, kinds = others[known], peers[known], kinds[others[known]]
-        for row, peer_row in zip(
-            others[kinds == Kind.DTLS].tolist(), peers[kinds == Kind.DTLS].tolist(), strict=True
-        ):
-            peer = self.table.peers[peer_row]
-            if peer is not None and peer.dtls is not None:
-                peer.dtls.push(block.data[row, : block.lengths[row]].tobytes())
+        moved = (block.addresses[others] != table.address[peers]).any(axis=1)
+        self._elsewhere = frozenset(others[moved].tolist()) if moved.any() else _NOWHERE
+        for row, peer_row in _pairs(others, peers, kinds == Kind.DTLS):
+            self._guard(self._handle_dtls, row, peer_row)
         rtp = kinds == Kind.RTP
         if rtp.any():
             self._handle_rtp(others[rtp], peers[rtp], now)
-        rtcp = kinds == Kind.RTCP
-        for row, peer_row in zip(others[rtcp].tolist(), peers[rtcp].tolist(), strict=True):
-            self._handle_rtcp(row, peer_row, now, unix_now)
+        for row, peer_row in _pairs(others, peers, kinds == Kind.RTCP):
+            self._guard(self._handle_rtcp, row, peer_row, now, unix_now)
+
+    def _guard(self, handle: Callable[..., None], *arguments: Any) -> None:
+        """Handle one datagram; whatever goes wrong with it, the next one is handled too."""
+        try:
+            handle(*arguments)
+        except Exception:  # noqa: BLE001 - a boundary: the next datagram is somebody else's
+            self.counters["datagram_failures"] += 1
+            if not self._has_failed:
+                self._has_failed = True
+                _log.exception("a datagram could not be handled; further ones are only counted")
+
+    def _handle_checks(self, rows: NDArray[np.intp], now: float) -> None:
+        strange = self.table.find(self._incoming.addresses[rows]) < 0
+        strangers = rows[strange][: self._strangers_left]
+        self._strangers_left -= len(strangers)
+        self.counters["stun_over_budget"] += int(strange.sum()) - len(strangers)
+        for row in (*rows[~strange].tolist(), *strangers.tolist()):
+            self._guard(self._handle_check, row, now)
 
     def _handle_check(self, row: int, now: float) -> None:
         block = self._incoming
@@ -231,23 +245,53 @@ class WebRtcPort:
         if peer is None:
             self.counters[CheckRefusal.UNKNOWN_UFRAG.value] += 1
             return
-        if check.remote_ufrag != peer.remote.ufrag or not check.is_authentic(peer.local):
+        if check.remote_ufrag != peer.offer.remote.ufrag or not check.is_authentic(peer.local):
             self.counters[CheckRefusal.BAD_INTEGRITY.value] += 1
             return
-        address = block.addresses[row]
-        holder = self.table.find_one(address)
-        if holder is not None and holder is not peer:
+        address, length = block.addresses[row], int(block.address_lengths[row])
+        path = address.tobytes()
+        if not check.is_role_conflict and not self.table.claim(peer, path):
             self.counters["stun_address_taken"] += 1
             return
-        length = int(block.address_lengths[row])
-        self._post(answer(check, peer.local, unpack_address(address.tobytes())), address, length)
+        self._post(answer(check, peer.local, unpack_address(path)), address, length)
         self._heard_from(peer, now)
-        is_new_path = not (self.table.address[peer.row] == address).all()
+        if not check.is_role_conflict:
+            self._checked(peer, row, is_nomination=check.is_nomination)
+
+    def _checked(self, peer: Peer, row: int, *, is_nomination: bool) -> None:
+        """A path works. It becomes the peer's if it has none, or nominates it to connect by.
+
+        Later a check is not enough: it can be recorded and sent again from anywhere. Then the
+        peer's address is where its newest authentic media comes from.
+        """
         if not self.table.has_address[peer.row] or (
-            is_new_path and (check.is_nomination or peer.state is PeerState.INTERRUPTED)
+            is_nomination and peer.state is PeerState.CONNECTING
         ):
-            self.counters["address_migrations"] += int(self.table.has_address[peer.row])
-            self.table.set_address(peer.row, address, length)
+            self._move(peer, row)
+        if peer.dtls is not None and not peer.dtls.is_started:
+            peer.dtls.start(
+                peer.offer.fingerprints,
+                is_client=peer.offer.setup == "passive",
+                spawn=self._spawn,
+            )
+
+    def _move(self, peer: Peer, row: int) -> None:
+        """Send to where this row came from."""
+        block, table = self._incoming, self.table
+        if (table.address[peer.row] == block.addresses[row]).all():
+            return
+        self.counters["address_migrations"] += int(table.has_address[peer.row])
+        table.send_to(peer.row, block.addresses[row], int(block.address_lengths[row]))
+
+    def _handle_dtls(self, row: int, peer_row: int) -> None:
+        peer = self.table.peers[peer_row]
+        if peer is None or peer.dtls is None:
+            return
+        block = self._incoming
+        if not peer.dtls.push(block.data[row, : block.lengths[row]].tobytes()):
+            self.counters["dtls_refused"] += 1
+        elif row in self._elsewhere and peer.state is PeerState.CONNECTING:
+            self._move(peer, row)
 
     def _heard_from(self, peer: Peer, now: float) -> None:
         self.table.last_heard[peer.row] = now
@@ -260,33 +304,41 @@ class WebRtcPort:
         self.counters["rtp_malformed"] += int((~headers.valid).sum())
         wants = table.wants[peers]
         ahead = (headers.sequence - table.last_sequence[peers]).astype(np.uint16)
+        silent = (
+            (wants == Wants.VOICED)
+            & (headers.level_dbov <= SILENT_DBOV)
+            & (block.lengths[rows] <= HELD_BYTES)
+        )
         skip = (
             headers.valid
-            & (
-                (wants == Wants.NONE)
-                | ((wants == Wants.VOICED) & (headers.level_dbov <= SILENT_DBOV))
-            )
+            & (silent | (wants == Wants.NONE))
             & (headers.ssrc == table.ssrc_in[peers])
             & (ahead > 0)
             & (ahead < PLAUSIBLE_SKIP)
-            & (block.lengths[rows] <= HELD_BYTES)
             & (now - table.last_unprotected[peers] < UNPROTECT_EVERY_S)
         )
         if skip.any():
-            self._hold(rows[skip], peers[skip])
+            self.counters["rtp_skipped"] += int(skip.sum())
+            np.add.at(table.skipped, peers[skip], 1)
+            self._hold(rows[skip & silent], peers[skip & silent])
         for index in np.flatnonzero(headers.valid & ~skip).tolist():
-            self._receive(int(rows[index]), int(peers[index]), headers, index)
+            self._guard(self._receive, int(rows[index]), int(peers[index]), headers, index)
 
     def _hold(self, rows: NDArray[np.intp], peers: NDArray[np.intp]) -> None:
         """Keep silent packets as they are, a few per peer: the first syllable may begin in them."""
         block, table = self._incoming, self.table
-        np.add.at(table.skipped, peers, 1)
-        slots = table.held_next[peers].astype(np.intp)
-        table.held.reshape(-1, PREROLL, HELD_BYTES)[peers, slots] = block.data[rows, :HELD_BYTES]
-        table.held_length[peers, slots] = block.lengths[rows]
-        table.held_arrival[peers, slots] = block.arrivals[rows]
-        table.held_next[peers] = (slots + 1) % PREROLL
-        self.counters["rtp_skipped"] += len(rows)
+        while len(rows):  # a peer's first packet, then its second, …: mostly there is but one
+            peer_rows, first = np.unique(peers, return_index=True)
+            taken = rows[first]
+            slots = table.held_next[peer_rows].astype(np.intp)
+            held = table.held.reshape(-1, PREROLL, HELD_BYTES)
+            held[peer_rows, slots] = block.data[taken, :HELD_BYTES]
+            table.held_length[peer_rows, slots] = block.lengths[taken]
+            table.held_arrival[peer_rows, slots] = block.arrivals[taken]
+            table.held_next[peer_rows] = (slots + 1) % PREROLL
+            if len(first) == len(rows):
+                return
+            rows, peers = np.delete(rows, first), np.delete(peers, first)
 
     def _receive(self, row: int, peer_row: int, headers: Headers, index: int) -> None:
         peer = self.table.peers[peer_row]
@@ -302,8 +354,14 @@ class WebRtcPort:
         if not unprotect_row(self._incoming_pointers, row, peer.receive):
             self.counters["srtp_refused"] += 1
             return
-        block = self._incoming
-        self._deliver(peer, block, row, headers, index)
+        if row in self._elsewhere and self._is_newest(peer, ssrc, int(headers.sequence[index])):
+            self._move(peer, row)
+        self._deliver(peer, self._incoming, row, headers, index)
+
+    def _is_newest(self, peer: Peer, ssrc: int, sequence: int) -> bool:
+        """Whether a packet is no straggler, which may have taken the way the peer has left."""
+        last = int(self.table.last_sequence[peer.row])
+        return ssrc != peer.ssrc or newer(sequence, last)
 
     def _receive_held(self, peer: Peer, ssrc: int, sequence: int) -> None:
         """Decrypt the kept packets that lead up to `sequence`, oldest first."""
@@ -320,14 +378,11 @@ class WebRtcPort:
         headers = parse_headers(
             block.data, block.lengths, held, np.repeat(table.level_id[row], len(order))
         )
-        for at in range(len(order)):
-            behind = (sequence - int(headers.sequence[at])) & 0xFFFF
-            recent = headers.valid[at] and headers.ssrc[at] == ssrc and 0 < behind <= 2 * PREROLL
-            if (
-                recent
-                and peer.receive is not None
-                and unprotect_row(self._held_pointers, at, peer.receive)
-            ):
+        behind = sequence - headers.sequence.astype(np.int32) & 0xFFFF
+        recent = headers.valid & (headers.ssrc == ssrc) & (behind > 0) & (behind <= 2 * PREROLL)
+        table.skipped[row] -= np.count_nonzero(recent)  # they are received after all
+        for at in np.flatnonzero(recent).tolist():
+            if peer.receive is not None and unprotect_row(self._held_pointers, at, peer.receive):
                 self._deliver(peer, block, at, headers, at)
 
     def _deliver(
@@ -336,17 +391,18 @@ class WebRtcPort:
         now = self._clock()
         sequence, ssrc = int(headers.sequence[index]), int(headers.ssrc[index])
         arrival = float(block.arrivals[row])
-        self.table.last_unprotected[peer.row] = now
-        self.table.last_sequence[peer.row] = sequence
         self._heard_from(peer, now)
-        if ssrc != peer.ssrc:
-            peer.ssrc = ssrc
-            peer.ssrcs.add(ssrc)
-            self.table.ssrc_in[peer.row] = ssrc
-            self._reports.restart(peer)
+        peer.ssrcs.add(ssrc)
+        offer = peer.offer
+        is_audio = offer.speaks and int(headers.payload_type[index]) == offer.payload_type
+        if ssrc != peer.ssrc and is_audio:
+            self._begin_stream(peer, ssrc)
         timestamp = int(headers.timestamp[index])
-        self._reports.received(peer, sequence, timestamp, arrival)
-        if not peer.speaks or int(headers.payload_type[index]) != peer.payload_type:
+        if ssrc == peer.ssrc:
+            self.table.last_unprotected[peer.row] = now
+            self.table.last_sequence[peer.row] = sequence
+            self._reports.received(peer, sequence, timestamp, arrival)
+        if not is_audio:
             self.counters["rtp_unknown_payload_type"] += 1
             return
         body = payload(block.data[row], int(headers.payload_offset[index]), int(block.lengths[row]))
@@ -361,6 +417,14 @@ class WebRtcPort:
         self.counters["rtp_received"] += 1
         self._listener.arrived(peer, packet, None if level == NO_LEVEL else level)
 
+    def _begin_stream(self, peer: Peer, ssrc: int) -> None:
+        if peer.ssrc is not None:
+            self._listener.began(peer)
+        peer.ssrc = ssrc
+        self.table.ssrc_in[peer.row] = ssrc
+        self.table.skipped[peer.row] = 0
+        self._reports.restart(peer)
+
     def _handle_rtcp(self, row: int, peer_row: int, now: float, unix_now: float) -> None:
         peer = self.table.peers[peer_row]
         if peer is None or peer.receive is None:
@@ -372,6 +436,9 @@ class WebRtcPort:
         if data is None:
             self.counters["srtcp_refused"] += 1
             return
+        # Who sends media moves with it; RTCP has no sequence that would tell stragglers.
+        if row in self._elsewhere and now - self.table.last_unprotected[peer_row] > MEDIA_PAUSE_S:
+            self._move(peer, row)
         self._heard_from(peer, now)
         self._reports.read(peer, data, arrival=float(block.arrivals[row]), unix_now=unix_now)
 
@@ -444,8 +511,8 @@ class WebRtcPort:
         return len(kept)
 
     def _send_to(self, peer: Peer, datagram: bytes) -> None:
-        if self.table.has_address[peer.row]:
-            row = peer.row
+        row = peer.row
+        if self.table.peers[row] is peer and self.table.has_address[row]:
             self._post(datagram, self.table.address[row], int(self.table.address_length[row]))
             self.flush()
 
@@ -485,6 +552,7 @@ class WebRtcPort:
     def tick(self, tick: int, *, now: float, unix_now: float) -> None:
         """Do what time demands: handshake budget, reports, interrupted and gone peers."""
         self._handshakes.new_tick()
+        self._strangers_left = STRANGERS_PER_TICK
         for peer, packet in self._reports.due(tick, now=now, unix_now=unix_now):
             self._send_rtcp(peer, packet)
         if now >= self._next_timers:
@@ -516,6 +584,13 @@ class WebRtcPort:
     def socket_counters(self) -> dict[str, int]:
         """The socket's own counters."""
         return self._socket.counters
+
+
+def _pairs(
+    rows: NDArray[np.intp], peers: NDArray[np.intp], chosen: NDArray[np.bool_]
+) -> Iterator[tuple[int, int]]:
+    """Pair the chosen rows with the rows of their peers."""
+    return zip(rows[chosen].tolist(), peers[chosen].tolist(), strict=True)
 
 
 def _chunks(frames: Sequence[Outgoing]) -> list[list[Outgoing]]:

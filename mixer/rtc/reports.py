@@ -28,7 +28,7 @@ class Reports:
         """Account one authentic packet, and those skipped before it."""
         assert peer.reception is not None, "restart() comes with the first packet"
         skipped = int(self._table.skipped[peer.row])
-        if skipped:
+        if skipped > 0:
             self._table.skipped[peer.row] = 0
             peer.reception.count_skipped(skipped)
         peer.reception.receive(sequence, timestamp, arrival_s)

@@ -11,7 +11,6 @@ from mixer.rtc.dtls import Fingerprint
 from mixer.rtc.ice import Credentials
 
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"  # RFC 6464
-MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"  # RFC 9143
 
 MAX_OFFER_BYTES = 24 * 1024  # a browser's audio offer is 3 KiB; frames are capped at 32 KiB
 MAX_MEDIA = 16
@@ -48,6 +47,16 @@ class Offer:
     direction: str
     media: tuple[_Media, ...]
     chosen: int
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the peer sends audio."""
+        return self.direction in ("sendrecv", "sendonly")
+
+    @property
+    def hears(self) -> bool:
+        """Whether the peer takes audio."""
+        return self.direction in ("sendrecv", "recvonly")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         if six:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "" else 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host not in ("", "::"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BUFFER_BYTES)
         sock.setblocking(False)
@@ -187,7 +187,7 @@ class PlainSocket:
         rows = 0
         while rows < block.capacity:
             try:
-                length, address = self._sock.recvfrom_into(memoryview(block.data[rows]), ROW_BYTES)
+                length, address = self._sock.recvfrom_into(block.data[rows].data, ROW_BYTES)
             except OSError:  # nothing left, or an ICMP error of an earlier send
                 break
             block.lengths[rows] = length
@@ -204,7 +204,7 @@ class PlainSocket:
         for row in range(rows):
             try:
                 self._sock.sendto(
-                    memoryview(block.data[row, : block.lengths[row]]),
+                    block.data[row, : block.lengths[row]].data,
                     unpack_address(block.addresses[row].tobytes())
                     if not self._six
                     else self._six_address(block, row),

@@ -14,6 +14,7 @@ MAX_TRAILER_BYTES = 144  # SRTP_MAX_TRAILER_LEN: what protect may write behind a
 MAX_PAYLOAD_BYTES = ROW_BYTES - MAX_TRAILER_BYTES - 32  # 32: our own header
 
 _OK = 0
+_NO_CONTEXT = -1
 
 
 class RowPointers:
@@ -58,10 +59,11 @@ def protect_rows(pointers: RowPointers, contexts: Sequence[Any]) -> NDArray[np.b
     """
     protect = lib.srtp_protect
     statuses = [
-        protect(context, row, length)
+        _NO_CONTEXT if context is None else protect(context, row, length)
         for context, row, length in zip(contexts, pointers.rows, pointers.lengths, strict=False)
     ]
-    return np.array(statuses, np.int32) == _OK
+    succeeded: NDArray[np.bool_] = np.array(statuses, np.int32) == _OK
+    return succeeded
 
 
 def unprotect_row(pointers: RowPointers, row: int, context: SrtpContext) -> bool:
