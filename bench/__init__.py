@@ -1,0 +1,1 @@
+"""Measurements: what Roomtone costs beside the obvious alternative, in one run."""

@@ -1,0 +1,67 @@
+"""FFmpeg as a listener: nothing but the playlist's address."""
+
+import asyncio
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.program import Program, running
+from tests.support.webrtc_client import client, level_db, tone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+HZ = 700.0
+
+
+async def join(program: Program, room: str, sdp: str) -> str:
+    """Offer as an anchor over the WebSocket; return the answer."""
+    status, user = await program.call("POST", f"/api/rooms/{room}/users", {"role": "anchor"})
+    assert status == 200, user
+    socket = await program.http.ws_connect(f"{program.url}/ws?token={user['token']}")
+    client_id = "01234567-89ab-4cde-8f01-23456789abcd"
+    for number, (method, params) in enumerate(
+        (("join", {"clientId": client_id}), ("offer", {"sdp": {"type": "offer", "sdp": sdp}}))
+    ):
+        await socket.send_json({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        while (message := await socket.receive_json()).get("id") != number:
+            pass
+    return str(message["result"]["sdp"]["sdp"])
+
+
+async def test_ffmpeg_plays_the_encrypted_stream(tmp_path: Path) -> None:
+    """Debian's FFmpeg decrypts and decodes from the signed playlist address alone."""
+    async with running(tmp_path / "state") as program, client(tone(HZ)) as anchor:
+        room = (await program.new_room())["roomId"]
+        await anchor.accept(await join(program, room, await anchor.offer()))
+        await program.call("POST", "/api/token", {"roomId": room})
+        _, token = await program.call("POST", "/api/token", {"roomId": room})
+        out = tmp_path / "heard.wav"
+        ffmpeg = await asyncio.create_subprocess_exec(
+            *("ffmpeg", "-v", "error", "-y", "-i"),
+            f"{program.url}/hls/{room}/stream.m3u8?token={token['token']}",
+            *("-t", "12", "-ac", "1", "-ar", "48000", str(out)),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await ffmpeg.communicate()
+
+    assert ffmpeg.returncode == 0, errors
+    with wave.open(str(out)) as heard:
+        pcm = np.frombuffer(heard.readframes(heard.getnframes()), np.int16)
+    assert level_db(pcm[-3 * 48_000 :], HZ) > -20
+    assert level_db(pcm[-3 * 48_000 :], 2 * HZ) < -60
+
+
+async def test_without_a_token_there_is_no_key(tmp_path: Path) -> None:
+    """The same address without its token gives FFmpeg nothing to decrypt with."""
+    async with running(tmp_path / "state") as program:
+        room = (await program.new_room())["roomId"]
+        ffmpeg = await asyncio.create_subprocess_exec(
+            *("ffmpeg", "-v", "error", "-i", f"{program.url}/hls/{room}/stream.m3u8"),
+            *("-t", "1", "-f", "null", "-"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await ffmpeg.communicate()
+    assert ffmpeg.returncode != 0
+    assert b"401" in errors or b"enc.key" in errors

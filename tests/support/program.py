@@ -1,0 +1,160 @@
+"""The server as a program: started, asked, killed and started again."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 20.0
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port nobody holds now."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def children_of(pid: int) -> dict[str, int]:
+    """Return a server's worker processes by kind (`mixer`, `broadcast`)."""
+    found: dict[str, int] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+            command = (entry.parent / "cmdline").read_text().split("\0")
+            if parent == pid and "worker" in command:
+                found[command[command.index("worker") + 1]] = int(entry.parent.name)
+    return found
+
+
+class Program:
+    """One `roomtone serve` with a state directory of its own."""
+
+    def __init__(self, state_dir: Path, *options: str) -> None:
+        self.state_dir = state_dir
+        self.port = free_port()
+        self.udp_port = free_port(socket.SOCK_DGRAM)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = state_dir.parent / f"{state_dir.name}.log"
+        self._options = options
+        self._process: asyncio.subprocess.Process | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int:
+        """The control process."""
+        assert self._process is not None, "start() comes first"
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything printed and logged so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def admin_key(self) -> str:
+        """The admin key, from its file."""
+        return (self.state_dir / "admin.key").read_text().strip()
+
+    async def start(self) -> None:
+        """Start and wait until it is ready."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("ROOMTONE_")}
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(ROOT / "server" / "__main__.py"),
+                "serve",
+                *("--port", str(self.port), "--udp-port", str(self.udp_port)),
+                *("--state-dir", str(self.state_dir)),
+                *self._options,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        async with asyncio.timeout(START_S):
+            while not await self._is_ready():
+                assert self._process.returncode is None, self.output
+                await asyncio.sleep(0.05)
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with self.http.get(f"{self.url}/ready") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """A client session."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession()
+        return self._http
+
+    async def call(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, Any]:
+        """Call the API as the admin; return status and JSON."""
+        headers = {"Authorization": f"Bearer {self.admin_key}"} | headers
+        async with self.http.request(method, self.url + path, json=body, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def new_room(self, **body: Any) -> dict[str, Any]:
+        """Create a room without PIN as the page does; return its record with links."""
+        wanted = {"pin": "", "maxAnchors": None, "expiresIn": None} | body
+        status, answer = await self.call("POST", "/api/rooms", wanted)
+        assert status == 201, answer
+        room: dict[str, Any] = answer["room"]
+        return room
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        samples = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        assert samples, f"{name} is not in /metrics"
+        return sum(map(float, samples))
+
+    def worker(self, kind: str) -> int:
+        """Return the pid of a worker process."""
+        return children_of(self.pid)[kind]
+
+    async def wait_for_worker(self, kind: str, *, other_than: int) -> int:
+        """Wait for a restarted worker; return its pid."""
+        async with asyncio.timeout(START_S):
+            while True:
+                pid = children_of(self.pid).get(kind, other_than)
+                if pid != other_than:
+                    return pid
+                await asyncio.sleep(0.05)
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        assert self._process is not None, "start() comes first"
+        if self._process.returncode is None:
+            self._process.send_signal(how)
+        status = await self._process.wait()
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+        return status
+
+
+@contextlib.asynccontextmanager
+async def running(state_dir: Path, *options: str) -> AsyncIterator[Program]:
+    """A server for the length of a test."""
+    program = Program(state_dir, *options)
+    try:
+        await program.start()
+        yield program
+    finally:
+        await program.stop()
