@@ -1,0 +1,148 @@
+"""Who may do what."""
+
+import pytest
+
+from mixer.types import RoomId
+from server.domain.people import Role
+from server.domain.room import Room
+from server.errors import (
+    BadInvite,
+    BadSecret,
+    BadToken,
+    RoomFull,
+    Unauthorized,
+    WrongPin,
+)
+from server.services.access import Showing
+from server.services.rooms import Wanted
+from server.services.tokens import Audience, Grant
+from tests.server.services.people import ADA, BOB, enter
+from tests.support.node import Node
+
+DEMO, OTHER = RoomId("demo"), RoomId("other")
+
+
+@pytest.fixture
+async def room(node: Node) -> Room:
+    await node.rooms.create(Wanted(id=OTHER, pin=""))
+    return await node.rooms.create(Wanted(id=DEMO, pin="a1b2c3", max_anchors=1))
+
+
+async def test_first_run(node: Node) -> None:
+    """The first-run secret becomes an admin cookie, once."""
+    secret = node.keyring.first_run or ""
+    cookie = (await node.access.log_in(secret)).token
+    assert node.access.is_admin_cookie(cookie)
+    with pytest.raises(BadSecret):
+        await node.access.log_in(secret)
+
+
+async def test_admin_key(node: Node) -> None:
+    """The admin key logs in as often as one likes, and spends the first-run link."""
+    secret = node.keyring.first_run or ""
+    for _ in range(2):
+        await node.access.log_in(node.keyring.admin_key)
+    with pytest.raises(BadSecret):
+        await node.access.log_in(secret)
+
+
+@pytest.mark.parametrize("secret", ["", "x", "None", "\ud800"])
+async def test_bad_secret(node: Node, secret: str) -> None:
+    """Anything else is refused, and the first-run link stays good."""
+    with pytest.raises(BadSecret):
+        await node.access.log_in(secret)
+    assert node.keyring.first_run is not None
+
+
+async def test_cookie_ends(node: Node) -> None:
+    """An admin cookie ends with its time."""
+    cookie = (await node.access.log_in(node.keyring.admin_key)).token
+    node.advance(node.access.lifetimes.admin_s)
+    assert not node.access.is_admin_cookie(cookie)
+
+
+async def test_anchor_by_invite(node: Node, room: Room) -> None:
+    """A join invite and the PIN make an anchor, who need not show the PIN again."""
+    showing = Showing(invite=room.invites.join, pin="a1b2c3")
+    anchor = node.access.anchor(room, showing, Role.GUEST, "Ada")
+    grant = node.access.joining(anchor.minted.token)
+    assert grant == Grant(DEMO, anchor.user, Role.GUEST, pin=True, display_name="Ada")
+
+
+async def test_anchor_by_admin(node: Node, room: Room) -> None:
+    """The admin makes anchors without the PIN, which is then asked for at the join."""
+    anchor = node.access.anchor(room, Showing(is_admin=True), Role.ANCHOR, "")
+    assert not node.access.joining(anchor.minted.token).pin
+    with pytest.raises(WrongPin):
+        node.access.anchor(room, Showing(is_admin=True, pin="wrong1"), Role.ANCHOR, "")
+
+
+async def test_refused_anchor(node: Node, room: Room) -> None:
+    """No anchor without invite, with the listeners' invite, or without the PIN."""
+    for showing, error in (
+        (Showing(), Unauthorized),
+        (Showing(invite=room.invites.listen, pin="a1b2c3"), BadInvite),
+        (Showing(invite=room.invites.join), WrongPin),
+        (Showing(invite=room.invites.join, pin="a1b2c4"), WrongPin),
+    ):
+        with pytest.raises(error):
+            node.access.anchor(room, showing, Role.ANCHOR, "")
+
+
+async def test_full(node: Node, room: Room) -> None:
+    """A full room makes no more anchors."""
+    enter(node, room, ADA)
+    with pytest.raises(RoomFull):
+        node.access.anchor(room, Showing(is_admin=True), Role.ANCHOR, "")
+
+
+@pytest.mark.parametrize("role", ["join", "listen"])
+async def test_listener_by_invite(node: Node, room: Room, role: str) -> None:
+    """Either invite lets one listen."""
+    showing = Showing(invite=getattr(room.invites, role), pin="a1b2c3")
+    token = node.access.listener(room, showing).token
+    node.access.check_listening(DEMO, token)
+
+
+async def test_listener_by_token(node: Node, room: Room) -> None:
+    """Who holds a token of the room may listen without invite or PIN."""
+    token = node.join_token(Grant(DEMO, ADA))
+    again = node.access.listener(room, Showing(token=token)).token
+    node.access.check_listening(DEMO, node.access.listener(room, Showing(token=again)).token)
+
+
+async def test_refused_listener(node: Node, room: Room) -> None:
+    """No listener without a right, without the PIN, or with another room's token."""
+    for showing, error in (
+        (Showing(), Unauthorized),
+        (Showing(invite="x", pin="a1b2c3"), BadInvite),
+        (Showing(invite=room.invites.listen), WrongPin),
+        (Showing(token=node.join_token(Grant(OTHER, ADA))), BadToken),
+        (Showing(token="x"), BadToken),
+    ):
+        with pytest.raises(error):
+            node.access.listener(room, showing)
+
+
+async def test_another_rooms_invite(node: Node, room: Room) -> None:
+    """An invite of one room is nothing for another."""
+    with pytest.raises(BadInvite):
+        node.access.may_see(room, Showing(invite=node.rooms.get(OTHER).invites.join))
+
+
+async def test_revoked_token(node: Node, room: Room) -> None:
+    """A removed person's token is worthless, but nobody else's."""
+    await node.rooms.revoke(DEMO, ADA, 60)
+    with pytest.raises(BadToken, match="revoked"):
+        node.access.joining(node.join_token(Grant(DEMO, ADA)))
+    node.access.joining(node.join_token(Grant(DEMO, BOB)))
+
+
+@pytest.mark.parametrize("audience", [one for one in Audience if one is not Audience.LISTEN])
+async def test_key_needs_a_listen_token(node: Node, room: Room, audience: Audience) -> None:
+    """No token but a listen token of that very room gives a key."""
+    tokens = node.services.context.signalling.tokens
+    with pytest.raises(BadToken):
+        node.access.check_listening(DEMO, tokens.mint(audience, Grant(DEMO, ADA), 60).token)
+    with pytest.raises(BadToken, match="another room"):
+        node.access.check_listening(OTHER, node.listen_token(Grant(DEMO, ADA)))

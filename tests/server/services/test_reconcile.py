@@ -1,0 +1,98 @@
+"""Bringing a plane to what is wanted of it."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from mixer.errors import ClientMistake
+from mixer.types import RoomId, RoomSpec
+from server.errors import PlaneUnavailable
+from server.services.reconcile import Reconciler
+from tests.support.planes import FakeMixer
+
+DEMO = RoomId("demo")
+
+
+def spec(reconciler: Reconciler[RoomSpec], room: str = "demo") -> RoomSpec:
+    return RoomSpec(RoomId(room), reconciler.next_version())
+
+
+async def test_only_the_newest_counts() -> None:
+    """Of several specs wanted of a room the plane gets the last."""
+    mixer = FakeMixer()
+    reconciler = Reconciler(mixer.apply)
+    specs = [spec(reconciler) for _ in range(3)]
+    for one in specs:
+        reconciler.want(one)
+    await reconciler.settle(DEMO)
+    assert mixer.specs == {DEMO: specs[-1]}
+
+
+async def test_settled() -> None:
+    """What the plane has is not applied again."""
+    applied: list[RoomSpec] = []
+
+    async def apply(one: RoomSpec) -> None:
+        applied.append(one)
+
+    reconciler = Reconciler(apply)
+    reconciler.want(spec(reconciler))
+    await reconciler.settle(DEMO)
+    await reconciler.settle(DEMO)
+    assert len(applied) == 1
+
+
+async def test_wanted_while_applying() -> None:
+    """A spec that is wanted while the one before is applied is not forgotten."""
+    mixer = FakeMixer()
+
+    async def apply(one: RoomSpec) -> None:
+        if one.version == 1:
+            reconciler.want(spec(reconciler))
+        await mixer.apply(one)
+
+    reconciler = Reconciler(apply)
+    reconciler.want(spec(reconciler))
+    await reconciler.settle(DEMO)
+    await reconciler.settle(DEMO)
+    assert mixer.specs[DEMO].version == 2
+
+
+async def test_away() -> None:
+    """A plane that is away is told when it is back."""
+    mixer = FakeMixer()
+    reconciler = Reconciler(mixer.apply)
+    mixer.is_away = True
+    reconciler.want(spec(reconciler))
+    with pytest.raises(PlaneUnavailable):
+        await reconciler.settle(DEMO)
+    mixer.is_away = False
+    await _run_once(reconciler)
+    assert DEMO in mixer.specs
+
+
+async def test_refused() -> None:
+    """A spec the plane refuses is dropped, and the other rooms get theirs."""
+    mixer = FakeMixer()
+
+    async def apply(one: RoomSpec) -> None:
+        if one.room == "bad":
+            raise ClientMistake("bad", "never")
+        await mixer.apply(one)
+
+    reconciler = Reconciler(apply)
+    for room in ("bad", "good"):
+        reconciler.want(spec(reconciler, room))
+    await _run_once(reconciler)
+    assert list(mixer.specs) == ["good"]
+    await reconciler.settle(RoomId("bad"))  # nothing is left to raise
+
+
+async def _run_once(reconciler: Reconciler[RoomSpec]) -> None:
+    task = asyncio.create_task(reconciler.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

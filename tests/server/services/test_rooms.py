@@ -1,0 +1,224 @@
+"""Rooms: made, kept over restarts, removed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mixer.types import RoomId
+from server.domain.room import InviteRole, RoomState
+from server.errors import RoomExists, RoomNotFound
+from server.services.presence import Farewell
+from server.services.rooms import Rooms, Wanted
+from tests.server.services.people import ADA, enter
+from tests.support.node import Node, open_node
+
+DEMO = RoomId("demo")
+
+
+async def test_create(node: Node) -> None:
+    """A new room is in the store, on the mixer and on air before anybody hears of it."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    assert node.rooms.get(DEMO) == room
+    assert node.mixer.specs[DEMO].on_air
+    assert node.broadcast.specs[DEMO].key.uri == "/hls/rooms/demo/0/enc.key"
+
+
+async def test_made_up(node: Node) -> None:
+    """What is not given is made up: a hidden id, a PIN, two invites, never the same."""
+    one, two = [await node.rooms.create(Wanted()) for _ in range(2)]
+    assert (len(one.id), len(one.pin)) == (20, 6)
+    assert len({one.invites.join, one.invites.listen, two.invites.join, two.invites.listen}) == 4
+
+
+async def test_no_pin(node: Node) -> None:
+    """An empty PIN means none."""
+    assert (await node.rooms.create(Wanted(pin=""))).pin == ""
+
+
+async def test_exists(node: Node) -> None:
+    """Of many that create the same room at once, one does."""
+    answers = await asyncio.gather(
+        *(node.rooms.create(Wanted(id=DEMO)) for _ in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, RoomExists) for answer in answers) == 4
+
+
+async def test_keys_differ(node: Node) -> None:
+    """Every room has a key and IV of its own, stored apart from the room."""
+    for name in ("one", "two"):
+        await node.rooms.create(Wanted(id=RoomId(name)))
+    one, two = node.rooms.stream(RoomId("one")), node.rooms.stream(RoomId("two"))
+    meta = await node.store.get("/rooms/one/meta")
+    assert len({one.key, one.iv, two.key, two.iv}) == 4
+    assert meta is not None
+    assert one.key.hex().encode() not in meta.value
+
+
+async def test_restart(node: Node) -> None:
+    """After a restart rooms, invites, PINs, keys and clocks are what they were."""
+    room = await node.rooms.create(Wanted(id=DEMO, name="Studio"))
+    stream = node.rooms.stream(DEMO)
+    again = node.build().context.rooms
+    await again.load()
+    assert again.get(DEMO) == room
+    assert again.stream(DEMO) == stream
+
+
+async def test_reopen(tmp_path: Path) -> None:
+    """Rooms outlive the process: a new one on the same folder has them."""
+    async with open_node(tmp_path) as node:
+        room = await node.rooms.create(Wanted(id=DEMO))
+    async with open_node(tmp_path) as node:
+        await node.settle()
+        assert node.rooms.get(DEMO) == room
+        assert node.mixer.specs[DEMO].on_air
+
+
+async def test_versions_rise_over_a_restart(node: Node) -> None:
+    """A plane that outlives the control process takes the new one's specs."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    before = node.mixer.specs[DEMO].version
+    node.advance(1)
+    node.services = node.build()
+    await node.rooms.load()
+    await node.settle()
+    assert node.mixer.specs[DEMO].version > before
+
+
+async def test_other_boot(tmp_path: Path) -> None:
+    """After a reboot the stream's clock is worked out once, and kept."""
+    async with open_node(tmp_path) as node:
+        await node.rooms.create(Wanted(id=DEMO))
+        object.__setattr__(node.clock, "boot", "other")
+        node.monotonic.now, node.unix.now = 10.01, node.unix.now + 60
+        first, second = (node.build().context.rooms for _ in range(2))
+        await first.load()
+        node.unix.advance(5)  # the wall clock is set; media time is not
+        await second.load()
+    assert first.stream(DEMO).base_tick == 500 - 3000
+    assert second.stream(DEMO) == first.stream(DEMO)
+
+
+async def test_remove(node: Node) -> None:
+    """A removed room leaves nothing: not in memory, store or planes; its people are told."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+    client = enter(node, room, ADA)
+    await node.rooms.remove(DEMO)
+    await node.settle()
+    assert (await node.store.scan("/rooms/")).records == ()
+    assert node.mixer.specs[DEMO].closed
+    assert not node.broadcast.specs[DEMO].on_air
+    assert client.farewell is Farewell.ROOM_GONE
+    assert '"roomClosed"' in client.texts[-1]
+
+
+async def test_gone(node: Node) -> None:
+    """A room that is not there cannot be had, asked or removed."""
+    with pytest.raises(RoomNotFound, match="Room demo not found"):
+        node.rooms.get(DEMO)
+    with pytest.raises(RoomNotFound):
+        node.rooms.stream(DEMO)
+    with pytest.raises(RoomNotFound):
+        await node.rooms.remove(DEMO)
+    assert node.rooms.state(DEMO) is RoomState.GONE
+
+
+async def test_remove_twice(node: Node) -> None:
+    """Of two that remove a room at once, one is told that it is gone."""
+    await node.rooms.create(Wanted(id=DEMO))
+    answers = await asyncio.gather(
+        node.rooms.remove(DEMO), node.rooms.remove(DEMO), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [type(None), RoomNotFound]
+
+
+async def test_again(node: Node) -> None:
+    """A removed room's id can be used again, for a new room with new secrets."""
+    before = await node.rooms.create(Wanted(id=DEMO))
+    await node.rooms.remove(DEMO)
+    after = await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    assert after.invites != before.invites
+    assert not node.mixer.specs[DEMO].closed
+
+
+async def test_interrupted_removal(node: Node) -> None:
+    """A removal that was interrupted by a restart is finished at the start."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.store.commit(put={"/rooms/demo/livemeta": node.rooms._livemeta(RoomState.REMOVING)})
+    again = node.build().context.rooms
+    await again.load()
+    assert (await node.store.scan("/rooms/")).records == ()
+    assert again.all() == []
+
+
+async def test_interrupted_creation(node: Node) -> None:
+    """A room of which only the meta was written is put on air at the start."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.store.commit(delete=["/rooms/demo/livemeta", "/rooms/demo/stream"])
+    again = node.build().context.rooms
+    await again.load()
+    assert len(again.stream(DEMO).key) == 16
+    assert await node.store.get("/rooms/demo/livemeta") is not None
+
+
+@pytest.mark.parametrize("part", ["meta", "livemeta", "stream"])
+async def test_damaged_record(node: Node, part: str) -> None:
+    """A room that cannot be read is left alone, and the others are on air."""
+    for name in ("demo", "fine"):
+        await node.rooms.create(Wanted(id=RoomId(name)))
+    await node.store.commit(
+        put={f"/rooms/demo/{part}": b"{", "/rooms/x": b"", "/rooms/a b/meta": b""}
+    )
+    again = node.build().context.rooms
+    await again.load()
+    assert [room.id for room in again.all()] == ["fine"]
+    assert await node.store.get("/rooms/demo/meta") is not None
+
+
+async def test_expire(node: Node) -> None:
+    """A room goes when its time is over; one without an end stays."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=60))
+    await node.rooms.create(Wanted(id=RoomId("stays"), expires_in_s=None))
+    node.advance(59)
+    await node.rooms.expire()
+    assert len(node.rooms) == 2
+    node.advance(1)
+    await node.rooms.expire()
+    assert [room.id for room in node.rooms.all()] == ["stays"]
+
+
+@pytest.mark.parametrize("role", InviteRole)
+async def test_renew_invite(node: Node, role: InviteRole) -> None:
+    """A renewed invite is another one, for that role only, also after a restart."""
+    before = await node.rooms.create(Wanted(id=DEMO))
+    after = await node.rooms.renew_invite(DEMO, role)
+    again = node.build().context.rooms
+    await again.load()
+    assert again.get(DEMO) == after
+    changed = [one for one in InviteRole if before.invites.get(one) != after.invites.get(one)]
+    assert changed == [role]
+
+
+async def test_revoke(node: Node) -> None:
+    """Who was taken out stays out over a restart, until their token would have ended."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+    client = enter(node, room, ADA)
+    await node.rooms.revoke(DEMO, ADA, 60)
+    assert client.farewell is Farewell.REVOKED
+    again: Rooms = node.build().context.rooms
+    await again.load()
+    assert again.is_revoked(DEMO, ADA)
+    node.advance(60)
+    assert not again.is_revoked(DEMO, ADA)
+
+
+async def test_oldest_first(node: Node) -> None:
+    """Rooms are listed in the order they were made."""
+    for name in ("zzz", "aaa"):
+        await node.rooms.create(Wanted(id=RoomId(name)))
+        node.advance(1)
+    assert [room.id for room in node.rooms.all()] == ["zzz", "aaa"]
