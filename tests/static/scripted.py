@@ -32,6 +32,14 @@ WINDOW = 5
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An encrypted broadcast made beforehand."""
+
+    key: bytes
+    segments: tuple[bytes, ...]
+
+
 @dataclass
 class Script:
     """What the server says; tests change it while a page looks."""
@@ -43,8 +51,7 @@ class Script:
     refuse_join: dict[str, Any] | None = None
     refuse_sockets: bool = False
     expires_in_s: int = 300
-    broadcast: list[bytes] = field(default_factory=list)
-    key: bytes = b""
+    broadcast: Recording | None = None
     on_air_since: float = 0.0
 
 
@@ -286,15 +293,17 @@ class ScriptedSite:
 
     async def _segment(self, request: web.Request) -> web.Response:
         self.open_headers.append(request.headers.get("Authorization"))
+        assert self.script.broadcast is not None, "the playlist named it"
         number = int(request.match_info["name"].removesuffix(".ts"))
-        return web.Response(body=self.script.broadcast[number], content_type="video/mp2t")
+        return web.Response(body=self.script.broadcast.segments[number], content_type="video/mp2t")
 
     async def _key(self, request: web.Request) -> web.Response:
         shown = request.headers.get("Authorization")
         self.key_headers.append(shown)
         if shown != "Bearer listen-token":
             return _refusal(401, "unauthorized")
-        return web.Response(body=self.script.key, headers={"Cache-Control": "no-store"})
+        assert self.script.broadcast is not None, "the playlist named it"
+        return web.Response(body=self.script.broadcast.key, headers={"Cache-Control": "no-store"})
 
 
 def room_named(name: str, room_id: str | None = None, anchors: int = 0) -> dict[str, Any]:
@@ -313,8 +322,8 @@ def room_named(name: str, room_id: str | None = None, anchors: int = 0) -> dict[
     }
 
 
-def go_on_air(script: Script, folder: Path, length_s: float = 60) -> None:
-    """Let the broadcast of a 440 Hz tone begin some segments ago (TS: all FFmpeg can encrypt)."""
+def record(folder: Path, length_s: float = 90) -> Recording:
+    """Encode and encrypt a 440 Hz tone (as TS: FFmpeg encrypts nothing else)."""
     key = secrets.token_bytes(16)
     (folder / "enc.key").write_bytes(key)
     (folder / "key.info").write_text(f"enc.key\n{folder / 'enc.key'}\n{0:032x}\n")
@@ -325,9 +334,13 @@ def go_on_air(script: Script, folder: Path, length_s: float = 60) -> None:
         f"-hls_segment_filename {folder}/%d.ts {folder}/out.m3u8"
     )
     subprocess.run(command.split(), check=True, timeout=20)
-    script.key = key
     count = len(list(folder.glob("*.ts")))
-    script.broadcast = [(folder / f"{n}.ts").read_bytes() for n in range(count)]
+    return Recording(key, tuple((folder / f"{n}.ts").read_bytes() for n in range(count)))
+
+
+def go_on_air(script: Script, recording: Recording) -> None:
+    """Let the broadcast have begun some segments ago."""
+    script.broadcast = recording
     script.on_air_since = time.time() - SEGMENT_S * 4
 
 

@@ -1,20 +1,23 @@
 """The listen page against a real, encrypted live playlist."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.static.scripted import INVITE, ScriptedSite, go_on_air
+from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(40)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
 
 
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return record(tmp_path_factory.mktemp("broadcast"))
+
+
 @pytest.fixture
-def on_air(site: ScriptedSite, tmp_path: Path) -> ScriptedSite:
-    go_on_air(site.script, tmp_path)
+def on_air(site: ScriptedSite, recording: Recording) -> ScriptedSite:
+    go_on_air(site.script, recording)
     return site
 
 
@@ -59,13 +62,13 @@ def test_being_behind_is_shown_and_a_click_returns(live: Page) -> None:
 
 
 def test_page_waits_for_a_room_that_is_not_on_air(
-    page: Page, site: ScriptedSite, tmp_path: Path
+    page: Page, site: ScriptedSite, recording: Recording
 ) -> None:
     """A stream that is not ready yet starts by itself once it is."""
     page.goto(LINK)
     page.get_by_role("button", name="Play").click()
     page.wait_for_selector("html[data-state=starting]")
-    go_on_air(site.script, tmp_path)
+    go_on_air(site.script, recording)
     page.wait_for_selector(LIVE, timeout=20_000)
 
 
