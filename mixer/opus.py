@@ -1,4 +1,4 @@
-"""The only door to libopus: encoder, decoder and loss concealment by ctypes.
+"""The door to libopus (RFC 6716), through ctypes.
 
 The library is loaded as `PyDLL`, which keeps the GIL: a call lasts 30 to 100 µs, and with one busy
 Python thread beside it, giving the GIL up and taking it back made 20 encodes cost 106 ms instead
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.core.toc import MAX_SAMPLES
 from mixer.errors import MixerError, SetupError
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, Int16Frame
 
-MAX_PACKET_BYTES = 1275  # RFC 6716 §3.4: one frame's bound; a 20 ms packet is one frame
-MAX_SAMPLES = 5760  # 120 ms, the longest packet there is
+MAX_PACKET_BYTES = 1276  # RFC 6716 §3.4: a frame of 1275 bytes behind its TOC byte
 
 _OK = 0
 _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC = 4002, 4010, 4012
@@ -38,13 +38,13 @@ class Application(IntEnum):
 
     VOIP = 2048
     AUDIO = 2049
-    RESTRICTED_LOWDELAY = (
-        2051  # CELT only: 2.5 ms of look-ahead instead of 6.5, a third of the work
-    )
+    RESTRICTED_LOWDELAY = 2051  # CELT alone: 2.5 ms of look-ahead, not 6.5, and a third of the work
 
 
 def find_library() -> str:
-    """Return where libopus is: in the av wheel (found by path, not imported), else the system's.
+    """Return where libopus is: the one the av wheel carries, else the system's.
+
+    The wheel is found by its path and not imported: the mixer must not start PyAV.
 
     Raises:
         SetupError: it is nowhere.
@@ -119,7 +119,6 @@ class Encoder:
         complexity: int = 0,
     ) -> None:
         lib, status = _library(), ctypes.c_int()
-        self._channels = channels
         self._state = lib.opus_encoder_create(
             SAMPLE_RATE, channels, application, ctypes.byref(status)
         )
@@ -127,18 +126,22 @@ class Encoder:
         weakref.finalize(self, lib.opus_encoder_destroy, self._state)
         self._encode = lib.opus_encode
         self._ctl = lib.opus_encoder_ctl
-        self._packet = ctypes.create_string_buffer(MAX_PACKET_BYTES)
+        # Kept with their addresses: asking numpy for an address costs more than copying a frame.
+        self._pcm: NDArray[np.int16] = np.zeros(FRAME_SAMPLES * channels, np.int16)
+        self._pcm_address = self._pcm.ctypes.data
+        self._packet: NDArray[np.uint8] = np.zeros(MAX_PACKET_BYTES, np.uint8)
+        self._packet_address = self._packet.ctypes.data
         self.set_bitrate(bitrate_bps)
         self.set_complexity(complexity)
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
         """Return the packet of 20 ms: int16[960] mono, int16[960, channels] interleaved."""
-        samples = np.ascontiguousarray(pcm, np.int16)
-        assert samples.size == FRAME_SAMPLES * self._channels, "a tick is 20 ms"
+        assert pcm.size == len(self._pcm), "a tick is 20 ms"
+        self._pcm[:] = pcm.reshape(-1)
         length = self._encode(
-            self._state, samples.ctypes.data, FRAME_SAMPLES, self._packet, MAX_PACKET_BYTES
+            self._state, self._pcm_address, FRAME_SAMPLES, self._packet_address, MAX_PACKET_BYTES
         )
-        return self._packet.raw[: _check(length)]
+        return self._packet[: _check(length)].tobytes()
 
     def set_bitrate(self, bits_per_second: int) -> None:
         """Set the target, 500 to 512,000 b/s."""
@@ -180,34 +183,47 @@ class Decoder:
         self._decode = lib.opus_decode
         self._ctl = lib.opus_decoder_ctl
         self._pcm: NDArray[np.int16] = np.zeros(MAX_SAMPLES * channels, np.int16)
+        self._pcm_address = self._pcm.ctypes.data  # asking numpy for it costs more than the copy
 
-    def decode(self, payload: bytes) -> Int16Frame:
+    def decode(self, payload: bytes, *, max_samples: int = MAX_SAMPLES) -> Int16Frame:
         """Return a packet's audio: int16[n] mono, int16[n, channels] otherwise, n up to 5,760.
 
+        A stereo packet is mixed down by a mono decoder.
+
         Raises:
-            OpusError: the packet is corrupt. The decoder goes on with the next one.
+            OpusError: the packet is corrupt or longer than `max_samples`. The decoder goes on with
+                the next one.
         """
-        if not payload:
+        if not payload:  # libopus would conceal
             raise OpusError("an empty payload is no packet")
-        return self._take(payload, len(payload), MAX_SAMPLES, fec=False)
+        return self._take(payload, min(max_samples, MAX_SAMPLES), fec=False)
 
     def conceal(self, samples: int = FRAME_SAMPLES) -> Int16Frame:
-        """Return a likely continuation of `samples` (a multiple of 120), fading with repetition."""
-        return self._take(None, 0, samples, fec=False)
+        """Return a likely continuation, fading with repetition.
+
+        `samples` is a multiple of 120 up to 5,760.
+
+        Raises:
+            OpusError: it is not.
+        """
+        return self._take(None, samples, fec=False)
 
     def decode_fec(self, next_payload: bytes, samples: int = FRAME_SAMPLES) -> Int16Frame:
         """Return the lost frame before `next_payload` from its in-band FEC, else concealment.
 
         Raises:
-            OpusError: the packet is corrupt.
+            OpusError: the packet is corrupt, or `samples` is not a multiple of 120 up to 5,760.
         """
-        return self._take(next_payload, len(next_payload), samples, fec=True)
+        return self._take(next_payload, samples, fec=True)
 
     def reset(self) -> None:
         """Forget the past."""
         _check(self._ctl(ctypes.c_void_p(self._state), _RESET_STATE))
 
-    def _take(self, payload: bytes | None, length: int, samples: int, *, fec: bool) -> Int16Frame:
-        count = self._decode(self._state, payload, length, self._pcm.ctypes.data, samples, int(fec))
+    def _take(self, payload: bytes | None, samples: int, *, fec: bool) -> Int16Frame:
+        if samples > MAX_SAMPLES:
+            raise OpusError(f"{samples} samples are more than a packet can hold")
+        length = 0 if payload is None else len(payload)
+        count = self._decode(self._state, payload, length, self._pcm_address, samples, int(fec))
         taken: Int16Frame = self._pcm[: _check(count) * self._channels].copy()
         return taken if self._channels == 1 else taken.reshape(-1, self._channels)
