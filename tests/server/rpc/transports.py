@@ -9,8 +9,10 @@ from typing import Protocol
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from server.edge.socket import SocketTransport
 from server.rpc.errors import TransportClosed
 from server.rpc.unix import UnixTransport, adopt
+from server.services.presence import Farewell
 
 
 class ClosableTransport(Protocol):
@@ -23,7 +25,7 @@ class ClosableTransport(Protocol):
     async def close(self) -> None: ...
 
 
-class MemoryTransport:
+class MemoryEnd:
     """One end of a pair in this process."""
 
     def __init__(
@@ -51,7 +53,7 @@ class MemoryTransport:
         await self._outgoing.put(None)
 
 
-class SocketTransport:
+class UnixEnd:
     """A Unix transport whose `close` can be awaited."""
 
     def __init__(self, inner: UnixTransport) -> None:
@@ -68,10 +70,26 @@ class SocketTransport:
         await self._inner.wait_closed()
 
 
-class WebSocketTransport:
-    """Either end of an aiohttp WebSocket."""
+class EdgeEnd:
+    """The server's end of a WebSocket, as the edge has it."""
 
-    def __init__(self, inner: web.WebSocketResponse | ClientWebSocketResponse) -> None:
+    def __init__(self, inner: SocketTransport) -> None:
+        self._inner = inner
+
+    async def send(self, text: str) -> None:
+        await self._inner.send(text)
+
+    async def receive(self) -> str:
+        return await self._inner.receive()
+
+    async def close(self) -> None:
+        self._inner.end(Farewell.LEFT)
+
+
+class ClientEnd:
+    """The client's end of a WebSocket."""
+
+    def __init__(self, inner: ClientWebSocketResponse) -> None:
         self._inner = inner
 
     async def send(self, text: str) -> None:
@@ -97,7 +115,7 @@ Pair = tuple[ClosableTransport, ClosableTransport]
 async def memory_pair() -> AsyncIterator[Pair]:
     """Two queues."""
     one, other = asyncio.Queue[str | None](), asyncio.Queue[str | None]()
-    yield MemoryTransport(one, other), MemoryTransport(other, one)
+    yield MemoryEnd(one, other), MemoryEnd(other, one)
 
 
 @asynccontextmanager
@@ -105,7 +123,7 @@ async def unix_pair() -> AsyncIterator[Pair]:
     """A socket pair."""
     left, right = [await adopt(end) for end in socket.socketpair()]
     try:
-        yield SocketTransport(left), SocketTransport(right)
+        yield UnixEnd(left), UnixEnd(right)
     finally:
         for end in (left, right):
             end.abort()
@@ -115,14 +133,14 @@ async def unix_pair() -> AsyncIterator[Pair]:
 @asynccontextmanager
 async def websocket_pair() -> AsyncIterator[Pair]:
     """A real WebSocket over loopback."""
-    accepted: asyncio.Future[web.WebSocketResponse] = asyncio.get_running_loop().create_future()
-    over = asyncio.Event()
+    accepted: asyncio.Future[SocketTransport] = asyncio.get_running_loop().create_future()
 
     async def accept(request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse()
         await response.prepare(request)
-        accepted.set_result(response)
-        await over.wait()
+        transport = SocketTransport(response, request)
+        accepted.set_result(transport)
+        await transport.write()
         return response
 
     app = web.Application()
@@ -132,10 +150,9 @@ async def websocket_pair() -> AsyncIterator[Pair]:
         ClientSession() as session,
         session.ws_connect(server.make_url("/")) as client,
     ):
-        try:
-            yield WebSocketTransport(client), WebSocketTransport(await accepted)
-        finally:
-            over.set()
+        far = EdgeEnd(await accepted)
+        yield ClientEnd(client), far
+        await far.close()
 
 
 PAIRS = {"memory": memory_pair, "unix": unix_pair, "websocket": websocket_pair}
