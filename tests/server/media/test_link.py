@@ -55,11 +55,8 @@ class LinkUnderTest(Link[Wish]):
 
     async def applied(self) -> object:
         """What the worker was told, once there is one."""
-        while True:
-            try:
-                return await self.ask(ANY, "applied")
-            except PlaneUnavailable:
-                await asyncio.sleep(0.01)
+        await self.wait_up()
+        return await self.ask(ANY, "applied")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send the worker a signal."""
