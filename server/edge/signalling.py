@@ -55,7 +55,9 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(transport.write(), name="socket writer")  # ends below
             await Peer(transport, methods(session)).run()
-            writer.cancel()
+            # A close that is under way ends the reading first and is sent afterwards.
+            if not transport.is_saying_farewell:
+                writer.cancel()
     finally:
         open_sockets.discard(transport)
         session.lost()

@@ -35,6 +35,12 @@ class SocketTransport:
         self._request = request
         self._waiting: asyncio.Queue[str | Farewell] = asyncio.Queue(MAX_WAITING_TEXTS)
         self._is_over = False
+        self._farewell: Farewell | None = None
+
+    @property
+    def is_saying_farewell(self) -> bool:
+        """Whether `write` is about to close the socket by itself."""
+        return self._farewell is not None
 
     async def send(self, text: str) -> None:
         """Send a text some time soon. Raises TransportClosed."""
@@ -80,9 +86,12 @@ class SocketTransport:
         await self._socket.close(code=CLOSE_CODES[why], message=why.value.encode())
 
     def _end(self, why: Farewell) -> None:
-        if not self._is_over:
-            self._put(why)
+        if self._is_over:
+            return
+        self._put(why)
+        if not self._is_over:  # there was space for it
             self._is_over = True
+            self._farewell = why
 
     def _put(self, item: str | Farewell) -> None:
         try:

@@ -1,0 +1,225 @@
+"""REST: shapes, rights and cookies."""
+
+from typing import Any
+
+import pytest
+
+from tests.server.edge.conftest import Edge, Serve
+
+ADMIN_ONLY = [
+    ("POST", "/api/rooms", {}),
+    ("GET", "/api/rooms", None),
+    ("DELETE", "/api/rooms/demo", None),
+    ("POST", "/api/rooms/demo/invites", {"role": "join"}),
+    ("GET", "/api/stats", None),
+]
+
+
+def invite(room: dict[str, Any], role: str) -> str:
+    return str(room["links"][role]).partition("#invite=")[2]
+
+
+async def test_create(edge: Edge) -> None:
+    """A created room comes back with everything the admin needs to share it."""
+    status, answer = await edge.as_admin("POST", "/api/rooms", {"roomId": "demo", "name": " Ö "})
+    room = answer["room"]
+    origin = str(edge.http.make_url("")).rstrip("/")
+    assert (status, answer["success"], room["maxAnchors"], room["name"]) == (201, True, 3, "Ö")
+    assert room["hlsUrl"] == f"{origin}/hls/demo/stream.m3u8"
+    assert room["links"]["join"].startswith(f"{origin}/join/demo#invite=")
+    assert room["createdAt"].endswith("Z")
+    assert len(room["pin"]) == 6
+
+
+async def test_reference_body(edge: Edge) -> None:
+    """The reference's bodies work: all defaults, unknown fields, 0 for the default limit."""
+    status, answer = await edge.as_admin("POST", "/api/rooms", {"maxAnchors": 0, "x": 1})
+    assert (status, answer["room"]["maxAnchors"]) == (201, 3)
+    assert len(answer["room"]["roomId"]) == 20
+
+
+async def test_list(edge: Edge) -> None:
+    """The list has every room, without secrets."""
+    await edge.new_room("one")
+    await edge.new_room("two")
+    _, answer = await edge.as_admin("GET", "/api/rooms")
+    assert (answer["success"], answer["count"]) == (True, 2)
+    assert set(answer["rooms"][0]) == {"roomId", "hlsUrl", "createdAt", "name", "anchors"}
+
+
+async def test_get(edge: Edge) -> None:
+    """The admin sees a room with its links; holders of an invite or token without."""
+    room = await edge.new_room(pin="a1b2c3")
+    _, admin = await edge.as_admin("GET", "/api/rooms/demo")
+    _, guest = await edge.ask("GET", f"/api/rooms/demo?invite={invite(room, 'listen')}")
+    token = {"Authorization": f"Bearer {await edge.join_token()}"}
+    _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
+    assert admin["room"]["links"] == room["links"]
+    assert guest["room"] == anchor["room"]
+    assert guest["room"].keys() == admin["room"].keys() - {"links"}
+    assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
+
+
+async def test_delete(edge: Edge) -> None:
+    """A deleted room is gone."""
+    await edge.new_room()
+    answer = await edge.as_admin("DELETE", "/api/rooms/demo")
+    assert answer == (200, {"success": True, "message": "Room demo stopped"})
+    assert (await edge.as_admin("GET", "/api/rooms/demo"))[0] == 404
+
+
+async def test_stats(edge: Edge) -> None:
+    """The statistics count rooms and people."""
+    await edge.new_room()
+    _, answer = await edge.as_admin("GET", "/api/stats")
+    assert answer["stats"] == {"rooms": {"total": 1, "totalParticipants": 0}}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ADMIN_ONLY)
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 401, "unauthorized"),
+        ({"Authorization": "Bearer wrong"}, 403, "forbidden"),
+        ({"Cookie": "roomtone_admin=wrong"}, 403, "forbidden"),
+    ],
+)
+async def test_admin_only(  # noqa: PLR0917 - one table
+    edge: Edge,
+    method: str,
+    path: str,
+    body: object,
+    headers: dict[str, str],
+    status: int,
+    code: str,
+) -> None:
+    """What is the admin's is refused to everybody else, before anything else is looked at."""
+    await edge.new_room()
+    got_status, answer = await edge.ask(method, path, body, headers=headers)
+    assert (got_status, answer["code"]) == (status, code)
+    assert len(edge.node.rooms) == 1
+
+
+async def test_session(edge: Edge) -> None:
+    """The first-run secret makes this browser the admin until it logs out."""
+    assert (await edge.ask("GET", "/api/session"))[1]["admin"] is False
+    secret = {"secret": edge.node.keyring.first_run}
+    assert (await edge.ask("POST", "/api/session", secret))[0] == 200
+    assert (await edge.ask("GET", "/api/session"))[1]["admin"] is True
+    assert (await edge.ask("POST", "/api/rooms", {}))[0] == 201
+    await edge.ask("DELETE", "/api/session")
+    assert (await edge.ask("GET", "/api/session"))[1]["admin"] is False
+
+
+async def test_admin_cookie(edge: Edge) -> None:
+    """The admin cookie is for our own pages only, and out of reach of scripts."""
+    body = {"secret": edge.node.keyring.admin_key}
+    async with edge.http.post("/api/session", json=body) as answer:
+        cookie = answer.cookies["roomtone_admin"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", "")
+
+
+async def test_secure_cookie(serve: Serve) -> None:
+    """Behind HTTPS cookies do not travel without it."""
+    edge = await serve(public_url="https://audio.example.org")
+    body = {"secret": edge.node.keyring.admin_key}
+    async with edge.http.post("/api/session", json=body) as answer:
+        assert answer.cookies["roomtone_admin"]["secure"] is True
+    assert (await edge.new_room())["links"]["join"].startswith("https://audio.example.org/join/")
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "https://evil.example", "null", "x"])
+async def test_other_sites(edge: Edge, origin: str) -> None:
+    """A page of another site, or of another port, cannot use the admin's cookie."""
+    await edge.ask("POST", "/api/session", {"secret": edge.node.keyring.admin_key})
+    status, _ = await edge.ask("POST", "/api/rooms", {}, headers={"Origin": origin})
+    assert (status, len(edge.node.rooms)) == (403, 0)
+
+
+async def test_own_site(edge: Edge) -> None:
+    """Our own pages can."""
+    await edge.ask("POST", "/api/session", {"secret": edge.node.keyring.admin_key})
+    origin = {"Origin": str(edge.http.make_url("")).rstrip("/")}
+    assert (await edge.ask("POST", "/api/rooms", {}, headers=origin))[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 201), ({"Origin": "https://evil.example"}, 401), ({"Host": "evil.example"}, 401)],
+)
+async def test_open_api(serve: Serve, headers: dict[str, str], status: int) -> None:
+    """An open API is open to programs of this machine, not to pages of other sites."""
+    edge = await serve(api_open=True)
+    assert (await edge.ask("POST", "/api/rooms", {}, headers=headers))[0] == status
+
+
+async def test_anchor(edge: Edge) -> None:
+    """A join invite makes an anchor."""
+    room = await edge.new_room(pin="a1b2c3")
+    body = {"invite": invite(room, "join"), "pin": "a1b2c3", "displayName": "Ada", "role": "host"}
+    status, answer = await edge.ask("POST", "/api/rooms/demo/users", body)
+    assert (status, set(answer)) == (200, {"userID", "token", "expiresAt"})
+    assert edge.node.access.joining(answer["token"]).user == answer["userID"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 401, "unauthorized"),
+        ({"invite": "wrong"}, 403, "bad_invite"),
+        ({"invite": None, "pin": "a1b2c3"}, 401, "unauthorized"),
+    ],
+)
+async def test_no_anchor(edge: Edge, body: dict[str, object], status: int, code: str) -> None:
+    """Without a good invite there is no anchor."""
+    await edge.new_room(pin="a1b2c3")
+    got_status, answer = await edge.ask("POST", "/api/rooms/demo/users", body)
+    assert (got_status, answer["code"]) == (status, code)
+
+
+async def test_wrong_pin(edge: Edge) -> None:
+    """With a good invite, and a wrong PIN, neither."""
+    room = await edge.new_room(pin="a1b2c3")
+    for path, body in (("/api/rooms/demo/users", {}), ("/api/token", {"roomId": "demo"})):
+        body |= {"invite": invite(room, "join"), "pin": "000000"}
+        status, answer = await edge.ask("POST", path, body)
+        assert (status, answer["code"]) == (403, "wrong_pin")
+
+
+async def test_renewed_invite(edge: Edge) -> None:
+    """After a renewal the old link is worthless and the new one good."""
+    room = await edge.new_room()
+    _, renewed = await edge.as_admin("POST", "/api/rooms/demo/invites", {"role": "join"})
+    old, new = invite(room, "join"), invite(renewed, "join")
+    statuses = [
+        (await edge.ask("POST", "/api/rooms/demo/users", {"invite": one}))[0] for one in (old, new)
+    ]
+    assert statuses == [403, 200]
+
+
+async def test_remove_user(edge: Edge) -> None:
+    """A person may take themselves out; another person's token may not."""
+    await edge.new_room()
+    tokens = [await edge.join_token() for _ in range(2)]
+    users = [edge.node.access.joining(token).user for token in tokens]
+    path = f"/api/rooms/demo/users/{users[0]}"
+    answers = [
+        await edge.ask("DELETE", path, headers={"Authorization": f"Bearer {token}"})
+        for token in reversed(tokens)
+    ]
+    assert [status for status, _ in answers] == [403, 200]
+    assert edge.node.rooms.is_revoked(*_grant(edge, users[0]))
+
+
+async def test_listener(edge: Edge) -> None:
+    """A listen invite gives a token and a cookie that only the broadcast gets."""
+    room = await edge.new_room()
+    body = {"roomId": "demo", "invite": invite(room, "listen")}
+    async with edge.http.post("/api/token", json=body) as response:
+        answer, cookie = await response.json(), response.cookies["roomtone_listen_demo"]
+    assert set(answer) == {"token", "expiresAt", "hlsUrl"}
+    assert (cookie.value, cookie["path"], cookie["httponly"]) == (answer["token"], "/hls", True)
+
+
+def _grant(edge: Edge, user: Any) -> Any:
+    return edge.node.rooms.all()[0].id, user
