@@ -2,12 +2,13 @@
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import assert_never
 
-from mixer.core.sequence import Unwrapper
+from mixer.core.sequence import Unwrapper, distance
 from mixer.types import SAMPLE_RATE
 
-SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION, BYE = 200, 201, 202, 203
 MAX_BLOCKS = 31  # the count field has five bits
 NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 
@@ -15,6 +16,14 @@ _HEADER = struct.Struct("!BBH")
 _SENDER = struct.Struct("!QIII")
 _BLOCK = struct.Struct("!IIIIII")
 _CNAME = 1
+_MAX_ROUND_TRIP = 60 << 16  # a minute, in 1/65536 s: beyond it, somebody's clock was set
+
+
+class _Type(IntEnum):
+    SENDER_REPORT = 200
+    RECEIVER_REPORT = 201
+    SOURCE_DESCRIPTION = 202
+    BYE = 203
 
 
 class RtcpError(ValueError):
@@ -87,7 +96,9 @@ Packet = SenderReport | ReceiverReport | SourceDescription | Bye | Other
 
 
 def parse(data: bytes) -> tuple[Packet, ...]:
-    """Parse a decrypted compound packet.
+    """Return the packets of a decrypted compound packet; nothing is no packet.
+
+    Of a source description only the first source is read: browsers describe one.
 
     Raises:
         RtcpError: it is malformed anywhere.
@@ -108,7 +119,7 @@ def parse(data: bytes) -> tuple[Packet, ...]:
             body = body[: -body[-1]]
         try:
             packets.append(_parse_one(packet_type, first & 0x1F, body))
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
+        except (struct.error, IndexError) as error:
             raise RtcpError("a packet is shorter than it says") from error
         at = end
     return tuple(packets)
@@ -116,20 +127,20 @@ def parse(data: bytes) -> tuple[Packet, ...]:
 
 def _parse_one(packet_type: int, count: int, body: bytes) -> Packet:
     match packet_type:
-        case 200:
+        case _Type.SENDER_REPORT:
             (ssrc,) = struct.unpack_from("!I", body)
             ntp, rtp_timestamp, packets, octets = _SENDER.unpack_from(body, 4)
             blocks = _parse_blocks(body, 24, count)
             return SenderReport(ssrc, ntp, rtp_timestamp, packets, octets, blocks)
-        case 201:
+        case _Type.RECEIVER_REPORT:
             (ssrc,) = struct.unpack_from("!I", body)
             return ReceiverReport(ssrc, _parse_blocks(body, 4, count))
-        case 202:
+        case _Type.SOURCE_DESCRIPTION:
             return _parse_description(body)
-        case 203:
+        case _Type.BYE:
             ssrcs = struct.unpack_from(f"!{count}I", body)
             rest = body[4 * count :]
-            return Bye(ssrcs, rest[1 : 1 + rest[0]].decode() if rest else "")
+            return Bye(ssrcs, rest[1 : 1 + rest[0]].decode(errors="replace") if rest else "")
         case _:
             return Other(packet_type)
 
@@ -146,7 +157,6 @@ def _parse_blocks(body: bytes, at: int, count: int) -> tuple[ReportBlock, ...]:
 
 
 def _parse_description(body: bytes) -> SourceDescription:
-    """Read the first chunk; browsers send one."""
     if not body:
         return SourceDescription(0, "")
     (ssrc,) = struct.unpack_from("!I", body)
@@ -157,13 +167,17 @@ def _parse_description(body: bytes) -> SourceDescription:
         if len(text) < length:
             raise RtcpError("an item is longer than its packet")
         if kind == _CNAME:
-            cname = text.decode()
+            cname = text.decode(errors="replace")
         at += 2 + length
     return SourceDescription(ssrc, cname)
 
 
 def serialise(packets: Iterable[Packet]) -> bytes:
-    """Return the compound packet. `Other` cannot be written."""
+    """Return the compound packet; names and reasons are cut off at 255 bytes.
+
+    Raises:
+        TypeError: one is an `Other`.
+    """
     return b"".join(_serialise_one(packet) for packet in packets)
 
 
@@ -172,22 +186,28 @@ def _serialise_one(packet: Packet) -> bytes:
         case SenderReport():
             head = struct.pack("!I", packet.ssrc)
             head += _SENDER.pack(packet.ntp, packet.rtp_timestamp, packet.packets, packet.octets)
-            return _frame(SENDER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks))
+            return _frame(
+                _Type.SENDER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks)
+            )
         case ReceiverReport():
             head = struct.pack("!I", packet.ssrc)
-            return _frame(RECEIVER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks))
+            return _frame(
+                _Type.RECEIVER_REPORT, len(packet.blocks), head + _write_blocks(packet.blocks)
+            )
         case SourceDescription():
             name = packet.cname.encode()[:255]
             body = struct.pack("!IBB", packet.ssrc, _CNAME, len(name)) + name + b"\0"
-            return _frame(SOURCE_DESCRIPTION, 1, body + b"\0" * (-len(body) % 4))
+            return _frame(_Type.SOURCE_DESCRIPTION, 1, body + b"\0" * (-len(body) % 4))
         case Bye():
             body = struct.pack(f"!{len(packet.ssrcs)}I", *packet.ssrcs)
             if packet.reason:
                 reason = packet.reason.encode()[:255]
                 body += bytes((len(reason),)) + reason
-            return _frame(BYE, len(packet.ssrcs), body + b"\0" * (-len(body) % 4))
+            return _frame(_Type.BYE, len(packet.ssrcs), body + b"\0" * (-len(body) % 4))
         case Other():
             raise TypeError("a packet that was not read cannot be written")
+        case _:
+            assert_never(packet)
 
 
 def _frame(packet_type: int, count: int, body: bytes) -> bytes:
@@ -215,38 +235,40 @@ def ntp_time(unix_s: float) -> int:
 
 
 def round_trip_s(ntp_now: int, block: ReportBlock) -> float | None:
-    """Return the round trip of §6.4.1, None if the peer has had no report of ours yet."""
+    """Return the round trip of §6.4.1; None if the peer has had no report of ours, or lies.
+
+    It is 0 if the clocks' resolution makes it come out just below.
+    """
     if block.lsr == 0:
         return None
-    units = ((ntp_now >> 16 & 0xFFFFFFFF) - block.lsr - block.dlsr) & 0xFFFFFFFF
-    if units >= 1 << 31:  # clocks that moved, or a lie
-        return 0.0
-    return units / 65536
+    units = distance(_middle(ntp_now), block.lsr + block.dlsr, 32)
+    if not -_MAX_ROUND_TRIP <= units <= _MAX_ROUND_TRIP:
+        return None
+    return max(0, units) / 65536
 
 
-@dataclass(slots=True)
 class ReceptionStatistics:
     """What a receiver counts of one source (appendices A.1, A.3 and A.8)."""
 
-    ssrc: int
-    received: int = 0
-    jitter: float = 0.0
-    _first: int | None = None
-    _highest: int = 0
-    _expected_prior: int = 0
-    _received_prior: int = 0
-    _transit: float | None = None
-    _lsr: int = 0
-    _lsr_arrival_s: float = 0.0
-    _sequence: Unwrapper = field(default_factory=Unwrapper)
-    _timestamp: Unwrapper = field(default_factory=lambda: Unwrapper(32))
+    def __init__(self, ssrc: int) -> None:
+        self.ssrc = ssrc
+        self.received = 0
+        self.jitter = 0.0
+        """In timestamp units."""
+        self._first: int | None = None
+        self._expected_prior = 0
+        self._received_prior = 0
+        self._transit: float | None = None
+        self._lsr = 0
+        self._lsr_arrival_s = 0.0
+        self._sequence = Unwrapper()
+        self._timestamp = Unwrapper(32)
 
     def receive(self, sequence: int, timestamp: int, arrival_s: float) -> None:
         """Count one packet: its number and timestamp as on the wire, its arrival in seconds."""
         extended = self._sequence.unwrap(sequence)
         if self._first is None:
-            self._first = self._highest = extended
-        self._highest = max(self._highest, extended)
+            self._first = extended
         self.received += 1
         transit = arrival_s * SAMPLE_RATE - self._timestamp.unwrap(timestamp)
         if self._transit is not None:
@@ -259,7 +281,7 @@ class ReceptionStatistics:
 
     def sender_report(self, ntp: int, arrival_s: float) -> None:
         """Note when the source's last report came, for its round trip."""
-        self._lsr = ntp >> 16 & 0xFFFFFFFF
+        self._lsr = _middle(ntp)
         self._lsr_arrival_s = arrival_s
 
     @property
@@ -269,7 +291,9 @@ class ReceptionStatistics:
 
     @property
     def _expected(self) -> int:
-        return 0 if self._first is None else self._highest - self._first + 1
+        if self._first is None or self._sequence.highest is None:
+            return 0
+        return self._sequence.highest - self._first + 1
 
     def block(self, now: float) -> ReportBlock:
         """Return the next report block, and begin a new interval."""
@@ -278,12 +302,19 @@ class ReceptionStatistics:
         self._expected_prior, self._received_prior = self._expected, self.received
         fraction = 0 if expected <= 0 or lost <= 0 else min(255, (lost << 8) // expected)
         since_s = max(0.0, now - self._lsr_arrival_s)
+        # The unwrapper counts from one circle, RFC 3550's cycles from none.
+        highest = (self._sequence.highest or 0) - (1 << 16)
         return ReportBlock(
             ssrc=self.ssrc,
             fraction_lost=fraction,
             cumulative_lost=max(-0x800000, min(0x7FFFFF, self.lost)),
-            highest_sequence=self._highest & 0xFFFFFFFF,
+            highest_sequence=highest & 0xFFFFFFFF if self._first is not None else 0,
             jitter=min(0xFFFFFFFF, int(self.jitter)),
             lsr=self._lsr,
             dlsr=min(0xFFFFFFFF, int(since_s * 65536)) if self._lsr else 0,
         )
+
+
+def _middle(ntp: int) -> int:
+    """Return the middle 32 of 64 bits: seconds and their fraction, 16 bits each."""
+    return ntp >> 16 & 0xFFFFFFFF

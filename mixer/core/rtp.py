@@ -21,21 +21,21 @@ _FIXED = 12  # RFC 3550 §5.1, up to and without the CSRCs
 _COOKIE = 0x2112A442  # RFC 8489 §5
 _ONE_BYTE = 0xBEDE  # RFC 8285 §4.2
 _TWO_BYTE = 0x1000  # RFC 8285 §4.3; the low four bits are the application's
-_EXTENSION = 8  # a word of profile and length, a word with our one element
 _MAX_ELEMENTS = 16  # steps of a walk, padding included; browsers send about five elements
 
-_HEADER = np.dtype(
-    [
-        ("first", "u1"),
-        ("second", "u1"),
-        ("sequence", ">u2"),
-        ("timestamp", ">u4"),
-        ("ssrc", ">u4"),
-    ]
-)
-_ELEMENT = np.dtype(
-    [("profile", ">u2"), ("words", ">u2"), ("id", "u1"), ("level", "u1"), ("pad", "u2")]
-)
+_FIELDS = [
+    ("first", "u1"),
+    ("second", "u1"),
+    ("sequence", ">u2"),
+    ("timestamp", ">u4"),
+    ("ssrc", ">u4"),
+    ("profile", ">u2"),
+    ("words", ">u2"),
+    ("element", "u1"),
+    ("level", "u1"),
+]
+_READ = np.dtype(_FIELDS)
+_WRITTEN = np.dtype([*_FIELDS, ("padding", "u2")])
 
 
 class Kind(IntEnum):
@@ -48,18 +48,24 @@ class Kind(IntEnum):
     RTCP = 4
 
 
-def _kinds_by_first_byte() -> NDArray[np.uint8]:
-    kinds = np.zeros(256, np.uint8)
+def _kinds() -> NDArray[np.uint8]:
+    kinds: NDArray[np.uint8] = np.zeros((256, 256), np.uint8)
     kinds[0:4] = Kind.STUN
     kinds[20:64] = Kind.DTLS
     kinds[128:192] = Kind.RTP
-    return kinds
+    kinds[128:192, 192:224] = Kind.RTCP
+    return kinds.reshape(-1)
 
 
-_BY_FIRST_BYTE = _kinds_by_first_byte()
+_BY_TWO_BYTES = _kinds()  # RFC 7983 for the first, RFC 5761 §4 for the second
 # STUN's header, a DTLS record's header, RTP's fixed header, an RTCP header with its SSRC. Junk asks
 # for more than a datagram may have.
 _LEAST_LENGTH = np.array([MAX_DATAGRAM + 1, 20, 13, _FIXED, 8], np.int32)
+
+
+# The first byte of a one-byte element that holds the level, by id; ids there end at 14.
+_ELEMENT_BY_ID = np.full(256, -1, np.int16)
+_ELEMENT_BY_ID[1:15] = np.arange(1, 15) << 4
 
 
 def classify(block: NDArray[np.uint8], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -68,9 +74,7 @@ def classify(block: NDArray[np.uint8], lengths: NDArray[np.int32]) -> NDArray[np
     Empty, tiny, truncated and oversized datagrams, STUN without its magic cookie, and whatever
     belongs to none of the four protocols are `JUNK`. `block` must be at least `MIN_WIDTH` wide.
     """
-    kinds = _BY_FIRST_BYTE[block[:, 0]]
-    second = block[:, 1]
-    kinds[(kinds == Kind.RTP) & (second >= 192) & (second <= 223)] = Kind.RTCP
+    kinds: NDArray[np.uint8] = _BY_TWO_BYTES[block[:, :2].view(">u2")[:, 0]]
     limit = min(MAX_DATAGRAM, block.shape[1])
     kinds[(lengths < _LEAST_LENGTH[kinds]) | (lengths > limit)] = Kind.JUNK
     stun = np.flatnonzero(kinds == Kind.STUN)
@@ -113,20 +117,28 @@ def parse_headers(
     level, or after 16 steps as if there were none.
     """
     width = block.shape[1]
-    head = block[rows, :_FIXED].view(_HEADER)[:, 0]
+    head = block[rows, : _READ.itemsize].view(_READ)[:, 0]
     first, second = head["first"], head["second"]
     ends = lengths[rows].astype(np.int32)
     offsets = _FIXED + 4 * (first & 0x0F).astype(np.int32)
     valid = (first >> 6 == 2) & (ends <= width) & (offsets <= ends)
-    levels = np.full(rows.size, NO_LEVEL, np.int16)
-    voice = np.zeros(rows.size, np.bool_)
-    extended = np.flatnonzero(valid & (first & 0x10 != 0))
-    if extended.size:
-        walk = _Walk(block, rows[extended], offsets[extended], ends[extended], level_ids[extended])
-        valid[extended] = walk.valid
-        offsets[extended] = walk.payload_offset
-        levels[extended] = walk.level_dbov
-        voice[extended] = walk.voice
+    # Browsers put the level first, behind no CSRC: then there is nothing to walk.
+    words = head["words"].astype(np.int32)
+    short = valid & (first & 0x1F == 0x10) & (16 + 4 * words <= ends)
+    at_front = (head["element"] == _ELEMENT_BY_ID[level_ids]) & (head["profile"] == _ONE_BYTE)
+    levelled = short & at_front & (words > 0)
+    short = levelled | (short & (level_ids == 0))
+    offsets[short] = 16 + 4 * words[short]
+    level = head["level"]
+    levels = np.where(levelled, -(level & 0x7F).astype(np.int16), np.int16(NO_LEVEL))
+    voice = levelled & (level >= 0x80)
+    long = np.flatnonzero(valid & (first & 0x10 != 0) & ~short)
+    if long.size:
+        walk = _Walk(block, rows[long], offsets[long], ends[long], level_ids[long])
+        valid[long] = walk.valid
+        offsets[long] = walk.payload_offset
+        levels[long] = walk.level_dbov
+        voice[long] = walk.voice
     return Headers(
         valid=valid,
         payload_type=second & np.uint8(0x7F),
@@ -221,7 +233,7 @@ def payload(row: NDArray[np.uint8], offset: int, length: int) -> bytes | None:
 
 def header_length(*, level: bool) -> int:
     """Return how long a header `write_headers` makes, in bytes."""
-    return _FIXED + _EXTENSION if level else _FIXED
+    return _WRITTEN.itemsize if level else _FIXED
 
 
 def write_headers(  # noqa: PLR0913 - the fields of a header
@@ -239,27 +251,24 @@ def write_headers(  # noqa: PLR0913 - the fields of a header
 ) -> None:
     """Write an RTP header at the front of each of `rows`; the arrays are one value per row.
 
-    A row with `level_id` 1 to 14 gets 20 bytes: one one-byte extension element with the audio level
-    (RFC 6464) and `voice` as its V bit. A row with `level_id` 0 gets 12.
+    A row with `level_id` 1 to 14 gets 20 bytes: an extension with one one-byte element, the audio
+    level (RFC 6464, -127 to 0) and `voice` as its V bit. A row with `level_id` 0 gets 12.
     """
     levelled = level_id != 0
-    head = np.empty(rows.size, _HEADER)
-    head["first"] = np.where(levelled, 0x90, 0x80)
-    head["second"] = np.asarray(payload_type, np.uint8) | np.where(marker, 0x80, 0).astype(np.uint8)
+    head = np.empty(rows.size, _WRITTEN)
+    head["first"] = 0x80 | levelled.view(np.uint8) << 4
+    head["second"] = np.left_shift(marker, 7, dtype=np.uint8) | np.asarray(payload_type, np.uint8)
     head["sequence"] = sequence
     head["timestamp"] = timestamp
     head["ssrc"] = ssrc
-    block[rows, :_FIXED] = head.view(np.uint8).reshape(-1, _FIXED)
-    if not levelled.any():
-        return
-    element = np.empty(rows.size, _ELEMENT)
-    element["profile"] = _ONE_BYTE
-    element["words"] = 1
-    element["id"] = level_id << 4
-    element["level"] = np.clip(-level_dbov, 0, 127) | np.where(voice, 0x80, 0)
-    element["pad"] = 0
-    tail = element.view(np.uint8).reshape(-1, _EXTENSION)
+    head["profile"] = _ONE_BYTE
+    head["words"] = 1
+    head["element"] = level_id << 4
+    head["level"] = np.left_shift(voice, 7, dtype=np.uint8) | (-level_dbov).astype(np.uint8)
+    head["padding"] = 0
+    data = head.view(np.uint8).reshape(-1, _WRITTEN.itemsize)
     if levelled.all():
-        block[rows, _FIXED : _FIXED + _EXTENSION] = tail
-    else:
-        block[rows[levelled], _FIXED : _FIXED + _EXTENSION] = tail[levelled]
+        block[rows, : _WRITTEN.itemsize] = data
+        return
+    block[rows, :_FIXED] = data[:, :_FIXED]
+    block[rows[levelled], _FIXED : _WRITTEN.itemsize] = data[levelled, _FIXED:]
