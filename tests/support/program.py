@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import os
+import pty
 import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,15 @@ def children_of(pid: int) -> dict[str, int]:
 class Program:
     """One `roomtone serve` with a state directory of its own."""
 
-    def __init__(self, state_dir: Path, *options: str) -> None:
+    def __init__(self, state_dir: Path, *options: str, terminal: bool = False) -> None:
         self.state_dir = state_dir
         self.port = free_port()
         self.udp_port = free_port(socket.SOCK_DGRAM)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = state_dir.parent / f"{state_dir.name}.log"
         self._options = options
+        self._terminal = terminal
+        self._master: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._http: aiohttp.ClientSession | None = None
 
@@ -66,9 +69,9 @@ class Program:
         return (self.state_dir / "admin.key").read_text().strip()
 
     async def start(self) -> None:
-        """Start and wait until it is ready."""
+        """Start and wait until it is ready; on a terminal of its own if one was asked for."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ROOMTONE_")}
-        with self.log.open("ab") as log:
+        with self._open_output() as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(ROOT / "server" / "__main__.py"),
@@ -86,6 +89,28 @@ class Program:
                 assert self._process.returncode is None, self.output
                 await asyncio.sleep(0.05)
 
+    @contextlib.contextmanager
+    def _open_output(self) -> Iterator[int]:
+        """Give what the program writes to: the log, or a terminal that is copied into it."""
+        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        if not self._terminal:
+            yield log
+            os.close(log)
+            return
+        self._master, slave = pty.openpty()
+        master = self._master
+
+        def copy() -> None:
+            try:
+                os.write(log, os.read(master, 65_536))
+            except OSError:  # the program has closed its end
+                asyncio.get_running_loop().remove_reader(master)
+                os.close(log)
+
+        asyncio.get_running_loop().add_reader(master, copy)
+        yield slave
+        os.close(slave)
+
     async def _is_ready(self) -> bool:
         try:
             async with self.http.get(f"{self.url}/ready") as answer:
@@ -99,6 +124,10 @@ class Program:
         if self._http is None:
             self._http = aiohttp.ClientSession()
         return self._http
+
+    def use(self, session: aiohttp.ClientSession) -> None:
+        """Talk through a session of the test's own making."""
+        self._http = session
 
     async def call(
         self, method: str, path: str, body: Any = None, **headers: str
@@ -143,6 +172,10 @@ class Program:
         if self._process.returncode is None:
             self._process.send_signal(how)
         status = await self._process.wait()
+        if self._master is not None:
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+            self._master = None
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -150,9 +183,9 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def running(state_dir: Path, *options: str) -> AsyncIterator[Program]:
+async def running(state_dir: Path, *options: str, terminal: bool = False) -> AsyncIterator[Program]:
     """A server for the length of a test."""
-    program = Program(state_dir, *options)
+    program = Program(state_dir, *options, terminal=terminal)
     try:
         await program.start()
         yield program
