@@ -44,6 +44,8 @@ def limit(mixes: NDArray[np.int32], states: Sequence[LimiterState]) -> NDArray[n
     The output is the input 144 samples (3 ms) ago: bit for bit while peaks stay under the ceiling,
     never beyond ±32,767. `states` has one entry per row and is moved on.
     """
+    # Measured for 20 ms, while decoding a packet took 51 µs: one mix 21 µs, four 26; one loud 191,
+    # four 236.
     out = np.empty(mixes.shape, np.int16)
     out[:, LOOKAHEAD_SAMPLES:] = mixes[:, :-LOOKAHEAD_SAMPLES]  # loud rows are replaced below
     is_calm = not mixes.size or bool(mixes.max() <= CEILING and mixes.min() >= -CEILING)
