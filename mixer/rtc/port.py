@@ -278,9 +278,10 @@ class WebRtcPort:
     def _move(self, peer: Peer, row: int) -> None:
         """Send to where this row came from."""
         block, table = self._incoming, self.table
-        if (table.address[peer.row] == block.addresses[row]).all():
-            return
-        self.counters["address_migrations"] += int(table.has_address[peer.row])
+        if table.has_address[peer.row]:
+            if (table.address[peer.row] == block.addresses[row]).all():
+                return
+            self.counters["address_migrations"] += 1
         table.send_to(peer.row, block.addresses[row], int(block.address_lengths[row]))
 
     def _handle_dtls(self, row: int, peer_row: int) -> None:
