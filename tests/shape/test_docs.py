@@ -48,6 +48,11 @@ def test_options(page: Path) -> None:
     if page.name == "THIRD-PARTY-NOTICES.md":
         return
     known = {option(key) for key in Settings.model_fields} | OTHERS
+    known |= {
+        f"--no-{option(key)[2:]}"
+        for key, field in Settings.model_fields.items()
+        if field.annotation is bool
+    }
     assert set(re.findall(r"`(?:[^`\n]* )?(--[a-z][a-z-]+)", page.read_text())) <= known
 
 
