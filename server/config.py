@@ -31,18 +31,24 @@ class Settings(BaseSettings):
     )
 
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         description="Address to listen on for pages, REST, signalling and HLS; 0.0.0.0 for all"
         " (the default with --tls self-signed).",
     )
     port: int = Field(
-        8080, ge=0, le=65_535, description="TCP port for pages, REST, signalling and HLS; 0 = any."
+        default=8080,
+        ge=0,
+        le=65_535,
+        description="TCP port for pages, REST, signalling and HLS; 0 = any.",
     )
     udp_port: int = Field(
-        10_000, ge=1, le=65_535, description="UDP port for all WebRTC audio of this machine."
+        default=10_000,
+        ge=1,
+        le=65_535,
+        description="UDP port for all WebRTC audio of this machine.",
     )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Address browsers reach the UDP port at, if it is not one of this machine's"
         " (behind NAT). Several: repeat the option, or separate by commas.",
     )
@@ -52,14 +58,14 @@ class Settings(BaseSettings):
         " (default: $XDG_STATE_HOME/roomtone, else ~/.local/state/roomtone).",
     )
     tls: Literal["off", "self-signed"] = Field(
-        "off",
+        default="off",
         description="self-signed makes a certificate for this machine, so that phones in the LAN"
         " can use their microphone.",
     )
-    tls_cert: Path | None = Field(None, description="Your own certificate chain (PEM).")
-    tls_key: Path | None = Field(None, description="The private key of --tls-cert (PEM).")
+    tls_cert: Path | None = Field(default=None, description="Your own certificate chain (PEM).")
+    tls_key: Path | None = Field(default=None, description="The private key of --tls-cert (PEM).")
     public_url: str = Field(
-        "",
+        default="",
         pattern=r"^(https?://[^/\s?#]+)?$",
         description="Address people open, without a path, if a proxy stands in front"
         " (such as https://audio.example.org); else the one they typed.",
@@ -69,22 +75,31 @@ class Settings(BaseSettings):
         description="Anybody who reaches the port may do what the admin may. Loopback only.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least important message that is logged."
+        default="info", description="Least important message that is logged."
     )
     log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: for people on a terminal, JSON otherwise."
+        default="auto", description="auto: for people on a terminal, JSON otherwise."
     )
     join_token_s: int = Field(
-        DAY_S // 2, ge=60, le=30 * DAY_S, description="Lifetime of an anchor's token in seconds."
+        default=DAY_S // 2,
+        ge=60,
+        le=30 * DAY_S,
+        description="Lifetime of an anchor's token in seconds.",
     )
     listen_token_s: int = Field(
-        DAY_S // 2, ge=60, le=30 * DAY_S, description="Lifetime of a listener's token in seconds."
+        default=DAY_S // 2,
+        ge=60,
+        le=30 * DAY_S,
+        description="Lifetime of a listener's token in seconds.",
     )
     admin_cookie_s: int = Field(
-        30 * DAY_S, ge=60, le=365 * DAY_S, description="Lifetime of the admin cookie in seconds."
+        default=30 * DAY_S,
+        ge=60,
+        le=365 * DAY_S,
+        description="Lifetime of the admin cookie in seconds.",
     )
     resume_s: int = Field(
-        60,
+        default=60,
         ge=0,
         le=600,
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
@@ -179,7 +194,9 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
 def _unknown(name: str, known: set[str]) -> str:
     tails = [one.removeprefix(PREFIX) for one in known]  # the prefix makes all look alike
     near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
-    hint = f": did you mean {PREFIX}{near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+    hint = (
+        f": did you mean {PREFIX}{near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+    )
     return f"{name} is not a setting{hint}"
 
 

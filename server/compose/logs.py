@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 import structlog
+from aiohttp.http import HttpProcessingError
 from structlog.typing import EventDict, Processor
 
 from server.config import Settings
@@ -56,7 +57,13 @@ def configure(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
+    logging.getLogger("aiohttp.server").addFilter(is_not_noise)
     logging.captureWarnings(capture=True)
+
+
+def is_not_noise(record: logging.LogRecord) -> bool:
+    """Whether a record of the HTTP server is worth a line: a stranger's broken HTTP is not."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:

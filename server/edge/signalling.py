@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from server.edge.context import CONTEXT
@@ -22,6 +23,8 @@ from server.rpc.dispatch import Dispatcher
 from server.rpc.peer import Peer
 from server.services.presence import Farewell
 from server.services.signalling import Joining, Session
+
+log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 32 * 1024
 HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
@@ -52,16 +55,24 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
-        async with asyncio.TaskGroup() as group:
-            writer = group.create_task(transport.write(), name="socket writer")  # ends below
-            await Peer(transport, methods(session)).run()
-            # A close that is under way ends the reading first and is sent afterwards.
-            if not transport.is_saying_farewell:
-                writer.cancel()
+        await _converse(Peer(transport, methods(session)), transport)
+    except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
+        log.exception("socket_failed")
     finally:
         open_sockets.discard(transport)
         session.lost()
+    await transport.close()
     return socket
+
+
+async def _converse(peer: Peer, transport: SocketTransport) -> None:
+    """Read and write until either ends."""
+    async with asyncio.TaskGroup() as group:
+        reader = group.create_task(peer.run(), name="socket reader")
+        writer = group.create_task(transport.write(), name="socket writer")
+        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        reader.cancel()
+        writer.cancel()
 
 
 async def stop_sockets(app: web.Application) -> None:

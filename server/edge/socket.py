@@ -37,11 +37,6 @@ class SocketTransport:
         self._is_over = False
         self._farewell: Farewell | None = None
 
-    @property
-    def is_saying_farewell(self) -> bool:
-        """Whether `write` is about to close the socket by itself."""
-        return self._farewell is not None
-
     async def send(self, text: str) -> None:
         """Send a text some time soon. Raises TransportClosed."""
         if self._is_over:
@@ -68,22 +63,26 @@ class SocketTransport:
         asyncio.get_running_loop().call_soon(self._end, why)
 
     async def write(self) -> None:
-        """Send what is waiting until the socket is closed."""
+        """Send what is waiting until the socket shall be closed, or cannot be written to."""
         try:
-            while not self._socket.closed:
-                item = await self._waiting.get()
+            while not isinstance(item := await self._waiting.get(), Farewell):
                 async with asyncio.timeout(SEND_DEADLINE_S):
-                    if isinstance(item, Farewell):
-                        await self._close(item)
-                        return
                     await self._socket.send_str(item)
         except TimeoutError:
             self._drop("takes nothing")
         except (ConnectionError, RuntimeError):  # the latter: closed between two sends
             self._is_over = True
 
-    async def _close(self, why: Farewell) -> None:
-        await self._socket.close(code=CLOSE_CODES[why], message=why.value.encode())
+    async def close(self) -> None:
+        """Say farewell if there is one, and wait until the client has agreed.
+
+        Nobody may be in `receive`: aiohttp would then cut the connection without waiting, and a
+        client that was just writing would lose the close code to the reset.
+        """
+        self._is_over = True
+        if self._farewell is not None:
+            code, why = CLOSE_CODES[self._farewell], self._farewell.value
+            await self._socket.close(code=code, message=why.encode())
 
     def _end(self, why: Farewell) -> None:
         if self._is_over:

@@ -11,6 +11,7 @@ from aiohttp import WSMsgType
 
 from mixer.errors import ClientMistake
 from mixer.types import PeerId, Talking
+from server.edge.socket import MAX_WAITING_TEXTS
 from server.ports import PlaneLost
 from tests.server.edge.conftest import Edge
 from tests.support.node import SDP
@@ -322,3 +323,15 @@ async def test_lost_socket(edge: Edge, demo: dict[str, Any]) -> None:
         while len(await bob.hear("roomStatus")) != 1:
             pass
         assert edge.node.presence.total == 1
+
+
+async def test_slow_client(edge: Edge, demo: dict[str, Any]) -> None:
+    """A client that does not keep up is dropped, and the others hear on."""
+    async with talking(edge) as slow, talking(edge) as other:
+        await slow.result("join", JOIN)
+        await other.result("join", JOIN)
+        transport = next(iter(edge.node.presence._clients.values()))
+        for _ in range(MAX_WAITING_TEXTS + 1):
+            transport.push("{}")
+        assert await slow.closed() == 1006
+        assert await other.result("keepalive") is None

@@ -1,0 +1,107 @@
+"""The broadcast over HTTP."""
+
+import pytest
+
+from mixer.types import RoomId
+from server.services.tokens import Grant
+from tests.server.edge.conftest import Edge
+from tests.server.services.people import ADA
+
+DEMO = RoomId("demo")
+PLAYLIST = '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
+KEY = "/hls/rooms/demo/0/enc.key"
+CURRENT = "/hls/rooms/demo/enc.key"
+
+
+@pytest.fixture(autouse=True)
+async def _on_air(edge: Edge) -> None:
+    await edge.new_room()
+    await edge.new_room("other")
+    edge.node.broadcast.playlist_text = PLAYLIST
+    edge.node.broadcast.media = {"seg-1.m4s": b"media"}
+
+
+async def test_playlist(edge: Edge) -> None:
+    """The playlist is open, and asked for anew each time."""
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert await answer.text() == PLAYLIST
+        assert answer.content_type == "application/vnd.apple.mpegurl"
+        assert answer.headers["Cache-Control"] == "no-cache"
+
+
+async def test_playlist_with_token(edge: Edge) -> None:
+    """A playlist that was asked for with a token hands it on to all it names."""
+    token = await edge.listen_token()
+    async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
+        text = await answer.text()
+    assert f'enc.key?token={token}"' in text
+    assert f"seg-1.m4s?token={token}" in text
+
+
+async def test_segment(edge: Edge) -> None:
+    """A segment never changes, and says so."""
+    async with edge.http.get("/hls/demo/seg-1.m4s") as answer:
+        assert await answer.read() == b"media"
+        assert answer.content_type == "video/mp4"
+        assert "immutable" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", [KEY, CURRENT])
+@pytest.mark.parametrize("how", ["header", "raw header", "query", "cookie"])
+async def test_key(edge: Edge, path: str, how: str) -> None:
+    """A listen token gives the key, wherever it is shown."""
+    token = await edge.listen_token()
+    headers = {
+        "header": {"Authorization": f"Bearer {token}"},
+        "raw header": {"Authorization": token},
+        "cookie": {"Cookie": f"roomtone_listen_demo={token}"},
+    }.get(how, {})
+    query = f"?token={token}" if how == "query" else ""
+    async with edge.http.get(path + query, headers=headers) as answer:
+        assert await answer.read() == edge.node.rooms.stream(DEMO).key
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("shown", "status", "code"),
+    [
+        ("", 401, "unauthorized"),
+        ("x", 403, "forbidden"),
+        ("{join}", 403, "forbidden"),
+        ("{other}", 403, "forbidden"),
+        ("{expired}", 403, "forbidden"),
+    ],
+)
+async def test_no_key(edge: Edge, shown: str, status: int, code: str) -> None:
+    """Nothing but a good listen token of that room gives the key."""
+    tokens = {
+        "join": await edge.join_token(),
+        "other": await edge.listen_token("other"),
+        "expired": edge.node.listen_token(Grant(DEMO, ADA), ttl_s=-1),
+    }
+    got_status, answer = await edge.ask("GET", f"{KEY}?token={shown.format(**tokens)}")
+    assert (got_status, answer["code"]) == (status, code)
+
+
+async def test_unknown_key(edge: Edge) -> None:
+    """An epoch that never was, or a room that is gone, has no key, even for a good token."""
+    token = await edge.listen_token()
+    _, epoch = await edge.ask("GET", f"/hls/rooms/demo/1/enc.key?token={token}")
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    _, room = await edge.ask("GET", f"{KEY}?token={token}")
+    assert (epoch["code"], room["code"]) == ("not_found", "room_not_found")
+
+
+async def test_other_sites(edge: Edge) -> None:
+    """A player on another site may ask, with its token in a header."""
+    async with edge.http.options(KEY, headers={"Origin": "https://radio.example"}) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+async def test_away(edge: Edge) -> None:
+    """A broadcast that has not begun is worth another try."""
+    edge.node.broadcast.playlist_text = None
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
