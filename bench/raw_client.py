@@ -84,7 +84,7 @@ class RawClient:
         while not self._answered.done():
             self._socket.send(self._check())
             await asyncio.wait({self._answered}, timeout=0.5)
-        self._dtls._set_role("client")
+        self._dtls._set_role("server" if media.dtls.role == "client" else "client")
         prints = [RTCDtlsFingerprint(f.algorithm, f.value) for f in media.dtls.fingerprints]
         await self._dtls.start(RTCDtlsParameters(fingerprints=prints))
         if self._dtls.state != "connected":
@@ -107,14 +107,27 @@ class RawClient:
                 return
             first = data[0] if data else 255
             if first < 4:
-                if not self._answered.done():
-                    self._answered.set_result(None)
+                self._read_stun(data)
             elif first < 64:
                 self._records.put_nowait(data)
             elif not 192 <= data[1] < 224:
                 self.received += 1
                 if self._decrypt and self.arrived is not None:
                     self.arrived(self._dtls._rx_srtp.unprotect(data))
+
+    def _read_stun(self, data: bytes) -> None:
+        """Note our check's answer; answer the other side's checks, if it is a full ICE agent."""
+        message = stun.parse_message(data)
+        if message.message_class == stun.Class.RESPONSE:
+            if not self._answered.done():
+                self._answered.set_result(None)
+        elif message.message_class == stun.Class.REQUEST:
+            response = stun.Message(
+                stun.Method.BINDING, stun.Class.RESPONSE, transaction_id=message.transaction_id
+            )
+            response.attributes["XOR-MAPPED-ADDRESS"] = self._socket.getpeername()
+            response.add_message_integrity(self._password.encode())
+            self._socket.send(bytes(response))
 
     async def _recv(self) -> bytes:
         return await self._records.get()

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script beside its pictures, in no package
 """Take the screenshots of the README: `python docs/images/make.py` (needs what the tests need)."""
 
 import asyncio
