@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ from server.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
 
+MAX_SOCKET_PATH_BYTES = 107  # the path of a Unix socket (unix(7))
 DRAIN_S = 0.5  # what a request under way gets when the server stops
 
 
@@ -131,10 +133,11 @@ def _certificate(
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
 ) -> tuple[WorkerPlane, WorkerBroadcastPlane]:
-    # Not in the state folder: the path of a Unix socket may have 107 characters only.
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    audio_socket = folder / "audio"
+    audio_socket = settings.state_dir / "audio.sock"
+    if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        audio_socket = folder / "audio.sock"
     broadcast = WorkerBroadcastPlane(audio_socket)
     mixer = WorkerPlane(
         PlaneSettings(udp_port=settings.udp_port, advertised=settings.public_ip),
