@@ -11,6 +11,8 @@ _PROBES = (
     (socket.AF_INET6, "2001:db8::1"),
 )
 
+_ANY_4 = str(ipaddress.IPv4Address(0))
+
 
 def detect_addresses(host: str) -> tuple[str, ...]:
     """Return the addresses to name in candidates when bound to `host` ("" = all of them).
@@ -30,7 +32,7 @@ def detect_addresses(host: str) -> tuple[str, ...]:
             for info in socket.getaddrinfo(socket.gethostname(), None)
             if isinstance(info[4][0], str)
         ]
-    usable = [text for text in found if _is_usable(text)]
+    usable = [text for text in found if _is_usable(text) and not (host == _ANY_4 and ":" in text)]
     return (*dict.fromkeys(usable), "127.0.0.1")
 
 

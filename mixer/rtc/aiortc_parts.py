@@ -51,5 +51,4 @@ RTCDtlsTransport: Any = _dtls.RTCDtlsTransport
 RTCDtlsParameters: Any = _dtls.RTCDtlsParameters
 RTCDtlsFingerprint: Any = _dtls.RTCDtlsFingerprint
 RTCCertificate: Any = _dtls.RTCCertificate
-DIGEST_ALGORITHMS: frozenset[str] = frozenset(_dtls.X509_DIGEST_ALGORITHMS)
 SessionDescription: Any = _sdp.SessionDescription

@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixer.errors import ClientMistake
-from mixer.rtc.aiortc_parts import DIGEST_ALGORITHMS, SessionDescription
+from mixer.rtc.aiortc_parts import SessionDescription
 from mixer.rtc.dtls import Fingerprint
 from mixer.rtc.ice import Credentials
 
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"  # RFC 6464
 
-MAX_OFFER_BYTES = 24 * 1024  # a browser's audio offer is 3 KiB; frames are capped at 32 KiB
+MAX_OFFER_CHARACTERS = 24 * 1024  # a browser's audio offer is 2 KiB, with video and data 7
 MAX_MEDIA = 16
 
+# The lines we read. Others (candidates, feedback, SSRCs) can be many, and aiortc's parser takes
+# time in their square.
+_READ = re.compile(
+    r"[vost]=|m=|a=(?:group|mid|setup|fingerprint|ice-ufrag|ice-pwd|rtpmap|extmap):"
+    r"|a=(?:sendrecv|sendonly|recvonly|inactive)$"
+)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]{1,64}")  # RFC 8866 token
 _ICE = re.compile(r"[A-Za-z0-9+/]{4,256}")
-_DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+_DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}  # what aiortc compares
 _ANSWERED = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
@@ -31,7 +37,7 @@ class _Media:
     kind: str
     profile: str
     formats: str
-    mid: str
+    mid: str  # "": not offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,8 @@ class Offer:
     setup: str
     payload_type: int
     level_id: int  # 0: RFC 6464 levels were not offered
-    mid: str
     direction: str
+    is_bundled: bool
     media: tuple[_Media, ...]
     chosen: int
 
@@ -79,17 +85,19 @@ def read_offer(text: str) -> Offer:
         ClientMistake: `bad_sdp`, `no_audio` (no Opus m-line that is not rejected) or
             `bad_fingerprint` (none we can check, or malformed).
     """
-    if len(text.encode()) > MAX_OFFER_BYTES:
+    if len(text) > MAX_OFFER_CHARACTERS:
         raise ClientMistake("bad_sdp", "The SDP offer is too large.")
     try:
-        session = SessionDescription.parse(text)
+        session = SessionDescription.parse(
+            "\r\n".join(line for line in text.splitlines() if _READ.match(line))
+        )
     except Exception as error:
         raise ClientMistake("bad_sdp", "The SDP offer cannot be read.") from error
     if not 0 < len(session.media) <= MAX_MEDIA:
         raise ClientMistake(
             "no_audio", "The SDP offer has no audio: add a microphone track to the connection."
         )
-    media = tuple(_read_media(entry, index) for index, entry in enumerate(session.media))
+    media = tuple(_read_media(entry) for entry in session.media)
     chosen = _choose(session)
     entry = session.media[chosen]
     if entry.ice is None or not (
@@ -97,29 +105,27 @@ def read_offer(text: str) -> Offer:
         and _ICE.fullmatch(entry.ice.password or "")
     ):
         raise ClientMistake("bad_sdp", "The SDP offer has no usable ice-ufrag and ice-pwd.")
-    setup = (
-        "actpass"
-        if entry.dtls is None
-        else {"auto": "actpass", "client": "active", "server": "passive"}[entry.dtls.role]
-    )
     return Offer(
         remote=Credentials(entry.ice.usernameFragment, entry.ice.password),
         fingerprints=_read_fingerprints(entry),
-        setup=setup,
+        setup={"auto": "actpass", "client": "active", "server": "passive"}[entry.dtls.role],
         payload_type=_opus_payload_type(entry) or 0,
         level_id=_extension_id(entry, LEVEL_URI),
-        mid=media[chosen].mid,
         direction=entry.direction or "sendrecv",
+        is_bundled=any(
+            group.semantic == "BUNDLE" and media[chosen].mid in group.items
+            for group in session.group
+        ),
         media=media,
         chosen=chosen,
     )
 
 
-def _read_media(entry: Any, index: int) -> _Media:
-    mid = entry.rtp.muxId or str(index)
+def _read_media(entry: Any) -> _Media:
+    mid = entry.rtp.muxId
     formats = " ".join(str(value) for value in entry.fmt)
     if not (
-        _TOKEN.fullmatch(mid)
+        (not mid or _TOKEN.fullmatch(mid))
         and _TOKEN.fullmatch(entry.kind)
         and re.fullmatch(r"[A-Za-z0-9 ._-]{1,512}", formats)
     ):
@@ -142,6 +148,7 @@ def _opus_payload_type(entry: Any) -> int | None:
         if (
             codec.mimeType.lower() == "audio/opus"
             and codec.clockRate == 48_000
+            and codec.payloadType in entry.fmt
             and 0 < codec.payloadType < 128
         ):
             return int(codec.payloadType)
@@ -149,14 +156,15 @@ def _opus_payload_type(entry: Any) -> int | None:
 
 
 def _read_fingerprints(entry: Any) -> tuple[Fingerprint, ...]:
-    found = [] if entry.dtls is None else entry.dtls.fingerprints
+    if entry.dtls is None:
+        raise ClientMistake("bad_sdp", "The SDP offer has no a=setup.")
     prints = [
         Fingerprint(f.algorithm.lower(), f.value)
-        for f in found
-        if f.algorithm.lower() in DIGEST_ALGORITHMS
+        for f in entry.dtls.fingerprints
+        if f.algorithm.lower() in _DIGEST_BYTES
     ]
     for fingerprint in prints:
-        pairs = _DIGEST_BYTES.get(fingerprint.algorithm, 0)
+        pairs = _DIGEST_BYTES[fingerprint.algorithm]
         if not re.fullmatch(
             rf"[0-9A-Fa-f]{{2}}(:[0-9A-Fa-f]{{2}}){{{pairs - 1}}}", fingerprint.value
         ):
@@ -186,7 +194,7 @@ def write_answer(offer: Offer, ours: Answerer) -> str:
         "s=-",
         "t=0 0",
         "a=ice-lite",
-        f"a=group:BUNDLE {offer.mid}",
+        *([f"a=group:BUNDLE {offer.media[offer.chosen].mid}"] if offer.is_bundled else []),
         "a=msid-semantic: WMS *",
     ]
     for index, media in enumerate(offer.media):
@@ -199,8 +207,12 @@ def _refused(media: _Media) -> list[str]:
         f"m={media.kind} 0 {media.profile} {media.formats}",
         "c=IN IP4 0.0.0.0",
         "a=inactive",
-        f"a=mid:{media.mid}",
+        *_mid(media),
     ]
+
+
+def _mid(media: _Media) -> list[str]:
+    return [f"a=mid:{media.mid}"] if media.mid else []
 
 
 def _accepted(offer: Offer, media: _Media, ours: Answerer) -> list[str]:
@@ -215,7 +227,7 @@ def _accepted(offer: Offer, media: _Media, ours: Answerer) -> list[str]:
         f"a=ice-pwd:{ours.credentials.password}",
         f"a=fingerprint:sha-256 {ours.fingerprint_sha256}",
         f"a=setup:{'active' if offer.setup == 'passive' else 'passive'}",
-        f"a=mid:{offer.mid}",
+        *_mid(media),
     ]
     if offer.level_id:
         lines.append(f"a=extmap:{offer.level_id} {LEVEL_URI}")

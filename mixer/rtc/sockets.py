@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,8 @@ RECEIVE_BUFFER_BYTES = (
 )  # a stock 208 KiB holds 90 ms of 100 talkers; the kernel may give less
 _SO_TIMESTAMPNS = 35  # linux/asm-generic/socket.h; Python does not name it
 _SO_RXQ_OVFL = 40
-_MSG_TRUNC = 0x20  # return the real length of a truncated datagram
+# Return the real length of a truncated datagram; elsewhere it is the row's, also more than any MTU.
+_REAL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
 _TRANSIENT = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS)
 
 
@@ -125,7 +127,11 @@ class MmsgSocket:
         """See BlockSocket."""
         block.prepare_receive(block.capacity)
         count = self._recvmmsg(
-            self._fileno, block.vector_at(0), block.capacity, socket.MSG_DONTWAIT | _MSG_TRUNC, None
+            self._fileno,
+            block.vector_at(0),
+            block.capacity,
+            socket.MSG_DONTWAIT | _REAL_LENGTH,
+            None,
         )
         if count <= 0:
             return 0
@@ -187,7 +193,9 @@ class PlainSocket:
         rows = 0
         while rows < block.capacity:
             try:
-                length, address = self._sock.recvfrom_into(block.data[rows].data, ROW_BYTES)
+                length, address = self._sock.recvfrom_into(
+                    block.data[rows].data, ROW_BYTES, _REAL_LENGTH
+                )
             except OSError:  # nothing left, or an ICMP error of an earlier send
                 break
             block.lengths[rows] = length

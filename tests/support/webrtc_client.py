@@ -48,8 +48,9 @@ class SourceTrack(MediaStreamTrack):
         if self._start is None:
             self._start = loop.time()
         await asyncio.sleep(max(0.0, self._start + self._number * FRAME / RATE - loop.time()))
+        # Stereo, because aiortc's encoder turns mono into stereo 3 dB below.
         frame = AudioFrame.from_ndarray(
-            self.source(self._number)[np.newaxis], format="s16", layout="mono"
+            np.repeat(self.source(self._number), 2)[np.newaxis], format="s16", layout="stereo"
         )
         frame.sample_rate = RATE
         frame.pts = self._number * FRAME
@@ -77,8 +78,10 @@ class WebRtcClient:
         resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
         with contextlib.suppress(Exception):  # the track ends with MediaStreamError
             while True:
-                for frame in resampler.resample(await track.recv()):
-                    self._frames.append(frame.to_ndarray()[0])
+                frame = await track.recv()
+                assert isinstance(frame, AudioFrame), "we asked for audio"
+                for mono in resampler.resample(frame):
+                    self._frames.append(mono.to_ndarray()[0])
                 self._arrived.set()
 
     @property
