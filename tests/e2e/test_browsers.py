@@ -50,7 +50,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         await listener.goto(room["links"]["listen"])
         await listener.click("#play")
         await wait_for_state(listener, "live")
-        yield Stage(program, room, *pages, listener)
+        ada, bob = pages
+        yield Stage(program, room, ada, bob, listener)
 
 
 async def assert_all_hear_what_they_should(stage: Stage) -> None:

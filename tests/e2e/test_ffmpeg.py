@@ -3,7 +3,9 @@
 import asyncio
 import wave
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 
@@ -21,13 +23,18 @@ async def join(program: Program, room: str, sdp: str) -> str:
     assert status == 200, user
     socket = await program.http.ws_connect(f"{program.url}/ws?token={user['token']}")
     client_id = "01234567-89ab-4cde-8f01-23456789abcd"
-    for number, (method, params) in enumerate(
-        (("join", {"clientId": client_id}), ("offer", {"sdp": {"type": "offer", "sdp": sdp}}))
-    ):
-        await socket.send_json({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        while (message := await socket.receive_json()).get("id") != number:
-            pass
-    return str(message["result"]["sdp"]["sdp"])
+    await ask(socket, "join", {"clientId": client_id})
+    answer = await ask(socket, "offer", {"sdp": {"type": "offer", "sdp": sdp}})
+    return str(answer["sdp"]["sdp"])
+
+
+async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, params: Any) -> Any:
+    """Call a method; notifications that come first are left aside."""
+    await socket.send_json({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
+    while True:
+        message = await socket.receive_json()
+        if message.get("id") == method:
+            return message["result"]
 
 
 async def test_ffmpeg_plays_the_encrypted_stream(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def ticking(queue: HandshakeQueue) -> AsyncIterator[None]:
     async def tick() -> None:
         while True:
             queue.new_tick()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # sleep: real OpenSSL timers run here
 
     ticker = asyncio.create_task(tick())
     yield
