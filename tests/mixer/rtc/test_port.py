@@ -207,6 +207,7 @@ async def test_a_straggler_from_the_old_path_does_not_move_back(rig: Rig) -> Non
     late = caller.rtp()
     caller.send(caller.check(), source=ELSEWHERE)
     caller.send(caller.rtp(), source=ELSEWHERE)
+    rig.exchange()
     caller.send(late)
     rig.exchange()
     rig.say([frame(rig.peer().row)])
