@@ -71,7 +71,7 @@ class Presence:
         self._rosters: dict[RoomId, Roster] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
-        self.announcements = Announcements(self._tell, self._listing)
+        self.announcements = Announcements(self._tell, self.listing)
 
     def count(self, room: RoomId) -> int:
         """Return how many anchors are in the room."""
@@ -84,7 +84,7 @@ class Presence:
 
     def listing(self, room: RoomId) -> list[dict[str, object]]:
         """Return the room's `roomStatus`."""
-        return self._listing(room)
+        return self._roster(room).listing(self._monotonic())
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
@@ -172,11 +172,6 @@ class Presence:
         self._rosters.pop(room, None)
         self.announcements.forget(room)
 
-    def stop(self) -> None:
-        """Tell every socket that the server stops."""
-        for client in list(self._clients.values()):
-            client.end(Farewell.STOPPING)
-
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         match event:
@@ -260,9 +255,6 @@ class Presence:
             client = self._clients.get((room, user))
             if client is not None:
                 client.push(text)
-
-    def _listing(self, room: RoomId) -> list[dict[str, object]]:
-        return self._roster(room).listing(self._monotonic())
 
 
 _EMPTY = Roster()

@@ -202,10 +202,3 @@ async def test_strangers(node: Node) -> None:
     node.presence.media_answered(DEMO, ADA)
     node.presence.leave(DEMO, ADA)
     assert node.presence.total == 0
-
-
-async def test_stop(node: Node, room: Room) -> None:
-    """When the server stops every socket is told."""
-    client = enter(node, room, ADA)
-    node.presence.stop()
-    assert client.farewell is Farewell.STOPPING

@@ -7,7 +7,8 @@ import pytest
 
 from mixer.types import RoomId
 from server.domain.room import InviteRole, RoomState
-from server.errors import RoomExists, RoomNotFound
+from server.errors import RoomExists, RoomNotFound, StoreLost
+from server.ports import Snapshot
 from server.services.presence import Farewell
 from server.services.rooms import Rooms, Wanted
 from tests.server.services.people import ADA, enter
@@ -177,6 +178,23 @@ async def test_damaged_record(node: Node, part: str) -> None:
     await again.load()
     assert [room.id for room in again.all()] == ["fine"]
     assert await node.store.get("/rooms/demo/meta") is not None
+
+
+async def test_store_fails_midway(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal the store does not let us finish is finished when it does."""
+    await node.rooms.create(Wanted(id=DEMO))
+
+    async def fail(_prefix: str) -> Snapshot:
+        raise StoreLost("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(node.store, "scan", fail)
+        with pytest.raises(StoreLost):
+            await node.rooms.remove(DEMO)
+        await node.rooms.expire()
+    assert node.rooms.state(DEMO) is RoomState.REMOVING
+    await node.rooms.expire()
+    assert (await node.store.scan("/rooms/")).records == ()
 
 
 async def test_expire(node: Node) -> None:
