@@ -143,13 +143,13 @@ class Engine:
 
     # What the port tells
 
-    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None) -> None:
+    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None, *, voice: bool) -> None:
         """See PortListener."""
         known = self._anchors.get(peer.row)
         if known is None:
             return
         seat, anchor = known
-        if anchor.arrived(packet, level_dbov, self._clock()):
+        if anchor.arrived(packet, level_dbov, self._clock(), voice=voice):
             seat.room.wake(anchor)
             self.port.table.wants[peer.row] = Wants.ALL
         elif not anchor.is_muted and level_dbov is not None:

@@ -59,9 +59,11 @@ class Anchor:
         self.jitter.reset()
         self._preroll.clear()
 
-    def arrived(self, packet: Arrival, level: int | None, now: float) -> bool:
+    def arrived(
+        self, packet: Arrival, level: int | None, now: float, *, voice: bool = False
+    ) -> bool:
         """Take one packet; return whether the anchor is to be heard from now on."""
-        self._gate.update(level, now)
+        self._gate.update(level, now, voice=voice)
         if self._muted:
             return False
         if not self._gate.is_open(now):

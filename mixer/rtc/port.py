@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV
 from mixer.core.jitter import Arrival
 from mixer.core.rtp import (
     NO_LEVEL,
@@ -38,7 +39,6 @@ POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflow
 STRANGERS_PER_TICK = 100  # checks from unknown addresses: 30 µs each, and anybody can send them
 SEND_ROWS = 1024
 CONTROL_ROWS = 64
-SILENT_DBOV = -50  # at or below: room noise (coded at -65); quiet speech peaks above -45
 UNPROTECT_EVERY_S = (
     1.0  # of a silent stream: keeps libsrtp's roll-over counter and proves who sends
 )
@@ -57,8 +57,11 @@ class PortListener(Protocol):
     def began(self, peer: Peer) -> None:
         """The packets from here on are another stream (SSRC) than those before."""
 
-    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None) -> None:
-        """Take one authentic packet; `level_dbov` None where the peer sends no RFC 6464 level."""
+    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None, *, voice: bool) -> None:
+        """Take one authentic packet.
+
+        Level and voice bit are RFC 6464's; `level_dbov` is None where the peer sends neither.
+        """
 
     def changed(self, peer: Peer, reason: GoneReason | None) -> None:
         """`peer.state` is new."""
@@ -307,7 +310,7 @@ class WebRtcPort:
         ahead = (headers.sequence - table.last_sequence[peers]).astype(np.uint16)
         silent = (
             (wants == Wants.VOICED)
-            & (headers.level_dbov <= SILENT_DBOV)
+            & (headers.level_dbov <= np.where(headers.voice, CLOSE_DBOV, OPEN_DBOV))
             & (block.lengths[rows] <= HELD_BYTES)
         )
         skip = (
@@ -411,12 +414,13 @@ class WebRtcPort:
             self.counters["rtp_malformed"] += 1
             return
         level = int(headers.level_dbov[index])
-        silent = level != NO_LEVEL and level <= SILENT_DBOV
+        voice = bool(headers.voice[index])
+        silent = level != NO_LEVEL and level <= (CLOSE_DBOV if voice else OPEN_DBOV)
         packet = Arrival(
             sequence=sequence, timestamp=timestamp, payload=body, arrival_s=arrival, silent=silent
         )
         self.counters["rtp_received"] += 1
-        self._listener.arrived(peer, packet, None if level == NO_LEVEL else level)
+        self._listener.arrived(peer, packet, None if level == NO_LEVEL else level, voice=voice)
 
     def _begin_stream(self, peer: Peer, ssrc: int) -> None:
         if peer.ssrc is not None:

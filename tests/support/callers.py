@@ -93,7 +93,7 @@ class Recorder:
         self.changes: list[tuple[PeerId, PeerState, GoneReason | None]] = []
         self.streams = 0
 
-    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None) -> None:
+    def arrived(self, peer: Peer, packet: Arrival, level_dbov: int | None, *, voice: bool) -> None:
         self.packets.append((peer.id, packet, level_dbov))
 
     def began(self, peer: Peer) -> None:
@@ -194,6 +194,7 @@ class Caller:
         payload: bytes = b"\xf8voice",
         *,
         level_dbov: int = -20,
+        voice: bool = False,
         sequence: int | None = None,
         payload_type: int = PAYLOAD_TYPE,
     ) -> bytes:
@@ -205,7 +206,9 @@ class Caller:
         )
         if self._level_id:
             head = b"\x90" + head[1:]
-            head += struct.pack("!HHBBH", 0xBEDE, 1, self._level_id << 4, -level_dbov & 0x7F, 0)
+            head += struct.pack(
+                "!HHBBH", 0xBEDE, 1, self._level_id << 4, voice << 7 | -level_dbov, 0
+            )
         return head + payload
 
     def rtp(self, payload: bytes = b"\xf8voice", **fields: Any) -> bytes:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from aiortc import RTCCertificate
 
+from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV, Gate
 from mixer.rtc.peers import MAX_SSRCS, Peer, Wants
 from mixer.rtc.port import SEND_ROWS, STRANGERS_PER_TICK
 from mixer.rtc.srtp import MAX_PAYLOAD_BYTES
@@ -318,6 +319,31 @@ async def test_skipped_packets_count_as_received(rig: Rig) -> None:
     assert rig.port.table.skipped[rig.peer().row] == 50
 
 
+@pytest.mark.parametrize(
+    ("level", "voice", "is_skipped"),
+    [
+        (OPEN_DBOV, False, True),
+        (OPEN_DBOV + 1, False, False),
+        (OPEN_DBOV, True, False),
+        (CLOSE_DBOV + 1, True, False),
+        (CLOSE_DBOV, True, True),
+    ],
+)
+async def test_only_what_would_not_open_the_gate_is_skipped(
+    rig: Rig, level: int, *, voice: bool, is_skipped: bool
+) -> None:
+    """A quiet voice is read: the thresholds are the gate's own, the voice bit counts."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    caller.send(caller.rtp())
+    rig.exchange()
+    caller.send(caller.rtp(level_dbov=level, voice=voice))
+    rig.exchange()
+    gate = Gate()
+    gate.update(level, 0.0, voice=voice)
+    assert (len(rig.listener.packets) == 1) == is_skipped == (not gate.is_open(0.0))
+
+
 async def test_voice_after_silence_brings_its_pre_roll(rig: Rig) -> None:
     """The two silent packets before a voiced one are decrypted after all, in order."""
     caller = await rig.connect()
@@ -429,10 +455,10 @@ async def test_one_packets_failure_is_not_the_next_ones(
     ann, bob = await rig.connect(1, "ann"), await rig.connect(2, "bob")
     arrived = rig.listener.arrived
 
-    def picky(peer: Peer, *rest: object) -> None:
+    def picky(peer: Peer, *rest: object, **more: object) -> None:
         if peer.id == PeerId("ann"):
             raise RuntimeError("ann's packets are cursed")
-        arrived(peer, *rest)  # type: ignore[arg-type]
+        arrived(peer, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rig.listener, "arrived", picky)
     for _ in range(3):
