@@ -190,7 +190,7 @@ class Engine:
             await self._sleep_until((done + 1) * TICK_S)
             now = self._clock()
             self._note_lateness(now - (done + 1) * TICK_S)
-            due = tick_at(now)
+            due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
                 done = due - MAX_CATCH_UP_TICKS

@@ -17,7 +17,7 @@ from pylibsrtp import Error, Session
 from mixer.core.jitter import Arrival
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.peers import Peer
-from mixer.rtc.port import WebRtcPort
+from mixer.rtc.port import PortListener, WebRtcPort
 from mixer.rtc.sdp import read_offer
 from mixer.rtc.sockets import pack_address, unpack_address
 from mixer.types import TICK_S, GoneReason, Outgoing, PeerId, PeerState, RoomId
@@ -262,10 +262,14 @@ class Rig:
         self.socket = MemorySocket()
         self.listener = Recorder()
         self.tasks = Tasks()
-        self.port = WebRtcPort(self.socket, self.listener, clock=self.clock, spawn=self.tasks)
+        self.port = self.open_port(self.listener)
         self.callers: dict[Address, Caller] = {}
         self.lost: Counter[Address] = Counter()
         self.on_deliver: Callable[[bytes, Address], bool] = lambda _datagram, _address: True
+
+    def open_port(self, listener: PortListener) -> WebRtcPort:
+        """Return a port on the memory socket."""
+        return WebRtcPort(self.socket, listener, clock=self.clock, spawn=self.tasks)
 
     def caller(self, number: int = 1, **options: Any) -> Caller:
         """Return a caller at an address of its own."""

@@ -1,0 +1,510 @@
+"""The ticker and all the rooms of a process, with callers in memory."""
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from mixer.engine import IDLE_POLL_S, MAX_CATCH_UP_TICKS, MAX_PEERS, Engine
+from mixer.errors import ClientMistake, NoCapacity, PeerGone
+from mixer.opus import Application, Encoder
+from mixer.room.room import Room
+from mixer.rtc.peers import Peer
+from mixer.types import (
+    TICK_S,
+    AnchorSpec,
+    GoneReason,
+    Outgoing,
+    PeerChanged,
+    PeerId,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    RoomSpec,
+    Talking,
+    tick_at,
+)
+from tests.support.callers import Caller, Rig
+from tests.support.virtual_time import VirtualLoop, run_virtually
+from tests.support.webrtc_client import tone
+
+ENCODER = Encoder(application=Application.AUDIO, complexity=5)
+VOICE = [ENCODER.encode(tone(440)(number)) for number in range(100)]
+
+
+def spec(room: str, *people: str, version: int = 1, muted: str = "", **more: Any) -> RoomSpec:
+    anchors = tuple(AnchorSpec(PeerId(name), name in muted.split()) for name in people)
+    return RoomSpec(RoomId(room), version, anchors, **more)
+
+
+class House(Rig):
+    """An engine on a rig."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[PlaneEvent] = []
+        self.engine = Engine(
+            emit=self.events.append,
+            tap=None,
+            clock=self.clock,
+            unix_clock=lambda: self.clock() + 1e9,
+        )
+        self.port = self.open_port(self.engine)
+        self.engine.attach(self.port)
+
+    async def join(self, number: int, name: str, room: str = "r", **options: Any) -> Caller:
+        """Connect a person."""
+        caller = self.caller(number, **options)
+        caller.accept(self.answer(caller, name, room))
+        caller.send(caller.check())
+        self.exchange()
+        handshake = self.tasks(caller.handshake(), name="handshake")
+        await self.settle()
+        await handshake
+        return caller
+
+    def answer(self, caller: Caller, name: str, room: str = "r") -> str:
+        return self.engine.accept_offer(
+            RoomId(room),
+            PeerId(name),
+            caller.offer(),
+            addresses=("192.0.2.99",),
+            udp_port=10_000,
+        )
+
+    async def run(self, seconds: float, *speakers: Caller, level_dbov: int = -20) -> None:
+        """Tick; the speakers send a packet before each."""
+        for number in range(round(seconds / TICK_S)):
+            for caller in speakers:
+                caller.send(caller.rtp(VOICE[number % 100], level_dbov=level_dbov))
+            self.clock.advance(TICK_S)
+            self.engine._tick(tick_at(self.clock()))
+            self.exchange()
+            await asyncio.sleep(0)
+
+    def changes(self, name: str) -> list[tuple[PeerState, GoneReason | None]]:
+        return [
+            (event.state, event.reason)
+            for event in self.events
+            if isinstance(event, PeerChanged) and event.peer == name
+        ]
+
+    def counter(self, name: str) -> int:
+        return self.engine.statistics().counters.get(name, 0)
+
+
+@pytest.fixture
+async def house(caplog: pytest.LogCaptureFixture) -> AsyncIterator[House]:
+    made = House()
+    yield made
+    assert await made.close() == []
+    assert [r for r in caplog.get_records("call") if r.levelno >= logging.WARNING] == []
+
+
+def sounding(packets: list[bytes]) -> int:
+    """How many packets hold sound: comfort is one byte behind a header of 20."""
+    return sum(len(packet) > 21 for packet in packets)
+
+
+# Rooms
+
+
+async def test_people_of_a_room_hear_each_other(house: House) -> None:
+    """And those of another room do not."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    house.engine.apply(spec("s", "cyd"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    cyd = await house.join(3, "cyd", "s")
+    await house.run(1.0, ann)
+    assert sounding(bob.heard) > 40
+    assert sounding(ann.heard) == sounding(cyd.heard) == 0
+
+
+async def test_who_is_not_listed_cannot_connect(house: House) -> None:
+    """Neither an unknown person nor an unknown room."""
+    house.engine.apply(spec("r", "ann"))
+    for name, room in (("eve", "r"), ("ann", "nowhere")):
+        with pytest.raises(PeerGone):
+            house.answer(house.caller(), name, room)
+
+
+async def test_a_bad_offer_changes_nothing(house: House) -> None:
+    """The earlier connection goes on."""
+    house.engine.apply(spec("r", "ann"))
+    await house.join(1, "ann")
+    with pytest.raises(ClientMistake):
+        house.engine.accept_offer(
+            RoomId("r"), PeerId("ann"), "v=0", addresses=("192.0.2.99",), udp_port=1
+        )
+    assert house.changes("ann") == [(PeerState.LIVE, None)]
+    assert house.port.table.count == 1
+
+
+async def test_rows_are_finite(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One above is told that there is no capacity."""
+    house.engine.apply(spec("r", "ann"))
+    monkeypatch.setattr(type(house.port.table), "count", MAX_PEERS)
+    with pytest.raises(NoCapacity):
+        house.answer(house.caller(), "ann")
+
+
+async def test_offering_again_replaces_the_connection(house: House) -> None:
+    """The old one ends as replaced, the new one is heard."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    bob = await house.join(2, "bob")
+    old = await house.join(1, "ann")
+    await house.run(0.3, old)
+    new = await house.join(3, "ann")
+    bob.heard.clear()
+    await house.run(1.0, new)
+    assert house.changes("ann") == [
+        (PeerState.LIVE, None),
+        (PeerState.GONE, GoneReason.REPLACED),
+        (PeerState.LIVE, None),
+    ]
+    assert sounding(bob.heard) > 40
+    assert old.dtls.state == "closed"
+    assert house.port.table.count == 2
+
+
+async def test_who_is_no_longer_listed_is_removed(house: House) -> None:
+    """A newer spec without a person ends their connection."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    await house.join(1, "ann")
+    house.engine.apply(spec("r", "bob", version=2))
+    await house.settle()
+    assert house.changes("ann")[-1] == (PeerState.GONE, GoneReason.REMOVED)
+
+
+async def test_an_old_spec_is_ignored(house: House) -> None:
+    """Equal and lower versions change nothing, and a room cannot be closed by one."""
+    house.engine.apply(spec("r", "ann", version=5))
+    await house.join(1, "ann")
+    house.engine.apply(spec("r", version=5))
+    house.engine.apply(spec("r", version=4, closed=True))
+    await house.settle()
+    assert house.changes("ann") == [(PeerState.LIVE, None)]
+
+
+async def test_a_closed_room_removes_everybody(house: House) -> None:
+    """And is gone itself; closing what is not there is nothing."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    await house.join(1, "ann")
+    await house.join(2, "bob")
+    house.engine.apply(spec("r", version=2, closed=True))
+    house.engine.apply(spec("s", closed=True))
+    await house.settle()
+    assert house.changes("ann")[-1] == house.changes("bob")[-1]
+    assert house.engine.statistics().gauges["rooms"] == 0
+    with pytest.raises(PeerGone):
+        house.answer(house.caller(3), "ann")
+
+
+async def test_leaving_is_told(house: House) -> None:
+    """close_notify is LEFT, and the others are told that nobody talks any more."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    await house.run(1.0, ann)
+    await ann.dtls.stop()
+    await house.settle()
+    assert house.changes("ann")[-1] == (PeerState.GONE, GoneReason.LEFT)
+    talking = [event.levels for event in house.events if isinstance(event, Talking)]
+    assert talking == [{PeerId("ann"): -21}, {}]
+
+
+async def test_mute_is_silence_within_100_ms(house: House) -> None:
+    """Counted where it is sent: nothing with sound leaves five ticks after the spec was applied."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(1.0, ann)
+    house.engine.apply(spec("r", "ann", "bob", version=2, muted="ann"))
+    await house.run(0.1, ann)
+    bob.heard.clear()
+    await house.run(1.0, ann)
+    assert sounding(bob.heard) == 0
+    house.engine.apply(spec("r", "ann", "bob", version=3))
+    await house.run(0.5, ann)
+    assert sounding(bob.heard) > 20
+
+
+async def test_who_joins_muted_is_not_heard(house: House) -> None:
+    """The spec's word counts from the first packet."""
+    house.engine.apply(spec("r", "ann", "bob", muted="ann"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(0.5, ann)
+    assert sounding(bob.heard) == 0
+
+
+async def test_a_muted_persons_packets_are_not_decrypted(house: House) -> None:
+    """But for one a second, which proves that they are still there."""
+    house.engine.apply(spec("r", "ann", muted="ann"))
+    ann = await house.join(1, "ann")
+    await house.run(4.0, ann)
+    assert house.counter("rtp_received") <= 5
+    assert house.counter("rtp_skipped") >= 190
+
+
+async def test_silent_people_are_neither_decrypted_nor_mixed(house: House) -> None:
+    """Known silence costs one decryption a second and no encode; a voice is heard at once."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(4.0, ann, level_dbov=-70)
+    assert house.counter("rtp_skipped") >= 180
+    assert house.counter("opus_encodes") == 0
+    await house.run(0.1, ann)
+    assert sounding(bob.heard) >= 3
+
+
+async def test_a_new_ssrc_is_heard_at_once(house: House) -> None:
+    """A sender that begins a new stream, numbers far from the old ones, is not taken for late."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(0.5, ann)
+    ann.ssrc, ann.sequence = 0x7777, 500
+    bob.heard.clear()
+    await house.run(0.5, ann)
+    assert sounding(bob.heard) >= 22
+    assert house.counter("jitter_late") == 0
+
+
+# Statistics
+
+
+async def test_counters_never_fall(house: House) -> None:
+    """People and rooms take nothing with them when they go."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann = await house.join(1, "ann")
+    await house.join(2, "bob")
+    await house.run(0.5, ann)
+    ann.sequence += 5
+    await house.run(0.5, ann)
+    seen = [Counter(house.engine.statistics().counters)]
+    for change in (spec("r", "bob", version=2), spec("r", version=3)):
+        house.engine.apply(change)
+        await house.settle()
+        seen.append(Counter(house.engine.statistics().counters))
+    house.engine.apply(spec("r", version=9, closed=True))
+    seen.append(Counter(house.engine.statistics().counters))
+    assert seen[0]["jitter_concealed"] == 5
+    assert seen[0]["opus_encodes"] > 40
+    for earlier, later in itertools.pairwise(seen):
+        assert all(later[name] >= count for name, count in earlier.items())
+
+
+async def test_gauges_tell_who_is_there(house: House) -> None:
+    """People by state, and rooms."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    await house.join(1, "ann")
+    house.answer(house.caller(2), "bob")
+    gauges = house.engine.statistics().gauges
+    assert gauges["peers_live"] == gauges["peers_connecting"] == gauges["rooms"] == 1
+    assert gauges["peers_interrupted"] == 0
+
+
+# Failures
+
+
+async def test_a_failing_room_does_not_stop_the_others(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted each tick, and logged once."""
+    house.engine.apply(spec("bad", "eve"))
+    house.engine.apply(spec("r", "ann", "bob"))
+    await house.join(3, "eve", "bad")
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    tick = Room.tick
+
+    def fail(self: Room, *now: Any) -> list[Outgoing]:
+        if self.id == "bad":
+            raise RuntimeError("cursed")
+        return tick(self, *now)
+
+    monkeypatch.setattr(Room, "tick", fail)
+    await house.run(0.5, ann)
+    assert sounding(bob.heard) > 20
+    assert house.counter("tick_failures") == 25
+    assert [record.getMessage() for record in caplog.records] == ["the ticker failed at room bad"]
+    caplog.clear()
+
+
+@pytest.mark.parametrize("step", ["poll", "send", "tick"])
+async def test_a_failing_port_does_not_end_the_ticker(
+    house: House,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    """Whatever fails once a tick is tried again in the next."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+
+    def fail(*_arguments: Any, **_more: Any) -> None:
+        raise RuntimeError("cursed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.port, step, fail)
+        for _ in range(3):
+            house.engine._tick(tick_at(house.clock()))
+    await house.run(0.5, ann)
+    assert sounding(bob.heard) > 20
+    assert len(caplog.records) <= 1
+    caplog.clear()
+
+
+async def test_one_peers_trouble_is_not_the_blocks(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet that breaks its anchor does not keep those behind it from being read."""
+    house.engine.apply(spec("r", "ann", "bob", "cyd"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    cyd = await house.join(3, "cyd")
+    arrived = house.engine.arrived
+
+    def fail(peer: Peer, *rest: Any, **more: Any) -> None:
+        if peer.id == "ann":
+            raise RuntimeError("cursed")
+        arrived(peer, *rest, **more)
+
+    monkeypatch.setattr(house.engine, "arrived", fail)
+    await house.run(0.5, ann, bob)
+    assert sounding(cyd.heard) > 20
+    assert house.counter("datagram_failures") == 25
+    caplog.clear()
+
+
+# Time
+
+
+class Ticker:
+    """An engine that runs in virtual time, with or without somebody who is connecting."""
+
+    def __init__(self, *, is_empty: bool = False) -> None:
+        self.loop = VirtualLoop()
+        self.ticks: list[tuple[int, float]] = []
+        self.polls: list[float] = []
+        self._is_empty = is_empty
+
+    def run(self, seconds: float, *, stalls: dict[float, float] | None = None) -> Engine:
+        """Run for some virtual seconds; `stalls` are when (from the start) and how long."""
+        return run_virtually(self._run(seconds, stalls or {}), self.loop)
+
+    async def _run(self, seconds: float, stalls: dict[float, float]) -> Engine:
+        house = House()
+        engine = house.engine = Engine(
+            emit=house.events.append, tap=None, clock=self.loop.time, unix_clock=self.loop.time
+        )
+        house.port = house.open_port(engine)
+        engine.attach(house.port)
+        self._watch(engine, house)
+        engine.apply(spec("r", "ann"))
+        if not self._is_empty:
+            house.answer(house.caller(), "ann")
+            house.port._connecting.clear()
+        for at, length in stalls.items():
+            self.loop.call_later(at, self.loop.stall, length)
+        ticker = asyncio.create_task(engine.run())
+        await asyncio.sleep(seconds)  # sleep: virtual time
+        ticker.cancel()
+        await asyncio.gather(ticker, return_exceptions=True)
+        house.port._spawn = house.tasks
+        assert await house.close() == []
+        return engine
+
+    def _watch(self, engine: Engine, house: House) -> None:
+        tick, poll = engine._tick, house.port.poll
+
+        def count(tick_number: int) -> None:
+            self.ticks.append((tick_number, self.loop.time()))
+            tick(tick_number)
+
+        def count_poll(**now: float) -> None:
+            self.polls.append(self.loop.time())
+            poll(**now)
+
+        engine._tick = count  # type: ignore[method-assign, assignment]
+        house.port.poll = count_poll  # type: ignore[method-assign]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number for number, _ in self.ticks]
+
+    @property
+    def is_gapless(self) -> bool:
+        return self.numbers == list(range(self.numbers[0], self.numbers[-1] + 1))
+
+
+def test_a_tick_comes_every_20_ms() -> None:
+    """At its time, none twice and none left out."""
+    ticker = Ticker()
+    engine = ticker.run(2.01)
+    assert len(ticker.ticks) == 100
+    assert ticker.is_gapless
+    assert all(0 <= at - number * TICK_S < 0.002 for number, at in ticker.ticks)
+    assert engine.statistics().gauges["tick_lateness_p99_seconds"] <= 0.002
+
+
+def test_the_socket_is_read_between_two_ticks_and_before_each() -> None:
+    """Twice in 20 ms: arrival times are the kernel's, so more often would win nothing."""
+    ticker = Ticker()
+    ticker.run(1.01)
+    assert len(ticker.polls) == pytest.approx(2 * len(ticker.ticks), abs=2)
+
+
+def test_a_short_stall_is_caught_up() -> None:
+    """80 ms late: the missed ticks are made up at once, and every one of them is made."""
+    ticker = Ticker()
+    engine = ticker.run(1.01, stalls={0.505: 0.08})
+    assert ticker.is_gapless
+    assert engine.statistics().counters.get("ticks_dropped", 0) == 0
+    assert engine.statistics().counters["ticks_late"] == 1
+
+
+def test_after_a_long_stall_ticks_are_dropped() -> None:
+    """A suspended machine wakes up to the present: what nobody can hear any more is not made."""
+    ticker = Ticker()
+    engine = ticker.run(4.0, stalls={0.505: 2.0})
+    dropped = engine.statistics().counters["ticks_dropped"]
+    assert dropped == pytest.approx(2.0 / TICK_S - MAX_CATCH_UP_TICKS, abs=1)
+    assert ticker.numbers[-1] - ticker.numbers[0] + 1 == len(ticker.ticks) + dropped
+    assert engine.statistics().gauges["tick_lateness_worst_seconds"] == pytest.approx(2, abs=0.03)
+
+
+def test_nobody_there_costs_nothing() -> None:
+    """No tick; the socket is emptied now and then."""
+    ticker = Ticker(is_empty=True)
+    ticker.run(60.0)
+    assert ticker.ticks == []
+    assert len(ticker.polls) == pytest.approx(60 / IDLE_POLL_S, abs=1)
+
+
+def test_the_first_offer_wakes_the_ticker() -> None:
+    """It does not wait for the idle poll."""
+    ticker = Ticker(is_empty=True)
+
+    async def main() -> list[int]:
+        house = House()
+        engine = Engine(
+            emit=house.events.append,
+            tap=None,
+            clock=ticker.loop.time,
+            unix_clock=ticker.loop.time,
+        )
+        house.engine, house.port = engine, house.open_port(engine)
+        engine.attach(house.port)
+        ticker._watch(engine, house)
+        engine.apply(spec("r", "ann"))
+        running = asyncio.create_task(engine.run())
+        await asyncio.sleep(0.3)  # sleep: real ticks go by
+        house.answer(house.caller(), "ann")
+        await asyncio.sleep(0.1)  # sleep: real ticks go by
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await house.close()
+        return ticker.numbers
+
+    assert len(run_virtually(main(), ticker.loop)) == pytest.approx(5, abs=1)
+    assert len(ticker.polls) > 20  # a handshake is pending: the socket is read every 2 ms
