@@ -498,9 +498,9 @@ def test_the_first_offer_wakes_the_ticker() -> None:
         ticker._watch(engine, house)
         engine.apply(spec("r", "ann"))
         running = asyncio.create_task(engine.run())
-        await asyncio.sleep(0.3)  # sleep: real ticks go by
+        await asyncio.sleep(0.3)  # sleep: virtual time
         house.answer(house.caller(), "ann")
-        await asyncio.sleep(0.1)  # sleep: real ticks go by
+        await asyncio.sleep(0.1)  # sleep: virtual time
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await house.close()
