@@ -16,8 +16,8 @@ class Reports:
     """What is said to, and learned from, each peer about its two streams."""
 
     def __init__(self, table: PeerTable, counters: Counter[str]) -> None:
-        self._table = table
-        self._counters = counters
+        self.table = table
+        self.counters = counters
 
     def restart(self, peer: Peer) -> None:
         """Begin the statistics of a new SSRC."""
@@ -27,22 +27,22 @@ class Reports:
     def received(self, peer: Peer, sequence: int, timestamp: int, arrival_s: float) -> None:
         """Account one authentic packet, and those skipped before it."""
         assert peer.reception is not None, "restart() comes with the first packet"
-        skipped = int(self._table.skipped[peer.row])
+        skipped = int(self.table.skipped[peer.row])
         if skipped > 0:
-            self._table.skipped[peer.row] = 0
+            self.table.skipped[peer.row] = 0
             peer.reception.count_skipped(skipped)
         peer.reception.receive(sequence, timestamp, arrival_s)
 
     def due(self, tick: int, *, now: float, unix_now: float) -> Iterator[tuple[Peer, bytes]]:
         """Yield the compound packet of every peer whose turn it is; each has one a second."""
-        peers = self._table.peers
+        peers = self.table.peers
         for row in range(tick % EVERY_TICKS, len(peers), EVERY_TICKS):
             peer = peers[row]
             if peer is not None and peer.send is not None and peer.state is not PeerState.GONE:
                 yield peer, self._compose(peer, now, unix_now)
 
     def _compose(self, peer: Peer, now: float, unix_now: float) -> bytes:
-        table, row = self._table, peer.row
+        table, row = self.table, peer.row
         ssrc = int(table.ssrc_out[row])
         blocks = () if peer.reception is None else (peer.reception.block(now),)
         report: rtcp.SenderReport | rtcp.ReceiverReport
@@ -62,7 +62,7 @@ class Reports:
 
     def goodbye(self, peer: Peer) -> bytes:
         """Return the compound packet that ends our stream."""
-        ssrc = int(self._table.ssrc_out[peer.row])
+        ssrc = int(self.table.ssrc_out[peer.row])
         return rtcp.serialise(
             (
                 rtcp.ReceiverReport(ssrc, ()),
@@ -76,9 +76,9 @@ class Reports:
         try:
             packets = rtcp.parse(data)
         except RtcpError:
-            self._counters["rtcp_malformed"] += 1
+            self.counters["rtcp_malformed"] += 1
             return
-        self._counters["rtcp_received"] += 1
+        self.counters["rtcp_received"] += 1
         for packet in packets:
             match packet:
                 case rtcp.SenderReport():
@@ -88,7 +88,7 @@ class Reports:
                 case rtcp.ReceiverReport():
                     self._read_blocks(peer, packet.blocks, unix_now)
                 case rtcp.Bye():
-                    self._counters["rtcp_byes"] += 1  # a stream's end, not the connection's
+                    self.counters["rtcp_byes"] += 1  # a stream's end, not the connection's
                 case _:
                     pass
 
@@ -96,6 +96,6 @@ class Reports:
         self, peer: Peer, blocks: tuple[rtcp.ReportBlock, ...], unix_now: float
     ) -> None:
         for block in blocks:
-            if block.ssrc == int(self._table.ssrc_out[peer.row]):
+            if block.ssrc == int(self.table.ssrc_out[peer.row]):
                 peer.fraction_lost = block.fraction_lost / 256
                 peer.round_trip_s = rtcp.round_trip_s(ntp_time(unix_now), block)

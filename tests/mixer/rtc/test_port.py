@@ -6,8 +6,9 @@ from aiortc import RTCCertificate
 
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV, Gate
 from mixer.rtc.peers import MAX_SSRCS, Peer, Wants
-from mixer.rtc.port import SEND_ROWS, STRANGERS_PER_TICK
+from mixer.rtc.port import STRANGERS_PER_TICK
 from mixer.rtc.srtp import MAX_PAYLOAD_BYTES
+from mixer.rtc.transmit import SEND_ROWS
 from mixer.types import GoneReason, Outgoing, PeerId, PeerState
 from tests.support import callers
 from tests.support.callers import Caller, Rig
