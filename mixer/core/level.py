@@ -12,13 +12,18 @@ SILENCE_DBOV = -127  # RFC 6464 §3: the lowest level there is, digital silence 
 _OVERLOAD_POWER = 32768.0**2  # of a full-scale square wave; a full-scale tone is at -3 dBov
 
 
+def power(frame: Int16Frame) -> float:
+    """Return the mean square of a frame's samples (int16 of any shape); 0 for none."""
+    samples = frame.astype(np.float32).reshape(-1)
+    return float(samples @ samples) / max(1, len(samples))
+
+
 def level_dbov(frame: Int16Frame) -> int:
-    """Return the level of `frame` (int16[n]): 0 (overload) to -127 (silence) dBov."""
-    samples = frame.astype(np.float32)
-    power = float(samples @ samples) / max(1, len(samples))
-    if power <= 0.0:
+    """Return the level of `frame` (int16 of any shape): 0 (overload) to -127 (silence) dBov."""
+    mean = power(frame)
+    if mean <= 0.0:
         return SILENCE_DBOV
-    return max(SILENCE_DBOV, round(10 * log10(power / _OVERLOAD_POWER)))
+    return max(SILENCE_DBOV, round(10 * log10(mean / _OVERLOAD_POWER)))
 
 
 def levels_dbov(frames: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -1,6 +1,7 @@
 """A room's tick: who speaks, what each distinct mix is, one encode for each."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,18 @@ from mixer.core.limiter import CEILING
 from mixer.opus import Application, Decoder, Encoder
 from mixer.room.anchor import Anchor
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD
-from mixer.room.room import PRIVATE_HOLD_TICKS, Room
-from mixer.types import FRAME_SAMPLES, TICK_S, Int16Frame, Outgoing, PeerId, RoomId
+from mixer.room.room import Room
+from mixer.room.stage import HOLD_TICKS
+from mixer.types import (
+    FRAME_SAMPLES,
+    TICK_S,
+    AnchorSpec,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    RoomId,
+    RoomSpec,
+)
 from tests.support.webrtc_client import level_db, tone
 
 LOUD = -20
@@ -81,6 +92,10 @@ class Hall:
         made = Person(self.room, name, len(self.people), hertz, amplitude)
         self.people[name] = made
         return made
+
+    def configure(self, *anchors: AnchorSpec, **settings: Any) -> None:
+        """Give the room another spec."""
+        self.room.configure(RoomSpec(self.room.id, 1, anchors, **settings))
 
     @property
     def now(self) -> float:
@@ -215,7 +230,7 @@ def test_the_limiter_works_on_what_is_left_of_the_mix() -> None:
     """Three loud voices are limited for the listener; the mix of one of two is left alone."""
     tap = TapRecorder()
     hall = Hall(tap)
-    hall.room.on_air = True
+    hall.configure(on_air=True)
     ann = hall.seat("ann", 440, 0.9)
     hall.seat("bob", 1000, 0.9)
     hall.seat("cyd", 1700, 0.05)
@@ -232,7 +247,7 @@ def test_the_tap_gets_the_full_mix_while_there_is_sound() -> None:
     hall.seat("ann")
     hall.run(20, "ann")
     assert tap.frames == []
-    hall.room.on_air = True
+    hall.configure(on_air=True)
     hall.run(20, "ann")
     hall.run(100)
     ticks = [tick for tick, _ in tap.frames]
@@ -271,7 +286,7 @@ def test_a_shared_mix_that_had_no_hearers_goes_on_without_a_click() -> None:
     bob = hall.seat("bob", 3000, 0.001)
     hall.run(30, "ann", "bob")
     start = len(bob.heard)
-    hall.run(PRIVATE_HOLD_TICKS + 60, "ann")
+    hall.run(HOLD_TICKS + 60, "ann")
     assert jumps(np.concatenate(bob.heard[start:]), 440) < 1.6
 
 
