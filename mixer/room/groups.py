@@ -17,6 +17,8 @@ from mixer.room.seat import Hearer
 from mixer.room.voice import Voice
 from mixer.types import FRAME_SAMPLES, Int16Frame
 
+APART_TICKS = 10  # CELT predicts from past loudness, forgotten by half a frame: 0.1 % is left
+
 
 class Advanced(NamedTuple):
     """One mix's next 20 ms: int16[960 * channels], limited."""
@@ -46,8 +48,8 @@ class Groups:
     A row says what somebody hears of the voices that are on the stage, so people differ only while
     it is heard: a speaker's mix lacks their own voice, a personal gain counts while that person
     speaks. What a row says of a voice that just came onto the stage was never heard otherwise; who
-    hears the others differently from now on gets a mix that fades within a tick, and may join those
-    who hear the same after it.
+    hears the others differently from now on gets a mix that fades within a tick, and a little later
+    joins those who hear the same.
     """
 
     def __init__(self, channels: int) -> None:
@@ -57,12 +59,13 @@ class Groups:
         self._channels = channels
         self._stage: list[Voice] = []
         self._fading: list[Mix] = []
+        self._apart: list[Mix] = []
         self._plan: _Plan | None = None
 
     @property
     def is_settled(self) -> bool:
-        """Whether everybody is where they belong; if not, `regroup` after this tick."""
-        return not self._fading
+        """Whether everybody is where they belong; if not, it is time to `regroup`."""
+        return all(mix.apart_ticks for mix in self._apart)
 
     def regroup(self, hearers: Iterable[Hearer], stage: Sequence[Voice]) -> None:
         """Give every hearer a mix by what they hear of the voices on the stage.
@@ -72,27 +75,30 @@ class Groups:
         places = {voice: at for at, voice in enumerate(self._stage)}
         kept = [(places[voice], at) for at, voice in enumerate(stage) if voice in places]
         by_row: dict[Row, Mix] = {}
+        rows: dict[Mix, Row] = {}
         members: dict[Mix, list[Hearer]] = {}
         self._fading = []
         for (row, old), hearing in _alike(hearers, stage):
             before = row if old is None else _carried(old.gains, row, kept)
-            if old is not None and old.is_sounding and before != row:
+            if old is not None and before != row:
                 mix = old.branch()
-                mix.gains, mix.fades_from = row, before
+                mix.fades_from, mix.apart_ticks = before, APART_TICKS
                 self._fading.append(mix)
+            elif old is not None and old.apart_ticks:
+                mix = self._heir(old, members)
             elif row in by_row:
                 mix = by_row[row]
             else:
                 mix = by_row[row] = self._heir(old, members)
-                # It goes on or begins; its old row is read no more.
+            rows[mix] = row  # kept for later: old rows are still asked for
             members.setdefault(mix, []).extend(hearing)
-        for row, mix in by_row.items():
-            mix.gains = row
         for mix, hearing in members.items():
+            mix.gains = rows[mix]
             mix.rows = np.array([one.row for one in hearing if one.row is not None], np.intp)
             for hearer in hearing:
                 hearer.mix = mix
         self.mixes, self._stage, self._plan = list(members), list(stage), None
+        self._apart = [mix for mix in self.mixes if mix.apart_ticks]
 
     def _heir(self, old: Mix | None, taken: dict[Mix, list[Hearer]]) -> Mix:
         if old is None:
@@ -118,7 +124,17 @@ class Groups:
             silence = np.zeros((len(ending), FRAME_SAMPLES * self._channels), np.int16)
             advanced += _limited(ending, silence, has_sound=False)
         self.is_sounding = plan.matrix is not None
+        if self._apart:
+            self._settle()
         return advanced
+
+    def _settle(self) -> None:
+        for mix in self._apart:
+            mix.apart_ticks -= 1
+        if self._fading:
+            for mix in self._fading:
+                mix.fades_from = None
+            self._fading, self._plan = [], None
 
     def _make_plan(self, heard: Sequence[Voice]) -> _Plan:
         places = {voice: at for at, voice in enumerate(self._stage)}
@@ -146,8 +162,6 @@ class Groups:
             if mix.fades_from is not None:
                 old = Matrix(np.array([_pick(mix.fades_from, columns)], np.float32))
                 faded[number] = fade(old.mix(_stack(frames))[0], pcm[number], self._channels)
-        for mix in self._fading:
-            mix.fades_from = None
         return faded
 
 

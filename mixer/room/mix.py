@@ -29,6 +29,8 @@ class Mix:
         self.gains: Row = ()
         self.fades_from: Row | None = None
         """What it is to come from in the next tick, where that is not `gains`."""
+        self.apart_ticks = 0
+        """For how long nobody may come from this mix to another: its encoder is too different."""
         self._last: Int16Frame | None = None
         self._encoder: Encoder | None = None
         self._is_fed = False  # whether the encoder has had the frame before the next one
@@ -38,14 +40,17 @@ class Mix:
         mix = Mix(self.limiter.channels)
         mix.limiter = self.limiter.branch()
         mix.is_sounding = self.is_sounding
+        mix.apart_ticks = self.apart_ticks
         mix._last = self._last
+        if self._is_fed and self._encoder is not None:
+            mix._encoder, mix._is_fed = self._encoder.clone(), True
         return mix
 
     def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> Outgoing | None:
         """Take the next 20 ms (int16[960 * channels], limited) and its level.
 
-        Returns what to send, None if nobody hears. An encoder that goes on with what others were
-        sent so far is primed: it encodes the frame before, whose output is thrown away.
+        Returns what to send, None if nobody hears. An encoder whose mix went on without it is
+        primed: it encodes the frame before, whose output is thrown away.
         """
         begins, previous = not self.is_sounding, self._last
         self.is_sounding, self._last = has_sound, frame

@@ -44,7 +44,7 @@ class Person:
         self.heard: list[Int16Frame] = []
         self.payloads: list[bytes] = []
         self._room = room
-        self._source = tone(hertz, amplitude)
+        self.source = tone(hertz, amplitude)
         self._encoder = Encoder(application=Application.AUDIO, bitrate_bps=128_000, complexity=5)
         self.decoder = Decoder()
         self._number = 0
@@ -53,7 +53,7 @@ class Person:
 
     def say(self, now: float, level: int | None = LOUD) -> None:
         """Send the next 20 ms."""
-        pcm = self._source(self._number)
+        pcm = self.source(self._number)
         packet = Arrival(
             self._number & 0xFFFF,
             self._number * FRAME_SAMPLES & 0xFFFFFFFF,
