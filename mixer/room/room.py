@@ -112,7 +112,11 @@ class Room:
 
     def counters(self) -> dict[str, int]:
         """Return what this room has done so far, by metric name."""
-        return {"opus_encodes": self.encodes, "anchor_failures": self._stage.failures}
+        return {
+            "opus_encodes": self.encodes,
+            "anchor_failures": self._stage.failures,
+            "player_failures": self._stage.player_failures,
+        }
 
     @property
     def talking(self) -> Mapping[PeerId, int]:

@@ -39,6 +39,7 @@ class Stage:
         """In dBov, of the people heard in the last tick."""
         self.failures = 0
         """How often somebody could not be heard in a tick."""
+        self.player_failures = 0
         self._room = room
         self._awake: dict[PeerId, Seat] = {}
         self._playing: list[Playing] = []
@@ -171,7 +172,13 @@ class Stage:
 
     def _play_on(self, voices: list[Voice], frames: list[Voiced]) -> None:
         for playing in list(self._playing):
-            frame = playing.player.hear()
+            try:
+                frame = playing.player.hear()
+            except Exception:  # noqa: BLE001 - a boundary: a broken source is not the room's
+                _log.exception("%s in room %s cannot be played", playing.name, self._room)
+                self.player_failures += 1
+                self._playing.remove(playing)
+                continue
             if frame is not None:
                 voices.append(playing.voice)
                 frames.append(playing.voice.shape(frame))

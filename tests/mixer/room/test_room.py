@@ -170,6 +170,35 @@ def test_a_shared_mix_that_had_no_hearers_goes_on_without_a_click() -> None:
     assert jumps(np.concatenate(bob.heard[start:]), 440) < 1.6
 
 
+def test_a_mix_for_the_air_alone_is_not_encoded_until_somebody_joins_it() -> None:
+    """Both who are here speak; who comes later hears all from the first frame on, without a hole.
+
+    The encoder is primed with the frame before: its first packet is one of a running stream.
+    """
+    hall = Hall(TapRecorder())
+    hall.configure(on_air=True)
+    hall.seat("ann", 440)
+    hall.seat("bob", 3000)
+    hall.run(10, "ann", "bob")
+    assert encodes(hall, 20, "ann", "bob") == 2 * 20
+    late = hall.seat("late")
+    assert encodes(hall, 20, "ann", "bob") == 3 * 20
+    steady = np.abs(late.heard[19]).max()
+    assert np.abs(late.heard[0][200:]).max() > 0.7 * steady
+    assert max(np.abs(frame).max() for frame in late.heard) < 1.3 * steady
+
+
+def test_who_has_left_wakes_nobody() -> None:
+    """A packet that was on its way when its sender left or was replaced is nobody's."""
+    hall = Hall()
+    ann = hall.seat("ann")
+    hall.room.remove(PeerId("ann"))
+    hall.seat("bob")
+    hall.run(1)
+    hall.room.wake(ann.anchor)
+    assert hall.room.is_idle
+
+
 def test_beginning_and_ending_are_faded() -> None:
     """A voice that is cut on and off makes no click."""
     hall = Hall()
