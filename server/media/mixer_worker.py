@@ -82,9 +82,7 @@ class MixerService:
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
         }
-        return wire.statistics_result(
-            PlaneStatistics({**own.counters, **counters}, {**own.gauges, **gauges})
-        )
+        return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))
 
     def _check_threads(self) -> None:
         try:
