@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from mixer.core.jitter import Arrival
+from mixer.core.lateness import Lateness
 from mixer.core.speccheck import check_spec
 from mixer.errors import NoCapacity, PeerGone
 from mixer.room.anchor import Anchor
@@ -33,12 +33,10 @@ from mixer.types import (
 )
 
 MAX_PEERS = 4096  # rows of the peer table; far above what one core mixes
-LATE_S = 0.005  # a tick this late is audible to nobody yet, and a sign of overload
 TALKING_EVERY_TICKS = 10  # at most five `talking` events a second
 MAX_CATCH_UP_TICKS = 5  # after a longer stall (a suspended machine) the missed ticks are dropped
 HANDSHAKE_POLL_S = 0.002
 IDLE_POLL_S = 1.0  # with no peer there is nothing to be late for
-LATENESS_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +73,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._counters: Counter[str] = Counter()
         self._failed: set[str] = set()
-        self._lateness = [0] * (len(LATENESS_BUCKETS_S) + 1)
-        self._worst_late_s = 0.0
+        self._lateness = Lateness()
 
     def attach(self, port: WebRtcPort) -> None:
         """Take the port this engine drives."""
@@ -195,7 +192,7 @@ class Engine:
                 continue
             await self._sleep_until((done + 1) * TICK_S)
             now = self._clock()
-            self._note_lateness(now - (done + 1) * TICK_S)
+            self._counters["ticks_late"] += self._lateness.note(now - (done + 1) * TICK_S)
             due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
@@ -207,6 +204,7 @@ class Engine:
     async def _rest(self) -> None:
         """Wait for a peer; the socket is emptied now and then so that junk is counted."""
         self._wake.clear()
+        self._lateness.rest()
         try:
             async with asyncio.timeout(IDLE_POLL_S):
                 await self._wake.wait()
@@ -266,15 +264,6 @@ class Engine:
             seat.said = levels
             self._emit(Talking(seat.spec.room, levels))
 
-    def _note_lateness(self, late_s: float) -> None:
-        bucket = next(
-            (i for i, bound in enumerate(LATENESS_BUCKETS_S) if late_s <= bound),
-            len(LATENESS_BUCKETS_S),
-        )
-        self._lateness[bucket] += 1
-        self._counters["ticks_late"] += late_s > LATE_S
-        self._worst_late_s = max(self._worst_late_s, late_s)
-
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges; names are Prometheus names without a prefix."""
         counters = Counter(self._counters)
@@ -293,17 +282,8 @@ class Engine:
             if state is not PeerState.GONE
         }
         gauges["rooms"] = float(len(self._seats))
-        gauges["tick_lateness_worst_seconds"] = self._worst_late_s
-        gauges["tick_lateness_p99_seconds"] = self._lateness_percentile(0.99)
-        return PlaneStatistics(dict(counters), gauges)
-
-    def _lateness_percentile(self, share: float) -> float:
-        """Return the upper bound of the bucket that holds the percentile."""
-        needed, seen = math.ceil(share * sum(self._lateness)), 0
-        for bound, count in zip(
-            (*LATENESS_BUCKETS_S, self._worst_late_s), self._lateness, strict=True
-        ):
-            seen += count
-            if seen >= needed:
-                return bound
-        return self._worst_late_s
+        gauges["ticks_late_share"] = self._lateness.recent_share
+        gauges["tick_lateness_worst_seconds"] = self._lateness.worst_s
+        gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
+        histograms = {"tick_lateness_seconds": self._lateness.histogram()}
+        return PlaneStatistics(dict(counters), gauges, histograms)

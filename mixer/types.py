@@ -124,11 +124,33 @@ PlaneEvent = PeerChanged | Talking
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """How often a value was up to each of `bounds` (ascending) and above the one before.
+
+    `counts` has one entry more than `bounds`: what was above all of them. `total` is the sum of
+    the values.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneStatistics:
-    """Counters and gauges of a media plane; names are Prometheus names without the prefix."""
+    """What a media plane has counted; names are Prometheus names without the prefix."""
 
     counters: Mapping[str, int] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+
+    def joined(self, other: "PlaneStatistics") -> "PlaneStatistics":
+        """Return both; where both know a name, the other's value."""
+        return PlaneStatistics(
+            {**self.counters, **other.counters},
+            {**self.gauges, **other.gauges},
+            {**self.histograms, **other.histograms},
+        )
 
 
 @dataclass(frozen=True, slots=True)

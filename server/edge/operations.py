@@ -1,23 +1,29 @@
 """For those who run the server: health, readiness, metrics."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
-from mixer.types import PlaneStatistics
+from mixer.types import Histogram, PlaneStatistics
 from server.edge.context import CONTEXT, Context
 from server.edge.rights import require_admin
 from server.edge.signalling import OPEN_SOCKETS
 from server.errors import ServerError
 
 ASK_S: Final = 1.0  # a plane that needs longer to say how it is is not well
+MOST_LATE: Final = 0.1  # of the mixer's last 5 s of ticks: another call would be heard in all
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_:]")
 
 
@@ -28,18 +34,23 @@ class PlaneCollector:
         self._processes = processes
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every counter and gauge of every process."""
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        """Yield every number of every process."""
+        counters: dict[str, CounterMetricFamily] = {}
+        gauges: dict[str, GaugeMetricFamily] = {}
+        histograms: dict[str, HistogramMetricFamily] = {}
         for process, statistics in self._processes.items():
             for name, count in statistics.counters.items():
-                full = _name(name)
-                new = CounterMetricFamily(full, name, labels=["process"])
-                families.setdefault(full, new).add_metric([process], count)
+                counter = CounterMetricFamily(_name(name), name, labels=["process"])
+                counters.setdefault(name, counter).add_metric([process], count)
             for name, value in statistics.gauges.items():
-                full = _name(name)
-                gauge = GaugeMetricFamily(full, name, labels=["process"])
-                families.setdefault(full, gauge).add_metric([process], value)
-        yield from families.values()
+                gauge = GaugeMetricFamily(_name(name), name, labels=["process"])
+                gauges.setdefault(name, gauge).add_metric([process], value)
+            for name, counted in statistics.histograms.items():
+                histogram = HistogramMetricFamily(_name(name), name, labels=["process"])
+                histograms.setdefault(name, histogram).add_metric(
+                    [process], _buckets(counted), counted.total
+                )
+        yield from (*counters.values(), *gauges.values(), *histograms.values())
 
 
 async def health(request: web.Request) -> web.Response:
@@ -89,6 +100,9 @@ def _own(request: web.Request) -> PlaneStatistics:
 
 async def _well(context: Context) -> dict[str, bool]:
     well = {name: is_up() for name, is_up in context.is_up.items()}
+    mixer = await _ask(context.mixer.statistics)
+    if mixer is not None and mixer.gauges.get("ticks_late_share", 0.0) > MOST_LATE:
+        well["ticks"] = False
     try:
         async with asyncio.timeout(ASK_S):
             await context.store.get("/")
@@ -103,6 +117,12 @@ async def _ask(ask: Callable[[], Awaitable[PlaneStatistics]]) -> PlaneStatistics
             return await ask()
     except (ServerError, TimeoutError):
         return None
+
+
+def _buckets(counted: Histogram) -> list[tuple[str, float]]:
+    """Return cumulative counts by upper bound, as Prometheus has them."""
+    bounds = [*map(str, counted.bounds), "+Inf"]
+    return list(zip(bounds, itertools.accumulate(map(float, counted.counts)), strict=True))
 
 
 def _name(name: str) -> str:

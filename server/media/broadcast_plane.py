@@ -141,7 +141,7 @@ class WorkerBroadcastPlane:
             theirs = await self._link.ask(wire.STATISTICS, "statistics")
         except PlaneUnavailable:
             return PlaneStatistics(counters, gauges)
-        return PlaneStatistics({**theirs.counters, **counters}, {**theirs.gauges, **gauges})
+        return theirs.joined(PlaneStatistics(counters, gauges))
 
     async def _ask_playlist(self, room: str) -> str | None:
         spec = self._link.spec(room)

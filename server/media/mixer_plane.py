@@ -106,7 +106,7 @@ class WorkerPlane:
             mixer = await self._link.ask(wire.STATISTICS, "statistics")
         except PlaneUnavailable:
             return own
-        return PlaneStatistics({**mixer.counters, **own.counters}, {**mixer.gauges, **own.gauges})
+        return mixer.joined(own)
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

@@ -81,10 +81,9 @@ class MixerService:
         gauges = {
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
+            "mixer_tasks": float(len(asyncio.all_tasks())),
         }
-        return wire.statistics_result(
-            PlaneStatistics({**own.counters, **counters}, {**own.gauges, **gauges})
-        )
+        return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))
 
     def _check_threads(self) -> None:
         try:

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
@@ -24,7 +23,8 @@ from mixer.types import (
     RoomSpec,
 )
 from tests.support.callers import Tasks
-from tests.support.webrtc_client import Pcm, WebRtcClient, client, level_db, silence, tone
+from tests.support.hostile import Spy, junk
+from tests.support.webrtc_client import RATE, Pcm, WebRtcClient, client, level_db, silence, tone
 
 AMPLITUDE = 0.3
 SENT_DB = float(20 * np.log10(AMPLITUDE))
@@ -91,8 +91,14 @@ async def stage(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Stage]:
     assert loud == []
 
 
-def levels(pcm: Pcm) -> list[float]:
-    return [level_db(pcm, hertz) for hertz in (440, 1000)]
+def levels(pcm: Pcm) -> list[tuple[float, float]]:
+    """The level of each tone in tenths of a second: in the middle one, and in the loudest.
+
+    A machine that is busy elsewhere loses frames; that is no fault of the mix.
+    """
+    tenths = np.array_split(pcm, max(1, len(pcm) // (RATE // 10)))
+    found = [[level_db(tenth, hertz) for tenth in tenths] for hertz in (440, 1000)]
+    return [(float(np.median(one)), max(one)) for one in found]
 
 
 @pytest.mark.slow
@@ -112,10 +118,9 @@ async def test_everybody_hears_the_others_and_not_themselves(*, is_batched: bool
         await stage.join(cyd, "cyd")
         late = levels(await cyd.hear(1.0, skip=0.5))
     for_ann, for_bob = (levels(pcm) for pcm in heard)
-    assert for_ann[1] == pytest.approx(SENT_DB, abs=1)
-    assert for_bob[0] == pytest.approx(SENT_DB, abs=1)
-    assert late == pytest.approx([SENT_DB, SENT_DB], abs=1)
-    assert max(for_ann[0], for_bob[1]) < -50
+    sounding = [for_ann[1], for_bob[0], *late]
+    assert [middle for middle, _ in sounding] == pytest.approx([SENT_DB] * 4, abs=1)
+    assert max(loudest for _, loudest in (for_ann[0], for_bob[1])) < -50
 
 
 @pytest.mark.slow
@@ -151,8 +156,9 @@ async def test_leaving_is_seen_and_coming_back_is_heard(stage: Stage) -> None:
             await stage.join(first, "ann")
             await stage.join(second, "ann")
             heard = levels(await bob.hear(0.5, skip=0.7))
-    assert heard[0] < -50
-    assert heard[1] == pytest.approx(SENT_DB, abs=1)
+    (_, loudest_before), (after, _) = heard
+    assert loudest_before < -50
+    assert after == pytest.approx(SENT_DB, abs=1)
     assert stage.counter("dtls_handshakes") == 4
 
 
@@ -211,33 +217,6 @@ async def test_a_trickled_candidate_is_taken(stage: Stage) -> None:
     assert stage.plane.capabilities >= {"mix-minus", "mute", "tap"}
 
 
-def junk(real: list[bytes]) -> list[bytes]:
-    """What may come to an open port, and what was really sent there again."""
-    changed = [packet[:-1] + bytes([packet[-1] ^ 1]) for packet in real]
-    cut = [packet[: len(packet) // 2] for packet in real]
-    noise = [bytes([first]) + secrets.token_bytes(60 + first) for first in range(256)]
-    sizes = [secrets.token_bytes(size) for size in (0, 1, 12, 19, 1500, 1501, 1601, 9000)]
-    return [*real, *changed, *cut, *noise, *sizes]
-
-
-class Spy:
-    """Keeps what a client sends, and sends more in its name: from its own socket."""
-
-    def __init__(self, made: WebRtcClient) -> None:
-        self.sent: list[bytes] = []
-        self._transport = made.connection.getTransceivers()[0].sender.transport.transport
-        self._send: Callable[[bytes], object] = self._transport._send
-        self._transport._send = self._note
-
-    async def _note(self, data: bytes) -> None:
-        self.sent.append(data)
-        await self._send(data)  # type: ignore[misc]
-
-    async def send(self, datagram: bytes) -> None:
-        """Send a datagram from the client's own address."""
-        await self._send(datagram)  # type: ignore[misc]
-
-
 @pytest.mark.slow
 async def test_a_call_goes_on_under_junk(stage: Stage) -> None:
     """From other sockets and from the peer's own, real packets corrupted and repeated included."""
@@ -249,9 +228,9 @@ async def test_a_call_goes_on_under_junk(stage: Stage) -> None:
         await bob.hear(0.5)
         hearing = asyncio.create_task(bob.hear(1.5, skip=0.3))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for datagram in junk(spy.sent[-20:]):
+            for datagram in junk(spy.sent[-20:], seed=1):
                 stranger.sendto(datagram, ("127.0.0.1", stage.plane.udp_port))
-                await spy.send(datagram)
+                spy.send(datagram)
                 await asyncio.sleep(0.002)  # sleep: junk spread over the call
         heard = await hearing
     assert level_db(heard, 440) == pytest.approx(SENT_DB, abs=1)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from hls.types import BroadcastSpec
 from mixer.errors import PeerGone
-from mixer.types import PeerId, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import Histogram, PeerId, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
 from server.errors import PlaneUnavailable
 from server.ports import PlaneLost
 
@@ -21,6 +21,7 @@ class FakeMixer:
         self.offers: list[tuple[RoomId, PeerId, str]] = []
         self.candidates: list[str] = []
         self.is_away = False
+        self.late_share = 0.0
         self.refusal: Exception | None = None
         self._events: deque[PlaneEvent | PlaneLost] = deque()
         self._came = asyncio.Event()
@@ -51,7 +52,11 @@ class FakeMixer:
 
     async def statistics(self) -> PlaneStatistics:
         self._check()
-        return PlaneStatistics({"packets_total": 7}, {"rooms": float(len(self.specs))})
+        return PlaneStatistics(
+            {"packets_total": 7},
+            {"rooms": float(len(self.specs)), "ticks_late_share": self.late_share},
+            {"tick_lateness_seconds": Histogram((0.001, 0.01), (5, 2, 1), 0.25)},
+        )
 
     async def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         while True:

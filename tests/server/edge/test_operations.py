@@ -36,6 +36,26 @@ async def test_not_ready(edge: Edge) -> None:
     assert (await edge.ask("GET", "/health"))[0] == 200
 
 
+async def test_not_ready_while_ticks_are_late(edge: Edge) -> None:
+    """A mixer that cannot keep up is named, so that nobody sends it more people."""
+    edge.node.mixer.late_share = 0.2
+    assert await edge.ask("GET", "/ready") == (503, {"ready": False, "reasons": ["ticks"]})
+
+
+async def test_histograms(edge: Edge) -> None:
+    """Counts are cumulative by upper bound, as Prometheus wants them."""
+    async with edge.http.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    name = "roomtone_tick_lateness_seconds"
+    assert [line for line in lines if line.startswith(name)] == [
+        f'{name}_bucket{{le="0.001",process="mixer"}} 5.0',
+        f'{name}_bucket{{le="0.01",process="mixer"}} 7.0',
+        f'{name}_bucket{{le="+Inf",process="mixer"}} 8.0',
+        f'{name}_count{{process="mixer"}} 8.0',
+        f'{name}_sum{{process="mixer"}} 0.25',
+    ]
+
+
 async def test_metrics(edge: Edge) -> None:
     """The numbers of every process are there, under one name each."""
     await edge.new_room()
