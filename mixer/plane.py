@@ -36,7 +36,9 @@ class Plane:
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset({"mix-minus", "mute", "tap"})
+        return frozenset(
+            {"mix-minus", "mute", "tap", "gains", "buses", "loudest", "automix", "agc", "music"}
+        )
 
     @property
     def udp_port(self) -> int:
