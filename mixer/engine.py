@@ -9,6 +9,7 @@ from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
+from mixer.core.speccheck import check_spec
 from mixer.errors import NoCapacity, PeerGone
 from mixer.room.anchor import Anchor
 from mixer.room.room import Room
@@ -87,7 +88,12 @@ class Engine:
     # What the control plane wants
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value is out of its range; nothing has changed.
+        """
+        check_spec(spec)
         seat = self._seats.get(spec.room)
         if seat is not None and spec.version <= seat.spec.version:
             return
@@ -96,7 +102,7 @@ class Engine:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
         seat.spec = spec
-        seat.room.on_air = spec.on_air
+        seat.room.configure(spec)
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
