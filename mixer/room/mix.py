@@ -22,6 +22,7 @@ class Mix:
     def __init__(self) -> None:
         self.limiter = LimiterState()
         self.is_sounding = False
+        self.max_bitrate_bps: int | None = None
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self._last: Int16Frame | None = None
         self._encoder: Encoder | None = None
@@ -48,6 +49,7 @@ class Mix:
             return None
         if self._encoder is None:
             self._encoder = Encoder()
+        self._encoder.limit_bitrate(self.max_bitrate_bps)
         if begins:
             self._encoder.reset()  # whoever has lost count in the pause starts with this frame
         elif not self._is_fed and previous is not None:

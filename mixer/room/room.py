@@ -12,7 +12,7 @@ from mixer.core.limiter import limit
 from mixer.core.mix import mix_minus
 from mixer.room.anchor import Anchor
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, Mix
-from mixer.types import FRAME_SAMPLES, Int16Frame, Outgoing, PeerId, RoomId, Tap
+from mixer.types import FRAME_SAMPLES, Int16Frame, Outgoing, PeerId, Quality, RoomId, Tap
 
 PRIVATE_HOLD_TICKS = 50  # a speaker keeps the private mix for 1 s: pauses in speech are shorter
 
@@ -25,6 +25,7 @@ class Room:
     def __init__(self, room: RoomId, tap: Tap | None) -> None:
         self.id = room
         self.on_air = False
+        self.quality = Quality()
         self.anchors: dict[PeerId, Anchor] = {}
         self.encodes = 0
         self.failures = 0  # of anchors that could not be heard in a tick
@@ -155,6 +156,7 @@ class Room:
             self._is_comfort_due |= not has_sound
             if mix is self._shared and self.on_air and self._tap is not None:
                 self._tap.write(self.id, tick, frame)
+            mix.max_bitrate_bps = self.quality.max_bitrate_bps
             if (outgoing := mix.advance(frame, has_sound=has_sound)) is not None:
                 self.encodes += 1
                 sent.append(outgoing)

@@ -15,14 +15,12 @@ from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
     Int16Frame,
-    PeerChanged,
     PeerId,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
     RoomSpec,
-    Talking,
 )
 from server.rpc.errors import RpcError
 from server.rpc.framing import FrameKind
@@ -68,7 +66,7 @@ class Candidate(BaseModel):
 class Event(BaseModel):
     """The notification `event`."""
 
-    event: PeerChanged | Talking
+    event: PlaneEvent
 
 
 # Parameters of the broadcast's methods

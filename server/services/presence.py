@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
-from mixer.types import GoneReason, PeerChanged, PeerState, PlaneEvent, RoomId, RoomSpec, Talking
+from mixer.types import (
+    GoneReason,
+    Overloaded,
+    PeerChanged,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
 from server.domain.identity import UserId
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
 from server.domain.room import Room
@@ -184,6 +193,8 @@ class Presence:
                 person = self._roster(room).get(UserId(peer))
                 if person is not None:
                     self._peer_changed(room, person, state, reason)
+            case Overloaded():
+                pass  # its log and its numbers say so; people hear the calls they are in
             case _:
                 assert_never(event)
 

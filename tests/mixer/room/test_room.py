@@ -13,7 +13,7 @@ from mixer.opus import Application, Decoder, Encoder
 from mixer.room.anchor import Anchor
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD
 from mixer.room.room import PRIVATE_HOLD_TICKS, Room
-from mixer.types import FRAME_SAMPLES, TICK_S, Int16Frame, Outgoing, PeerId, RoomId
+from mixer.types import FRAME_SAMPLES, TICK_S, Int16Frame, Outgoing, PeerId, Quality, RoomId
 from tests.support.webrtc_client import level_db, tone
 
 LOUD = -20
@@ -130,6 +130,24 @@ def test_a_lone_speaker_costs_one_encode() -> None:
         hall.seat(name)
     hall.run(10, "ann")
     assert encodes(hall, 50, "ann") == 50
+
+
+def test_an_overloaded_mixer_spends_less_on_every_mix() -> None:
+    """The ceiling holds for mixes that are there and for those that come, until it is lifted."""
+    hall = Hall()
+    for name in ("ann", "bob", "cyd"):
+        hall.seat(name)
+
+    def size(*speakers: str) -> float:
+        sent = hall.run(50, *speakers)[-20:]
+        return float(np.mean([len(outgoing.payload) for tick in sent for outgoing in tick]))
+
+    full = size("ann", "bob")
+    hall.room.quality = Quality(max_bitrate_bps=48_000)
+    assert size("ann", "bob") == pytest.approx(full / 2, rel=0.1)
+    assert size("ann", "bob", "cyd") == pytest.approx(full / 2, rel=0.1)
+    hall.room.quality = Quality()
+    assert size("ann", "bob", "cyd") == pytest.approx(full, rel=0.1)
 
 
 def test_silence_costs_nothing() -> None:
