@@ -16,6 +16,7 @@ from mixer.types import (
     FRAME_SAMPLES,
     Int16Frame,
     PeerId,
+    PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
@@ -61,6 +62,12 @@ class Candidate(BaseModel):
     room: RoomId
     peer: PeerId
     candidate: str
+
+
+class AskPeers(BaseModel):
+    """`peers`; the result is a list of PeerStatistics."""
+
+    room: RoomId
 
 
 class Event(BaseModel):
@@ -145,6 +152,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
 FLAG = TypeAdapter(bool)
@@ -181,6 +189,12 @@ def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
     """Return the result of `statistics`."""
     result: dict[str, Any] = STATISTICS.dump_python(statistics, mode="json")
+    return result
+
+
+def peers_result(peers: tuple[PeerStatistics, ...]) -> list[dict[str, Any]]:
+    """Return the result of `peers`."""
+    result: list[dict[str, Any]] = PEERS.dump_python(peers, mode="json")
     return result
 
 

@@ -184,8 +184,8 @@ class Presence:
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         match event:
-            case PlaneLost():
-                self._plane_lost()
+            case PlaneLost(rooms):
+                self._plane_lost(rooms)
             case Talking(room, levels):
                 if room in self._rosters:
                     self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
@@ -211,9 +211,11 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _plane_lost(self) -> None:
+    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
         retry_after_ms = RESTART_FIRST_MS
         for room, roster in self._rosters.items():
+            if rooms is not None and room not in rooms:
+                continue
             for person in roster.people.values():
                 if person.has_media:
                     self._put(room, replace(person, has_media=False, status=Status.IDLE))
