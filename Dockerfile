@@ -40,7 +40,7 @@ WORKDIR /var/lib/roomtone
 VOLUME /var/lib/roomtone
 # Pages, API, signalling and broadcast; voices, one port for each mixer (ROOMTONE_MIXERS).
 EXPOSE 8080/tcp 10000-10007/udp
-# Not ready: a mixer or broadcast process that is away, a store that does not answer.
+# Not ready: no mixer or no broadcast process, a store that does not answer, ticks that are late.
 # It sees variables, not options: in a container set ROOMTONE_PORT rather than --port.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD [ \
   "python", "-c", "\
