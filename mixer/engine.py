@@ -11,6 +11,7 @@ from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
 from mixer.core.level import SILENCE_DBOV
 from mixer.core.overload import Overload
+from mixer.core.speccheck import check_spec
 from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
 from mixer.room.anchor import Anchor
@@ -95,7 +96,12 @@ class Engine:
     # What the control plane wants
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value is out of its range; nothing has changed.
+        """
+        check_spec(spec)
         seat = self._seats.get(spec.room)
         if seat is not None and spec.version <= seat.spec.version:
             return
@@ -103,9 +109,9 @@ class Engine:
             if spec.closed:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
-            seat.room.quality = self._overload.quality
+            seat.room.spend(self._overload.quality)
         seat.spec = spec
-        seat.room.on_air = spec.on_air
+        seat.room.configure(spec)
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
@@ -257,7 +263,7 @@ class Engine:
             return
         level = self._overload.level
         for seat in self._seats.values():
-            seat.room.quality = self._overload.quality
+            seat.room.spend(self._overload.quality)
         _log.warning(
             "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
             level,

@@ -37,7 +37,9 @@ class Plane:
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset({"mix-minus", "mute", "tap"})
+        return frozenset(
+            {"mix-minus", "mute", "tap", "gains", "buses", "loudest", "automix", "agc", "music"}
+        )
 
     @property
     def udp_port(self) -> int:
@@ -70,7 +72,11 @@ class Plane:
                 await self._engine.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value of the spec is out of its range.
+        """
         self._engine.apply(spec)
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:

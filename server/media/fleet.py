@@ -120,7 +120,7 @@ class Fleet:
             await self._tell(home, spec)
         except MixerError:
             if self._specs.get(room) is spec:
-                self._put_back(room, known)
+                self._put_back(room, known, before)
             raise
         if before is not None and before != home:
             await self._take_away(before, room)
@@ -184,11 +184,11 @@ class Fleet:
         self._homes.pop(room, None)
         self._fled_at.pop(room, None)
 
-    def _put_back(self, room: RoomId, spec: RoomSpec | None) -> None:
-        if spec is None:
+    def _put_back(self, room: RoomId, spec: RoomSpec | None, home: int | None) -> None:
+        if spec is None or home is None:
             self._forget(room)
         else:
-            self._specs[room] = spec
+            self._specs[room], self._homes[room] = spec, home
 
     async def _tell(self, number: int, spec: RoomSpec) -> None:
         await self._mixers[number].apply(replace(spec, version=next(self._versions)))

@@ -193,6 +193,24 @@ async def test_a_refused_spec_is_as_if_never_wanted(
     assert len(stage.mixers[0].specs[RoomId("a")].anchors) == 2
 
 
+async def test_a_refused_move_leaves_a_room_where_it_was(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former mixer still has it, and has it alone."""
+
+    async def refuse(_spec: RoomSpec) -> None:
+        raise ClientMistake("bad", "no")
+
+    await stage.fleet.apply(spec("a", 1))
+    stage.mixers[0].busy_share = 0.9
+    await stage.look()
+    monkeypatch.setattr(stage.mixers[1], "apply", refuse)
+    with pytest.raises(ClientMistake):
+        await stage.fleet.apply(spec("a", 2, "bob"))
+    assert stage.fleet.home(RoomId("a")) == "mixer-0"
+    assert stage.rooms() == [{"a"}, set()]
+
+
 # Events
 
 
