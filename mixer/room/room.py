@@ -107,6 +107,7 @@ class Room:
 
         Raises:
             ClientMistake: the gain is out of its range.
+            NoCapacity: the room plays too much already.
         """
         check_gain(gain_db)
         voice = Voice(self._channels)
