@@ -25,6 +25,7 @@ class Mix:
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self._last: Int16Frame | None = None
         self._encoder: Encoder | None = None
+        self._sent: tuple[bytes, ...] = ()  # the payload of the tick before, for redundancy
         self._is_fed = False  # whether the encoder has had the frame before the next one
 
     def branch(self) -> "Mix":
@@ -44,7 +45,7 @@ class Mix:
         begins, previous = not self.is_sounding, self._last
         self.is_sounding, self._last = has_sound, frame
         if not len(self.rows):
-            self._is_fed = False
+            self._is_fed, self._sent = False, ()
             return None
         if self._encoder is None:
             self._encoder = Encoder()
@@ -55,4 +56,5 @@ class Mix:
             self._encoder.encode(previous)
         self._is_fed = True
         payload = self._encoder.encode(frame)
-        return Outgoing(payload, self.rows, level_dbov(frame), marker=begins)
+        earlier, self._sent = () if begins else self._sent, (payload,)
+        return Outgoing(payload, self.rows, level_dbov(frame), marker=begins, previous=earlier)
