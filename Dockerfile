@@ -1,6 +1,6 @@
 # Roomtone in a container: docker build -t roomtone . (or podman, buildah)
 #
-#   docker run -it -p 8080:8080 -p 10000:10000/udp -e ROOMTONE_PUBLIC_IP=<this machine's address> \
+#   docker run -it -p 8080:8080 -p 10000:10000/udp -p 10000:10000/tcp -e ROOMTONE_PUBLIC_IP=<this machine's address> \
 #     -v roomtone:/var/lib/roomtone roomtone
 #
 # The image carries FFmpeg with GPL parts inside the av wheel: read THIRD-PARTY-NOTICES.md before
@@ -39,7 +39,7 @@ USER 10001:10001
 WORKDIR /var/lib/roomtone
 VOLUME /var/lib/roomtone
 # Pages, API, signalling and broadcast; voices.
-EXPOSE 8080/tcp 10000/udp
+EXPOSE 8080/tcp 10000/udp 10000/tcp
 # Not ready: a mixer or broadcast process that is away, a store that does not answer.
 # It sees variables, not options: in a container set ROOMTONE_PORT rather than --port.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD [ \

@@ -47,10 +47,17 @@ class Settings(BaseSettings):
         le=65_535,
         description="UDP port for all WebRTC audio of this machine.",
     )
+    tcp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="TCP port for WebRTC audio where a network lets no UDP through"
+        " (default: the number of --udp-port, if it is free; 0 = none).",
+    )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Address browsers reach the UDP port at, if it is not one of this machine's"
-        " (behind NAT). Several: repeat the option, or separate by commas.",
+        description="Address browsers reach the UDP and TCP port at, if it is not one of this"
+        " machine's (behind NAT). Several: repeat the option, or separate by commas.",
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,

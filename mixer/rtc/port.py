@@ -27,6 +27,7 @@ from mixer.rtc.reports import Reports
 from mixer.rtc.sdp import Answerer, Offer, write_answer
 from mixer.rtc.sockets import BlockSocket, unpack_address
 from mixer.rtc.srtp import SrtpContext
+from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
 from mixer.types import (
     TICK_S,
@@ -58,7 +59,10 @@ class PortListener(MediaListener, Protocol):
 
 
 class WebRtcPort:
-    """ICE-lite, DTLS-SRTP and RTP for all peers of a process, on one socket."""
+    """ICE-lite, DTLS-SRTP and RTP for all peers of a process, on one UDP socket.
+
+    `streams` are those who come over TCP, where that is served.
+    """
 
     def __init__(
         self,
@@ -67,10 +71,14 @@ class WebRtcPort:
         *,
         clock: Callable[[], float],
         spawn: Spawn,
+        streams: Streams | None = None,
     ) -> None:
         self.table = PeerTable()
         self.counters: Counter[str] = Counter()
         self._socket = socket
+        self._streams = streams
+        if streams is not None:
+            streams.attach(self.table.knows)
         self._listener = listener
         self._clock = clock
         self._spawn = spawn
@@ -81,8 +89,9 @@ class WebRtcPort:
         self._handshakes = HandshakeQueue(clock)
         self._incoming = DatagramBlock(RECEIVE_ROWS)
         self._guard = Guard(self.counters)
-        self._outbox = Outbox(socket, counters=self.counters)
-        self._sender = MediaSender(socket, self.table, counters=self.counters)
+        sender = SplitSender(socket, streams)
+        self._outbox = Outbox(sender, counters=self.counters)
+        self._sender = MediaSender(sender, self.table, counters=self.counters)
         self._reports = Reports(self.table, self.counters)
         self._receiver = MediaReceiver(
             self._incoming, self._reports, self._guard, life=self, listener=listener
@@ -221,6 +230,11 @@ class WebRtcPort:
     def poll(self, *, now: float, unix_now: float) -> None:
         """Read and handle what has arrived, for POLL_BUDGET_S at most."""
         deadline = self._clock() + POLL_BUDGET_S
+        if self._streams is not None:
+            self._streams.flush()
+            if rows := self._streams.receive(self._incoming, now=now):
+                self.counters["datagrams_received"] += rows
+                self._handle(rows, now, unix_now)
         while rows := self._socket.receive(self._incoming, now=now, unix_now=unix_now):
             self.counters["datagrams_received"] += rows
             self._handle(rows, now, unix_now)
@@ -401,6 +415,8 @@ class WebRtcPort:
         if now >= self._next_timers:
             self._next_timers = now + 0.5
             self._check_liveness(now)
+            if self._streams is not None:
+                self._streams.sweep(now)
         self._outbox.flush()
 
     def _check_liveness(self, now: float) -> None:
@@ -422,6 +438,8 @@ class WebRtcPort:
         await asyncio.sleep(0)
         self._outbox.flush()
         self._socket.close()
+        if self._streams is not None:
+            self._streams.close()
 
     def statistics(self, peer: Peer) -> PeerStatistics:
         """Return how a connection does."""
@@ -429,8 +447,9 @@ class WebRtcPort:
 
     @property
     def socket_counters(self) -> dict[str, int]:
-        """The socket's own counters."""
-        return self._socket.counters
+        """The sockets' own counters."""
+        streams = {} if self._streams is None else self._streams.counters
+        return {**self._socket.counters, **streams}
 
 
 def _pairs(

@@ -11,8 +11,8 @@ from mixer.core.red import pack_red
 from mixer.core.rtp import header_length, write_headers
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.peers import PeerTable
-from mixer.rtc.sockets import BlockSocket
 from mixer.rtc.srtp import MAX_PAYLOAD_BYTES, RowPointers, protect_rows
+from mixer.rtc.streams import SplitSender
 from mixer.types import FRAME_SAMPLES, Outgoing
 
 SEND_ROWS = 1024
@@ -33,8 +33,8 @@ class _Part:
 class MediaSender:
     """Writes packets as rows of a block, protects them in place, sends them by one call."""
 
-    def __init__(self, socket: BlockSocket, table: PeerTable, *, counters: Counter[str]) -> None:
-        self._socket = socket
+    def __init__(self, sender: SplitSender, table: PeerTable, *, counters: Counter[str]) -> None:
+        self._sender = sender
         self._table = table
         self._counters = counters
         self._outgoing = DatagramBlock(SEND_ROWS)
@@ -104,9 +104,10 @@ class MediaSender:
         handles = table.send_handles
         protected = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
         total = len(rows)
-        if not protected.all():
-            total = self._compact(protected)
-        self._counters["rtp_sent"] += self._socket.send(block, total)
+        if not protected.all():  # a row that failed holds clear text and must stay
+            total = block.keep(protected)
+            self._counters["srtp_protect_failures"] += len(rows) - total
+        self._counters["rtp_sent"] += self._sender.send(block, total)
 
     def _write_payload(
         self, rows: NDArray[np.intp], with_level: NDArray[np.bool_], body: bytes
@@ -120,15 +121,6 @@ class MediaSender:
             if len(selected):
                 block.data[selected, offset : offset + len(data)] = data
                 block.lengths[selected] = offset + len(data)
-
-    def _compact(self, keep: NDArray[np.bool_]) -> int:
-        """Move the protected rows together: one that failed holds clear text and must stay."""
-        block, kept = self._outgoing, np.flatnonzero(keep)
-        self._counters["srtp_protect_failures"] += len(keep) - len(kept)
-        block.data[: len(kept)] = block.data[kept]
-        for column in (block.lengths, block.addresses, block.address_lengths):
-            column[: len(kept)] = column[kept]
-        return len(kept)
 
 
 def _payload_types(

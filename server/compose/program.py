@@ -72,6 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         serving = Serving(
             port=listener.getsockname()[1],
             udp_port=mixer.udp_port,
+            tcp_port=mixer.tcp_port,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -140,7 +141,9 @@ async def _start_planes(
         audio_socket = folder / "audio.sock"
     broadcast = WorkerBroadcastPlane(audio_socket)
     mixer = WorkerPlane(
-        PlaneSettings(udp_port=settings.udp_port, advertised=settings.public_ip),
+        PlaneSettings(
+            udp_port=settings.udp_port, tcp_port=settings.tcp_port, advertised=settings.public_ip
+        ),
         audio_socket=audio_socket,
     )
     stack.push_async_callback(broadcast.close)

@@ -21,6 +21,7 @@ class Serving:
 
     port: int
     udp_port: int
+    tcp_port: int  # 0: none
     addresses: Sequence[str]  # this machine's, loopback last
     fingerprint: str | None = None
 
@@ -36,6 +37,7 @@ def welcome(settings: Settings, keyring: Keyring, serving: Serving) -> None:
         version=VERSION,
         urls=list(urls(settings, serving)),
         udp_port=serving.udp_port,
+        tcp_port=serving.tcp_port,
         state_dir=str(settings.state_dir),
         admin_key_in=str(keyring.admin_key_path),
     )
@@ -75,6 +77,8 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
     yield ""
     yield _line("Ports", f"{serving.port}/tcp   pages, API, signalling, broadcast")
     yield _line("", f"{serving.udp_port}/udp  voices (WebRTC)")
+    if serving.tcp_port:
+        yield _line("", f"{serving.tcp_port}/tcp  voices where no UDP gets through")
     yield _line("State", str(settings.state_dir))
     yield ""
     yield "  Ctrl-C stops it."

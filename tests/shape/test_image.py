@@ -64,7 +64,9 @@ def test_ignored() -> None:
 def test_ports() -> None:
     """The image exposes the ports the server takes by default."""
     fields = Settings.model_fields
-    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {fields['udp_port'].default}/udp"]
+    page, voice = fields["port"].default, fields["udp_port"].default
+    assert fields["tcp_port"].default is None, "the number of the UDP port"
+    assert _all("EXPOSE") == [f"{page}/tcp {voice}/udp {voice}/tcp"]
 
 
 def test_user() -> None:

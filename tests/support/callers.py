@@ -119,7 +119,7 @@ class Caller:
 
     def __init__(
         self,
-        socket: MemorySocket,
+        socket: Any,  # with an `inbox` to append (datagram, source) to
         address: Address,
         *,
         direction: str = "sendrecv",

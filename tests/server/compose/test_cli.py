@@ -14,7 +14,7 @@ from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.services.keyring import Keyring
 
-SERVING = Serving(8080, 10_000, ("192.0.2.5", "2001:db8::5", "127.0.0.1"), "AB:CD")
+SERVING = Serving(8080, 10_000, 10_001, ("192.0.2.5", "2001:db8::5", "127.0.0.1"), "AB:CD")
 
 
 def test_version() -> None:
@@ -97,7 +97,7 @@ def test_on_a_terminal(
     welcome(settings, Keyring.open(tmp_path), SERVING)
     second = capsys.readouterr().out
     assert f"http://127.0.0.1:8080/#admin={keyring.first_run}" in first
-    for expected in ("8080/tcp", "10000/udp", str(tmp_path), "AB:CD"):
+    for expected in ("8080/tcp", "10000/udp", "10001/tcp", str(tmp_path), "AB:CD"):
         assert expected in first
     assert keyring.admin_key in first
     assert keyring.admin_key not in second
