@@ -232,6 +232,7 @@ class MediaReceiver:
         if frames is None:
             self._counters["red_malformed"] += 1
             return
+        self._counters["red_received"] += is_red
         level = int(headers.level_dbov[index])
         voice = bool(headers.voice[index])
         silent = level != NO_LEVEL and level <= (CLOSE_DBOV if voice else OPEN_DBOV)

@@ -263,6 +263,8 @@ class Caller:
         elif datagram[0] < 64:
             self.records.append(datagram)
             self._inbox.put_nowait(datagram)
+        elif self.dtls.state != "connected":
+            return  # media that overtakes the end of the handshake
         elif 192 <= datagram[1] <= 223:
             self.reports.append(bytes(self.dtls._rx_srtp.unprotect_rtcp(datagram)))
         else:

@@ -77,7 +77,8 @@ class StreamWire:
 
     def append(self, sent: tuple[bytes, Address]) -> None:
         frame = write_frame(sent[0])
-        assert self._sock.send(frame) == len(frame), "a test's packets fit the kernel's buffer"
+        with contextlib.suppress(ConnectionError):  # the last goodbye may come too late
+            assert self._sock.send(frame) == len(frame), "a test's packets fit the kernel's buffer"
 
     def receive(self) -> list[bytes]:
         came: list[bytes] = []
