@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mixer.core.level import level_dbov
 from mixer.core.limiter import LimiterState
 from mixer.opus import Encoder
-from mixer.types import Int16Frame, Outgoing
+from mixer.types import PCM_ROWS, Int16Frame, Outgoing
 
 # Opus TOC alone (RFC 6716 §3.1: CELT, full band, 20 ms, one empty frame): the receiver's decoder
 # takes it as DTX and makes comfort noise instead of concealing a loss.
@@ -46,6 +46,9 @@ class Mix:
         if not len(self.rows):
             self._is_fed = False
             return None
+        if (self.rows >= PCM_ROWS).all():
+            self._is_fed = False
+            return Outgoing(b"", self.rows, level_dbov(frame), marker=begins, pcm=frame)
         if self._encoder is None:
             self._encoder = Encoder()
         if begins:
@@ -55,4 +58,4 @@ class Mix:
             self._encoder.encode(previous)
         self._is_fed = True
         payload = self._encoder.encode(frame)
-        return Outgoing(payload, self.rows, level_dbov(frame), marker=begins)
+        return Outgoing(payload, self.rows, level_dbov(frame), marker=begins, pcm=frame)

@@ -156,7 +156,7 @@ class Room:
             if mix is self._shared and self.on_air and self._tap is not None:
                 self._tap.write(self.id, tick, frame)
             if (outgoing := mix.advance(frame, has_sound=has_sound)) is not None:
-                self.encodes += 1
+                self.encodes += bool(outgoing.payload)
                 sent.append(outgoing)
         return sent
 

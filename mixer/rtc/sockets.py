@@ -28,6 +28,7 @@ class BlockSocket(Protocol):
     """A bound, non-blocking UDP socket."""
 
     port: int
+    is_six: bool  # its addresses are `sockaddr_in6`
     counters: dict[str, int]
 
     def receive(self, block: DatagramBlock, *, now: float, unix_now: float) -> int:
@@ -106,6 +107,7 @@ class MmsgSocket:
         self._sock = sock
         self._fileno = sock.fileno()
         self.port: int = sock.getsockname()[1]
+        self.is_six = sock.family == socket.AF_INET6
         self.counters = {"udp_receive_overflows": 0, "udp_send_failures": 0, "udp_send_dropped": 0}
         # PyDLL keeps the GIL: the calls never block, and a mixer has no second Python thread.
         libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -185,6 +187,7 @@ class PlainSocket:
         self._sock = sock
         self._six = sock.family == socket.AF_INET6
         self.port: int = sock.getsockname()[1]
+        self.is_six = sock.family == socket.AF_INET6
         self.counters = {"udp_receive_overflows": 0, "udp_send_failures": 0, "udp_send_dropped": 0}
 
     def receive(self, block: DatagramBlock, *, now: float, unix_now: float) -> int:
