@@ -3,7 +3,8 @@
 import contextlib
 import time
 
-from mixer.engine import Engine
+from mixer.engine import Engine, Recordings
+from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import open_socket
@@ -24,11 +25,25 @@ class Plane:
     """A media plane in this process, on the running loop. Everything happens between its awaits."""
 
     def __init__(
-        self, settings: PlaneSettings, *, emit: Emit, tap: Tap | None, spawn: Spawn
+        self,
+        settings: PlaneSettings,
+        *,
+        emit: Emit,
+        tap: Tap | None,
+        spawn: Spawn,
+        recordings: Recordings | None = None,
     ) -> None:
         self._settings = settings
         self._spawn = spawn
-        self._engine = Engine(emit=emit, tap=tap, clock=time.monotonic, unix_clock=time.time)  # noqa: TID251 - the clock's one birthplace
+        self._emit = emit
+        self._engine = Engine(
+            emit=emit,
+            tap=tap,
+            clock=time.monotonic,
+            unix_clock=time.time,  # noqa: TID251 - the clock's one birthplace
+            recordings=recordings,
+        )
+        self._lines: Lines | None = None
         self._udp_port = settings.udp_port
         self._addresses = settings.advertised
         self._ticker: Cancellable | None = None
@@ -36,12 +51,18 @@ class Plane:
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset({"mix-minus", "mute", "tap"})
+        plain = {"plain-rtp"} if self._settings.rtp_port is not None else set()
+        return frozenset({"mix-minus", "mute", "tap", *plain})
 
     @property
     def udp_port(self) -> int:
         """The bound UDP port."""
         return self._udp_port
+
+    @property
+    def rtp_port(self) -> int:
+        """The bound UDP port of plain RTP; 0 without."""
+        return 0 if self._lines is None else self._lines.port.port
 
     async def start(self) -> None:
         """Bind the UDP port and start the ticker.
@@ -54,19 +75,32 @@ class Plane:
         )
         self._udp_port = socket.port
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
-        self._engine.attach(
-            WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
-        )
+        port = WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
+        if self._settings.rtp_port is not None:
+            self._lines = self._open_lines(self._settings.rtp_port)
+        self._engine.attach(port, self._lines)
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
 
+    def _open_lines(self, port: int) -> Lines:
+        batched = self._settings.batched_sockets
+        return Lines(
+            open_socket(self._settings.rtp_host, port, batched=batched),
+            open_socket("", 0, batched=batched),  # a socket on loopback could not send elsewhere
+            emit=self._emit,
+            clock=time.monotonic,
+        )
+
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
+        self._engine.end_recordings()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
             with contextlib.suppress(OSError):
                 await self._engine.port.close()
+            if self._lines is not None:
+                self._lines.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
         """Make a room what the spec says; an older or equal version is ignored."""
