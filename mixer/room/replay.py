@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from mixer.core.recording import ROOM, BadRecording, Call, Heard, Lost, Record, Seat, Sent, Tick
 from mixer.room.anchor import Anchor
@@ -80,7 +81,7 @@ class Replay:
                 self.is_as_recorded = False
         return None
 
-    def statistics(self) -> Iterator[tuple[Seat, dict[str, int]]]:
+    def statistics(self) -> Iterator[tuple[Seat, dict[str, Any]]]:
         """Yield every seat with its counters, in the order they came."""
         for seat, anchor in self.seats:
             yield (

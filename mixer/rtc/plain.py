@@ -14,7 +14,8 @@ from mixer.core import g711
 from mixer.core.gate import OPEN_DBOV
 from mixer.core.jitter import Arrival
 from mixer.core.level import SILENCE_DBOV, level_dbov
-from mixer.core.resample import Decimator
+from mixer.core.reframe import Frame, Reframer
+from mixer.core.resample import FACTOR, Decimator
 from mixer.core.rtp import Headers, parse_headers, payload
 from mixer.core.toc import DTX_BYTES
 from mixer.rtc.block import DatagramBlock
@@ -77,6 +78,7 @@ class Participant:
     stream: Stream
     networks: tuple[Network, ...]
     ssrc: int | None = None  # the one they send with now
+    reframer: Reframer = field(default_factory=Reframer)
     last_heard: float = 0.0
     state: PeerState = PeerState.CONNECTING
 
@@ -215,8 +217,7 @@ class PlainPort:
             self.counters["plain_rtp_comfort" if known else "plain_rtp_unknown_type"] += 1
             return
         body = payload(block.data[row], int(headers.payload_offset[row]), int(block.lengths[row]))
-        arrival = None if body is None else self._read(participant, body, headers, row)
-        if arrival is None:
+        if not body:
             self.counters["plain_rtp_malformed"] += 1
             return
         if is_new:
@@ -229,9 +230,18 @@ class PlainPort:
             if participant.ssrc is not None:
                 self._listener.began(participant)
             participant.ssrc = ssrc
+            participant.reframer = Reframer()
         self._set_state(participant, PeerState.LIVE)
         self.counters["plain_rtp_received"] += 1
-        self._listener.arrived(participant, *arrival)
+        sequence, timestamp = int(headers.sequence[row]), int(headers.timestamp[row])
+        arrival_s = float(block.arrivals[row])
+        if participant.spec.codec is RtpCodec.OPUS:
+            level = SILENCE_DBOV if len(body) <= DTX_BYTES else None
+            packet = Arrival(sequence, timestamp, body, arrival_s, silent=level is not None)
+            self._listener.arrived(participant, packet, level)
+            return
+        for frame in participant.reframer.push(sequence, timestamp, body):
+            self._listener.arrived(participant, *_g711_arrival(frame, participant, arrival_s))
 
     def _claimant(self, row: int, ssrc: int, now: float) -> Participant | None:
         """Return whose packet this is though it comes from nobody's address; None: nobody's.
@@ -253,29 +263,6 @@ class PlainPort:
         return next(
             (one for one in others if any(address in network for network in one.networks)), None
         )
-
-    def _read(
-        self, participant: Participant, body: bytes, headers: Headers, row: int
-    ) -> tuple[Arrival, int | None] | None:
-        codec, timestamp = participant.spec.codec, int(headers.timestamp[row])
-        level: int | None = None
-        if codec is RtpCodec.OPUS:
-            if len(body) <= DTX_BYTES:
-                level = SILENCE_DBOV
-        else:
-            wrapped = g711.wrap(body)
-            if wrapped is None:
-                return None
-            level = level_dbov(g711.decode(body, codec))
-            body, timestamp = wrapped, timestamp * 6 & 0xFFFFFFFF  # 8 kHz to 48; wraps alike
-        packet = Arrival(
-            sequence=int(headers.sequence[row]),
-            timestamp=timestamp,
-            payload=body,
-            arrival_s=float(self._block.arrivals[row]),
-            silent=level is not None and level <= OPEN_DBOV,
-        )
-        return packet, level
 
     # Out
 
@@ -346,6 +333,15 @@ class PlainPort:
     def port(self) -> int:
         """The bound UDP port of participants."""
         return self._socket.port
+
+
+def _g711_arrival(frame: Frame, participant: Participant, arrival_s: float) -> tuple[Arrival, int]:
+    sequence, timestamp, body = frame
+    wrapped = g711.wrap(body)
+    assert wrapped is not None, "a frame has 20 ms"
+    level = level_dbov(g711.decode(body, participant.spec.codec))
+    at_48_khz = timestamp * FACTOR & 0xFFFFFFFF  # wraps where 8 kHz does
+    return Arrival(sequence, at_48_khz, wrapped, arrival_s, silent=level <= OPEN_DBOV), level
 
 
 def _g711_body(stream: Stream, pcm: Int16Frame | None) -> bytes:

@@ -1,7 +1,7 @@
 """A `MediaPlane` in a process of its own."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mixer.types import PeerId, PlaneEvent, PlaneSettings, PlaneStatistics, RoomId, RoomSpec
@@ -10,10 +10,21 @@ from server.media import wire
 from server.media.child import ChildSpec, Patience, program
 from server.media.events import EventQueue
 from server.media.link import Link, SpecForm
+from server.media.recordings import RecordingFolder
 from server.media.threads import ENVIRONMENT
 from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
+from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where rooms' arrivals are recorded, and up to which size each."""
+
+    folder: Path
+    limit_bytes: int
+
 
 _FORM: SpecForm[RoomSpec] = SpecForm(params=wire.room_params, is_over=lambda spec: spec.closed)
 
@@ -29,26 +40,40 @@ class WorkerPlane:
         settings: PlaneSettings,
         *,
         audio_socket: Path | None = None,
+        recording: Recording | None = None,
         command: Sequence[str] | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it."""
+        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it.
+
+        What arrives in its rooms is recorded if `recording` says where.
+        """
         child = ChildSpec(
             name="mixer",
             verb="mixer",
             settings={
                 "plane": asdict(settings),
                 "audio_socket": str(audio_socket) if audio_socket else None,
+                "record_bytes": recording.limit_bytes if recording else 0,
             },
             environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),
         )
         self._events = EventQueue()
-        self._link = Link(child, _FORM, add_methods=self._add_methods, lost=self._events.put_lost)
+        self._folder = RecordingFolder(recording.folder) if recording else None
+        self._link = Link(
+            child,
+            _FORM,
+            add_methods=self._add_methods,
+            take_frame=self._take_frame,
+            lost=self._events.put_lost,
+        )
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the process and wait until it serves. Raises SetupMistake if it cannot."""
+        if self._folder is not None:
+            _ = supervisor.spawn(self._folder.run(), name="recordings")
         await self._link.start(supervisor)
 
     async def close(self) -> None:
@@ -102,6 +127,8 @@ class WorkerPlane:
             {"mixer_restarts": self._link.restarts, "mixer_events_dropped": self._events.dropped},
             {"mixer_up": float(self.is_up)},
         )
+        if self._folder is not None:
+            own = own.joined(PlaneStatistics(dict(self._folder.counters)))
         try:
             mixer = await self._link.ask(wire.STATISTICS, "statistics")
         except PlaneUnavailable:
@@ -114,6 +141,10 @@ class WorkerPlane:
 
     def _add_methods(self, dispatcher: Dispatcher) -> None:
         dispatcher.add("event", wire.Event, self._take_event)
+
+    def _take_frame(self, kind: FrameKind, body: bytes) -> None:
+        if self._folder is not None:
+            self._folder.take(*wire.read_recording(kind, body))
 
     async def _take_event(self, params: wire.Event) -> object:
         self._events.put(params.event)
