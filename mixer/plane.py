@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from mixer.engine import Engine, Recordings
+from mixer.errors import SetupError
 from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
@@ -77,7 +78,11 @@ class Plane:
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
         port = WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
         if self._settings.rtp_port is not None:
-            self._lines = self._open_lines(self._settings.rtp_port)
+            try:
+                self._lines = self._open_lines(self._settings.rtp_port)
+            except SetupError:
+                socket.close()
+                raise
         self._engine.attach(port, self._lines)
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
@@ -85,7 +90,7 @@ class Plane:
     def _open_lines(self, port: int) -> Lines:
         batched = self._settings.batched_sockets
         return Lines(
-            open_socket(self._settings.rtp_host, port, batched=batched),
+            open_socket(self._settings.rtp_host, port, batched=batched, option="--rtp-port"),
             open_socket("", 0, batched=batched),  # a socket on loopback could not send elsewhere
             emit=self._emit,
             clock=time.monotonic,

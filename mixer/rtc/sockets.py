@@ -41,7 +41,7 @@ class BlockSocket(Protocol):
         """Close the socket."""
 
 
-def bind_udp(host: str, port: int) -> socket.socket:
+def bind_udp(host: str, port: int, option: str = "--udp-port") -> socket.socket:
     """Bind a non-blocking UDP socket; `host` "" is every address, both families if there are.
 
     Raises:
@@ -60,7 +60,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
         sock.close()
         raise SetupError(
             f"UDP port {port} on {host or 'all addresses'} cannot be bound: {error.strerror}. "
-            "Choose another with --udp-port or stop the program that holds it."
+            f"Choose another with {option} or stop the program that holds it."
         ) from error
     return sock
 
@@ -91,9 +91,12 @@ def unpack_address(row: bytes) -> tuple[str, int]:
     return str(address.ipv4_mapped or address), port
 
 
-def open_socket(host: str, port: int, *, batched: bool) -> BlockSocket:
-    """Bind and wrap a socket: batched system calls where the platform has them, else one by one."""
-    sock = bind_udp(host, port)
+def open_socket(host: str, port: int, *, batched: bool, option: str = "--udp-port") -> BlockSocket:
+    """Bind and wrap a socket: batched system calls where the platform has them, else one by one.
+
+    `option` is what to name if the port is taken. Raises SetupError.
+    """
+    sock = bind_udp(host, port, option)
     if batched and SUPPORTED:
         with contextlib.suppress(AttributeError, OSError):
             return MmsgSocket(sock)

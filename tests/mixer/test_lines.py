@@ -9,7 +9,7 @@ import pytest
 
 from mixer.core import g711
 from mixer.core.resample import Decimator
-from mixer.engine import Engine
+from mixer.engine import Engine, Recordings
 from mixer.lines import Lines
 from mixer.opus import Decoder
 from mixer.types import (
@@ -48,7 +48,7 @@ def trunk(**more: Any) -> RtpParticipantSpec:
 class House(Rig):
     """An engine with plain RTP."""
 
-    def __init__(self) -> None:
+    def __init__(self, recordings: Recordings | None = None) -> None:
         super().__init__()
         self.events: list[PlaneEvent] = []
         self.inside, self.outside = MemorySocket(), MemorySocket()
@@ -57,6 +57,7 @@ class House(Rig):
             tap=None,
             clock=self.clock,
             unix_clock=lambda: self.clock() + 1e9,
+            recordings=recordings,
         )
         self.port = self.open_port(self.engine)
         self.lines = Lines(self.inside, self.outside, emit=self.events.append, clock=self.clock)
