@@ -9,8 +9,9 @@ from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
+from mixer.core.speccheck import check_spec
 from mixer.errors import NoCapacity, PeerGone
-from mixer.lines import Lines, MakeAnchor, keep_occupied
+from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
 from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
 from mixer.room.room import Room
@@ -104,7 +105,12 @@ class Engine:
     # What the control plane wants
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value is out of its range; nothing has changed.
+        """
+        check_spec(spec)
         seat = self._seats.get(spec.room)
         if seat is not None and spec.version <= seat.spec.version:
             return
@@ -113,7 +119,7 @@ class Engine:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
         seat.spec = spec
-        seat.room.on_air = spec.on_air
+        seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
@@ -152,7 +158,7 @@ class Engine:
         seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
         self._counters.update(seat.room.counters())
         seat.room = RecordedRoom(room, self._tap, seat.recorder)
-        seat.room.on_air = seat.spec.on_air
+        seat.room.configure(with_lines(seat.spec))
         seat.make_anchor = seat.recorder.make_anchor
 
     def _vacate(self, seat: _Seat) -> None:

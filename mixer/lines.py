@@ -13,6 +13,7 @@ from mixer.rtc.plain import Participant, PlainPort
 from mixer.rtc.sockets import BlockSocket
 from mixer.types import (
     PLAIN_ROWS,
+    AnchorSpec,
     Emit,
     ForwarderSpec,
     Outgoing,
@@ -56,6 +57,16 @@ class _Lines:
 def keep_occupied(spec: RoomSpec) -> bool:
     """Whether a room is to be ticked though nobody is connected by WebRTC."""
     return bool(spec.rtp) or any(one.always_on for one in spec.forwarders)
+
+
+def with_lines(spec: RoomSpec) -> RoomSpec:
+    """Return the spec with an anchor for each participant and forwarder: what the mixes go by."""
+    people = [AnchorSpec(one.peer, one.muted) for one in spec.rtp]
+    ears = [
+        AnchorSpec(_forwarder_peer(one.id), hears={one.bus: 0.0}, speaks=())
+        for one in spec.forwarders
+    ]
+    return replace(spec, anchors=(*spec.anchors, *people, *ears))
 
 
 class Lines:

@@ -53,7 +53,18 @@ class Plane:
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
         plain = {"plain-rtp"} if self._settings.rtp_port is not None else set()
-        return frozenset({"mix-minus", "mute", "tap", *plain})
+        mixing = {
+            "mix-minus",
+            "mute",
+            "tap",
+            "gains",
+            "buses",
+            "loudest",
+            "automix",
+            "agc",
+            "music",
+        }
+        return frozenset(mixing | plain)
 
     @property
     def udp_port(self) -> int:
@@ -108,7 +119,11 @@ class Plane:
                 self._lines.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value of the spec is out of its range.
+        """
         self._engine.apply(spec)
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:

@@ -29,12 +29,39 @@ def tick_at(now: float) -> int:
     return int(now // TICK_S)
 
 
+FLOOR = "floor"
+"""The bus that everybody speaks to and hears unless told otherwise, and that goes on air."""
+
+
+class Profile(Enum):
+    """What a room is for."""
+
+    VOICE = "voice"  # mono, 96 kb/s
+    MUSIC = "music"  # stereo, 128 kb/s
+
+
+def _floor() -> dict[str, float]:
+    return {FLOOR: 0.0}
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorSpec:
-    """One person with a microphone, as the control plane wants them mixed."""
+    """One person with a microphone, as the control plane wants them mixed.
+
+    What everybody hears of them: `gain_db` (-60..20), `pan` (-1 left..1 right, in a music room),
+    brought to `agc_target_dbov` (-40..-6) slowly if set. They speak to the buses `speaks` and hear
+    the buses `hears`, each with a gain in dB; a voice on several of these is heard as on the
+    loudest. `for_me` changes other people for this person's ears alone: dB (-60..20), None = mute.
+    """
 
     peer: PeerId
     muted: bool = False
+    gain_db: float = 0.0
+    pan: float = 0.0
+    agc_target_dbov: float | None = None
+    hears: Mapping[str, float] = field(default_factory=_floor)
+    speaks: tuple[str, ...] = (FLOOR,)
+    for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
 
 
 class RtpCodec(Enum):
@@ -49,7 +76,7 @@ class RtpCodec(Enum):
 class ForwarderSpec:
     """A copy of a mix that is sent to `host` (an IP address) and `port` as plain RTP.
 
-    `bus` names the mix; there is but "floor", what everybody hears. It flows while anybody is
+    `bus` names what is heard; "floor" is what everybody hears. It flows while anybody is
     connected to the room, silence included; `always_on` is for those who want it without that.
     """
 
@@ -59,7 +86,7 @@ class ForwarderSpec:
     ssrc: int
     codec: RtpCodec = RtpCodec.OPUS
     payload_type: int = 111
-    bus: str = "floor"
+    bus: str = FLOOR
     always_on: bool = False
 
 
@@ -87,7 +114,9 @@ class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
     A spec whose `version` is not above the applied one is ignored. Anchors that are not listed
-    lose their connection. `on_air` feeds the room's full mix to the tap. `closed` removes the room.
+    lose their connection. `on_air` feeds the floor's full mix to the tap. `closed` removes the
+    room. `loudest` mixes that many people at a time, the loudest, 0 everybody. `automix` shares
+    one gain among those who speak. `buses` names what there is beside the floor.
     """
 
     room: RoomId
@@ -95,6 +124,10 @@ class RoomSpec:
     anchors: tuple[AnchorSpec, ...] = ()
     on_air: bool = False
     closed: bool = False
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
     forwarders: tuple[ForwarderSpec, ...] = ()
     rtp: tuple[RtpParticipantSpec, ...] = ()
 
@@ -193,7 +226,7 @@ class Outgoing:
     rows: NDArray[np.intp]
     level_dbov: int
     marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
-    pcm: Int16Frame | None = None  # what was encoded, for those who take it another way
+    pcm: Int16Frame | None = None  # what was encoded (int16[960 * channels]), for other codecs
 
 
 class Tap(Protocol):

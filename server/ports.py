@@ -115,7 +115,10 @@ class MediaPlane(Protocol):
         """What this plane can do beyond mixing voices."""
 
     async def apply(self, spec: RoomSpec) -> None:
-        """Make the room so, now and after every restart of the plane."""
+        """Make the room so, now and after every restart of the plane.
+
+        Raises ClientMistake for a value out of its range; then the spec before holds.
+        """
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""

@@ -1,6 +1,6 @@
 """The file of a room's arrivals: all that reached the room and when, to be run again.
 
-A file is a header (magic, version, length and JSON), then records: one byte of kind, two of
+A file is a header (magic, version, length and JSON), then records: one byte of kind, four of
 length, the body; numbers are big-endian. Times are the doubles the room was given, bit for bit.
 """
 
@@ -11,25 +11,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
+import numpy as np
+
 from mixer.core.jitter import Arrival
 from mixer.errors import MixerError
-from mixer.types import RtpCodec
+from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
 
 MAGIC: Final = b"Roomtone arrivals"
 VERSION: Final = 1
 MAX_HEADER_BYTES: Final = 4096
-MAX_RECORD_BYTES: Final = 4096  # a datagram has 1,500
+MAX_RECORD_BYTES: Final = 1 << 20  # a spec of thousands; a datagram has 1,500
 ROOM: Final = 0xFFFFFFFF
 """Stands for the room itself where a row of an anchor could be."""
 
 _MAX_TIME_S: Final = 1e12
 _NO_LEVEL: Final = 127  # levels are at most 0
-_NAME = struct.Struct(">BH")
+_HEAD = struct.Struct(">BH")
+_KIND = struct.Struct(">BI")
 _SEAT = struct.Struct(">IB")
 _CALL = struct.Struct(">I")
 _HEARD = struct.Struct(">IHIddbB")
 _TICK = struct.Struct(">Qd")
 _LOST = struct.Struct(">I")
+_FED = struct.Struct(">BB")
 _CODECS: Final = tuple(RtpCodec)
 _SILENT, _VOICE = 1, 2
 
@@ -97,17 +101,25 @@ class Lost:
     chunks: int
 
 
-Record = Seat | Call | Heard | Tick | Sent | Lost
+@dataclass(frozen=True, slots=True, eq=False)
+class Fed:
+    """A player took this frame (int16[960] or int16[960, 2]) in the tick that follows."""
+
+    name: str
+    frame: Int16Frame
+
+
+Record = Seat | Call | Heard | Tick | Sent | Lost | Fed
 
 
 def write_header(header: Header) -> bytes:
     """Return the beginning of a file."""
     text = json.dumps({"room": header.room}).encode()
-    return MAGIC + _NAME.pack(VERSION, len(text)) + text
+    return MAGIC + _HEAD.pack(VERSION, len(text)) + text
 
 
 def write_record(record: Record) -> bytes:
-    """Return one record as it stands in the file."""
+    """Return one record as it stands in the file; what is too long for one is marked as lost."""
     body: bytes
     match record:
         case Heard(row, packet, level, voice, now):
@@ -133,20 +145,24 @@ def write_record(record: Record) -> bytes:
             body = digest
         case Lost(chunks):
             body = _LOST.pack(chunks)
+        case Fed(name, frame):
+            text = name.encode()[:255]
+            body = _FED.pack(frame.ndim, len(text)) + text + frame.astype("<i2").tobytes()
         case _:
             assert_never(record)
-    assert len(body) <= MAX_RECORD_BYTES, "packets and names are bounded where they come in"
-    return _NAME.pack(_KINDS[type(record)], len(body)) + body
+    if len(body) > MAX_RECORD_BYTES:
+        return write_record(Lost(1))
+    return _KIND.pack(_KINDS[type(record)], len(body)) + body
 
 
 def read_header(read: Callable[[int], bytes]) -> Header:
     """Read the beginning of a file; `read(n)` returns up to n bytes. Raises BadRecording."""
     if read(len(MAGIC)) != MAGIC:
         raise BadRecording("This is no recording of a room's arrivals")
-    head = read(_NAME.size)
-    if len(head) < _NAME.size:
+    head = read(_HEAD.size)
+    if len(head) < _HEAD.size:
         raise BadRecording("The recording ends within its header")
-    version, length = _NAME.unpack(head)
+    version, length = _HEAD.unpack(head)
     if version != VERSION:
         raise BadRecording(f"The recording is of version {version}, this program reads {VERSION}")
     if length > MAX_HEADER_BYTES:
@@ -163,8 +179,10 @@ def read_records(read: Callable[[int], bytes]) -> Iterator[Record]:
     A file that ends within a record was being written when its server ended: what is whole counts.
     """
     number = 0
-    while len(head := read(_NAME.size)) == _NAME.size:
-        kind, length = _NAME.unpack(head)
+    while len(head := read(_KIND.size)) == _KIND.size:
+        kind, length = _KIND.unpack(head)
+        if length > MAX_RECORD_BYTES:
+            raise BadRecording(f"The recording is damaged at record {number}")
         body = read(length)
         if len(body) < length:
             return
@@ -188,10 +206,16 @@ def _parse(kind: int, body: bytes) -> Record:
         (row,) = _CALL.unpack_from(body)
         name, *args = json.loads(body[_CALL.size :])
         return Call(row, str(name), tuple(args))
+    return _parse_rare(kind, body)
+
+
+def _parse_rare(kind: int, body: bytes) -> Record:
     if kind == _KINDS[Sent] and len(body) == 32:
         return Sent(body)
     if kind == _KINDS[Lost]:
         return Lost(*_LOST.unpack(body))
+    if kind == _KINDS[Fed]:
+        return _parse_fed(body)
     raise ValueError(kind)
 
 
@@ -211,10 +235,18 @@ def _parse_heard(body: bytes) -> Heard:
     )
 
 
+def _parse_fed(body: bytes) -> Fed:
+    dimensions, length = _FED.unpack_from(body)
+    start = _FED.size + length
+    shape = {1: (FRAME_SAMPLES,), 2: (FRAME_SAMPLES, 2)}[dimensions]
+    frame = np.frombuffer(body[start:], "<i2").reshape(shape).astype(np.int16)
+    return Fed(body[_FED.size : start].decode(), frame)
+
+
 def _time(seconds: float) -> float:
     if not math.isfinite(seconds) or abs(seconds) > _MAX_TIME_S:
         raise ValueError(seconds)
     return seconds
 
 
-_KINDS: Final[dict[type, int]] = {Seat: 1, Call: 2, Heard: 3, Tick: 4, Sent: 5, Lost: 6}
+_KINDS: Final[dict[type, int]] = {Seat: 1, Call: 2, Heard: 3, Tick: 4, Sent: 5, Lost: 6, Fed: 7}

@@ -4,12 +4,14 @@ import hashlib
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mixer.core.jitter import Arrival
 from mixer.core.recording import (
     ROOM,
     Call,
+    Fed,
     Header,
     Heard,
     Lost,
@@ -20,9 +22,11 @@ from mixer.core.recording import (
     write_header,
     write_record,
 )
+from mixer.core.specjson import write_spec
 from mixer.room.anchor import Anchor
+from mixer.room.player import EVERYONE, FrameSource, Target
 from mixer.room.room import Room
-from mixer.types import Outgoing, PeerId, RoomId, RtpCodec, Tap
+from mixer.types import Int16Frame, Outgoing, PeerId, RoomId, RoomSpec, RtpCodec, Tap
 
 CHUNK_BYTES = 16_384  # 100 people who speak fill one in 20 ms
 FLUSH_TICKS = 250  # 5 s: what is lost when the process is killed
@@ -146,7 +150,10 @@ class RecordedAnchor(Anchor):
 
 
 class RecordedRoom(Room):
-    """A room whose calls are recorded. Its anchors are the recorder's."""
+    """A room whose calls are recorded. Its anchors are the recorder's.
+
+    A tick stands behind what its players took in it, so that a replay has that when it comes to it.
+    """
 
     def __init__(self, room: RoomId, tap: Tap | None, recorder: Recorder) -> None:
         super().__init__(room, tap)
@@ -170,7 +177,59 @@ class RecordedRoom(Room):
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """See Room."""
-        self._recorder.put(Tick(tick, now))
-        sent = super().tick(tick, now)
+        try:
+            sent = super().tick(tick, now)
+        finally:
+            self._recorder.put(Tick(tick, now))
         self._recorder.note_sent(tick, sent)
         return sent
+
+    def configure(self, spec: RoomSpec) -> None:
+        """See Room."""
+        super().configure(spec)
+        # Without a tap nothing is mixed for the air.
+        written = write_spec(replace(spec, on_air=spec.on_air and self._tap is not None))
+        self._recorder.put(Call(ROOM, "configure", (written,)))
+
+    def play(
+        self, name: str, source: FrameSource, *, to: Target = EVERYONE, gain_db: float = 0.0
+    ) -> None:
+        """See Room."""
+        super().play(name, RecordedSource(self._recorder, name, source), to=to, gain_db=gain_db)
+        self._recorder.put(Call(ROOM, "play", (name, to.peer, to.bus, gain_db)))
+
+    def stop(self, name: str) -> None:
+        """See Room."""
+        self._recorder.put(Call(ROOM, "stop", (name,)))
+        super().stop(name)
+
+    def set_volume(self, name: str, gain_db: float) -> None:
+        """See Room."""
+        super().set_volume(name, gain_db)
+        self._recorder.put(Call(ROOM, "set_volume", (name, gain_db)))
+
+
+class RecordedSource:
+    """A FrameSource whose frames and end are recorded as they are taken."""
+
+    def __init__(self, recorder: Recorder, name: str, source: FrameSource) -> None:
+        self._recorder = recorder
+        self._name = name
+        self._source = source
+        self._was_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """See FrameSource."""
+        is_over = self._source.is_over
+        if is_over and not self._was_over:
+            self._was_over = True
+            self._recorder.put(Call(ROOM, "over", (self._name,)))
+        return is_over
+
+    def take_nowait(self) -> Int16Frame | None:
+        """See FrameSource."""
+        frame = self._source.take_nowait()
+        if frame is not None:
+            self._recorder.put(Fed(self._name, frame))
+        return frame

@@ -1,18 +1,34 @@
 """A recorded room, run again: the same code, the times of the file, no clock."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mixer.core.recording import ROOM, BadRecording, Call, Heard, Lost, Record, Seat, Sent, Tick
+from mixer.core.recording import (
+    ROOM,
+    BadRecording,
+    Call,
+    Fed,
+    Heard,
+    Lost,
+    Record,
+    Seat,
+    Sent,
+    Tick,
+)
+from mixer.core.specjson import read_spec
+from mixer.errors import ClientMistake
 from mixer.room.anchor import Anchor
+from mixer.room.player import Target
 from mixer.room.recorder import Digest
 from mixer.room.room import Room
 from mixer.types import Int16Frame, Outgoing, PeerId, RoomId
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
-ROOM_CALLS = frozenset({"connect", "remove"})
+MAX_FED_FRAMES = 64  # a player takes no more at a time
+MAX_PLAYERS = 256  # in one recording
 ANCHOR_CALLS = frozenset({"mute", "restart"})
 
 
@@ -44,6 +60,21 @@ class _LastFrame:
         self.frame = pcm
 
 
+class _FedSource:
+    """A FrameSource that gives what the recording says was taken."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Int16Frame] = deque()  # bounded where it is fed
+        self.is_closed = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_closed and not self.frames
+
+    def take_nowait(self) -> Int16Frame | None:
+        return self.frames.popleft() if self.frames else None
+
+
 class Replay:
     """Feeds records to a room of its own."""
 
@@ -57,8 +88,18 @@ class Replay:
         self.seats: list[tuple[Seat, Anchor]] = []
         self._settings = settings or ReplaySettings()
         self._tap = _LastFrame()
-        self.room = Room(room, self._tap)
-        self.room.on_air = True  # the tap hears the mix; nothing that is sent depends on it
+        self.room = Room(room, self._tap)  # the tap hears what was on air
+        self._fed: dict[str, _FedSource] = {}
+        self._players = 0
+        self._room_calls: dict[str, Callable[..., None]] = {
+            "connect": self._connect,
+            "remove": self._remove,
+            "configure": self._configure,
+            "play": self._play,
+            "over": self._over,
+            "stop": self.room.stop,
+            "set_volume": self.room.set_volume,
+        }
         self._by_row: dict[int, Anchor] = {}
         self._last_tick: int | None = None
 
@@ -79,6 +120,8 @@ class Replay:
             case Lost(chunks):
                 self.lost_chunks += chunks
                 self.is_as_recorded = False
+            case Fed():
+                self._feed(record)
         return None
 
     def statistics(self) -> Iterator[tuple[Seat, dict[str, Any]]]:
@@ -110,11 +153,7 @@ class Replay:
 
     def _call(self, call: Call) -> None:
         if call.row == ROOM:
-            if call.name not in ROOM_CALLS or len(call.args) != 1:
-                raise BadRecording(
-                    f"The recording calls the room's {call.name!r}, which is unknown"
-                )
-            self._call_room(call.name, PeerId(str(call.args[0])))
+            self._call_room(call)
             return
         anchor = self._by_row.get(call.row)
         if call.name not in ANCHOR_CALLS:
@@ -125,14 +164,50 @@ class Replay:
             else:
                 anchor.restart()
 
-    def _call_room(self, name: str, peer: PeerId) -> None:
-        if peer not in self.room.anchors:
-            return
-        if name == "connect":
-            self.room.connect(peer)
+    def _call_room(self, call: Call) -> None:
+        method = self._room_calls.get(call.name)
+        if method is None:
+            raise BadRecording(f"The recording calls the room's {call.name!r}, which is unknown")
+        try:
+            method(*call.args)
+        except (ClientMistake, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise BadRecording(
+                f"The recording calls the room's {call.name!r} with something else: {error}"
+            ) from None
+
+    def _connect(self, peer: str) -> None:
+        if PeerId(peer) in self.room.anchors:
+            self.room.connect(PeerId(peer))
+
+    def _remove(self, peer: str) -> None:
+        anchor = self.room.anchors.get(PeerId(peer))
+        if anchor is not None:
+            self._by_row.pop(anchor.row, None)
+            self.room.remove(PeerId(peer))
+
+    def _configure(self, written: dict[str, Any]) -> None:
+        self.room.configure(read_spec(self.room.id, written))
+
+    def _play(self, name: str, peer: str | None, bus: str | None, gain_db: float) -> None:
+        self._players += 1
+        if self._players > MAX_PLAYERS:
+            raise BadRecording(f"The recording plays more than {MAX_PLAYERS} things")
+        source = self._fed[name] = _FedSource()
+        target = Target(None if peer is None else PeerId(peer), bus)
+        self.room.play(name, source, to=target, gain_db=gain_db)
+
+    def _over(self, name: str) -> None:
+        if name in self._fed:
+            self._fed[name].is_closed = True
+
+    def _feed(self, fed: Fed) -> None:
+        source = self._fed.get(fed.name)
+        if source is None:  # what began it was in a chunk that is lost
+            self.is_as_recorded = False
+        elif len(source.frames) >= MAX_FED_FRAMES:
+            raise BadRecording("The recording feeds a player more than it can take")
         else:
-            self._by_row.pop(self.room.anchors[peer].row, None)
-            self.room.remove(peer)
+            source.frames.append(fed.frame)
 
     def _tick(self, record: Tick) -> Played:
         last = record.tick - 1 if self._last_tick is None else self._last_tick

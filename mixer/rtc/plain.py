@@ -347,5 +347,7 @@ def _g711_arrival(frame: Frame, participant: Participant, arrival_s: float) -> t
 def _g711_body(stream: Stream, pcm: Int16Frame | None) -> bytes:
     if pcm is None and not stream.is_ringing:
         return bytes((g711.SILENCE[stream.codec],)) * g711.FRAME_BYTES
+    if pcm is not None and len(pcm) > FRAME_SAMPLES:  # a music room's
+        pcm = (pcm.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
     stream.is_ringing = pcm is not None  # one frame of silence empties the filter
     return g711.encode(stream.decimator.push(_SILENCE_FRAME if pcm is None else pcm), stream.codec)

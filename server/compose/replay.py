@@ -72,7 +72,7 @@ class _Ears:
 
     def _decode(self, row: int, payload: bytes, pcm: Int16Frame | None) -> Int16Frame | None:
         if len(payload) <= _COMFORT_BYTES:
-            return pcm
+            return pcm if pcm is None or len(pcm) == FRAME_SAMPLES else pcm[::2]  # a music room's
         try:
             return self._decoders[row].decode(payload)
         except OpusError:  # cannot happen with our own encoder, and would be worth hearing

@@ -10,6 +10,7 @@ import pytest
 from mixer.core import g711
 from mixer.core.resample import Decimator
 from mixer.engine import Engine, Recordings
+from mixer.errors import ClientMistake
 from mixer.lines import Lines
 from mixer.opus import Decoder
 from mixer.types import (
@@ -21,6 +22,7 @@ from mixer.types import (
     PeerId,
     PeerState,
     PlaneEvent,
+    Profile,
     RoomId,
     RoomSpec,
     RtpCodec,
@@ -274,3 +276,42 @@ async def test_over_capacity_is_counted_and_harmless(
     await house.run(0.1, plain=RtpCodec.OPUS)
     assert house.counter("plain_rtp_over_capacity") >= 2
     assert house.counter("plain_rtp_received") == 5
+
+
+async def test_a_forwarder_of_a_bus_hears_that_bus(house: House) -> None:
+    """Who speaks to it, and not the floor."""
+    people = (
+        AnchorSpec(PeerId("ann"), speaks=("booth",)),
+        AnchorSpec(PeerId("bob")),
+    )
+    spec = RoomSpec(
+        RoomId("r"),
+        1,
+        people,
+        buses=("booth",),
+        forwarders=(forwarder(bus="booth"),),
+        rtp=(trunk(),),
+    )
+    house.engine.apply(spec)
+    ann = await house.join(1, "ann")
+    await house.run(1.0, ann, plain=RtpCodec.OPUS)
+    heard = house.decoded(STUDIO)[-24_000:]
+    assert level_db(heard, 440) > -12
+    assert level_db(heard, 1000) < -50
+
+
+async def test_a_forwarder_of_no_bus_is_refused(house: House) -> None:
+    """As a person's would be."""
+    with pytest.raises(ClientMistake, match="no bus 'booth'"):
+        house.apply(forwarders=(forwarder(bus="booth"),))
+
+
+@pytest.mark.parametrize("codec", [RtpCodec.OPUS, RtpCodec.PCMU])
+async def test_a_music_room_is_forwarded_too(house: House, codec: RtpCodec) -> None:
+    """In stereo as Opus, its mean as G.711."""
+    house.apply("ann", profile=Profile.MUSIC, forwarders=(forwarder(codec=codec),))
+    ann = await house.join(1, "ann")
+    await house.run(1.0, ann)
+    heard = house.decoded(STUDIO, codec)
+    level = level_db if codec is RtpCodec.OPUS else level_8k
+    assert level(heard[-len(heard) // 2 :], 440) > -16

@@ -239,3 +239,23 @@ def test_using_opus_does_not_import_av() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("application", list(Application))
+def test_a_clone_goes_on_from_where_it_was(channels: int, application: Application) -> None:
+    """Fed the same, both return the same packets; fed something else, neither disturbs the other.
+
+    The clone outlives the encoder it came from.
+    """
+    encoder = Encoder(channels=channels, application=application, bitrate_bps=48_000)
+    frames = np.repeat(tone(20), channels, axis=1)
+    for frame in frames[:5]:
+        encoder.encode(frame)
+    clone, other = encoder.clone(), encoder.clone()
+    expected = [encoder.encode(frame) for frame in frames[5:]]
+    other.encode(frames[0] * 2)
+    del encoder
+    gc.collect()
+    assert [clone.encode(frame) for frame in frames[5:]] == expected
+    assert [other.encode(frame) for frame in frames[5:]] != expected

@@ -18,10 +18,11 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+
+_PICK_TAB = "auto-select-tab-capture-source-by-title"
 
 # Level in dBFS of each frequency in what a stream plays: the mean power of several spectra.
 _SPECTRUM = """
@@ -62,12 +63,22 @@ def write_tone(path: Path, hertz: float, *, seconds: float = 10.0) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def chromium(microphone: Path | None = None) -> AsyncIterator[Browser]:
-    """A browser with a profile of its own; `microphone` is what its fake device hears."""
+async def chromium(
+    microphone: Path | None = None, *, shares: str | None = None
+) -> AsyncIterator[Browser]:
+    """A browser with a profile of its own.
+
+    `microphone` is what its fake device hears. Asked to share, it picks the tab whose title is
+    `shares`; else it answers every question for a device with yes.
+    """
+    # With the fake dialogue "sharing" gives the fake device, so a tab needs the real one.
+    asked = "use-fake-ui-for-media-stream" if shares is None else f"{_PICK_TAB}={shares}"
     source = () if microphone is None else (f"--use-file-for-fake-audio-capture={microphone}",)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=EXECUTABLE, args=[*ARGUMENTS, *source]
+            executable_path=EXECUTABLE,
+            args=[*ARGUMENTS, f"--{asked}", *source],
+            ignore_default_args=["--mute-audio"],  # a muted tab shares silence
         )
         try:
             yield browser

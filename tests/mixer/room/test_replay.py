@@ -4,15 +4,18 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mixer.core.frame_ring import FrameRing
 from mixer.core.jitter import Arrival
 from mixer.core.recording import (
     ROOM,
     BadRecording,
     Call,
+    Fed,
     Lost,
     Record,
     Seat,
@@ -23,9 +26,27 @@ from mixer.core.recording import (
     write_record,
 )
 from mixer.opus import Application, Encoder
+from mixer.room.player import Target
 from mixer.room.recorder import CHUNK_BYTES, RecordedRoom, Recorder
-from mixer.room.replay import MAX_SEATS, MAX_TICKS_APART, Replay, ReplaySettings
-from mixer.types import FRAME_SAMPLES, TICK_S, Outgoing, PeerId, RoomId
+from mixer.room.replay import (
+    MAX_FED_FRAMES,
+    MAX_PLAYERS,
+    MAX_SEATS,
+    MAX_TICKS_APART,
+    Replay,
+    ReplaySettings,
+)
+from mixer.types import (
+    FRAME_SAMPLES,
+    TICK_S,
+    AnchorSpec,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Profile,
+    RoomId,
+    RoomSpec,
+)
 from tests.support.webrtc_client import level_db, tone
 
 HALL = RoomId("hall")
@@ -51,12 +72,26 @@ class Shelf:
         return True
 
 
+class Nowhere:
+    """A tap that is there, and keeps nothing."""
+
+    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+        pass
+
+
+def a_spec(**more: Any) -> RoomSpec:
+    names = ("ann", "bob", "cyd")
+    anchors = more.pop("anchors", tuple(AnchorSpec(PeerId(name)) for name in names))
+    return RoomSpec(HALL, 1, anchors, on_air=True, **more)
+
+
 class Call3:
     """Three people: two talk over a bad network, one hears; what was really sent is kept."""
 
     def __init__(self, shelf: Shelf, *, limit_bytes: int = 1 << 30, seed: int = 7) -> None:
         self.recorder = Recorder(shelf, HALL, "call", limit_bytes=limit_bytes)
-        self.room = RecordedRoom(HALL, None, self.recorder)
+        self.room = RecordedRoom(HALL, Nowhere(), self.recorder)
+        self.room.configure(a_spec())
         self.sent: list[tuple[int, Outgoing]] = []
         self._dice = random.Random(seed)
         self._tick = 5000
@@ -130,6 +165,28 @@ def eventful(shelf: Shelf) -> Call3:
     call.run(60, jitter_s=0.08)
     call.anchors[1].restart()
     call.run(80, speaking=(0,))
+    jingle = FrameRing()
+    call.room.play("jingle", jingle, gain_db=-6.0)
+    for number in range(30):
+        jingle.push(tone(3000)(number))
+    call.run(10)
+    call.room.set_volume("jingle", -20.0)
+    jingle.close()
+    call.run(40)
+    gong = FrameRing()
+    call.room.play("gong", gong, to=Target(PeerId("cyd")))
+    for number in range(10):
+        gong.push(tone(2000)(number))
+    call.run(4)
+    call.room.stop("gong")
+    louder = AnchorSpec(PeerId("ann"), gain_db=6.0, for_me={PeerId("bob"): None})
+    others = (AnchorSpec(PeerId("bob"), pan=0.5), AnchorSpec(PeerId("cyd")))
+    call.room.configure(a_spec(anchors=(louder, *others), automix=True))
+    call.run(60)
+    call.room.configure(a_spec(profile=Profile.MUSIC, loudest=1))
+    call.run(60)
+    call.room.configure(a_spec())
+    call.run(10, speaking=(0,))
     call.room.remove(PeerId("bob"))
     call.run(120, speaking=(0,))
     call.run(100, speaking=())
@@ -250,6 +307,11 @@ def test_a_quiet_room_is_handed_on_too(shelf: Shelf) -> None:
     [
         (Call(ROOM, "explode", ("ann",)), "explode"),
         (Call(ROOM, "remove"), "remove"),
+        (Call(ROOM, "configure", ({},)), "configure"),
+        (Call(ROOM, "configure", ({"anchors": [], "loudest": -1},)), "loudest"),
+        (Call(ROOM, "configure", (5,)), "configure"),
+        (Call(ROOM, "play", ("a", None, None, 99.0)), "gain"),
+        (Call(ROOM, "set_volume", ("a", "loud")), "set_volume"),
         (Call(0, "hear"), "hear"),
         (Tick(10, 1.0), "from tick 10 to 10"),
         (Tick(11 + MAX_TICKS_APART, 1.0), "from tick 10 to"),
@@ -262,6 +324,22 @@ def test_nonsense_is_refused_with_a_sentence(record: Record, words: str) -> None
     made.feed(Tick(10, 1.0))
     with pytest.raises(BadRecording, match=words):
         made.feed(record)
+
+
+def test_players_are_finite() -> None:
+    """And so is what they are fed."""
+    made = Replay(HALL)
+    made.feed(Call(ROOM, "over", ("nothing",)))
+    made.feed(Fed("nothing", np.zeros(FRAME_SAMPLES, np.int16)))
+    assert not made.is_as_recorded
+    for _ in range(MAX_PLAYERS):
+        made.feed(Call(ROOM, "play", ("jingle", None, "floor", 0.0)))
+    with pytest.raises(BadRecording, match="plays more"):
+        made.feed(Call(ROOM, "play", ("jingle", None, None, 0.0)))
+    for _ in range(MAX_FED_FRAMES):
+        made.feed(Fed("jingle", np.zeros(FRAME_SAMPLES, np.int16)))
+    with pytest.raises(BadRecording, match="more than it can take"):
+        made.feed(Fed("jingle", np.zeros(FRAME_SAMPLES, np.int16)))
 
 
 def test_people_are_finite() -> None:
@@ -316,4 +394,4 @@ def test_hostile_recordings_end_in_a_sentence_or_a_table(seed: int) -> None:
 
 def test_lost_is_written_before_what_follows(shelf: Shelf) -> None:
     """Its record is small."""
-    assert len(write_record(Lost(1))) == 7
+    assert len(write_record(Lost(1))) == 9

@@ -84,7 +84,7 @@ def read(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     [
         (b"RIFF", "no recording"),
         (write_header(Header("room")), "not one tick"),
-        (write_header(Header("room")) + b"\x09\x00\x00", "damaged at record 0"),
+        (write_header(Header("room")) + b"\x09\x00\x00\x00\x00", "damaged at record 0"),
         (write_header(Header("room")) + 2 * write_record(Tick(5, 1.0)), "from tick 5 to 5"),
     ],
 )

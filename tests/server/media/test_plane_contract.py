@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -78,6 +79,19 @@ async def test_the_newest_version_holds(plane: MediaPlane, room: RoomId) -> None
     await plane.apply(spec(room, 4, BOB))
     assert await is_listed(plane, room, ANN)
     assert not await is_listed(plane, room, BOB)
+
+
+async def test_a_spec_out_of_range_is_refused(plane: MediaPlane, room: RoomId) -> None:
+    """The sentence names who and what, on whatever side of a border; the spec before holds."""
+    await plane.apply(spec(room, 1, ANN))
+    wrong = RoomSpec(room, 2, (AnchorSpec(ANN), AnchorSpec(BOB, gain_db=99.0)))
+    with pytest.raises(ClientMistake, match="bob: gain_db is -60 to 20, not 99") as caught:
+        await plane.apply(wrong)
+    assert caught.value.code == "bad_spec"
+    assert await is_listed(plane, room, ANN)
+    assert not await is_listed(plane, room, BOB)
+    await plane.apply(replace(wrong, anchors=(AnchorSpec(BOB, gain_db=-6.0),)))
+    assert await is_listed(plane, room, BOB)
 
 
 async def test_a_closed_room_is_gone(plane: MediaPlane, room: RoomId) -> None:

@@ -20,6 +20,7 @@ from mixer.types import (
     PeerState,
     PlaneEvent,
     PlaneStatistics,
+    Profile,
     RoomId,
     RoomSpec,
     RtpCodec,
@@ -33,13 +34,29 @@ from server.rpc.framing import FrameKind
 names = st.text(max_size=10)
 rooms = names.map(RoomId)
 peers = names.map(PeerId)
+gains = st.floats(allow_nan=False, allow_infinity=False)
+anchor_specs = st.builds(
+    AnchorSpec,
+    peers,
+    st.booleans(),
+    gain_db=gains,
+    pan=gains,
+    agc_target_dbov=st.none() | gains,
+    hears=st.dictionaries(names, gains, max_size=3),
+    speaks=st.lists(names, max_size=3).map(tuple),
+    for_me=st.dictionaries(peers, st.none() | gains, max_size=3),
+)
 room_specs = st.builds(
     RoomSpec,
     rooms,
     st.integers(),
-    st.lists(st.builds(AnchorSpec, peers, st.booleans())).map(tuple),
+    st.lists(st.builds(AnchorSpec, peers, st.booleans()) | anchor_specs, max_size=4).map(tuple),
     st.booleans(),
     st.booleans(),
+    profile=st.sampled_from(Profile),
+    loudest=st.integers(),
+    automix=st.booleans(),
+    buses=st.lists(names, max_size=3).map(tuple),
 )
 broadcast_specs = st.builds(
     BroadcastSpec,
@@ -64,6 +81,13 @@ def over_the_wire(value: object) -> Any:
 def test_a_room_arrives_as_it_left(spec: RoomSpec) -> None:
     """A RoomSpec survives the border."""
     assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(spec))).spec == spec
+
+
+def test_a_room_that_says_little_is_read_with_defaults() -> None:
+    """Whoever writes the least gets a plain room."""
+    params = {"spec": {"room": "r", "version": 1, "anchors": [{"peer": "ann"}]}}
+    spec = RoomSpec(RoomId("r"), 1, (AnchorSpec(PeerId("ann")),))
+    assert wire.ApplyRoom.model_validate(params).spec == spec
 
 
 @given(broadcast_specs)
@@ -93,7 +117,18 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["spec", "room", "version", "key", "iv", "event", "levels", "counters"]
+                [
+                    "spec",
+                    "room",
+                    "version",
+                    "anchors",
+                    "peer",
+                    "hears",
+                    "key",
+                    "iv",
+                    "event",
+                    "levels",
+                ]
             ),
             inner,
         )
