@@ -9,7 +9,10 @@ from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
+from mixer.core.level import SILENCE_DBOV
+from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
+from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
 from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
@@ -19,13 +22,16 @@ from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import read_offer
 from mixer.types import (
+    SAMPLE_RATE,
     TICK_S,
     Emit,
     GoneReason,
     Outgoing,
+    Overloaded,
     PeerChanged,
     PeerId,
     PeerState,
+    PeerStatistics,
     PlaneStatistics,
     RoomId,
     RoomSpec,
@@ -90,6 +96,8 @@ class Engine:
         self._counters: Counter[str] = Counter()
         self._failed: set[str] = set()
         self._lateness = Lateness()
+        self._strain = StrainMeter(clock())
+        self._overload = Overload()
 
     def attach(self, port: WebRtcPort, lines: Lines | None = None) -> None:
         """Take the port this engine drives, and its plain RTP."""
@@ -118,6 +126,7 @@ class Engine:
             if spec.closed:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+            seat.room.spend(self._overload.quality)
         seat.spec = spec
         seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
@@ -158,6 +167,7 @@ class Engine:
         seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
         self._counters.update(seat.room.counters())
         seat.room = RecordedRoom(room, self._tap, seat.recorder)
+        seat.room.spend(self._overload.quality)
         seat.room.configure(with_lines(seat.spec))
         seat.make_anchor = seat.recorder.make_anchor
 
@@ -189,6 +199,9 @@ class Engine:
             raise NoCapacity("This server carries as many people as it can.")
         if (earlier := seat.peers.get(peer_id)) is not None:
             self.port.remove(earlier, GoneReason.REPLACED)
+        elif self._overload.is_full:
+            self._counters["offers_refused"] += 1
+            raise NoCapacity("This server has as much to do as it can: try again in a moment.")
         peer = self.port.add_peer(room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
         self._settle(seat)
@@ -252,7 +265,9 @@ class Engine:
                 continue
             await self._sleep_until((done + 1) * TICK_S)
             now = self._clock()
-            self._counters["ticks_late"] += self._lateness.note(now - (done + 1) * TICK_S)
+            is_late = self._lateness.note(now - (done + 1) * TICK_S)
+            self._counters["ticks_late"] += is_late
+            self._strain.ticked(is_late=is_late)
             due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
@@ -260,6 +275,8 @@ class Engine:
             while done < due:
                 done += 1
                 self._tick(done)
+            self._strain.worked(now, self._clock())
+            self._judge()
 
     async def _rest(self) -> None:
         """Wait for a peer; the socket is emptied now and then so that junk is counted."""
@@ -270,16 +287,20 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             self._poll(self._clock(), self._unix_clock())
+            self._judge()
 
     async def _sleep_until(self, when: float) -> None:
         """Sleep to the next tick, reading the socket half-way, or often while a handshake runs."""
+        if when <= self._clock():
+            await asyncio.sleep(0)  # however late: handshakes and the control process wait too
         while (left := when - self._clock()) > 0:
             if self.port.is_handshaking:
                 await asyncio.sleep(min(HANDSHAKE_POLL_S, left))
             else:
                 await asyncio.sleep(left - TICK_S / 2 if left > TICK_S / 2 else left)
-            if self._clock() < when:
-                self._poll(self._clock(), self._unix_clock())
+            if (now := self._clock()) < when:
+                self._poll(now, self._unix_clock())
+                self._strain.worked(now, self._clock())
 
     def _tick(self, tick: int) -> None:
         now, unix_now = self._clock(), self._unix_clock()
@@ -300,6 +321,23 @@ class Engine:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
         if self._lines is not None:
             self._attempt("plain RTP", self._lines.port.poll, now=now, unix_now=unix_now)
+
+    def _judge(self) -> None:
+        """Once a second, do with less or more according to how hard it was."""
+        strain = self._strain.second(self._clock())
+        if strain is None or not self._overload.note(strain):
+            return
+        level = self._overload.level
+        for seat in self._seats.values():
+            seat.room.spend(self._overload.quality)
+        _log.warning(
+            "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
+            level,
+            level.name.lower(),
+            100 * strain.busy_share,
+            100 * strain.late_share,
+        )
+        self._emit(Overloaded(level))
 
     def _attempt(self, what: str, step: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         try:
@@ -349,6 +387,8 @@ class Engine:
             if state is not PeerState.GONE
         }
         gauges["rooms"] = float(len(self._seats))
+        gauges["tick_busy_share"] = self._strain.busy_share
+        gauges["overload_level"] = float(self._overload.level)
         if self._lines is not None:
             counters.update(self._lines.counters())
             gauges |= self._lines.gauges()
@@ -357,3 +397,23 @@ class Engine:
         gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
         histograms = {"tick_lateness_seconds": self._lateness.histogram()}
         return PlaneStatistics(dict(counters), gauges, histograms)
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are; none if there is no such room."""
+        seat = self._seats.get(room)
+        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+
+    def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
+        anchor, reception = seat.room.anchors[peer.id], peer.reception
+        return PeerStatistics(
+            peer.id,
+            peer.state,
+            level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
+            round_trip_s=peer.round_trip_s,
+            fraction_lost=peer.fraction_lost,
+            received=0 if reception is None else reception.received,
+            lost=0 if reception is None else reception.lost,
+            jitter_s=0.0 if reception is None else reception.jitter / SAMPLE_RATE,
+            buffered_frames=anchor.jitter.depth_frames,
+            counters=anchor.counters(),
+        )

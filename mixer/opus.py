@@ -132,6 +132,7 @@ class Encoder:
         self._pcm_address = self._pcm.ctypes.data
         self._packet: NDArray[np.uint8] = np.zeros(MAX_PACKET_BYTES, np.uint8)
         self._packet_address = self._packet.ctypes.data
+        self._ceiling_bps: int | None = None
         self._channels, self._application = channels, application
         self.set_bitrate(bitrate_bps)
         self.set_complexity(complexity)
@@ -144,6 +145,7 @@ class Encoder:
         clone = Encoder(channels=self._channels, application=self._application)
         size = _library().opus_encoder_get_size(self._channels)
         ctypes.memmove(clone._state, self._state, size)
+        clone._bitrate_bps, clone._ceiling_bps = self._bitrate_bps, self._ceiling_bps
         return clone
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
@@ -157,7 +159,14 @@ class Encoder:
 
     def set_bitrate(self, bits_per_second: int) -> None:
         """Set the target, 500 to 512,000 b/s."""
-        self._set(_SET_BITRATE, bits_per_second)
+        self._bitrate_bps = bits_per_second
+        self._set(_SET_BITRATE, min(bits_per_second, self._ceiling_bps or bits_per_second))
+
+    def limit_bitrate(self, ceiling_bps: int | None) -> None:
+        """Spend no more than that, whatever the target is; None lifts the limit."""
+        if ceiling_bps != self._ceiling_bps:
+            self._ceiling_bps = ceiling_bps
+            self.set_bitrate(self._bitrate_bps)
 
     def set_complexity(self, complexity: int) -> None:
         """Set how much work to spend, 0 to 10."""

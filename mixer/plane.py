@@ -13,6 +13,7 @@ from mixer.types import (
     Cancellable,
     Emit,
     PeerId,
+    PeerStatistics,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
@@ -144,3 +145,7 @@ class Plane:
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges."""
         return self._engine.statistics()
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are."""
+        return self._engine.peers(room)

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, NewType, Protocol
 
 import numpy as np
@@ -169,7 +169,58 @@ class Talking:
     levels: Mapping[PeerId, int]
 
 
-PlaneEvent = PeerChanged | Talking
+class OverloadLevel(IntEnum):
+    """What an overloaded mixer does without; each level includes those before it."""
+
+    NONE = 0
+    LEAN = 1  # a mix has at most 64 kb/s
+    THIN = 2  # at most 48 kb/s
+    FEW = 3  # only the three loudest of a room are mixed
+    FULL = 4  # nobody new is let in
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """The mixer does with less from now on, or with more again; NONE is how it should be."""
+
+    level: OverloadLevel
+
+
+PlaneEvent = PeerChanged | Talking | Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What a room may spend.
+
+    `max_bitrate_bps` is a ceiling for each of its mixes (None: what the mix has by itself),
+    `loudest` how many people are mixed at a time (0: as many as the spec says).
+    """
+
+    max_bitrate_bps: int | None = None
+    loudest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """One connection as the mixer sees it.
+
+    `level_dbov` is how loud the person is now (-127 = silent). `round_trip_s` is None and
+    `fraction_lost` 0 until the peer's first report: the latter is of what we sent, over the last
+    second or so. `received`, `lost` and `jitter_s` (RFC 3550 §6.4.1) are of what the peer sent, as
+    far as its present stream goes. `counters` are by metric name, since the connection began.
+    """
+
+    peer: PeerId
+    state: PeerState
+    level_dbov: int = -127
+    round_trip_s: float | None = None
+    fraction_lost: float = 0.0
+    received: int = 0
+    lost: int = 0
+    jitter_s: float = 0.0
+    buffered_frames: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Mix:
     def __init__(self, channels: int = 1) -> None:
         self.limiter = LimiterState(channels)
         self.is_sounding = False
+        self.max_bitrate_bps: int | None = None
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self.gains: Row = ()
         self.fades_from: Row | None = None
@@ -62,6 +63,7 @@ class Mix:
             return Outgoing(b"", self.rows, level_dbov, marker=begins, pcm=frame)
         if self._encoder is None:
             self._encoder = _encoder(self.limiter.channels)
+        self._encoder.limit_bitrate(self.max_bitrate_bps)
         if begins:
             self._encoder.reset()  # whoever has lost count in the pause starts with this frame
         elif not self._is_fed and previous is not None:

@@ -26,7 +26,7 @@ from mixer.core.specjson import write_spec
 from mixer.room.anchor import Anchor
 from mixer.room.player import EVERYONE, FrameSource, Target
 from mixer.room.room import Room
-from mixer.types import Int16Frame, Outgoing, PeerId, RoomId, RoomSpec, RtpCodec, Tap
+from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId, RoomSpec, RtpCodec, Tap
 
 CHUNK_BYTES = 16_384  # 100 people who speak fill one in 20 ms
 FLUSH_TICKS = 250  # 5 s: what is lost when the process is killed
@@ -190,6 +190,11 @@ class RecordedRoom(Room):
         # Without a tap nothing is mixed for the air.
         written = write_spec(replace(spec, on_air=spec.on_air and self._tap is not None))
         self._recorder.put(Call(ROOM, "configure", (written,)))
+
+    def spend(self, quality: Quality) -> None:
+        """See Room."""
+        self._recorder.put(Call(ROOM, "spend", (quality.max_bitrate_bps, quality.loudest)))
+        super().spend(quality)
 
     def play(
         self, name: str, source: FrameSource, *, to: Target = EVERYONE, gain_db: float = 0.0

@@ -23,7 +23,7 @@ from mixer.room.anchor import Anchor
 from mixer.room.player import Target
 from mixer.room.recorder import Digest
 from mixer.room.room import Room
-from mixer.types import Int16Frame, Outgoing, PeerId, RoomId
+from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
@@ -95,6 +95,7 @@ class Replay:
             "connect": self._connect,
             "remove": self._remove,
             "configure": self._configure,
+            "spend": self._spend,
             "play": self._play,
             "over": self._over,
             "stop": self.room.stop,
@@ -187,6 +188,9 @@ class Replay:
 
     def _configure(self, written: dict[str, Any]) -> None:
         self.room.configure(read_spec(self.room.id, written))
+
+    def _spend(self, max_bitrate_bps: int | None, loudest: int) -> None:
+        self.room.spend(Quality(max_bitrate_bps, loudest))
 
     def _play(self, name: str, peer: str | None, bus: str | None, gain_db: float) -> None:
         self._players += 1

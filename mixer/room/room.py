@@ -15,7 +15,17 @@ from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
 from mixer.room.voice import Voice
-from mixer.types import AnchorSpec, Int16Frame, Outgoing, PeerId, Profile, RoomId, RoomSpec, Tap
+from mixer.types import (
+    AnchorSpec,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Profile,
+    Quality,
+    RoomId,
+    RoomSpec,
+    Tap,
+)
 
 
 class Room:
@@ -23,6 +33,7 @@ class Room:
 
     def __init__(self, room: RoomId, tap: Tap | None) -> None:
         self.id = room
+        self.quality = Quality()
         self.anchors: dict[PeerId, Anchor] = {}
         self.encodes = 0
         self._tap = tap
@@ -53,6 +64,11 @@ class Room:
         for seat in self._seats.values():
             self._brief(seat)
         self._is_stale = True
+
+    def spend(self, quality: Quality) -> None:
+        """Spend no more than that from the next tick on, whatever the spec says."""
+        self.quality = quality
+        self._stage.limit_loudest(quality.loudest)
 
     def add(self, anchor: Anchor) -> None:
         """Seat an anchor, in place of an earlier connection of the same person."""
@@ -155,6 +171,7 @@ class Room:
             self._is_comfort_due |= not has_sound
             if self._air is not None and mix is self._air.mix and self._tap is not None:
                 self._tap.write(self.id, tick, self._mono(frame))
+            mix.max_bitrate_bps = self.quality.max_bitrate_bps
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             if outgoing is not None:
                 self.encodes += bool(outgoing.payload)

@@ -44,21 +44,34 @@ class Stage:
         self._awake: dict[PeerId, Seat] = {}
         self._playing: list[Playing] = []
         self._loudest: Loudest[PeerId] | None = None
+        self._loudest_wanted = 0
+        self._loudest_limit = 0
         self._automix: Automix[Voice] | None = None
         self._failed: set[str] = set()
 
     def configure(self, spec: RoomSpec) -> None:
         """Choose and weigh voices as the spec says."""
-        if not spec.loudest:
-            self._loudest = None
-        elif self._loudest is None:
-            self._loudest = Loudest(spec.loudest)
-        else:
-            self._loudest.count = spec.loudest
+        self._loudest_wanted = spec.loudest
+        self._choose_loudest()
         if not spec.automix:
             self._automix = None
         elif self._automix is None:
             self._automix = Automix()
+
+    def limit_loudest(self, count: int) -> None:
+        """Mix no more people than that, even if the spec wants more; 0 lifts the limit."""
+        self._loudest_limit = count
+        self._choose_loudest()
+
+    def _choose_loudest(self) -> None:
+        wanted, limit = self._loudest_wanted, self._loudest_limit
+        count = min(wanted, limit) if wanted and limit else wanted or limit
+        if not count:
+            self._loudest = None
+        elif self._loudest is None:
+            self._loudest = Loudest(count)
+        else:
+            self._loudest.count = count
 
     @property
     def is_empty(self) -> bool:

@@ -15,7 +15,9 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
+from mixer.rtc.sockets import bind_udp
 from mixer.types import PlaneSettings
 from server.compose.build import Ground, build
 from server.compose.certificate import Certificate, self_signed
@@ -26,6 +28,7 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
@@ -74,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(
             port=listener.getsockname()[1],
-            udp_port=mixer.udp_port,
+            udp_ports=settings.udp_ports,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -146,15 +149,24 @@ def _certificate(
 
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
-) -> tuple[WorkerPlane, WorkerBroadcastPlane]:
+) -> tuple[Fleet, WorkerBroadcastPlane]:
+    _check_udp_ports(settings)
     audio_socket = settings.state_dir / "audio.sock"
     if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         audio_socket = folder / "audio.sock"
     broadcast = WorkerBroadcastPlane(audio_socket)
-    mixer = WorkerPlane(
-        _plane_settings(settings), audio_socket=audio_socket, recording=_recording(settings)
+    mixer = Fleet(
+        [
+            WorkerPlane(
+                _plane_settings(settings, number),
+                name=f"mixer-{number}",
+                audio_socket=audio_socket,
+                recording=_recording(settings),
+            )
+            for number in range(settings.mixers)
+        ]
     )
     stack.push_async_callback(broadcast.close)
     stack.push_async_callback(mixer.close)
@@ -167,12 +179,12 @@ async def _start_planes(
     return mixer, broadcast
 
 
-def _plane_settings(settings: Settings) -> PlaneSettings:
-    rtp_port = settings.rtp_port
+def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
+    rtp_port = settings.rtp_port if number == LINES_HOME else None
     if rtp_port is None and settings.forward_to:
         rtp_port = 0  # any: nobody is told of it
     return PlaneSettings(
-        udp_port=settings.udp_port,
+        udp_port=settings.udp_ports[number],
         advertised=settings.public_ip,
         rtp_host=settings.rtp_host,
         rtp_port=rtp_port,
@@ -183,6 +195,20 @@ def _recording(settings: Settings) -> Recording | None:
     if settings.record_arrivals is None:
         return None
     return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
+
+
+def _check_udp_ports(settings: Settings) -> None:
+    """Raise SetupMistake if a later mixer could not have its port; the first says so itself."""
+    for port in settings.udp_ports[1:]:
+        try:
+            bind_udp("", port).close()
+        except SetupError:
+            raise SetupMistake(
+                f"UDP port {port} is in use by another program, and {settings.mixers} mixers take"
+                f" {settings.udp_port} to {settings.udp_ports[-1]}: choose others with"
+                f" {option('udp_port')} (or {variable('udp_port')}),"
+                f" or fewer with {option('mixers')} (or {variable('mixers')})"
+            ) from None
 
 
 async def _listen(

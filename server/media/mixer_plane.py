@@ -1,10 +1,19 @@
 """A `MediaPlane` in a process of its own."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mixer.types import PeerId, PlaneEvent, PlaneSettings, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import (
+    PeerId,
+    PeerStatistics,
+    PlaneEvent,
+    PlaneSettings,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+)
 from server.errors import PlaneUnavailable
 from server.media import wire
 from server.media.child import ChildSpec, Patience, program
@@ -16,6 +25,8 @@ from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
+
+STATISTICS_S = 0.5  # a mixer that hangs must not keep the others' numbers from being seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +46,11 @@ class WorkerPlane:
     `apply` succeeds while it is away (the spec is kept); offers fail fast with PlaneUnavailable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process is started with
         self,
         settings: PlaneSettings,
         *,
+        name: str = "mixer",
         audio_socket: Path | None = None,
         recording: Recording | None = None,
         command: Sequence[str] | None = None,
@@ -46,10 +58,11 @@ class WorkerPlane:
     ) -> None:
         """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it.
 
-        What arrives in its rooms is recorded if `recording` says where.
+        What arrives in its rooms is recorded if `recording` says where. `name` is what logs and
+        statistics call its process.
         """
         child = ChildSpec(
-            name="mixer",
+            name=name,
             verb="mixer",
             settings={
                 "plane": asdict(settings),
@@ -60,6 +73,7 @@ class WorkerPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
+        self.name = name
         self._events = EventQueue()
         self._folder = RecordingFolder(recording.folder) if recording else None
         self._link = Link(
@@ -121,7 +135,7 @@ class WorkerPlane:
             wire.NOTHING, "addCandidate", {"room": room, "peer": peer, "candidate": candidate}
         )
 
-    async def statistics(self) -> PlaneStatistics:
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
         """Return the mixer's statistics and our own; while it is away only our own."""
         own = PlaneStatistics(
             {"mixer_restarts": self._link.restarts, "mixer_events_dropped": self._events.dropped},
@@ -130,10 +144,15 @@ class WorkerPlane:
         if self._folder is not None:
             own = own.joined(PlaneStatistics(dict(self._folder.counters)))
         try:
-            mixer = await self._link.ask(wire.STATISTICS, "statistics")
-        except PlaneUnavailable:
-            return own
-        return mixer.joined(own)
+            async with asyncio.timeout(STATISTICS_S):
+                mixer = await self._link.ask(wire.STATISTICS, "statistics")
+        except (PlaneUnavailable, TimeoutError):
+            return {self.name: own}
+        return {self.name: mixer.joined(own)}
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """See MediaPlane."""
+        return await self._link.ask(wire.PEERS, "peers", {"room": room})
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

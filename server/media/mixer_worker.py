@@ -49,6 +49,7 @@ class MixerService:
         add("acceptOffer", wire.Offer, self._accept_offer)
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
+        add("peers", wire.AskPeers, self._peers)
 
     def emit(self, event: PlaneEvent) -> None:
         """Tell the control process; while it reads too slowly events are lost, counted."""
@@ -86,6 +87,9 @@ class MixerService:
             "mixer_tasks": float(len(asyncio.all_tasks())),
         }
         return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))
+
+    async def _peers(self, params: wire.AskPeers) -> object:
+        return wire.peers_result(self._plane.peers(params.room))
 
     def _check_threads(self) -> None:
         try:

@@ -17,15 +17,14 @@ from mixer.types import (
     FRAME_SAMPLES,
     ForwarderSpec,
     Int16Frame,
-    PeerChanged,
     PeerId,
+    PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
     RoomSpec,
     RtpParticipantSpec,
-    Talking,
 )
 from server.rpc.errors import RpcError
 from server.rpc.framing import FrameKind
@@ -85,10 +84,16 @@ class Candidate(BaseModel):
     candidate: str
 
 
+class AskPeers(BaseModel):
+    """`peers`; the result is a list of PeerStatistics."""
+
+    room: RoomId
+
+
 class Event(BaseModel):
     """The notification `event`."""
 
-    event: PeerChanged | Talking
+    event: PlaneEvent
 
 
 # Parameters of the broadcast's methods
@@ -169,6 +174,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
 FLAG = TypeAdapter(bool)
@@ -205,6 +211,12 @@ def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
     """Return the result of `statistics`."""
     result: dict[str, Any] = STATISTICS.dump_python(statistics, mode="json")
+    return result
+
+
+def peers_result(peers: tuple[PeerStatistics, ...]) -> list[dict[str, Any]]:
+    """Return the result of `peers`."""
+    result: list[dict[str, Any]] = PEERS.dump_python(peers, mode="json")
     return result
 
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
-from mixer.types import GoneReason, PeerChanged, PeerState, PlaneEvent, RoomId, RoomSpec, Talking
+from mixer.types import (
+    GoneReason,
+    Overloaded,
+    PeerChanged,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
@@ -190,8 +199,8 @@ class Presence:
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         match event:
-            case PlaneLost():
-                self._plane_lost()
+            case PlaneLost(rooms):
+                self._plane_lost(rooms)
             case Talking(room, levels):
                 if room in self._rosters:
                     self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
@@ -201,6 +210,8 @@ class Presence:
                     self._peer_changed(room, person, state, reason)
                 elif (line := self.lines(room).people.get(UserId(peer))) is not None:
                     self._line_changed(room, line, is_live=state is PeerState.LIVE)
+            case Overloaded():
+                pass  # its log and its numbers say so; people hear the calls they are in
             case _:
                 assert_never(event)
 
@@ -217,12 +228,15 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _plane_lost(self) -> None:
+    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
         for room, lines in list(self._lines.items()):
             for line in lines.people.values():
-                self._line_changed(room, line, is_live=False)
+                if rooms is None or room in rooms:
+                    self._line_changed(room, line, is_live=False)
         retry_after_ms = RESTART_FIRST_MS
         for room, roster in self._rosters.items():
+            if rooms is not None and room not in rooms:
+                continue
             for person in roster.people.values():
                 if person.has_media:
                     self._put(room, replace(person, has_media=False, status=Status.IDLE))

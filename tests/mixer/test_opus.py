@@ -156,6 +156,28 @@ def test_settings_change_what_comes_out() -> None:
         encoder.set_complexity(11)
 
 
+def test_a_ceiling_holds_whatever_is_set() -> None:
+    """A limit beats the target while it stands, and is forgotten when it is lifted."""
+    encoder = Encoder(bitrate_bps=96_000)
+    frames = np.random.default_rng(1).integers(-5_000, 5_000, (20, FRAME), np.int16)
+
+    def size() -> float:
+        encoder.reset()
+        return float(np.mean([len(encoder.encode(frame)) for frame in frames]))
+
+    full = size()
+    encoder.limit_bitrate(48_000)
+    encoder.set_bitrate(96_000)
+    assert size() == pytest.approx(full / 2, rel=0.1)
+    twin = encoder.clone()
+    twin.limit_bitrate(None)
+    assert np.mean([len(twin.encode(frame)) for frame in frames]) == pytest.approx(full, rel=0.05)
+    encoder.limit_bitrate(200_000)
+    assert size() == full
+    encoder.limit_bitrate(None)
+    assert size() == full
+
+
 def test_reset_forgets_the_past() -> None:
     """A reset encoder and decoder do what new ones do."""
     encoder, decoder = Encoder(), Decoder()

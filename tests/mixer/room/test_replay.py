@@ -44,6 +44,7 @@ from mixer.types import (
     Outgoing,
     PeerId,
     Profile,
+    Quality,
     RoomId,
     RoomSpec,
 )
@@ -155,7 +156,7 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def eventful(shelf: Shelf) -> Call3:
+def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
     """A call in which all happens that can."""
     call = Call3(shelf)
     call.run(150)
@@ -183,6 +184,9 @@ def eventful(shelf: Shelf) -> Call3:
     others = (AnchorSpec(PeerId("bob"), pan=0.5), AnchorSpec(PeerId("cyd")))
     call.room.configure(a_spec(anchors=(louder, *others), automix=True))
     call.run(60)
+    call.room.spend(Quality(max_bitrate_bps=48_000, loudest=1))
+    call.run(20)
+    call.room.spend(Quality())
     call.room.configure(a_spec(profile=Profile.MUSIC, loudest=1))
     call.run(60)
     call.room.configure(a_spec())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mixer.core.limiter import CEILING
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD
 from mixer.room.stage import HOLD_TICKS
-from mixer.types import PeerId
+from mixer.types import PeerId, Quality, RoomId, RoomSpec
 from tests.support.hall import LOUD, NOISE, Hall, Person, TapRecorder, encodes, jumps, rows
 from tests.support.webrtc_client import level_db
 
@@ -31,6 +31,40 @@ def test_a_lone_speaker_costs_one_encode() -> None:
         hall.seat(name)
     hall.run(10, "ann")
     assert encodes(hall, 50, "ann") == 50
+
+
+def test_an_overloaded_mixer_spends_less_on_every_mix() -> None:
+    """The ceiling holds for mixes that are there and for those that come, until it is lifted."""
+    hall = Hall()
+    for name in ("ann", "bob", "cyd"):
+        hall.seat(name)
+
+    def size(*speakers: str) -> float:
+        sent = hall.run(50, *speakers)[-20:]
+        return float(np.mean([len(outgoing.payload) for tick in sent for outgoing in tick]))
+
+    full = size("ann", "bob")
+    hall.room.spend(Quality(max_bitrate_bps=48_000))
+    assert size("ann", "bob") == pytest.approx(full / 2, rel=0.1)
+    assert size("ann", "bob", "cyd") == pytest.approx(full / 2, rel=0.1)
+    hall.room.spend(Quality())
+    assert size("ann", "bob", "cyd") == pytest.approx(full, rel=0.1)
+
+
+@pytest.mark.parametrize(("wanted", "limit", "heard"), [(0, 2, 2), (1, 2, 1), (3, 2, 2), (3, 0, 3)])
+def test_an_overloaded_mixer_mixes_fewer(wanted: int, limit: int, heard: int) -> None:
+    """The lower of what the spec wants and what may be spent, 0 being everybody."""
+    hall = Hall()
+    hall.room.configure(RoomSpec(RoomId("r"), 1, loudest=wanted))
+    hall.room.spend(Quality(loudest=limit))
+    names = ("ann", "bob", "cyd", "dan")
+    for name in names:
+        hall.seat(name)
+    hall.run(100, *names)
+    assert len(hall.room.talking) == heard
+    hall.room.spend(Quality())
+    hall.run(100, *names)
+    assert len(hall.room.talking) == (wanted or len(names))
 
 
 def test_silence_costs_nothing() -> None:

@@ -15,6 +15,8 @@ from mixer.types import (
     AnchorSpec,
     ForwarderSpec,
     GoneReason,
+    Overloaded,
+    OverloadLevel,
     PeerChanged,
     PeerId,
     PeerState,
@@ -67,9 +69,17 @@ broadcast_specs = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
 )
-events = st.builds(
-    PeerChanged, rooms, peers, st.sampled_from(PeerState), st.none() | st.sampled_from(GoneReason)
-) | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+events = (
+    st.builds(
+        PeerChanged,
+        rooms,
+        peers,
+        st.sampled_from(PeerState),
+        st.none() | st.sampled_from(GoneReason),
+    )
+    | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+    | st.builds(Overloaded, st.sampled_from(OverloadLevel))
+)
 
 
 def over_the_wire(value: object) -> Any:
