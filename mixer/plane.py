@@ -1,6 +1,7 @@
 """The mixer as one object: rooms in, answers and events out."""
 
 import contextlib
+import logging
 import time
 
 from mixer.engine import Engine, Recordings
@@ -9,6 +10,7 @@ from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import open_socket
+from mixer.rtc.streams import Streams, bind_tcp
 from mixer.types import (
     Cancellable,
     Emit,
@@ -21,6 +23,8 @@ from mixer.types import (
     Spawn,
     Tap,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class Plane:
@@ -47,6 +51,7 @@ class Plane:
         )
         self._lines: Lines | None = None
         self._udp_port = settings.udp_port
+        self._tcp_port = 0
         self._addresses = settings.advertised
         self._ticker: Cancellable | None = None
 
@@ -77,36 +82,62 @@ class Plane:
         """The bound UDP port of plain RTP; 0 without."""
         return 0 if self._lines is None else self._lines.port.port
 
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._tcp_port
+
     async def start(self) -> None:
-        """Bind the UDP port and start the ticker.
+        """Bind the ports and start the ticker.
 
         Raises:
-            SetupError: the port cannot be bound, or libopus is missing.
+            SetupError: a port cannot be bound, or libopus is missing.
         """
         socket = open_socket(
             self._settings.udp_host, self._settings.udp_port, batched=self._settings.batched_sockets
         )
         self._udp_port = socket.port
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
-        port = WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
-        if self._settings.rtp_port is not None:
-            try:
-                self._lines = self._open_lines(self._settings.rtp_port)
-            except SetupError:
-                socket.close()
-                raise
+        try:
+            streams = self._open_streams()
+            self._lines = self._open_lines()
+        except SetupError:
+            socket.close()
+            raise
+        port = WebRtcPort(
+            socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
+        )
         self._engine.attach(port, self._lines)
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
 
-    def _open_lines(self, port: int) -> Lines:
-        batched = self._settings.batched_sockets
+    def _open_lines(self) -> Lines | None:
+        settings = self._settings
+        if settings.rtp_port is None:
+            return None
+        batched = settings.batched_sockets
         return Lines(
-            open_socket(self._settings.rtp_host, port, batched=batched, option="--rtp-port"),
+            open_socket(settings.rtp_host, settings.rtp_port, batched=batched, option="--rtp-port"),
             open_socket("", 0, batched=batched),  # a socket on loopback could not send elsewhere
             emit=self._emit,
             clock=time.monotonic,
         )
+
+    def _open_streams(self) -> Streams | None:
+        """Listen on the TCP port; one that nobody asked for by number may be missing."""
+        wanted = self._settings.tcp_port
+        if wanted == 0:
+            return None
+        try:
+            listener = bind_tcp(self._settings.udp_host, wanted or self._udp_port)
+        except SetupError as error:
+            if wanted is not None:
+                raise
+            _log.warning("no WebRTC over TCP: %s", error)
+            return None
+        streams = Streams(listener)
+        self._tcp_port = streams.port
+        return streams
 
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
@@ -136,7 +167,12 @@ class Plane:
             NoCapacity: there is no row left.
         """
         return self._engine.accept_offer(
-            room, peer, sdp, addresses=self._addresses, udp_port=self._udp_port
+            room,
+            peer,
+            sdp,
+            addresses=self._addresses,
+            udp_port=self._udp_port,
+            tcp_port=self._tcp_port,
         )
 
     def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:

@@ -30,7 +30,8 @@ _HEAD = struct.Struct(">BH")
 _KIND = struct.Struct(">BI")
 _SEAT = struct.Struct(">IB")
 _CALL = struct.Struct(">I")
-_HEARD = struct.Struct(">IHIddbB")
+_HEARD = struct.Struct(">IHIddbBH")
+_REDUNDANT = struct.Struct(">IH")
 _TICK = struct.Struct(">Qd")
 _LOST = struct.Struct(">I")
 _FED = struct.Struct(">BB")
@@ -132,8 +133,13 @@ def write_record(record: Record) -> bytes:
                     now,
                     _NO_LEVEL if level is None else level,
                     packet.silent * _SILENT | voice * _VOICE,
+                    len(packet.payload),
                 )
                 + packet.payload
+                + b"".join(
+                    _REDUNDANT.pack(earlier, len(body)) + body
+                    for earlier, body in packet.redundancy
+                )
             )
         case Tick(tick, now):
             body = _TICK.pack(tick, now)
@@ -220,19 +226,31 @@ def _parse_rare(kind: int, body: bytes) -> Record:
 
 
 def _parse_heard(body: bytes) -> Heard:
-    row, sequence, timestamp, arrival_s, now, level, flags = _HEARD.unpack_from(body)
-    if level != _NO_LEVEL and level > 0:
+    row, sequence, timestamp, arrival_s, now, level, flags, length = _HEARD.unpack_from(body)
+    end = _HEARD.size + length
+    if (level != _NO_LEVEL and level > 0) or end > len(body):
         raise ValueError(level)
     packet = Arrival(
         sequence=sequence,
         timestamp=timestamp,
-        payload=body[_HEARD.size :],
+        payload=body[_HEARD.size : end],
         arrival_s=_time(arrival_s),
         silent=bool(flags & _SILENT),
+        redundancy=tuple(_parse_redundancy(body, end)),
     )
     return Heard(
         row, packet, None if level == _NO_LEVEL else level, bool(flags & _VOICE), _time(now)
     )
+
+
+def _parse_redundancy(body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    while at < len(body):
+        earlier, length = _REDUNDANT.unpack_from(body, at)
+        start = at + _REDUNDANT.size
+        at = start + length
+        if at > len(body):
+            raise ValueError(length)
+        yield earlier, body[start:at]
 
 
 def _parse_fed(body: bytes) -> Fed:

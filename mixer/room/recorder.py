@@ -175,6 +175,11 @@ class RecordedRoom(Room):
         self._recorder.put(Call(ROOM, "connect", (peer,)))
         super().connect(peer)
 
+    def disconnect(self, peer: PeerId) -> None:
+        """See Room."""
+        self._recorder.put(Call(ROOM, "disconnect", (peer,)))
+        super().disconnect(peer)
+
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """See Room."""
         try:

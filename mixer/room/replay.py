@@ -93,6 +93,7 @@ class Replay:
         self._players = 0
         self._room_calls: dict[str, Callable[..., None]] = {
             "connect": self._connect,
+            "disconnect": self._disconnect,
             "remove": self._remove,
             "configure": self._configure,
             "spend": self._spend,
@@ -179,6 +180,10 @@ class Replay:
     def _connect(self, peer: str) -> None:
         if PeerId(peer) in self.room.anchors:
             self.room.connect(PeerId(peer))
+
+    def _disconnect(self, peer: str) -> None:
+        if PeerId(peer) in self.room.anchors:
+            self.room.disconnect(PeerId(peer))
 
     def _remove(self, peer: str) -> None:
         anchor = self.room.anchors.get(PeerId(peer))

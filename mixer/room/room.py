@@ -93,6 +93,11 @@ class Room:
         self.anchors[peer].hears = True
         self._is_comfort_due = self._is_stale = True
 
+    def disconnect(self, peer: PeerId) -> None:
+        """Cease to send an anchor anything; it is heard as before."""
+        self.anchors[peer].hears = False
+        self._is_stale = True
+
     def wake(self, anchor: Anchor) -> None:
         """Listen to an anchor from the next tick on."""
         seat = self._seats.get(anchor.peer)

@@ -22,6 +22,7 @@ from mixer.rtc.block import DatagramBlock
 from mixer.rtc.guard import Guard
 from mixer.rtc.outbox import Outbox
 from mixer.rtc.sockets import BlockSocket, pack_address, unpack_address
+from mixer.rtc.streams import SplitSender
 from mixer.types import (
     FRAME_SAMPLES,
     PCM_ROWS,
@@ -111,8 +112,8 @@ class PlainPort:
         self.participants: dict[int, Participant] = {}  # by row
         self._socket = participants
         self._forward_socket = forwarders
-        self._outbox = Outbox(participants, counters=self.counters)
-        self._forward_outbox = Outbox(forwarders, counters=self.counters)
+        self._outbox = Outbox(SplitSender(participants, None), counters=self.counters)
+        self._forward_outbox = Outbox(SplitSender(forwarders, None), counters=self.counters)
         self._listener = listener
         self._guard = Guard(self.counters)
         self._block = DatagramBlock(RECEIVE_ROWS)

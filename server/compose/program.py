@@ -78,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
+            tcp_ports=settings.tcp_ports,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -185,6 +186,7 @@ def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
         rtp_port = 0  # any: nobody is told of it
     return PlaneSettings(
         udp_port=settings.udp_ports[number],
+        tcp_port=settings.tcp_port and settings.tcp_port + number,
         advertised=settings.public_ip,
         rtp_host=settings.rtp_host,
         rtp_port=rtp_port,

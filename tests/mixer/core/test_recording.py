@@ -33,7 +33,8 @@ from mixer.core.recording import (
 )
 from mixer.types import RtpCodec
 
-PACKET = Arrival(65_535, 0xFFFFFFFF, b"\xf8voice", 1000.123456789, silent=True)
+REDUNDANT = ((1920, b"\xf8two"), (960, b""))
+PACKET = Arrival(65_535, 0xFFFFFFFF, b"\xf8voice", 1000.123456789, True, REDUNDANT)
 RECORDS: list[Record] = [
     Seat(7, "ann"),
     Seat(1 << 21, "bert ø", RtpCodec.PCMA),
@@ -73,6 +74,9 @@ def test_records_come_back_bit_for_bit() -> None:
             st.binary(max_size=1500),
             st.floats(0, 1e9),
             st.booleans(),
+            st.lists(st.tuples(st.integers(0, 1 << 14), st.binary(max_size=300)), max_size=3).map(
+                tuple
+            ),
         ),
         st.none() | st.integers(-127, 0),
         st.booleans(),
@@ -139,7 +143,9 @@ def test_what_is_no_recording_is_refused_with_a_sentence(data: bytes, words: str
         b"\x04\x00\x00\x00\x10" + struct.pack(">Qd", 1, float("inf")),
         b"\x05\x00\x00\x00\x01a",
         b"\x06\x00\x00\x00\x01a",
-        b"\x03\x00\x00\x00\x1c" + struct.pack(">IHIddbB", 1, 1, 1, 1.0, 1.0, 5, 0),
+        b"\x03\x00\x00\x00\x1e" + struct.pack(">IHIddbBH", 1, 1, 1, 1.0, 1.0, 5, 0, 0),
+        b"\x03\x00\x00\x00\x1e" + struct.pack(">IHIddbBH", 1, 1, 1, 1.0, 1.0, 0, 0, 9),
+        b"\x03\x00\x00\x00\x24" + struct.pack(">IHIddbBHIH", 1, 1, 1, 1.0, 1.0, 0, 0, 0, 960, 9),
     ],
 )
 def test_a_damaged_record_is_named_by_its_number(record: bytes) -> None:
