@@ -81,6 +81,30 @@ class Settings(BaseSettings):
         description="Address browsers reach the UDP and TCP ports at, if it is not one of"
         " this machine's (behind NAT). Several: repeat the option, or separate by commas.",
     )
+    rtp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="UDP port for people whose voice comes as plain RTP; none = there are none."
+        " It is not encrypted.",
+    )
+    rtp_host: str = Field(
+        default="127.0.0.1",
+        description="Address the port for plain RTP is bound to; 0.0.0.0 for all.",
+    )
+    forward_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that rooms may be sent to as plain RTP; none = nowhere."
+        " Several: repeat the option, or separate by commas.",
+    )
+    record_arrivals: Path | None = Field(
+        default=None,
+        description="Folder to record in what arrives in every room, for `roomtone replay`."
+        " That is everybody's voice: ask them first.",
+    )
+    record_limit_mb: int = Field(
+        default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
+    )
     state_dir: Path = Field(
         default_factory=default_state_dir,
         description="Folder for rooms, keys and certificates"
@@ -134,7 +158,7 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", mode="before")
+    @field_validator("public_ip", "forward_to", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -151,7 +175,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("state_dir", "tls_cert", "tls_key")
+    @field_validator("forward_to")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
+        return value
+
+    @field_validator("rtp_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("it must be an IP address") from None
+
+    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

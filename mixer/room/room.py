@@ -94,6 +94,11 @@ class Room:
         self.anchors[peer].hears = True
         self._is_comfort_due = self._is_stale = True
 
+    def disconnect(self, peer: PeerId) -> None:
+        """Cease to send an anchor anything; it is heard as before."""
+        self.anchors[peer].hears = False
+        self._is_stale = True
+
     def wake(self, anchor: Anchor) -> None:
         """Listen to an anchor from the next tick on."""
         seat = self._seats.get(anchor.peer)
@@ -176,7 +181,7 @@ class Room:
             mix.max_bitrate_bps = self.quality.max_bitrate_bps
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             if outgoing is not None:
-                self.encodes += 1
+                self.encodes += bool(outgoing.payload)
                 sent.append(outgoing)
         return sent
 

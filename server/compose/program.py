@@ -28,8 +28,8 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
-from server.media.fleet import Fleet
-from server.media.mixer_plane import WorkerPlane
+from server.media.fleet import LINES_HOME, Fleet
+from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
 from server.state.sqlite import open_store
@@ -60,6 +60,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
         await asyncio.to_thread(_prepare, settings.state_dir)
+        if settings.record_arrivals is not None:
+            await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -70,6 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
         await services.context.rooms.load()
+        await services.context.lines.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(
@@ -124,6 +127,17 @@ def _prepare(folder: Path) -> None:
         ) from None
 
 
+def _prepare_recordings(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder for recordings {folder} cannot be made ({error.strerror}):"
+            f" choose another with {option('record_arrivals')}"
+        ) from None
+    log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")
+
+
 def _certificate(
     settings: Settings, addresses: tuple[str, ...], now: datetime
 ) -> Certificate | None:
@@ -147,15 +161,12 @@ async def _start_planes(
     mixer = Fleet(
         [
             WorkerPlane(
-                PlaneSettings(
-                    udp_port=port,
-                    tcp_port=settings.tcp_port and settings.tcp_port + number,
-                    advertised=settings.public_ip,
-                ),
+                _plane_settings(settings, number),
                 name=f"mixer-{number}",
                 audio_socket=audio_socket,
+                recording=_recording(settings),
             )
-            for number, port in enumerate(settings.udp_ports)
+            for number in range(settings.mixers)
         ]
     )
     stack.push_async_callback(broadcast.close)
@@ -167,6 +178,25 @@ async def _start_planes(
         if failure is not None:
             raise failure
     return mixer, broadcast
+
+
+def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
+    rtp_port = settings.rtp_port if number == LINES_HOME else None
+    if rtp_port is None and settings.forward_to:
+        rtp_port = 0  # any: nobody is told of it
+    return PlaneSettings(
+        udp_port=settings.udp_ports[number],
+        tcp_port=settings.tcp_port and settings.tcp_port + number,
+        advertised=settings.public_ip,
+        rtp_host=settings.rtp_host,
+        rtp_port=rtp_port,
+    )
+
+
+def _recording(settings: Settings) -> Recording | None:
+    if settings.record_arrivals is None:
+        return None
+    return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
 
 
 def _check_udp_ports(settings: Settings) -> None:

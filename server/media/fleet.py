@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 WATCH_S = 1.0  # between two looks at what the mixers have to do
 # A room whose mixer dies twice within this time may be the reason: it is carried to no third one.
 SUSPECT_S = 300.0
+LINES_HOME = 0  # the mixer that has the port of plain RTP, for rooms with people on it
 
 
 class Mixer(MediaPlane, Protocol):
@@ -60,6 +61,7 @@ class Fleet:
     A room stays where it is while somebody is in it. The first `first` mixers are started at once,
     each other one when those that run have enough to do. When a mixer dies, the rooms with people
     in them go to others that have the time; what else it had it is told again when it is back.
+    A room with people on plain RTP is on the first mixer, which has the port they send to.
     """
 
     def __init__(self, mixers: Sequence[Mixer], *, first: int = 1) -> None:
@@ -124,6 +126,8 @@ class Fleet:
             raise
         if before is not None and before != home:
             await self._take_away(before, room)
+            if known is not None and known.anchors:  # they are told to connect anew
+                self._events.put_lost(frozenset({room}))
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
         """See MediaPlane."""
@@ -160,6 +164,8 @@ class Fleet:
         return None if number is None else self._mixers[number].name
 
     def _place(self, spec: RoomSpec, known: RoomSpec | None, home: int | None) -> int:
+        if spec.rtp:
+            return LINES_HOME
         is_settled = known is not None and _holds_people(known)
         if home is not None and (is_settled or not _holds_people(spec)):
             return home
@@ -241,9 +247,8 @@ class Fleet:
     def _flee(self, room: RoomId, dead: int) -> bool:
         """Give a room of a dead mixer another home, if there is a better one and need for it."""
         now = asyncio.get_running_loop().time()
-        if not _holds_people(self._specs[room]) or now - self._fled_at.get(room, -SUSPECT_S) < (
-            SUSPECT_S
-        ):
+        spec, fled_at = self._specs[room], self._fled_at.get(room, -SUSPECT_S)
+        if spec.rtp or not _holds_people(spec) or now - fled_at < SUSPECT_S:
             return False
         home = refuge([load for load in self._loads() if load.mixer != dead])
         if home is None:
@@ -284,4 +289,4 @@ class Fleet:
 
 def _holds_people(spec: RoomSpec) -> bool:
     """Whether somebody would notice that the room moves to another mixer."""
-    return bool(spec.anchors)
+    return bool(spec.anchors or spec.rtp)
