@@ -54,9 +54,13 @@ class Matrix:
             for row in self._all:
                 out[row] = total
             if self._minus[0]:
-                out[self._minus_rows] = total - frames[self._minus_voices]
-        for row, voices in self._sums:
-            np.add.reduce(frames[voices], axis=0, dtype=np.int32, out=out[row])
+                rows, voices = self._minus_rows, self._minus_voices
+                if isinstance(rows, slice):
+                    np.subtract(total, frames[voices], out=out[rows])
+                else:
+                    out[rows] = total - frames[voices]
+        for row, ones in self._sums:
+            np.add.reduce(frames[ones], axis=0, dtype=np.int32, out=out[row])
         if self._weighed:
             out[self._weighed] = np.rint(self._weights @ frames.astype(np.float32))
         return out

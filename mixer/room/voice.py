@@ -45,7 +45,6 @@ class Voice:
     def set_gain(self, gain_db: float) -> None:
         """Set the fader."""
         self._fader = factor(gain_db)
-        self.strip.gain = self._fader
 
     def shape(self, frame: Int16Frame, share: float = 1.0) -> Voiced:
         """Bring a frame to the room's channels, its gain times `share` (see Strip.shape)."""
