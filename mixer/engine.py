@@ -18,9 +18,8 @@ from mixer.room.anchor import Anchor
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
-from mixer.rtc.sdp import read_offer
+from mixer.rtc.sdp import Offer, read_offer
 from mixer.types import (
-    SAMPLE_RATE,
     TICK_S,
     Emit,
     GoneReason,
@@ -123,15 +122,35 @@ class Engine:
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
 
-    def accept_offer(
-        self, room: RoomId, peer_id: PeerId, sdp: str, *, addresses: tuple[str, ...], udp_port: int
+    def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
+        self,
+        room: RoomId,
+        peer_id: PeerId,
+        sdp: str,
+        *,
+        addresses: tuple[str, ...],
+        udp_port: int,
+        tcp_port: int = 0,
     ) -> str:
-        """Answer an offer; an earlier connection of the same person is replaced."""
+        """Answer an offer.
+
+        A further offer of the same RTCPeerConnection goes on with its peer, ICE restart included;
+        one of another replaces the person's earlier connection.
+        """
         seat = self._seats.get(room)
         listed = {} if seat is None else {anchor.peer: anchor for anchor in seat.spec.anchors}
         if seat is None or peer_id not in listed:
             raise PeerGone(f"{peer_id} is not in room {room}")
         offer = read_offer(sdp)
+        peer = seat.peers.get(peer_id)
+        if peer is not None and self.port.renegotiate(peer, offer):
+            self._hears_now(peer)
+        else:
+            peer = self._add_peer(seat, peer_id, offer)
+            self._mute(seat, peer_id, muted=listed[peer_id].muted)
+        return self.port.write_answer(peer, addresses=addresses, port=udp_port, tcp_port=tcp_port)
+
+    def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:
             raise NoCapacity("This server carries as many people as it can.")
         if (earlier := seat.peers.get(peer_id)) is not None:
@@ -139,15 +158,22 @@ class Engine:
         elif self._overload.is_full:
             self._counters["offers_refused"] += 1
             raise NoCapacity("This server has as much to do as it can: try again in a moment.")
-        peer = self.port.add_peer(room, peer_id, offer, now=self._clock())
+        peer = self.port.add_peer(seat.spec.room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
-        self._occupied[room] = seat
+        self._occupied[seat.spec.room] = seat
         anchor = Anchor(peer_id, peer.row)
         seat.room.add(anchor)
         self._anchors[peer.row] = (seat, anchor)
-        self._mute(seat, peer_id, muted=listed[peer_id].muted)
         self._wake.set()
-        return self.port.write_answer(peer, addresses=addresses, port=udp_port)
+        return peer
+
+    def _hears_now(self, peer: Peer) -> None:
+        """Begin or cease to send a peer the mix, as its newest offer says."""
+        seat, anchor = self._anchors[peer.row]
+        if not peer.offer.hears:
+            anchor.hears = False
+        elif not anchor.hears and peer.send is not None:
+            seat.room.connect(peer.id)
 
     def _mute(self, seat: _Seat, peer_id: PeerId, *, muted: bool) -> None:
         anchor = seat.room.anchors.get(peer_id)
@@ -338,11 +364,9 @@ class Engine:
             peer.id,
             peer.state,
             level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
-            round_trip_s=peer.round_trip_s,
-            fraction_lost=peer.fraction_lost,
+            transport=self.port.statistics(peer),
             received=0 if reception is None else reception.received,
             lost=0 if reception is None else reception.lost,
-            jitter_s=0.0 if reception is None else reception.jitter / SAMPLE_RATE,
             buffered_frames=anchor.jitter.depth_frames,
             counters=anchor.counters(),
         )

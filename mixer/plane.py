@@ -1,12 +1,15 @@
 """The mixer as one object: rooms in, answers and events out."""
 
 import contextlib
+import logging
 import time
 
 from mixer.engine import Engine
+from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import open_socket
+from mixer.rtc.streams import Streams, bind_tcp
 from mixer.types import (
     Cancellable,
     Emit,
@@ -20,6 +23,8 @@ from mixer.types import (
     Tap,
 )
 
+_log = logging.getLogger(__name__)
+
 
 class Plane:
     """A media plane in this process, on the running loop. Everything happens between its awaits."""
@@ -31,6 +36,7 @@ class Plane:
         self._spawn = spawn
         self._engine = Engine(emit=emit, tap=tap, clock=time.monotonic, unix_clock=time.time)  # noqa: TID251 - the clock's one birthplace
         self._udp_port = settings.udp_port
+        self._tcp_port = 0
         self._addresses = settings.advertised
         self._ticker: Cancellable | None = None
 
@@ -46,22 +52,50 @@ class Plane:
         """The bound UDP port."""
         return self._udp_port
 
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._tcp_port
+
     async def start(self) -> None:
-        """Bind the UDP port and start the ticker.
+        """Bind the ports and start the ticker.
 
         Raises:
-            SetupError: the port cannot be bound, or libopus is missing.
+            SetupError: a port cannot be bound, or libopus is missing.
         """
         socket = open_socket(
             self._settings.udp_host, self._settings.udp_port, batched=self._settings.batched_sockets
         )
         self._udp_port = socket.port
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
+        try:
+            streams = self._open_streams()
+        except SetupError:
+            socket.close()
+            raise
         self._engine.attach(
-            WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
+            WebRtcPort(
+                socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
+            )
         )
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
+
+    def _open_streams(self) -> Streams | None:
+        """Listen on the TCP port; one that nobody asked for by number may be missing."""
+        wanted = self._settings.tcp_port
+        if wanted == 0:
+            return None
+        try:
+            listener = bind_tcp(self._settings.udp_host, wanted or self._udp_port)
+        except SetupError as error:
+            if wanted is not None:
+                raise
+            _log.warning("no WebRTC over TCP: %s", error)
+            return None
+        streams = Streams(listener)
+        self._tcp_port = streams.port
+        return streams
 
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
@@ -88,7 +122,12 @@ class Plane:
             NoCapacity: there is no row left.
         """
         return self._engine.accept_offer(
-            room, peer, sdp, addresses=self._addresses, udp_port=self._udp_port
+            room,
+            peer,
+            sdp,
+            addresses=self._addresses,
+            udp_port=self._udp_port,
+            tcp_port=self._tcp_port,
         )
 
     def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:

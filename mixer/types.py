@@ -153,23 +153,32 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class TransportStatistics:
+    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second."""
+
+    round_trip_s: float | None = None  # None: not known yet
+    loss_in: float = 0.0  # from the peer to us
+    loss_out: float = 0.0  # from us to the peer, as it reports
+    jitter_in_s: float = 0.0  # RFC 3550 §6.4.1
+    jitter_out_s: float = 0.0
+    bitrate_in: float = 0.0  # bit/s
+    bitrate_out: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """One connection as the mixer sees it.
 
-    `level_dbov` is how loud the person is now (-127 = silent). `round_trip_s` is None and
-    `fraction_lost` 0 until the peer's first report: the latter is of what we sent, over the last
-    second or so. `received`, `lost` and `jitter_s` (RFC 3550 §6.4.1) are of what the peer sent, as
-    far as its present stream goes. `counters` are by metric name, since the connection began.
+    `level_dbov` is how loud the person is now (-127 = silent). `received` and `lost` are packets of
+    the peer's present stream. `counters` are by metric name, since the connection began.
     """
 
     peer: PeerId
     state: PeerState
     level_dbov: int = -127
-    round_trip_s: float | None = None
-    fraction_lost: float = 0.0
+    transport: TransportStatistics = TransportStatistics()
     received: int = 0
     lost: int = 0
-    jitter_s: float = 0.0
     buffered_frames: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
 
@@ -205,27 +214,48 @@ class PlaneStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class OpusParameters:
+    """What one side of a connection asks the other to send it (RFC 7587 §6.1)."""
+
+    fec: bool = False  # useinbandfec
+    dtx: bool = False  # usedtx
+    stereo: bool = False  # it would rather hear stereo
+    sprop_stereo: bool = False  # it will probably send stereo
+    max_average_bitrate: int = 0  # bit/s; 0: it does not say
+    max_playback_rate: int = SAMPLE_RATE  # Hz: what is above half of it is not heard
+    min_ptime: int = 3  # ms
+    ptime: int = 20  # ms
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneSettings:
     """Where a media plane listens and what it tells clients about it.
 
-    `udp_host` is "" for every address of the machine; `udp_port` 0 takes a free one. `advertised`
-    are the addresses named in answers; empty = those found on the machine.
+    `udp_host` is "" for every address of the machine; `udp_port` 0 takes a free one. `tcp_port` is
+    for those whom no UDP reaches: None takes the UDP port's number if it is free, 0 is none.
+    `advertised` are the addresses named in answers; empty = those found on the machine.
     """
 
     udp_host: str = ""
     udp_port: int = 10_000
+    tcp_port: int | None = None
     advertised: tuple[str, ...] = ()
     batched_sockets: bool = True  # recvmmsg/sendmmsg where the platform has them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
-    """One encoded frame and the rows of the peer table (intp[n]) that hear it."""
+    """One encoded frame and the rows of the peer table (intp[n]) that hear it.
+
+    `previous` are the payloads of the same mix one, two, … ticks before, as far as they were sent:
+    redundancy (RFC 2198) for those who lose packets.
+    """
 
     payload: bytes
     rows: NDArray[np.intp]
     level_dbov: int
     marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
+    previous: tuple[bytes, ...] = ()
 
 
 class Tap(Protocol):

@@ -68,10 +68,18 @@ class Settings(BaseSettings):
         " for each core that may be used, 8 at most). One is started at once, each other one when"
         " those that run have enough to do.",
     )
+    tcp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="First TCP port for WebRTC audio where a network lets no UDP through; each"
+        " mixer has one of its own (default: the numbers of the UDP ports, where they are free;"
+        " 0 = none).",
+    )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Address browsers reach the UDP port at, if it is not one of this machine's"
-        " (behind NAT). Several: repeat the option, or separate by commas.",
+        description="Address browsers reach the UDP and TCP ports at, if it is not one of"
+        " this machine's (behind NAT). Several: repeat the option, or separate by commas.",
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,
@@ -176,6 +184,12 @@ class Settings(BaseSettings):
     def udp_ports(self) -> range:
         """The UDP port of each mixer, by its number."""
         return range(self.udp_port, self.udp_port + self.mixers)
+
+    @property
+    def tcp_ports(self) -> range:
+        """The TCP port of each mixer, by its number; empty for none."""
+        first = self.udp_port if self.tcp_port is None else self.tcp_port
+        return range(first, first + self.mixers) if first else range(0)
 
     @property
     def bind_host(self) -> str:

@@ -34,6 +34,7 @@ class Mix:
         """For how long nobody may come from this mix to another: its encoder is too different."""
         self._last: Int16Frame | None = None
         self._encoder: Encoder | None = None
+        self._sent: tuple[bytes, ...] = ()  # the payload of the tick before, for redundancy
         self._is_fed = False  # whether the encoder has had the frame before the next one
 
     def branch(self) -> "Mix":
@@ -56,7 +57,7 @@ class Mix:
         begins, previous = not self.is_sounding, self._last
         self.is_sounding, self._last = has_sound, frame
         if not len(self.rows):
-            self._is_fed = False
+            self._is_fed, self._sent = False, ()
             return None
         if self._encoder is None:
             self._encoder = _encoder(self.limiter.channels)
@@ -67,7 +68,9 @@ class Mix:
             self._encoder.reset()
             self._encoder.encode(previous)
         self._is_fed = True
-        return Outgoing(self._encoder.encode(frame), self.rows, level_dbov, marker=begins)
+        payload = self._encoder.encode(frame)
+        earlier, self._sent = () if begins else self._sent, (payload,)
+        return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier)
 
 
 def _encoder(channels: int) -> Encoder:

@@ -75,6 +75,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
+            tcp_ports=settings.tcp_ports,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -146,7 +147,11 @@ async def _start_planes(
     mixer = Fleet(
         [
             WorkerPlane(
-                PlaneSettings(udp_port=port, advertised=settings.public_ip),
+                PlaneSettings(
+                    udp_port=port,
+                    tcp_port=settings.tcp_port and settings.tcp_port + number,
+                    advertised=settings.public_ip,
+                ),
                 name=f"mixer-{number}",
                 audio_socket=audio_socket,
             )

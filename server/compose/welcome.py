@@ -21,6 +21,7 @@ class Serving:
 
     port: int
     udp_ports: range  # one for each mixer; the first is bound, the others when they are needed
+    tcp_ports: range  # the same; empty: none
     addresses: Sequence[str]  # this machine's, loopback last
     fingerprint: str | None = None
 
@@ -36,6 +37,7 @@ def welcome(settings: Settings, keyring: Keyring, serving: Serving) -> None:
         version=VERSION,
         urls=list(urls(settings, serving)),
         udp_ports=_shown(serving.udp_ports),
+        tcp_ports=_shown(serving.tcp_ports),
         state_dir=str(settings.state_dir),
         admin_key_in=str(keyring.admin_key_path),
     )
@@ -75,6 +77,8 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
     yield ""
     yield _line("Ports", f"{serving.port}/tcp   pages, API, signalling, broadcast")
     yield _line("", f"{_shown(serving.udp_ports)}/udp  voices (WebRTC)")
+    if serving.tcp_ports:
+        yield _line("", f"{_shown(serving.tcp_ports)}/tcp  voices where no UDP gets through")
     yield _line("State", str(settings.state_dir))
     yield ""
     yield "  Ctrl-C stops it."
@@ -82,6 +86,8 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
 
 
 def _shown(ports: range) -> str:
+    if not ports:
+        return "none"
     return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 

@@ -83,6 +83,11 @@ class WorkerPlane:
         return self._link.greeting.udp_port
 
     @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._link.greeting.tcp_port
+
+    @property
     def is_up(self) -> bool:
         """The mixer serves."""
         return self._link.is_up

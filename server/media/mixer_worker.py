@@ -119,7 +119,11 @@ def main(arguments: Sequence[str]) -> None:
         try:
             yield worker.Service(
                 service.dispatcher,
-                wire.Ready(capabilities=plane.capabilities, udp_port=plane.udp_port),
+                wire.Ready(
+                    capabilities=plane.capabilities,
+                    udp_port=plane.udp_port,
+                    tcp_port=plane.tcp_port,
+                ),
             )
         finally:
             await plane.close()

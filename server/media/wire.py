@@ -128,6 +128,7 @@ class Ready(BaseModel):
 
     capabilities: frozenset[str] = frozenset()
     udp_port: int = 0
+    tcp_port: int = 0
 
 
 class Failed(BaseModel):

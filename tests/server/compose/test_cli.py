@@ -14,7 +14,13 @@ from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.services.keyring import Keyring
 
-SERVING = Serving(8080, range(10_000, 10_004), ("192.0.2.5", "2001:db8::5", "127.0.0.1"), "AB:CD")
+SERVING = Serving(
+    8080,
+    range(10_000, 10_004),
+    range(10_100, 10_104),
+    ("192.0.2.5", "2001:db8::5", "127.0.0.1"),
+    "AB:CD",
+)
 
 
 def test_version() -> None:
@@ -111,7 +117,13 @@ def test_on_a_terminal(
     welcome(settings, Keyring.open(tmp_path), SERVING)
     second = capsys.readouterr().out
     assert f"http://127.0.0.1:8080/#admin={keyring.first_run}" in first
-    for expected in ("8080/tcp", "10000-10003/udp", str(tmp_path), "AB:CD"):
+    for expected in (
+        "8080/tcp",
+        "10000-10003/udp",
+        "10100-10103/tcp",
+        str(tmp_path),
+        "AB:CD",
+    ):
         assert expected in first
     assert keyring.admin_key in first
     assert keyring.admin_key not in second
