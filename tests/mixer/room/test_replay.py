@@ -30,12 +30,12 @@ from mixer.room.player import Target
 from mixer.room.recorder import CHUNK_BYTES, RecordedRoom, Recorder
 from mixer.room.replay import (
     MAX_FED_FRAMES,
-    MAX_PLAYERS,
     MAX_SEATS,
     MAX_TICKS_APART,
     Replay,
     ReplaySettings,
 )
+from mixer.room.stage import MAX_PLAYING
 from mixer.types import (
     FRAME_SAMPLES,
     TICK_S,
@@ -339,10 +339,10 @@ def test_players_are_finite() -> None:
     made.feed(Call(ROOM, "over", ("nothing",)))
     made.feed(Fed("nothing", np.zeros(FRAME_SAMPLES, np.int16)))
     assert not made.is_as_recorded
-    for _ in range(MAX_PLAYERS):
+    for _ in range(MAX_PLAYING):
         made.feed(Call(ROOM, "play", ("jingle", None, "floor", 0.0)))
-    with pytest.raises(BadRecording, match="plays more"):
-        made.feed(Call(ROOM, "play", ("jingle", None, None, 0.0)))
+    with pytest.raises(BadRecording, match=f"at most {MAX_PLAYING}"):
+        made.feed(Call(ROOM, "play", ("another", None, None, 0.0)))
     for _ in range(MAX_FED_FRAMES):
         made.feed(Fed("jingle", np.zeros(FRAME_SAMPLES, np.int16)))
     with pytest.raises(BadRecording, match="more than it can take"):
