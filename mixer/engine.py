@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from mixer.core.jitter import Arrival
@@ -342,6 +343,16 @@ class Engine:
         if tick % TALKING_EVERY_TICKS == 0:
             for seat in list(self._occupied.values()):
                 self._say_who_talks(seat)
+            self._note_losses()
+
+    def _note_losses(self) -> None:
+        """Tell the rooms whom in-band FEC would help, and how much they lose."""
+        table = self.port.table
+        for row, (seat, anchor) in self._anchors.items():
+            # In steps, so that a loss that wavers does not regroup the room.
+            percent = 5 * ceil(20 * float(table.loss[row])) if table.takes_fec[row] else 0
+            if anchor.loss_percent != percent:
+                seat.room.protect(anchor.peer, loss_percent=percent)
 
     def _poll(self, now: float, unix_now: float) -> None:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)

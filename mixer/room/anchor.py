@@ -23,6 +23,7 @@ class Anchor:
         self.peer = peer
         self.row = row
         self.hears = False
+        self.loss_percent = 0  # of what we send them, where in-band FEC would help
         self.level_dbov = -127
         self._corrupt = 0
         self.jitter = JitterBuffer()

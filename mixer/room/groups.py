@@ -94,7 +94,9 @@ class Groups:
             members.setdefault(mix, []).extend(hearing)
         for mix, hearing in members.items():
             mix.gains = rows[mix]
-            mix.rows = np.array([one.row for one in hearing if one.row is not None], np.intp)
+            mix.seat(
+                [(one.row, one.kind, one.loss_percent) for one in hearing if one.row is not None]
+            )
             for hearer in hearing:
                 hearer.mix = mix
         self.mixes, self._stage, self._plan = list(members), list(stage), None

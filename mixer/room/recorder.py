@@ -180,6 +180,11 @@ class RecordedRoom(Room):
         self._recorder.put(Call(ROOM, "disconnect", (peer,)))
         super().disconnect(peer)
 
+    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
+        """See Room."""
+        self._recorder.put(Call(ROOM, "protect", (peer, loss_percent)))
+        super().protect(peer, loss_percent=loss_percent)
+
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """See Room."""
         try:

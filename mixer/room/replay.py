@@ -92,6 +92,7 @@ class Replay:
         self._room_calls: dict[str, Callable[..., None]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
+            "protect": self._protect,
             "remove": self._remove,
             "configure": self._configure,
             "spend": self._spend,
@@ -189,6 +190,12 @@ class Replay:
     def _disconnect(self, peer: str) -> None:
         if PeerId(peer) in self.room.anchors:
             self.room.disconnect(PeerId(peer))
+
+    def _protect(self, peer: str, loss_percent: int) -> None:
+        if not 0 <= loss_percent <= 100:
+            raise ValueError(f"{loss_percent} is no percentage")
+        if PeerId(peer) in self.room.anchors:
+            self.room.protect(PeerId(peer), loss_percent=loss_percent)
 
     def _remove(self, peer: str) -> None:
         anchor = self.room.anchors.get(PeerId(peer))

@@ -9,7 +9,7 @@ from mixer.core.level import SILENCE_DBOV
 from mixer.core.routing import EVERYBODY, PLAIN, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
-from mixer.room.groups import Advanced, Groups
+from mixer.room.groups import APART_TICKS, Advanced, Groups
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.seat import Hearer, Seat
@@ -44,6 +44,7 @@ class Room:
         self._groups = Groups(self._channels)
         self._air: Hearer | None = None  # what the tap hears, while on air
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
+        self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
         self._comfort_phase = crc32(room.encode()) % COMFORT_EVERY_TICKS  # not all in one tick
 
@@ -97,6 +98,16 @@ class Room:
     def disconnect(self, peer: PeerId) -> None:
         """Cease to send an anchor anything; it is heard as before."""
         self.anchors[peer].hears = False
+        self._is_stale = True
+
+    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
+        """Send packets with in-band FEC to an anchor who loses so much (0..100); 0: no more."""
+        self.anchors[peer].loss_percent = loss_percent
+        hearer = self._seats[peer].hearer
+        if hearer.loss_percent and not loss_percent:
+            hearer.returning_ticks = APART_TICKS
+            self._returning.append(hearer)
+        hearer.loss_percent = loss_percent
         self._is_stale = True
 
     def wake(self, anchor: Anchor) -> None:
@@ -166,6 +177,8 @@ class Room:
         if changed or self._is_stale or not self._groups.is_settled:
             self._is_stale = False
             self._groups.regroup(self._hearers(), self._stage.voices)
+        if self._returning:
+            self._bring_back()
         return self._send(self._groups.advance(heard, frames), tick)
 
     def _send(self, advanced: Sequence[Advanced], tick: int) -> list[Outgoing]:
@@ -180,10 +193,17 @@ class Room:
                 self._tap.write(self.id, tick, self._mono(frame))
             mix.max_bitrate_bps = self.quality.max_bitrate_bps
             outgoing = mix.advance(frame, level, has_sound=has_sound)
-            if outgoing is not None:
-                self.encodes += bool(outgoing.payload)
-                sent.append(outgoing)
+            self.encodes += sum(bool(one.payload) for one in outgoing)
+            sent += outgoing
         return sent
+
+    def _bring_back(self) -> None:
+        """Count down for those who come back from FEC; their own encoder is soon as the others'."""
+        for hearer in self._returning:
+            hearer.returning_ticks = max(0, hearer.returning_ticks - 1)
+        still = [hearer for hearer in self._returning if hearer.returning_ticks]
+        self._is_stale |= len(still) < len(self._returning)
+        self._returning = still
 
     def _is_time_for_comfort(self, tick: int) -> bool:
         """Whether to say that silence is meant: when it begins, then now and again."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mixer.core.routing import Ear
 from mixer.room.anchor import Anchor
+from mixer.room.encoding import Kind
 from mixer.room.mix import Mix
 from mixer.room.voice import Voice
 from mixer.types import PeerId
@@ -20,6 +21,17 @@ class Hearer:
     """Their own, which they never hear."""
     peer: PeerId | None = None
     mix: Mix | None = None
+    loss_percent: int = 0
+    """How much they lose of the mix, if its packets shall carry FEC for them."""
+    returning_ticks: int = 0
+    """For how long they are still on their way back from FEC."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which encoding of the mix they take."""
+        if self.loss_percent:
+            return Kind.ROBUST
+        return Kind.RETURN if self.returning_ticks else Kind.CLEAR
 
 
 @dataclass(eq=False, slots=True)

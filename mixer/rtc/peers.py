@@ -77,7 +77,8 @@ class Peer:
 class PeerTable:
     """Rows of peers; a free row is reused.
 
-    `takes_red` are those whom redundancy helps, `loss` is what they lose of ours (0..1, smoothed),
+    `takes_red` are those whom redundancy helps, `takes_fec` those who lose packets and take no
+    redundancy, `loss` is what they lose of ours (0..1, smoothed),
     `allowance` how many packets they may still send now.
 
     A peer is found by any address that passed one of its checks (its *paths*). One of them is where
@@ -119,6 +120,7 @@ class PeerTable:
         self.payload_type: NDArray[np.uint8] = column("payload_type", np.uint8)
         self.red_payload_type: NDArray[np.uint8] = column("red_payload_type", np.uint8)
         self.takes_red: NDArray[np.bool_] = column("takes_red", np.bool_)
+        self.takes_fec: NDArray[np.bool_] = column("takes_fec", np.bool_)
         self.loss: NDArray[np.float32] = column("loss", np.float32)
         self.octets_in: NDArray[np.int64] = column("octets_in", np.int64)
         self.allowance: NDArray[np.float32] = column("allowance", np.float32)

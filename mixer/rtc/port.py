@@ -153,6 +153,7 @@ class WebRtcPort:
         table.payload_type[row] = offer.codecs.opus
         table.red_payload_type[row] = offer.codecs.red
         table.takes_red[row] &= offer.codecs.red > 0
+        table.takes_fec[row] &= offer.codecs.parameters.fec
         known = [generation for generation in peer.ice if generation.remote == offer.remote]
         if known:  # not a restart, and one that was offered before is taken back
             self._forget(peer.ice[peer.ice.index(known[0]) + 1 :])

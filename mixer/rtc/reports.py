@@ -13,7 +13,7 @@ EVERY_TICKS = 50  # one compound packet per peer and second; browsers do the sam
 # Loss is believed quickly and forgotten slowly: a browser reports every 1 to 5 s, and help that is
 # taken away too early costs more than help that stays.
 RISING, FALLING = 0.5, 0.125
-RED_FROM, RED_UNTIL = 0.03, 0.01  # of our packets lost: begins and ends redundancy
+HELP_FROM, HELP_UNTIL = 0.03, 0.01  # of our packets lost: begins and ends redundancy or FEC
 
 
 class Reports:
@@ -129,8 +129,11 @@ class Reports:
                 continue
             loss = _smoothed(float(table.loss[row]), block.fraction_lost / 256)
             table.loss[row] = loss
-            threshold = RED_UNTIL if table.takes_red[row] else RED_FROM
-            table.takes_red[row] = table.red_payload_type[row] > 0 and loss >= threshold
+            is_helped = table.takes_red[row] or table.takes_fec[row]
+            is_lossy = loss >= (HELP_UNTIL if is_helped else HELP_FROM)
+            has_red = table.red_payload_type[row] > 0
+            table.takes_red[row] = is_lossy and has_red
+            table.takes_fec[row] = is_lossy and not has_red and peer.offer.codecs.parameters.fec
             peer.jitter_out_s = block.jitter / SAMPLE_RATE
             round_trip_s = rtcp.round_trip_s(ntp_time(unix_now), block)
             if round_trip_s is not None:

@@ -133,10 +133,10 @@ def _note(played: dict[int, Int16Frame]) -> object:
 
     def advance(
         self: Mix, frame: Int16Frame, level_dbov: int, *, has_sound: bool
-    ) -> Outgoing | None:
+    ) -> list[Outgoing]:
         self.is_sounding = has_sound
         assert not set(self.rows.tolist()) & played.keys()
         played.update(dict.fromkeys(self.rows.tolist(), frame))
-        return Outgoing(b"\xf8\xff\xfe", self.rows, level_dbov)
+        return [Outgoing(b"\xf8\xff\xfe", self.rows, level_dbov)]
 
     return advance
