@@ -301,6 +301,45 @@ async def test_a_new_ssrc_is_heard_at_once(house: House) -> None:
     assert house.counter("jitter_late") == 0
 
 
+# Loss
+
+SILK_OR_HYBRID = range(16)
+
+
+def configurations(packets: list[bytes]) -> list[int]:
+    """The Opus configuration of each packet (RFC 6716 §3.1), behind a header of 20."""
+    return [packet[20] >> 3 for packet in packets if len(packet) > 21]
+
+
+async def test_who_loses_packets_and_takes_no_redundancy_gets_fec(house: House) -> None:
+    """By their receiver reports, and until these say that nothing is lost any more."""
+    house.engine.apply(spec("r", "ann", "bob", "cyd"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob", fec=True)
+    cyd = await house.join(3, "cyd", fec=True)
+    about = int(house.port.table.ssrc_out[house.peer("bob").row])
+    await house.run(0.5, ann)
+    bob.send(bob.report(lost=0.2, about=about))
+    await house.run(1.0, ann)
+    assert set(configurations(bob.heard[-30:])) <= set(SILK_OR_HYBRID)
+    assert not set(configurations(cyd.heard)) & set(SILK_OR_HYBRID)
+    for _ in range(30):
+        bob.send(bob.report(lost=0.0, about=about))
+        await house.run(0.1, ann)
+    assert bob.heard[-5:][-1][20:] == cyd.heard[-1][20:]
+
+
+async def test_redundancy_goes_before_fec(house: House) -> None:
+    """Who takes redundancy goes on with the packets of all, carried twice."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob", fec=True, red=True)
+    await house.run(0.5, ann)
+    bob.send(bob.report(lost=0.2, about=int(house.port.table.ssrc_out[house.peer("bob").row])))
+    before = house.counter("opus_encodes")
+    await house.run(0.5, ann)
+    assert house.counter("opus_encodes") - before == 25
+    assert house.counter("red_sent") > 20
+
+
 # Statistics
 
 

@@ -127,13 +127,14 @@ class Caller:
         setup: str = "actpass",
         level_id: int = LEVEL_ID,
         red: bool = False,
+        fec: bool = False,
     ) -> None:
         self.address = address
         self.direction = direction
         self.ufrag = "caller"
         self._version = 0
         self._session_id = next(SESSIONS)
-        self._red = red
+        self._red, self._fec = red, fec
         self.heard: list[bytes] = []
         self.records: list[bytes] = []
         self.replies: list[stun.Message] = []
@@ -174,6 +175,7 @@ class Caller:
             f"a=fingerprint:{fingerprint.algorithm} {fingerprint.value}",
             *(f"a=setup:{self._setup}", "a=mid:0", f"a={self.direction}", "a=rtcp-mux"),
             f"a=rtpmap:{PAYLOAD_TYPE} opus/48000/2",
+            *([f"a=fmtp:{PAYLOAD_TYPE} minptime=10;useinbandfec=1"] if self._fec else []),
             *(red if self._red else []),
             *(levels if self._level_id else []),
         ]
