@@ -30,7 +30,6 @@ from mixer.room.player import Target
 from mixer.room.recorder import CHUNK_BYTES, RecordedRoom, Recorder
 from mixer.room.replay import (
     MAX_FED_FRAMES,
-    MAX_PLAYERS,
     MAX_SEATS,
     MAX_TICKS_APART,
     Replay,
@@ -333,16 +332,20 @@ def test_nonsense_is_refused_with_a_sentence(record: Record, words: str) -> None
         made.feed(record)
 
 
-def test_players_are_finite() -> None:
+def test_players_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     """And so is what they are fed."""
     made = Replay(HALL)
     made.feed(Call(ROOM, "over", ("nothing",)))
     made.feed(Fed("nothing", np.zeros(FRAME_SAMPLES, np.int16)))
     assert not made.is_as_recorded
-    for _ in range(MAX_PLAYERS):
-        made.feed(Call(ROOM, "play", ("jingle", None, "floor", 0.0)))
+    with pytest.raises(BadRecording, match="plays at most"):
+        for number in range(100):
+            made.feed(Call(ROOM, "play", (f"jingle {number}", None, "floor", 0.0)))
+    monkeypatch.setattr("mixer.room.replay.MAX_PLAYERS", 1)
+    made = Replay(HALL)
+    made.feed(Call(ROOM, "play", ("jingle", None, None, 0.0)))
     with pytest.raises(BadRecording, match="plays more"):
-        made.feed(Call(ROOM, "play", ("jingle", None, None, 0.0)))
+        made.feed(Call(ROOM, "play", ("gong", None, None, 0.0)))
     for _ in range(MAX_FED_FRAMES):
         made.feed(Fed("jingle", np.zeros(FRAME_SAMPLES, np.int16)))
     with pytest.raises(BadRecording, match="more than it can take"):
