@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     tcp_port: int | None = Field(
         default=None,
         ge=0,
-        le=65_535,
+        le=MAX_PORT,
         description="First TCP port for WebRTC audio where a network lets no UDP through; each"
         " mixer has one of its own (default: the numbers of the UDP ports, where they are free;"
         " 0 = none).",
@@ -204,12 +204,13 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key belong together: give both or neither")
         if self.tls_cert is not None and self.tls != "off":
             raise ValueError("tls_cert is your own certificate: leave tls at off with it")
-        if self.udp_port + self.mixers - 1 > MAX_PORT:
-            raise ValueError(
-                f"{self.mixers} mixers take the UDP ports from {self.udp_port} to"
-                f" {self.udp_port + self.mixers - 1}, and {MAX_PORT} is the last there is:"
-                " choose a lower udp_port or fewer mixers"
-            )
+        for key, first in (("udp_port", self.udp_port), ("tcp_port", self.tcp_port or 0)):
+            if first + self.mixers - 1 > MAX_PORT:
+                raise ValueError(
+                    f"{self.mixers} mixers take the ports from {first} to"
+                    f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
+                    f" choose a lower {key} or fewer mixers"
+                )
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"

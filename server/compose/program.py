@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from aiohttp import web
 from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
+from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
 from server.compose.build import Ground, build
 from server.compose.certificate import Certificate, self_signed
@@ -151,7 +152,9 @@ def _certificate(
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
 ) -> tuple[Fleet, WorkerBroadcastPlane]:
-    _check_udp_ports(settings)
+    _check_ports("UDP", "udp_port", settings.udp_ports, bind_udp)
+    if settings.tcp_port:  # asked for: else each mixer has one if it is free
+        _check_ports("TCP", "tcp_port", settings.tcp_ports, bind_tcp)
     audio_socket = settings.state_dir / "audio.sock"
     if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
@@ -199,17 +202,18 @@ def _recording(settings: Settings) -> Recording | None:
     return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
 
 
-def _check_udp_ports(settings: Settings) -> None:
+def _check_ports(
+    kind: str, key: str, ports: range, bind: Callable[[str, int], socket.socket]
+) -> None:
     """Raise SetupMistake if a later mixer could not have its port; the first says so itself."""
-    for port in settings.udp_ports[1:]:
+    for port in ports[1:]:
         try:
-            bind_udp("", port).close()
+            bind("", port).close()
         except SetupError:
             raise SetupMistake(
-                f"UDP port {port} is in use by another program, and {settings.mixers} mixers take"
-                f" {settings.udp_port} to {settings.udp_ports[-1]}: choose others with"
-                f" {option('udp_port')} (or {variable('udp_port')}),"
-                f" or fewer with {option('mixers')} (or {variable('mixers')})"
+                f"{kind} port {port} is in use by another program, and {len(ports)} mixers take"
+                f" {ports[0]} to {ports[-1]}: choose others with {option(key)} (or"
+                f" {variable(key)}), or fewer with {option('mixers')} (or {variable('mixers')})"
             ) from None
 
 

@@ -46,6 +46,8 @@ def test_mixers_need_ports() -> None:
     assert load({"udp_port": 65_534, "mixers": 2}, {}).udp_ports[-1] == 65_535
     with pytest.raises(SetupMistake, match="from 65534 to 65536, and 65535 is the last there is"):
         load({"udp_port": 65_534, "mixers": 3}, {})
+    with pytest.raises(SetupMistake, match="choose a lower tcp_port or fewer mixers"):
+        load({"tcp_port": 65_535, "mixers": 2}, {})
 
 
 def test_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,18 +74,26 @@ def test_port_in_use(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_udp_port_in_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "key"), [(socket.SOCK_DGRAM, "udp_port"), (socket.SOCK_STREAM, "tcp_port")]
+)
+def test_a_later_mixers_port_in_use(tmp_path: Path, kind: socket.SocketKind, key: str) -> None:
     """A port that only a later mixer would take is known at the start."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+    with socket.socket(socket.AF_INET, kind) as taken:
         taken.bind(("", 0))
         port = taken.getsockname()[1]
-        arguments = ["--port", "0", "--udp-port", str(port - 2), "--mixers", "3"]
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        udp = ["--udp-port", str(port - 2)]
+        arguments = ["--port", "0", *udp, option(key), str(port - 2), "--mixers", "3"]
         result = CliRunner().invoke(cli, ["serve", *arguments, "--state-dir", str(tmp_path)])
     assert result.exit_code == EXIT_MISTAKE
     assert f"{port} is in use by another program, and 3 mixers take {port - 2} to {port}" in (
         result.output
     )
-    assert "fewer with --mixers (or ROOMTONE_MIXERS)" in result.output
+    assert f"{option(key)} (or {variable(key)}), or fewer with --mixers (or ROOMTONE_MIXERS)" in (
+        result.output
+    )
 
 
 @pytest.mark.parametrize(

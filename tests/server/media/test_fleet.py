@@ -337,10 +337,10 @@ def test_a_room_closed_while_it_is_placed_again_stays_closed() -> None:
 
     async def act(stage: Stage) -> None:
         dead, refuge = stage.mixers
-        await stage.fleet.apply(spec("a", 1, "ann"))
         await stage.fleet.apply(spec("b", 1))
+        await stage.fleet.apply(spec("a", 1, "ann"))
         await stage.fleet.apply(spec("b", 2, "bob"))
-        stage.fleet._homes[RoomId("b")] = 0
+        assert stage.rooms() == [{"a", "b"}, set()]
         apply = refuge.apply
 
         async def apply_slowly(wanted: RoomSpec) -> None:
