@@ -98,12 +98,13 @@ class Plane:
         )
         self._udp_port = socket.port
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
-        try:
-            streams = self._open_streams()
+        with contextlib.ExitStack() as opened:  # what is open when the next cannot be
+            opened.callback(socket.close)
             self._lines = self._open_lines()
-        except SetupError:
-            socket.close()
-            raise
+            if self._lines is not None:
+                opened.callback(self._lines.port.close)
+            streams = self._open_streams()
+            opened.pop_all()
         port = WebRtcPort(
             socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
         )
@@ -116,12 +117,12 @@ class Plane:
         if settings.rtp_port is None:
             return None
         batched = settings.batched_sockets
-        return Lines(
-            open_socket(settings.rtp_host, settings.rtp_port, batched=batched, option="--rtp-port"),
-            open_socket("", 0, batched=batched),  # a socket on loopback could not send elsewhere
-            emit=self._emit,
-            clock=time.monotonic,
+        participants = open_socket(
+            settings.rtp_host, settings.rtp_port, batched=batched, option="--rtp-port"
         )
+        # A socket on loopback could not send elsewhere.
+        forwarders = open_socket("", 0, batched=batched)
+        return Lines(participants, forwarders, emit=self._emit, clock=time.monotonic)
 
     def _open_streams(self) -> Streams | None:
         """Listen on the TCP port; one that nobody asked for by number may be missing."""

@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import numpy as np
 
@@ -121,26 +121,16 @@ def write_header(header: Header) -> bytes:
 
 def write_record(record: Record) -> bytes:
     """Return one record as it stands in the file; what is too long for one is marked as lost."""
-    body: bytes
+    body = _body(record)
+    if len(body) > MAX_RECORD_BYTES:
+        return write_record(Lost(1))
+    return _KIND.pack(_KINDS[type(record)], len(body)) + body
+
+
+def _body(record: Record) -> bytes:
     match record:
-        case Heard(row, packet, level, voice, now):
-            body = (
-                _HEARD.pack(
-                    row,
-                    packet.sequence,
-                    packet.timestamp,
-                    packet.arrival_s,
-                    now,
-                    _NO_LEVEL if level is None else level,
-                    packet.silent * _SILENT | voice * _VOICE,
-                    len(packet.payload),
-                )
-                + packet.payload
-                + b"".join(
-                    _REDUNDANT.pack(earlier, len(body)) + body
-                    for earlier, body in packet.redundancy
-                )
-            )
+        case Heard():
+            body = _write_heard(record)
         case Tick(tick, now):
             body = _TICK.pack(tick, now)
         case Seat(row, peer, codec):
@@ -149,16 +139,28 @@ def write_record(record: Record) -> bytes:
             body = _CALL.pack(row) + json.dumps([name, *args]).encode()
         case Sent(digest):
             body = digest
-        case Lost(chunks):
-            body = _LOST.pack(chunks)
         case Fed(name, frame):
             text = name.encode()[:255]
             body = _FED.pack(frame.ndim, len(text)) + text + frame.astype("<i2").tobytes()
         case _:
-            assert_never(record)
-    if len(body) > MAX_RECORD_BYTES:
-        return write_record(Lost(1))
-    return _KIND.pack(_KINDS[type(record)], len(body)) + body
+            body = _LOST.pack(record.chunks)
+    return body
+
+
+def _write_heard(heard: Heard) -> bytes:
+    packet = heard.packet
+    head = _HEARD.pack(
+        heard.row,
+        packet.sequence,
+        packet.timestamp,
+        packet.arrival_s,
+        heard.now,
+        _NO_LEVEL if heard.level is None else heard.level,
+        packet.silent * _SILENT | heard.voice * _VOICE,
+        len(packet.payload),
+    )
+    earlier = (_REDUNDANT.pack(ago, len(frame)) + frame for ago, frame in packet.redundancy)
+    return head + packet.payload + b"".join(earlier)
 
 
 def read_header(read: Callable[[int], bytes]) -> Header:

@@ -18,7 +18,7 @@ from mixer.core.recording import (
     Tick,
 )
 from mixer.core.specjson import read_spec
-from mixer.errors import ClientMistake, NoCapacity
+from mixer.errors import MixerError
 from mixer.room.anchor import Anchor
 from mixer.room.player import Target
 from mixer.room.recorder import Digest
@@ -28,6 +28,7 @@ from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
 MAX_FED_FRAMES = 64  # a player takes no more at a time
+MAX_PLAYERS = 4096  # names in one recording; the room itself bounds how many play at a time
 ANCHOR_CALLS = frozenset({"mute", "restart"})
 
 
@@ -171,14 +172,9 @@ class Replay:
             raise BadRecording(f"The recording calls the room's {call.name!r}, which is unknown")
         try:
             method(*call.args)
-        except (
-            ClientMistake,
-            NoCapacity,
-            TypeError,
-            ValueError,
-            KeyError,
-            AttributeError,
-        ) as error:
+        except BadRecording:
+            raise
+        except (MixerError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise BadRecording(
                 f"The recording calls the room's {call.name!r} with something else: {error}"
             ) from None
@@ -210,6 +206,8 @@ class Replay:
         self.room.spend(Quality(max_bitrate_bps, loudest))
 
     def _play(self, name: str, peer: str | None, bus: str | None, gain_db: float) -> None:
+        if len(self._fed) >= MAX_PLAYERS and name not in self._fed:
+            raise BadRecording(f"The recording plays more than {MAX_PLAYERS} things")
         source = self._fed[name] = _FedSource()
         target = Target(None if peer is None else PeerId(peer), bus)
         self.room.play(name, source, to=target, gain_db=gain_db)

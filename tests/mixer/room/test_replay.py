@@ -336,16 +336,21 @@ def test_nonsense_is_refused_with_a_sentence(record: Record, words: str) -> None
         made.feed(record)
 
 
-def test_players_are_finite() -> None:
+def test_players_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     """And so is what they are fed."""
     made = Replay(HALL)
     made.feed(Call(ROOM, "over", ("nothing",)))
     made.feed(Fed("nothing", np.zeros(FRAME_SAMPLES, np.int16)))
     assert not made.is_as_recorded
-    for _ in range(MAX_PLAYING):
-        made.feed(Call(ROOM, "play", ("jingle", None, "floor", 0.0)))
-    with pytest.raises(BadRecording, match=f"at most {MAX_PLAYING}"):
-        made.feed(Call(ROOM, "play", ("another", None, None, 0.0)))
+    for number in range(MAX_PLAYING):
+        made.feed(Call(ROOM, "play", (f"jingle {number}", None, "floor", 0.0)))
+    with pytest.raises(BadRecording, match="plays at most"):
+        made.feed(Call(ROOM, "play", ("one more", None, "floor", 0.0)))
+    monkeypatch.setattr("mixer.room.replay.MAX_PLAYERS", 1)
+    made = Replay(HALL)
+    made.feed(Call(ROOM, "play", ("jingle", None, None, 0.0)))
+    with pytest.raises(BadRecording, match="plays more"):
+        made.feed(Call(ROOM, "play", ("gong", None, None, 0.0)))
     for _ in range(MAX_FED_FRAMES):
         made.feed(Fed("jingle", np.zeros(FRAME_SAMPLES, np.int16)))
     with pytest.raises(BadRecording, match="more than it can take"):
