@@ -6,6 +6,8 @@ ARGS ?=
 # The first of these that is new enough; `make PYTHON=/opt/python/bin/python3 …` decides.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
+# libwebrtc as a library, for the tests.
+INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive.
 PROGRAMS := chromium ffmpeg espeak-ng sox
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -20,7 +22,7 @@ help: ## show this list
 run: .installed $(PAGES) ## set everything up and serve on http://127.0.0.1:8080 (ARGS="--port 9000")
 	@exec $(BIN)/roomtone serve $(ARGS)
 
-test: .installed-dev $(PAGES) programs ## everything: static checks, units, Chromium, FFmpeg (ARGS="-k name")
+test: .installed-dev $(PAGES) $(INTEROP) programs ## everything: static checks, units, Chromium, FFmpeg (ARGS="-k name")
 	@$(MAKE) --no-print-directory static-checks
 	$(BIN)/pytest $(ARGS)
 
@@ -37,7 +39,7 @@ bench: .installed-dev ## measure (ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the verbs above made
-	rm -rf $(VENV) .installed .installed-dev static/vendor build dist *.egg-info
+	rm -rf $(VENV) .installed .installed-dev static/vendor tests/interop/node_modules build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 static-checks: .installed-dev $(PAGES)
@@ -84,6 +86,11 @@ $(BIN)/python:
 $(PAGES): static/build.py $(wildcard static/package*.json) | .installed
 	@echo 'Fetching the browser libraries'
 	@$(BIN)/python static/build.py vendor
+
+$(INTEROP): tests/interop/package-lock.json | .installed
+	@echo 'Fetching libwebrtc for the tests'
+	@$(BIN)/python static/build.py install tests/interop
+	@touch $@
 
 programs:
 	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \

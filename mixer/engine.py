@@ -9,6 +9,10 @@ from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
+from mixer.core.level import SILENCE_DBOV
+from mixer.core.overload import Overload
+from mixer.core.speccheck import check_spec
+from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
 from mixer.room.anchor import Anchor
 from mixer.room.room import Room
@@ -16,13 +20,16 @@ from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import Offer, read_offer
 from mixer.types import (
+    SAMPLE_RATE,
     TICK_S,
     Emit,
     GoneReason,
     Outgoing,
+    Overloaded,
     PeerChanged,
     PeerId,
     PeerState,
+    PeerStatistics,
     PlaneStatistics,
     RoomId,
     RoomSpec,
@@ -73,6 +80,8 @@ class Engine:
         self._counters: Counter[str] = Counter()
         self._failed: set[str] = set()
         self._lateness = Lateness()
+        self._strain = StrainMeter(clock())
+        self._overload = Overload()
 
     def attach(self, port: WebRtcPort) -> None:
         """Take the port this engine drives."""
@@ -87,7 +96,12 @@ class Engine:
     # What the control plane wants
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value is out of its range; nothing has changed.
+        """
+        check_spec(spec)
         seat = self._seats.get(spec.room)
         if seat is not None and spec.version <= seat.spec.version:
             return
@@ -95,8 +109,9 @@ class Engine:
             if spec.closed:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+            seat.room.spend(self._overload.quality)
         seat.spec = spec
-        seat.room.on_air = spec.on_air
+        seat.room.configure(spec)
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
@@ -141,6 +156,9 @@ class Engine:
             raise NoCapacity("This server carries as many people as it can.")
         if (earlier := seat.peers.get(peer_id)) is not None:
             self.port.remove(earlier, GoneReason.REPLACED)
+        elif self._overload.is_full:
+            self._counters["offers_refused"] += 1
+            raise NoCapacity("This server has as much to do as it can: try again in a moment.")
         peer = self.port.add_peer(seat.spec.room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
         self._occupied[seat.spec.room] = seat
@@ -154,7 +172,7 @@ class Engine:
         """Begin or cease to send a peer the mix, as its newest offer says."""
         seat, anchor = self._anchors[peer.row]
         if not peer.offer.hears:
-            anchor.hears = False
+            seat.room.disconnect(peer.id)
         elif not anchor.hears and peer.send is not None:
             seat.room.connect(peer.id)
 
@@ -213,7 +231,9 @@ class Engine:
                 continue
             await self._sleep_until((done + 1) * TICK_S)
             now = self._clock()
-            self._counters["ticks_late"] += self._lateness.note(now - (done + 1) * TICK_S)
+            is_late = self._lateness.note(now - (done + 1) * TICK_S)
+            self._counters["ticks_late"] += is_late
+            self._strain.ticked(is_late=is_late)
             due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
@@ -221,6 +241,8 @@ class Engine:
             while done < due:
                 done += 1
                 self._tick(done)
+            self._strain.worked(now, self._clock())
+            self._judge()
 
     async def _rest(self) -> None:
         """Wait for a peer; the socket is emptied now and then so that junk is counted."""
@@ -231,16 +253,20 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             self._poll(self._clock(), self._unix_clock())
+            self._judge()
 
     async def _sleep_until(self, when: float) -> None:
         """Sleep to the next tick, reading the socket half-way, or often while a handshake runs."""
+        if when <= self._clock():
+            await asyncio.sleep(0)  # however late: handshakes and the control process wait too
         while (left := when - self._clock()) > 0:
             if self.port.is_handshaking:
                 await asyncio.sleep(min(HANDSHAKE_POLL_S, left))
             else:
                 await asyncio.sleep(left - TICK_S / 2 if left > TICK_S / 2 else left)
-            if self._clock() < when:
-                self._poll(self._clock(), self._unix_clock())
+            if (now := self._clock()) < when:
+                self._poll(now, self._unix_clock())
+                self._strain.worked(now, self._clock())
 
     def _tick(self, tick: int) -> None:
         now, unix_now = self._clock(), self._unix_clock()
@@ -256,6 +282,23 @@ class Engine:
 
     def _poll(self, now: float, unix_now: float) -> None:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
+
+    def _judge(self) -> None:
+        """Once a second, do with less or more according to how hard it was."""
+        strain = self._strain.second(self._clock())
+        if strain is None or not self._overload.note(strain):
+            return
+        level = self._overload.level
+        for seat in self._seats.values():
+            seat.room.spend(self._overload.quality)
+        _log.warning(
+            "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
+            level,
+            level.name.lower(),
+            100 * strain.busy_share,
+            100 * strain.late_share,
+        )
+        self._emit(Overloaded(level))
 
     def _attempt(self, what: str, step: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         try:
@@ -303,8 +346,35 @@ class Engine:
             if state is not PeerState.GONE
         }
         gauges["rooms"] = float(len(self._seats))
+        gauges["tick_busy_share"] = self._strain.busy_share
+        gauges["overload_level"] = float(self._overload.level)
         gauges["ticks_late_share"] = self._lateness.recent_share
         gauges["tick_lateness_worst_seconds"] = self._lateness.worst_s
         gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
         histograms = {"tick_lateness_seconds": self._lateness.histogram()}
         return PlaneStatistics(dict(counters), gauges, histograms)
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are; none if there is no such room."""
+        seat = self._seats.get(room)
+        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+
+    def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
+        anchor, reception = seat.room.anchors[peer.id], peer.reception
+        return PeerStatistics(
+            peer.id,
+            peer.state,
+            level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
+            round_trip_s=peer.round_trip_s,
+            fraction_lost=peer.fraction_lost,
+            received=0 if reception is None else reception.received,
+            lost=0 if reception is None else reception.lost,
+            jitter_s=0.0 if reception is None else reception.jitter / SAMPLE_RATE,
+            buffered_frames=anchor.jitter.depth_frames,
+            loss_in=peer.loss_in,
+            loss_out=float(self.port.table.loss[peer.row]),
+            jitter_out_s=peer.jitter_out_s,
+            bitrate_in_bps=peer.bitrate_in_bps,
+            bitrate_out_bps=peer.bitrate_out_bps,
+            counters=anchor.counters(),
+        )

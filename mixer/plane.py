@@ -14,6 +14,7 @@ from mixer.types import (
     Cancellable,
     Emit,
     PeerId,
+    PeerStatistics,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
@@ -42,7 +43,9 @@ class Plane:
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset({"mix-minus", "mute", "tap"})
+        return frozenset(
+            {"mix-minus", "mute", "tap", "gains", "buses", "loudest", "automix", "agc", "music"}
+        )
 
     @property
     def udp_port(self) -> int:
@@ -103,7 +106,11 @@ class Plane:
                 await self._engine.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value of the spec is out of its range.
+        """
         self._engine.apply(spec)
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
@@ -129,3 +136,7 @@ class Plane:
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges."""
         return self._engine.statistics()
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are."""
+        return self._engine.peers(room)

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, NewType, Protocol
 
 import numpy as np
@@ -27,12 +27,39 @@ def tick_at(now: float) -> int:
     return int(now // TICK_S)
 
 
+FLOOR = "floor"
+"""The bus that everybody speaks to and hears unless told otherwise, and that goes on air."""
+
+
+class Profile(Enum):
+    """What a room is for."""
+
+    VOICE = "voice"  # mono, 96 kb/s
+    MUSIC = "music"  # stereo, 128 kb/s
+
+
+def _floor() -> dict[str, float]:
+    return {FLOOR: 0.0}
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorSpec:
-    """One person with a microphone, as the control plane wants them mixed."""
+    """One person with a microphone, as the control plane wants them mixed.
+
+    What everybody hears of them: `gain_db` (-60..20), `pan` (-1 left..1 right, in a music room),
+    brought to `agc_target_dbov` (-40..-6) slowly if set. They speak to the buses `speaks` and hear
+    the buses `hears`, each with a gain in dB; a voice on several of these is heard as on the
+    loudest. `for_me` changes other people for this person's ears alone: dB (-60..20), None = mute.
+    """
 
     peer: PeerId
     muted: bool = False
+    gain_db: float = 0.0
+    pan: float = 0.0
+    agc_target_dbov: float | None = None
+    hears: Mapping[str, float] = field(default_factory=_floor)
+    speaks: tuple[str, ...] = (FLOOR,)
+    for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +67,9 @@ class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
     A spec whose `version` is not above the applied one is ignored. Anchors that are not listed
-    lose their connection. `on_air` feeds the room's full mix to the tap. `closed` removes the room.
+    lose their connection. `on_air` feeds the floor's full mix to the tap. `closed` removes the
+    room. `loudest` mixes that many people at a time, the loudest, 0 everybody. `automix` shares
+    one gain among those who speak. `buses` names what there is beside the floor.
     """
 
     room: RoomId
@@ -48,6 +77,10 @@ class RoomSpec:
     anchors: tuple[AnchorSpec, ...] = ()
     on_air: bool = False
     closed: bool = False
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
 
 
 class PeerState(Enum):
@@ -87,7 +120,65 @@ class Talking:
     levels: Mapping[PeerId, int]
 
 
-PlaneEvent = PeerChanged | Talking
+class OverloadLevel(IntEnum):
+    """What an overloaded mixer does without; each level includes those before it."""
+
+    NONE = 0
+    LEAN = 1  # a mix has at most 64 kb/s
+    THIN = 2  # at most 48 kb/s
+    FEW = 3  # only the three loudest of a room are mixed
+    FULL = 4  # nobody new is let in
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """The mixer does with less from now on, or with more again; NONE is how it should be."""
+
+    level: OverloadLevel
+
+
+PlaneEvent = PeerChanged | Talking | Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What a room may spend.
+
+    `max_bitrate_bps` is a ceiling for each of its mixes (None: what the mix has by itself),
+    `loudest` how many people are mixed at a time (0: as many as the spec says).
+    """
+
+    max_bitrate_bps: int | None = None
+    loudest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """One connection as the mixer sees it.
+
+    `level_dbov` is how loud the person is now (-127 = silent). `round_trip_s` is None and
+    `fraction_lost` 0 until the peer's first report: the latter is of what we sent, over the last
+    second or so. `received`, `lost` and `jitter_s` (RFC 3550 §6.4.1) are of what the peer sent, as
+    far as its present stream goes. `loss_in` (of what the peer sends) and `loss_out` (of what we
+    send) are 0..1 and smoothed over some seconds, `jitter_out_s` is what the peer reports, bit
+    rates are RTP's over the last second. `counters` are by metric name, since the connection began.
+    """
+
+    peer: PeerId
+    state: PeerState
+    level_dbov: int = -127
+    round_trip_s: float | None = None
+    fraction_lost: float = 0.0
+    received: int = 0
+    lost: int = 0
+    jitter_s: float = 0.0
+    buffered_frames: int = 0
+    loss_in: float = 0.0
+    loss_out: float = 0.0
+    jitter_out_s: float = 0.0
+    bitrate_in_bps: float = 0.0
+    bitrate_out_bps: float = 0.0
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +223,6 @@ class OpusParameters:
     max_playback_rate: int = SAMPLE_RATE  # Hz: what is above half of it is not heard
     min_ptime: int = 3  # ms
     ptime: int = 20  # ms
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatistics:
-    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second."""
-
-    round_trip_s: float | None  # None: not known yet
-    loss_in: float  # from the peer to us
-    loss_out: float  # from us to the peer, as it reports
-    jitter_in_s: float
-    jitter_out_s: float
-    bitrate_in: float  # bit/s
-    bitrate_out: float
 
 
 @dataclass(frozen=True, slots=True)

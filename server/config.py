@@ -13,7 +13,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
+MAX_PORT = 65_535
 DAY_S = 86_400
+# Unasked: a firewall or a container must know the range of ports beforehand, and eight cores of
+# mixing carry more people than a machine with defaults will see.
+MOST_MIXERS = 8
 
 
 def default_state_dir() -> Path:
@@ -21,6 +25,15 @@ def default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME", "")
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
     return root / "roomtone"
+
+
+def default_mixers() -> int:
+    """Return one for each core this process may use, MOST_MIXERS at most."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # not Linux
+        cores = os.cpu_count() or 1
+    return min(cores, MOST_MIXERS)
 
 
 class Settings(BaseSettings):
@@ -38,25 +51,33 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8080,
         ge=0,
-        le=65_535,
+        le=MAX_PORT,
         description="TCP port for pages, REST, signalling and HLS; 0 = any.",
     )
     udp_port: int = Field(
         default=10_000,
         ge=1,
-        le=65_535,
-        description="UDP port for all WebRTC audio of this machine.",
+        le=MAX_PORT,
+        description="First UDP port for WebRTC audio; each mixer has one of its own.",
+    )
+    mixers: int = Field(
+        default_factory=default_mixers,
+        ge=1,
+        le=256,
+        description="Mixer processes at most, on as many UDP ports from --udp-port on (default: one"
+        " for each core that may be used, 8 at most). One is started at once, each other one when"
+        " those that run have enough to do.",
     )
     tcp_port: int | None = Field(
         default=None,
         ge=0,
         le=65_535,
-        description="TCP port for WebRTC audio where a network lets no UDP through"
-        " (default: the number of --udp-port, if it is free; 0 = none).",
+        description="First TCP port for WebRTC audio where a network lets no UDP through"
+        " (default: the numbers of the UDP ports, as far as they are free; 0 = none).",
     )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Address browsers reach the UDP and TCP port at, if it is not one of this"
+        description="Address browsers reach the UDP and TCP ports at, if it is not one of this"
         " machine's (behind NAT). Several: repeat the option, or separate by commas.",
     )
     state_dir: Path = Field(
@@ -140,6 +161,14 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key belong together: give both or neither")
         if self.tls_cert is not None and self.tls != "off":
             raise ValueError("tls_cert is your own certificate: leave tls at off with it")
+        if self.udp_port + self.mixers - 1 > MAX_PORT:
+            raise ValueError(
+                f"{self.mixers} mixers take the UDP ports from {self.udp_port} to"
+                f" {self.udp_port + self.mixers - 1}, and {MAX_PORT} is the last there is:"
+                " choose a lower udp_port or fewer mixers"
+            )
+        if (self.tcp_port or 0) + self.mixers - 1 > MAX_PORT:
+            raise ValueError(f"{self.mixers} mixers from tcp_port on go beyond port {MAX_PORT}")
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -151,6 +180,25 @@ class Settings(BaseSettings):
     def is_tls(self) -> bool:
         """Whether the port speaks HTTPS."""
         return self.tls != "off" or self.tls_cert is not None
+
+    @property
+    def udp_ports(self) -> range:
+        """The UDP port of each mixer, by its number."""
+        return range(self.udp_port, self.udp_port + self.mixers)
+
+    @property
+    def tcp_ports(self) -> range:
+        """The TCP port of each mixer, by its number; none if there shall be none."""
+        first = self.udp_port if self.tcp_port is None else self.tcp_port
+        return range(first, first + self.mixers) if first else range(0)
+
+    @property
+    def voice_ports(self) -> list[tuple[int, int | None]]:
+        """The UDP port and the wish for a TCP port of each mixer, as PlaneSettings has them."""
+        wish: list[int | None] = [self.tcp_port] * self.mixers
+        return list(
+            zip(self.udp_ports, list(self.tcp_ports) if self.tcp_port else wish, strict=True)
+        )
 
     @property
     def bind_host(self) -> str:

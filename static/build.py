@@ -1,4 +1,4 @@
-"""The pages' build: fetches browser libraries from npm and type-checks the scripts."""  # noqa: INP001 - a program of its own, not a package
+"""What npm is for: the pages' libraries, their type check, and what tests call from npm."""  # noqa: INP001 - a program of its own, not a package
 
 import argparse
 import hashlib
@@ -47,7 +47,7 @@ def vendor() -> None:
         return
     TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".vendor-", dir=TOOLS) as made:
-        modules = _install(Path(made) / "npm", "--omit=dev")
+        modules = _install(STATIC, Path(made) / "npm", "--omit=dev")
         fresh = Path(made) / "vendor"
         fresh.mkdir()
         for source, name in VENDORED.items():
@@ -67,7 +67,7 @@ def check() -> None:
     if not (home / "node_modules").is_dir():
         TOOLS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".npm-", dir=TOOLS) as made:
-            _install(Path(made) / "npm")
+            _install(STATIC, Path(made) / "npm")
             shutil.rmtree(home, ignore_errors=True)
             (Path(made) / "npm").rename(home)
     tsc = home / "node_modules" / "typescript" / "bin" / "tsc"
@@ -81,11 +81,24 @@ def _fingerprint(*names: str) -> str:
     return hashlib.sha256(b"\0".join((STATIC / name).read_bytes() for name in names)).hexdigest()
 
 
-def _install(home: Path, *options: str) -> Path:
-    """Install the locked packages below `home`; returns its `node_modules`."""
+def install(folder: Path) -> None:
+    """Install what a folder's package lists lock, in the folder."""
+    with tempfile.TemporaryDirectory(prefix=".npm-", dir=folder) as made:
+        modules = _install(folder, Path(made) / "npm")
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)
+        modules.rename(folder / "node_modules")
+
+
+def print_node() -> None:
+    """Print where Node is."""
+    sys.stdout.write(f"{_node()[0]}\n")
+
+
+def _install(lists: Path, home: Path, *options: str) -> Path:
+    """Install the packages that `lists` locks below `home`; returns its `node_modules`."""
     home.mkdir()
     for name in LISTS:
-        shutil.copy(STATIC / name, home / name)
+        shutil.copy(lists / name, home / name)
     command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", *options]
     try:
         done = subprocess.run(  # noqa: S603 - npm with our own arguments
@@ -95,7 +108,7 @@ def _install(home: Path, *options: str) -> Path:
         raise BuildError(f"npm did not finish within {NPM_TIMEOUT_S} s. {_ADVICE}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
-        raise BuildError(f"npm could not install the browser libraries. {_ADVICE}\n{said}")
+        raise BuildError(f"npm could not install the packages. {_ADVICE}\n{said}")
     return home / "node_modules"
 
 
@@ -154,11 +167,21 @@ def _alone() -> Iterator[None]:
 def main() -> int:
     """Run one verb; a failure is one readable text on standard error and status 1."""
     parser = argparse.ArgumentParser(description=__doc__)
-    verbs = {"vendor": vendor, "check": check}
-    parser.add_argument("verb", choices=verbs, help="fetch browser libraries, or check types")
+    verbs = parser.add_subparsers(required=True)
+    for name, verb, text in (
+        ("vendor", vendor, "fetch the browser libraries"),
+        ("check", check, "check the scripts' types"),
+        ("node", print_node, "print where Node is"),
+    ):
+        verbs.add_parser(name, help=text).set_defaults(run=verb)
+    folder = verbs.add_parser("install", help="install what a folder's package lists lock")
+    folder.add_argument("folder", type=Path)
+    folder.set_defaults(run=install)
+    given = vars(parser.parse_args())
+    run = given.pop("run")
     try:
         with _alone():
-            verbs[parser.parse_args().verb]()
+            run(**given)
     except BuildError as error:
         sys.stderr.write(f"static/build.py: {error}\n")
         return 1

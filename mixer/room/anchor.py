@@ -30,6 +30,7 @@ class Anchor:
         self._decoder: Decoder | None = None  # made with the first sound: most people only listen
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
         self._decoded: deque[Int16Frame] = deque()
+        self._skipped: Play | None = None  # last, while the person was left out
         self._sounding = False
 
     def counters(self) -> dict[str, int]:
@@ -90,6 +91,23 @@ class Anchor:
             return ramp(frame, 0.0, 1.0)
         return frame
 
+    def skip(self, now: float) -> None:
+        """Pass over this tick's frame undecoded; in place of `hear` while nobody shall hear it."""
+        if self._muted or not self._gate.is_open(now):
+            self._skipped = None
+            self._end(None)
+            return
+        step = self.jitter.pop(now)
+        if isinstance(step, Play):
+            self._skipped = step
+        self._sounding = False
+        self._decoded.clear()
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether the person's packets tell their level."""
+        return not self._gate.is_unlevelled
+
     @property
     def is_asleep(self) -> bool:
         """Whether nothing is left to hear until the next voiced packet."""
@@ -116,6 +134,7 @@ class Anchor:
         step = self.jitter.pop(now)
         match step:
             case Play():
+                self._catch_up()
                 self._decode(step)
             case Conceal():
                 if self._sounding and self._decoder is not None:
@@ -125,6 +144,13 @@ class Anchor:
         if not self._decoded:
             return None
         return self._decoded.popleft()
+
+    def _catch_up(self) -> None:
+        """Let the decoder find its feet on what was skipped last: nobody hears it."""
+        skipped, self._skipped = self._skipped, None
+        if skipped is not None:
+            self._decode(skipped)
+            self._decoded.clear()
 
     def _decode(self, step: Play) -> None:
         if self._decoder is None:

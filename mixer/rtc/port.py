@@ -35,7 +35,6 @@ from mixer.types import (
     Outgoing,
     PeerId,
     PeerState,
-    PeerStatistics,
     RoomId,
     Spawn,
 )
@@ -440,10 +439,6 @@ class WebRtcPort:
         self._socket.close()
         if self._streams is not None:
             self._streams.close()
-
-    def statistics(self, peer: Peer) -> PeerStatistics:
-        """Return how a connection does."""
-        return self._reports.statistics(peer)
 
     @property
     def socket_counters(self) -> dict[str, int]:

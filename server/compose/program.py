@@ -15,7 +15,9 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
+from mixer.rtc.sockets import bind_udp
 from mixer.types import PlaneSettings
 from server.compose.build import Ground, build
 from server.compose.certificate import Certificate, self_signed
@@ -26,6 +28,7 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.fleet import Fleet
 from server.media.mixer_plane import WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
@@ -71,8 +74,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(
             port=listener.getsockname()[1],
-            udp_port=mixer.udp_port,
-            tcp_port=mixer.tcp_port,
+            udp_ports=settings.udp_ports,
+            tcp_ports=settings.tcp_ports,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -133,18 +136,23 @@ def _certificate(
 
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
-) -> tuple[WorkerPlane, WorkerBroadcastPlane]:
+) -> tuple[Fleet, WorkerBroadcastPlane]:
+    _check_udp_ports(settings)
     audio_socket = settings.state_dir / "audio.sock"
     if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         audio_socket = folder / "audio.sock"
     broadcast = WorkerBroadcastPlane(audio_socket)
-    mixer = WorkerPlane(
-        PlaneSettings(
-            udp_port=settings.udp_port, tcp_port=settings.tcp_port, advertised=settings.public_ip
-        ),
-        audio_socket=audio_socket,
+    mixer = Fleet(
+        [
+            WorkerPlane(
+                PlaneSettings(udp_port=udp, tcp_port=tcp, advertised=settings.public_ip),
+                name=f"mixer-{number}",
+                audio_socket=audio_socket,
+            )
+            for number, (udp, tcp) in enumerate(settings.voice_ports)
+        ]
     )
     stack.push_async_callback(broadcast.close)
     stack.push_async_callback(mixer.close)
@@ -155,6 +163,20 @@ async def _start_planes(
         if failure is not None:
             raise failure
     return mixer, broadcast
+
+
+def _check_udp_ports(settings: Settings) -> None:
+    """Raise SetupMistake if a later mixer could not have its port; the first says so itself."""
+    for port in settings.udp_ports[1:]:
+        try:
+            bind_udp("", port).close()
+        except SetupError:
+            raise SetupMistake(
+                f"UDP port {port} is in use by another program, and {settings.mixers} mixers take"
+                f" {settings.udp_port} to {settings.udp_ports[-1]}: choose others with"
+                f" {option('udp_port')} (or {variable('udp_port')}),"
+                f" or fewer with {option('mixers')} (or {variable('mixers')})"
+            ) from None
 
 
 async def _listen(

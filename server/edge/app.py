@@ -30,6 +30,7 @@ ROUTES: Final = (
     web.get("/api/rooms", rest.list_rooms),
     web.get("/api/rooms/{room}", rest.get_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
+    web.get("/api/rooms/{room}/statistics", rest.get_statistics),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),
     web.post("/api/rooms/{room}/users", rest.create_user),
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),

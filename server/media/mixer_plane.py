@@ -1,10 +1,19 @@
 """A `MediaPlane` in a process of its own."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mixer.types import PeerId, PlaneEvent, PlaneSettings, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import (
+    PeerId,
+    PeerStatistics,
+    PlaneEvent,
+    PlaneSettings,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+)
 from server.errors import PlaneUnavailable
 from server.media import wire
 from server.media.child import ChildSpec, Patience, program
@@ -14,6 +23,8 @@ from server.media.threads import ENVIRONMENT
 from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
 from server.supervise import Supervisor
+
+STATISTICS_S = 0.5  # a mixer that hangs must not keep the others' numbers from being seen
 
 _FORM: SpecForm[RoomSpec] = SpecForm(params=wire.room_params, is_over=lambda spec: spec.closed)
 
@@ -28,13 +39,17 @@ class WorkerPlane:
         self,
         settings: PlaneSettings,
         *,
+        name: str = "mixer",
         audio_socket: Path | None = None,
         command: Sequence[str] | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it."""
+        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it.
+
+        `name` is what logs and statistics call its process.
+        """
         child = ChildSpec(
-            name="mixer",
+            name=name,
             verb="mixer",
             settings={
                 "plane": asdict(settings),
@@ -44,6 +59,7 @@ class WorkerPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
+        self.name = name
         self._events = EventQueue()
         self._link = Link(child, _FORM, add_methods=self._add_methods, lost=self._events.put_lost)
 
@@ -65,11 +81,6 @@ class WorkerPlane:
     def udp_port(self) -> int:
         """The bound UDP port."""
         return self._link.greeting.udp_port
-
-    @property
-    def tcp_port(self) -> int:
-        """The bound TCP port, 0 if there is none."""
-        return self._link.greeting.tcp_port
 
     @property
     def is_up(self) -> bool:
@@ -101,17 +112,22 @@ class WorkerPlane:
             wire.NOTHING, "addCandidate", {"room": room, "peer": peer, "candidate": candidate}
         )
 
-    async def statistics(self) -> PlaneStatistics:
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
         """Return the mixer's statistics and our own; while it is away only our own."""
         own = PlaneStatistics(
             {"mixer_restarts": self._link.restarts, "mixer_events_dropped": self._events.dropped},
             {"mixer_up": float(self.is_up)},
         )
         try:
-            mixer = await self._link.ask(wire.STATISTICS, "statistics")
-        except PlaneUnavailable:
-            return own
-        return mixer.joined(own)
+            async with asyncio.timeout(STATISTICS_S):
+                mixer = await self._link.ask(wire.STATISTICS, "statistics")
+        except (PlaneUnavailable, TimeoutError):
+            return {self.name: own}
+        return {self.name: mixer.joined(own)}
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """See MediaPlane."""
+        return await self._link.ask(wire.PEERS, "peers", {"room": room})
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

@@ -47,6 +47,7 @@ class MixerService:
         add("acceptOffer", wire.Offer, self._accept_offer)
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
+        add("peers", wire.AskPeers, self._peers)
 
     def emit(self, event: PlaneEvent) -> None:
         """Tell the control process; while it reads too slowly events are lost, counted."""
@@ -81,8 +82,12 @@ class MixerService:
         gauges = {
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
+            "mixer_tasks": float(len(asyncio.all_tasks())),
         }
         return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))
+
+    async def _peers(self, params: wire.AskPeers) -> object:
+        return wire.peers_result(self._plane.peers(params.room))
 
     def _check_threads(self) -> None:
         try:
@@ -114,11 +119,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             yield worker.Service(
                 service.dispatcher,
-                wire.Ready(
-                    capabilities=plane.capabilities,
-                    udp_port=plane.udp_port,
-                    tcp_port=plane.tcp_port,
-                ),
+                wire.Ready(capabilities=plane.capabilities, udp_port=plane.udp_port),
             )
         finally:
             await plane.close()

@@ -15,14 +15,13 @@ from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
     Int16Frame,
-    PeerChanged,
     PeerId,
+    PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
     RoomSpec,
-    Talking,
 )
 from server.rpc.errors import RpcError
 from server.rpc.framing import FrameKind
@@ -65,10 +64,16 @@ class Candidate(BaseModel):
     candidate: str
 
 
+class AskPeers(BaseModel):
+    """`peers`; the result is a list of PeerStatistics."""
+
+    room: RoomId
+
+
 class Event(BaseModel):
     """The notification `event`."""
 
-    event: PeerChanged | Talking
+    event: PlaneEvent
 
 
 # Parameters of the broadcast's methods
@@ -123,7 +128,6 @@ class Ready(BaseModel):
 
     capabilities: frozenset[str] = frozenset()
     udp_port: int = 0
-    tcp_port: int = 0
 
 
 class Failed(BaseModel):
@@ -148,6 +152,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
 FLAG = TypeAdapter(bool)
@@ -184,6 +189,12 @@ def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
     """Return the result of `statistics`."""
     result: dict[str, Any] = STATISTICS.dump_python(statistics, mode="json")
+    return result
+
+
+def peers_result(peers: tuple[PeerStatistics, ...]) -> list[dict[str, Any]]:
+    """Return the result of `peers`."""
+    result: list[dict[str, Any]] = PEERS.dump_python(peers, mode="json")
     return result
 
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
-from mixer.types import GoneReason, PeerChanged, PeerState, PlaneEvent, RoomId, RoomSpec, Talking
+from mixer.types import (
+    GoneReason,
+    Overloaded,
+    PeerChanged,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
 from server.domain.identity import UserId
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
 from server.domain.room import Room
@@ -175,8 +184,8 @@ class Presence:
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         match event:
-            case PlaneLost():
-                self._plane_lost()
+            case PlaneLost(rooms):
+                self._plane_lost(rooms)
             case Talking(room, levels):
                 if room in self._rosters:
                     self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
@@ -184,6 +193,8 @@ class Presence:
                 person = self._roster(room).get(UserId(peer))
                 if person is not None:
                     self._peer_changed(room, person, state, reason)
+            case Overloaded():
+                pass  # its log and its numbers say so; people hear the calls they are in
             case _:
                 assert_never(event)
 
@@ -200,9 +211,11 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _plane_lost(self) -> None:
+    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
         retry_after_ms = RESTART_FIRST_MS
         for room, roster in self._rosters.items():
+            if rooms is not None and room not in rooms:
+                continue
             for person in roster.people.values():
                 if person.has_media:
                     self._put(room, replace(person, has_media=False, status=Status.IDLE))

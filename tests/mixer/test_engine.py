@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,6 +189,35 @@ async def test_an_old_spec_is_ignored(house: House) -> None:
     house.engine.apply(spec("r", version=4, closed=True))
     await house.settle()
     assert house.changes("ann") == [(PeerState.LIVE, None)]
+
+
+async def test_a_spec_says_how_a_room_is_mixed(house: House) -> None:
+    """Buses and personal gains, before people come and while they are there."""
+    plain = spec("r", "ann", "bob", "cyd")
+    ann, *others = plain.anchors
+    muting = [replace(one, for_me={ann.peer: None}) for one in others]
+    house.engine.apply(replace(plain, anchors=(ann, muting[0], others[1])))
+    callers = [
+        await house.join(number, name) for number, name in enumerate(("ann", "bob", "cyd"), 1)
+    ]
+    await house.run(0.5, callers[0])
+    assert [sounding(caller.heard) > 15 for caller in callers] == [False, False, True]
+    house.engine.apply(replace(plain, version=2, anchors=(ann, others[0], muting[1])))
+    for caller in callers:
+        caller.heard.clear()
+    await house.run(0.5, callers[0])
+    assert [sounding(caller.heard) > 15 for caller in callers] == [False, True, False]
+
+
+async def test_a_spec_out_of_range_changes_nothing(house: House) -> None:
+    """Nobody comes, nobody goes."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    with pytest.raises(ClientMistake):
+        house.engine.apply(replace(spec("r", version=2), loudest=-1))
+    await house.run(0.5)
+    assert house.changes("ann")[-1][0] is PeerState.LIVE
+    assert len(ann.heard) > 0
 
 
 async def test_a_closed_room_removes_everybody(house: House) -> None:

@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from server.config import Settings, load, variable
+from server.config import MOST_MIXERS, Settings, load, variable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,11 +62,15 @@ def test_ignored() -> None:
 
 
 def test_ports() -> None:
-    """The image exposes the ports the server takes by default."""
+    """The image exposes the ports the server takes by default, on a machine with many cores."""
     fields = Settings.model_fields
-    page, voice = fields["port"].default, fields["udp_port"].default
-    assert fields["tcp_port"].default is None, "the number of the UDP port"
-    assert _all("EXPOSE") == [f"{page}/tcp {voice}/udp {voice}/tcp"]
+    first = fields["udp_port"].default
+    udp = f"{first}-{first + MOST_MIXERS - 1}/udp"
+    assert fields["tcp_port"].default is None, "the numbers of the UDP ports"
+    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {udp} {udp.replace('udp', 'tcp')}"]
+    range_on_both_sides = f"-p {udp.removesuffix('/udp')}:{udp}"
+    assert range_on_both_sides in (ROOT / "Dockerfile").read_text()
+    assert range_on_both_sides in (ROOT / "README.md").read_text()
 
 
 def test_user() -> None:

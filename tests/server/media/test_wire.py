@@ -14,11 +14,14 @@ from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import (
     AnchorSpec,
     GoneReason,
+    Overloaded,
+    OverloadLevel,
     PeerChanged,
     PeerId,
     PeerState,
     PlaneEvent,
     PlaneStatistics,
+    Profile,
     RoomId,
     RoomSpec,
     Talking,
@@ -30,13 +33,29 @@ from server.rpc.framing import FrameKind
 names = st.text(max_size=10)
 rooms = names.map(RoomId)
 peers = names.map(PeerId)
+gains = st.floats(allow_nan=False, allow_infinity=False)
+anchor_specs = st.builds(
+    AnchorSpec,
+    peers,
+    st.booleans(),
+    gain_db=gains,
+    pan=gains,
+    agc_target_dbov=st.none() | gains,
+    hears=st.dictionaries(names, gains, max_size=3),
+    speaks=st.lists(names, max_size=3).map(tuple),
+    for_me=st.dictionaries(peers, st.none() | gains, max_size=3),
+)
 room_specs = st.builds(
     RoomSpec,
     rooms,
     st.integers(),
-    st.lists(st.builds(AnchorSpec, peers, st.booleans())).map(tuple),
+    st.lists(st.builds(AnchorSpec, peers, st.booleans()) | anchor_specs, max_size=4).map(tuple),
     st.booleans(),
     st.booleans(),
+    profile=st.sampled_from(Profile),
+    loudest=st.integers(),
+    automix=st.booleans(),
+    buses=st.lists(names, max_size=3).map(tuple),
 )
 broadcast_specs = st.builds(
     BroadcastSpec,
@@ -47,9 +66,17 @@ broadcast_specs = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
 )
-events = st.builds(
-    PeerChanged, rooms, peers, st.sampled_from(PeerState), st.none() | st.sampled_from(GoneReason)
-) | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+events = (
+    st.builds(
+        PeerChanged,
+        rooms,
+        peers,
+        st.sampled_from(PeerState),
+        st.none() | st.sampled_from(GoneReason),
+    )
+    | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+    | st.builds(Overloaded, st.sampled_from(OverloadLevel))
+)
 
 
 def over_the_wire(value: object) -> Any:
@@ -61,6 +88,13 @@ def over_the_wire(value: object) -> Any:
 def test_a_room_arrives_as_it_left(spec: RoomSpec) -> None:
     """A RoomSpec survives the border."""
     assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(spec))).spec == spec
+
+
+def test_a_room_that_says_little_is_read_with_defaults() -> None:
+    """Whoever writes the least gets a plain room."""
+    params = {"spec": {"room": "r", "version": 1, "anchors": [{"peer": "ann"}]}}
+    spec = RoomSpec(RoomId("r"), 1, (AnchorSpec(PeerId("ann")),))
+    assert wire.ApplyRoom.model_validate(params).spec == spec
 
 
 @given(broadcast_specs)
@@ -90,7 +124,18 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["spec", "room", "version", "key", "iv", "event", "levels", "counters"]
+                [
+                    "spec",
+                    "room",
+                    "version",
+                    "anchors",
+                    "peer",
+                    "hears",
+                    "key",
+                    "iv",
+                    "event",
+                    "levels",
+                ]
             ),
             inner,
         )
