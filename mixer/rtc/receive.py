@@ -109,6 +109,7 @@ class MediaReceiver:
         if skip.any():
             self._counters["rtp_skipped"] += int(skip.sum())
             np.add.at(table.skipped, peers[skip], 1)
+            table.last_seen[peers[skip]] = headers.sequence[skip]
             self._hold(rows[skip & silent], peers[skip & silent])
         for index in np.flatnonzero(headers.valid & ~skip).tolist():
             self._guard(self._receive, int(rows[index]), int(peers[index]), headers, index)
@@ -177,9 +178,15 @@ class MediaReceiver:
         return True
 
     def _is_newest(self, peer: Peer, ssrc: int, sequence: int) -> bool:
-        """Whether a packet is no straggler, which may have taken the way the peer has left."""
-        last = int(self._table.last_sequence[peer.row])
-        return ssrc != peer.ssrc or newer(sequence, last)
+        """Whether a packet is no straggler, which may have taken the way the peer has left.
+
+        Nor the copy of a silent one that was skipped: libsrtp would not know that it came before.
+        """
+        table, row = self._table, peer.row
+        return ssrc != peer.ssrc or (
+            newer(sequence, int(table.last_sequence[row]))
+            and newer(sequence, int(table.last_seen[row]))
+        )
 
     def _receive_held(self, peer: Peer, ssrc: int, sequence: int) -> None:
         """Decrypt the kept packets that lead up to `sequence`, oldest first."""
@@ -214,12 +221,14 @@ class MediaReceiver:
         codecs, payload_type = peer.offer.codecs, int(headers.payload_type[index])
         is_red = payload_type == codecs.red > 0
         is_audio = peer.offer.speaks and (is_red or payload_type == codecs.opus)
-        if ssrc != peer.ssrc and is_audio:
+        if begins := ssrc != peer.ssrc and is_audio:
             self._begin_stream(peer, ssrc)
         timestamp = int(headers.timestamp[index])
         if ssrc == peer.ssrc:
             self._table.last_unprotected[peer.row] = now
             self._table.last_sequence[peer.row] = sequence
+            if begins or newer(sequence, int(self._table.last_seen[peer.row])):
+                self._table.last_seen[peer.row] = sequence
             self._reports.received(peer, sequence, timestamp, arrival)
         if not is_audio:
             self._counters["rtp_unknown_payload_type"] += 1

@@ -326,6 +326,36 @@ async def test_two_peers_with_one_ssrc_are_told_apart_by_their_keys(rig: Rig) ->
     assert (len(ann.heard), len(bob.heard), rig.lost[ELSEWHERE]) == (1, 0, 1)
 
 
+async def test_a_copy_of_a_skipped_packet_moves_nobody(rig: Rig) -> None:
+    """Silence that was not decrypted is unknown to libsrtp: its copy is authentic, and no news."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    for _ in range(5):
+        caller.send(caller.rtp(level_dbov=-70))
+        rig.exchange()
+    copy = caller.sent[-1]
+    caller.send(copy, source=ELSEWHERE)
+    caller.send(caller.sent[0], source=ELSEWHERE)  # a check: now that is one of its paths
+    caller.send(caller.sent[-4], source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert len(caller.heard) == 1
+    assert rig.port.counters["address_migrations"] == 0
+
+
+async def test_an_original_is_taken_before_its_copy(rig: Rig) -> None:
+    """Of two that came in one read, that from the known path is the peer's."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    packet = caller.rtp()
+    caller.send(packet, source=ELSEWHERE)
+    caller.send(packet)
+    rig.exchange()
+    assert rig.port.counters["address_migrations"] == 0
+    assert len(rig.listener.packets) == 2
+
+
 async def test_forged_media_from_elsewhere_moves_nobody(rig: Rig) -> None:
     """Replays, changed and invented packets under a known SSRC: foreign, in bounded work."""
     caller = await rig.connect()
