@@ -33,6 +33,7 @@ class Enemy:
         self._callers = callers
         self._makers = (
             self._stun,
+            self._check,
             self._dtls,
             self._rtp,
             self._rtcp,
@@ -62,6 +63,9 @@ class Enemy:
         named = struct.pack("!HH", 6, len(user)) + user + b"\0" * (-len(user) % 4)
         body = self._dice.choice((body, named + body))
         return struct.pack("!HHI", kind, length, 0x2112A442) + self._bytes(12, 12) + body
+
+    def _check(self, caller: Caller) -> bytes:
+        return caller.check(password=self._dice.choice(("guessed" * 4, "p" * 24)))
 
     def _dtls(self, _caller: Caller) -> bytes:
         kind = self._dice.choice((20, 21, 22, 23, self._dice.randrange(20, 64)))
