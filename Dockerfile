@@ -38,7 +38,7 @@ ENV PATH=/opt/roomtone/bin:$PATH \
 USER 10001:10001
 WORKDIR /var/lib/roomtone
 VOLUME /var/lib/roomtone
-# Pages, API, signalling and broadcast; voices, one port for each mixer (ROOMTONE_MIXERS).
+# Pages, API, signalling and broadcast; voices, two ports for each mixer (ROOMTONE_MIXERS).
 EXPOSE 8080/tcp 10000-10007/udp 10000-10007/tcp
 # Not ready: no mixer or no broadcast process, a store that does not answer, ticks that are late.
 # It sees variables, not options: in a container set ROOMTONE_PORT rather than --port.

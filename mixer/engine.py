@@ -14,13 +14,14 @@ from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
 from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
+from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
+from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import Offer, read_offer
 from mixer.types import (
-    SAMPLE_RATE,
     TICK_S,
     Emit,
     GoneReason,
@@ -33,6 +34,7 @@ from mixer.types import (
     PlaneStatistics,
     RoomId,
     RoomSpec,
+    RtpCodec,
     Talking,
     Tap,
     tick_at,
@@ -55,6 +57,16 @@ class _Seat:
     room: Room
     peers: dict[PeerId, Peer] = field(default_factory=dict)
     said: dict[PeerId, int] = field(default_factory=dict)
+    make_anchor: MakeAnchor = Anchor
+    recorder: Recorder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """Where rooms' arrivals are recorded, and up to which size each."""
+
+    sink: ArrivalSink
+    limit_bytes: int
 
 
 class Engine:
@@ -67,12 +79,15 @@ class Engine:
         tap: Tap | None,
         clock: Callable[[], float],
         unix_clock: Callable[[], float],
+        recordings: Recordings | None = None,
     ) -> None:
         self._emit = emit
         self._tap = tap
         self._clock = clock
         self._unix_clock = unix_clock
+        self._recordings = recordings
         self._port: WebRtcPort | None = None
+        self._lines: Lines | None = None
         self._seats: dict[RoomId, _Seat] = {}
         self._occupied: dict[RoomId, _Seat] = {}  # with a connection: an empty room costs nothing
         self._anchors: dict[int, tuple[_Seat, Anchor]] = {}  # by row of the peer table
@@ -83,9 +98,10 @@ class Engine:
         self._strain = StrainMeter(clock())
         self._overload = Overload()
 
-    def attach(self, port: WebRtcPort) -> None:
-        """Take the port this engine drives."""
+    def attach(self, port: WebRtcPort, lines: Lines | None = None) -> None:
+        """Take the port this engine drives, and its plain RTP."""
         self._port = port
+        self._lines = lines
 
     @property
     def port(self) -> WebRtcPort:
@@ -111,17 +127,63 @@ class Engine:
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
             seat.room.spend(self._overload.quality)
         seat.spec = spec
-        seat.room.configure(spec)
+        seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
                 self.port.remove(peer, GoneReason.REMOVED)
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
+        self._settle(seat)
         if spec.closed:
             self._counters.update(seat.room.counters())
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
+
+    def _settle(self, seat: _Seat) -> None:
+        """Begin to tick a room, or end it, when its first comes or its last has left.
+
+        Plain RTP lives while the room is ticked.
+        """
+        spec, room = seat.spec, seat.spec.room
+        is_kept = self._lines is not None and not spec.closed and keep_occupied(spec)
+        if not (seat.peers or is_kept):
+            if self._occupied.pop(room, None) is not None:
+                self._vacate(seat)
+            return
+        if room not in self._occupied:
+            self._occupied[room] = seat
+            self._wake.set()
+            if self._recordings is not None:
+                self._record(seat, self._recordings)
+        if self._lines is not None and not spec.closed:
+            self._lines.apply(seat)
+
+    def _record(self, seat: _Seat, recordings: Recordings) -> None:
+        """Begin a recording; its room is as new, or the replay could not begin where it did."""
+        room = seat.spec.room
+        name = f"{room}-{int(1000 * self._unix_clock())}"
+        seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
+        self._counters.update(seat.room.counters())
+        seat.room = RecordedRoom(room, self._tap, seat.recorder)
+        seat.room.spend(self._overload.quality)
+        seat.room.configure(with_lines(seat.spec))
+        seat.make_anchor = seat.recorder.make_anchor
+
+    def _vacate(self, seat: _Seat) -> None:
+        if self._lines is not None:
+            self._lines.clear(seat.spec.room)
+        if seat.recorder is not None:
+            seat.recorder.close()
+            self._counters.update(seat.recorder.counters)
+            seat.recorder = None
+        self._say_who_talks(seat)
+
+    def end_recordings(self) -> None:
+        """Hand on what is left of every recording."""
+        for seat in self._seats.values():
+            if seat.recorder is not None:
+                seat.recorder.close()
 
     def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
         self,
@@ -161,8 +223,8 @@ class Engine:
             raise NoCapacity("This server has as much to do as it can: try again in a moment.")
         peer = self.port.add_peer(seat.spec.room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
-        self._occupied[seat.spec.room] = seat
-        anchor = Anchor(peer_id, peer.row)
+        self._settle(seat)
+        anchor = seat.make_anchor(peer_id, peer.row, RtpCodec.OPUS)
         seat.room.add(anchor)
         self._anchors[peer.row] = (seat, anchor)
         self._wake.set()
@@ -214,9 +276,7 @@ class Engine:
             if seat is not None and seat.peers.get(peer.id) is peer:
                 del seat.peers[peer.id]
                 seat.room.remove(peer.id)
-                if not seat.peers:
-                    del self._occupied[peer.room]
-                    self._say_who_talks(seat)
+                self._settle(seat)
         self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
 
     # Time
@@ -225,7 +285,7 @@ class Engine:
         """Tick until cancelled."""
         done = tick_at(self._clock())
         while True:
-            if self.port.table.count == 0:
+            if self.port.table.count == 0 and not self._occupied:
                 await self._rest()
                 done = tick_at(self._clock())
                 continue
@@ -273,6 +333,9 @@ class Engine:
         self._counters["ticks"] += 1
         self._poll(now, unix_now)
         frames = self._tick_rooms(tick, now)
+        if self._lines is not None:
+            frames = self._lines.send(frames, tick)
+            self._attempt("plain timers", self._lines.port.tick, now=now)
         if frames:
             self._attempt("sending", self.port.send, frames, tick=tick)
         self._attempt("timers", self.port.tick, tick, now=now, unix_now=unix_now)
@@ -282,6 +345,8 @@ class Engine:
 
     def _poll(self, now: float, unix_now: float) -> None:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
+        if self._lines is not None:
+            self._attempt("plain RTP", self._lines.port.poll, now=now, unix_now=unix_now)
 
     def _judge(self) -> None:
         """Once a second, do with less or more according to how hard it was."""
@@ -335,6 +400,8 @@ class Engine:
         counters.update(self.port.socket_counters)
         for seat in self._seats.values():
             counters.update(seat.room.counters())
+            if seat.recorder is not None:
+                counters.update(seat.recorder.counters)
         for _, anchor in self._anchors.values():
             counters.update(anchor.counters())
         states = Counter(
@@ -348,6 +415,9 @@ class Engine:
         gauges["rooms"] = float(len(self._seats))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
+        if self._lines is not None:
+            counters.update(self._lines.counters())
+            gauges |= self._lines.gauges()
         gauges["ticks_late_share"] = self._lateness.recent_share
         gauges["tick_lateness_worst_seconds"] = self._lateness.worst_s
         gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
@@ -365,16 +435,9 @@ class Engine:
             peer.id,
             peer.state,
             level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
-            round_trip_s=peer.round_trip_s,
-            fraction_lost=peer.fraction_lost,
+            transport=self.port.statistics(peer),
             received=0 if reception is None else reception.received,
             lost=0 if reception is None else reception.lost,
-            jitter_s=0.0 if reception is None else reception.jitter / SAMPLE_RATE,
             buffered_frames=anchor.jitter.depth_frames,
-            loss_in=peer.loss_in,
-            loss_out=float(self.port.table.loss[peer.row]),
-            jitter_out_s=peer.jitter_out_s,
-            bitrate_in_bps=peer.bitrate_in_bps,
-            bitrate_out_bps=peer.bitrate_out_bps,
             counters=anchor.counters(),
         )

@@ -13,7 +13,7 @@ import sys
 import weakref
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,6 +190,16 @@ class Encoder:
 
     def _set(self, request: int, value: int) -> None:
         _check(self._ctl(ctypes.c_void_p(self._state), request, ctypes.c_int32(value)))
+
+
+class FrameDecoder(Protocol):
+    """What a voice needs of a decoder; `Decoder` is the one of Opus."""
+
+    def decode(self, payload: bytes) -> Int16Frame:
+        """Return a packet's audio: int16[n], mono, 48 kHz. Raises OpusError: it is corrupt."""
+
+    def conceal(self, samples: int) -> Int16Frame:
+        """Return a likely continuation: int16[samples]."""
 
 
 class Decoder:

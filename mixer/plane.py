@@ -4,8 +4,9 @@ import contextlib
 import logging
 import time
 
-from mixer.engine import Engine
+from mixer.engine import Engine, Recordings
 from mixer.errors import SetupError
+from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import open_socket
@@ -30,11 +31,25 @@ class Plane:
     """A media plane in this process, on the running loop. Everything happens between its awaits."""
 
     def __init__(
-        self, settings: PlaneSettings, *, emit: Emit, tap: Tap | None, spawn: Spawn
+        self,
+        settings: PlaneSettings,
+        *,
+        emit: Emit,
+        tap: Tap | None,
+        spawn: Spawn,
+        recordings: Recordings | None = None,
     ) -> None:
         self._settings = settings
         self._spawn = spawn
-        self._engine = Engine(emit=emit, tap=tap, clock=time.monotonic, unix_clock=time.time)  # noqa: TID251 - the clock's one birthplace
+        self._emit = emit
+        self._engine = Engine(
+            emit=emit,
+            tap=tap,
+            clock=time.monotonic,
+            unix_clock=time.time,  # noqa: TID251 - the clock's one birthplace
+            recordings=recordings,
+        )
+        self._lines: Lines | None = None
         self._udp_port = settings.udp_port
         self._tcp_port = 0
         self._addresses = settings.advertised
@@ -43,14 +58,29 @@ class Plane:
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset(
-            {"mix-minus", "mute", "tap", "gains", "buses", "loudest", "automix", "agc", "music"}
-        )
+        plain = {"plain-rtp"} if self._settings.rtp_port is not None else set()
+        mixing = {
+            "mix-minus",
+            "mute",
+            "tap",
+            "gains",
+            "buses",
+            "loudest",
+            "automix",
+            "agc",
+            "music",
+        }
+        return frozenset(mixing | plain)
 
     @property
     def udp_port(self) -> int:
         """The bound UDP port."""
         return self._udp_port
+
+    @property
+    def rtp_port(self) -> int:
+        """The bound UDP port of plain RTP; 0 without."""
+        return 0 if self._lines is None else self._lines.port.port
 
     @property
     def tcp_port(self) -> int:
@@ -70,16 +100,28 @@ class Plane:
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
         try:
             streams = self._open_streams()
+            self._lines = self._open_lines()
         except SetupError:
             socket.close()
             raise
-        self._engine.attach(
-            WebRtcPort(
-                socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
-            )
+        port = WebRtcPort(
+            socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
         )
+        self._engine.attach(port, self._lines)
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
+
+    def _open_lines(self) -> Lines | None:
+        settings = self._settings
+        if settings.rtp_port is None:
+            return None
+        batched = settings.batched_sockets
+        return Lines(
+            open_socket(settings.rtp_host, settings.rtp_port, batched=batched, option="--rtp-port"),
+            open_socket("", 0, batched=batched),  # a socket on loopback could not send elsewhere
+            emit=self._emit,
+            clock=time.monotonic,
+        )
 
     def _open_streams(self) -> Streams | None:
         """Listen on the TCP port; one that nobody asked for by number may be missing."""
@@ -99,11 +141,14 @@ class Plane:
 
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
+        self._engine.end_recordings()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
             with contextlib.suppress(OSError):
                 await self._engine.port.close()
+            if self._lines is not None:
+                self._lines.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
         """Make a room what the spec says; an older or equal version is ignored.

@@ -16,6 +16,8 @@ Int16Frame = NDArray[np.int16]
 SAMPLE_RATE = 48_000
 TICK_S = 0.02
 FRAME_SAMPLES = 960  # 20 ms at 48 kHz: one Opus frame, one tick
+PLAIN_ROWS = 1 << 20  # rows from here on are plain RTP's, far above those of the peer table
+PCM_ROWS = 1 << 21  # and from here on are those that are not sent Opus
 
 
 def tick_at(now: float) -> int:
@@ -62,6 +64,51 @@ class AnchorSpec:
     for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
 
 
+class RtpCodec(Enum):
+    """What plain RTP carries."""
+
+    OPUS = "opus"
+    PCMU = "pcmu"
+    PCMA = "pcma"
+
+
+@dataclass(frozen=True, slots=True)
+class ForwarderSpec:
+    """A copy of a mix that is sent to `host` (an IP address) and `port` as plain RTP.
+
+    `bus` names what is heard; "floor" is what everybody hears. It flows while anybody is
+    connected to the room, silence included; `always_on` is for those who want it without that.
+    """
+
+    id: str
+    host: str
+    port: int
+    ssrc: int
+    codec: RtpCodec = RtpCodec.OPUS
+    payload_type: int = 111
+    bus: str = FLOOR
+    always_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RtpParticipantSpec:
+    """A person whose voice comes as plain RTP, and who hears the others by it.
+
+    Their packets come from within the networks `allow` (CIDR), and the first tells by its SSRC
+    whose it is: it is `ssrc`, or any that nobody else has where that is None. From then on they are
+    where that packet came from. With `host` and `port` they are there from the beginning.
+    """
+
+    peer: PeerId
+    codec: RtpCodec = RtpCodec.OPUS
+    payload_type: int = 111
+    ssrc: int | None = None
+    allow: tuple[str, ...] = ("127.0.0.0/8",)
+    host: str = ""
+    port: int = 0
+    muted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
@@ -81,6 +128,8 @@ class RoomSpec:
     loudest: int = 0
     automix: bool = False
     buses: tuple[str, ...] = ()
+    forwarders: tuple[ForwarderSpec, ...] = ()
+    rtp: tuple[RtpParticipantSpec, ...] = ()
 
 
 class PeerState(Enum):
@@ -153,31 +202,33 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class TransportStatistics:
+    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second."""
+
+    round_trip_s: float | None = None  # None: not known yet
+    loss_in: float = 0.0  # from the peer to us
+    loss_out: float = 0.0  # from us to the peer, as it reports
+    jitter_in_s: float = 0.0  # RFC 3550 §6.4.1
+    jitter_out_s: float = 0.0
+    bitrate_in: float = 0.0  # bit/s
+    bitrate_out: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """One connection as the mixer sees it.
 
-    `level_dbov` is how loud the person is now (-127 = silent). `round_trip_s` is None and
-    `fraction_lost` 0 until the peer's first report: the latter is of what we sent, over the last
-    second or so. `received`, `lost` and `jitter_s` (RFC 3550 §6.4.1) are of what the peer sent, as
-    far as its present stream goes. `loss_in` (of what the peer sends) and `loss_out` (of what we
-    send) are 0..1 and smoothed over some seconds, `jitter_out_s` is what the peer reports, bit
-    rates are RTP's over the last second. `counters` are by metric name, since the connection began.
+    `level_dbov` is how loud the person is now (-127 = silent). `received` and `lost` are packets of
+    the peer's present stream. `counters` are by metric name, since the connection began.
     """
 
     peer: PeerId
     state: PeerState
     level_dbov: int = -127
-    round_trip_s: float | None = None
-    fraction_lost: float = 0.0
+    transport: TransportStatistics = TransportStatistics()
     received: int = 0
     lost: int = 0
-    jitter_s: float = 0.0
     buffered_frames: int = 0
-    loss_in: float = 0.0
-    loss_out: float = 0.0
-    jitter_out_s: float = 0.0
-    bitrate_in_bps: float = 0.0
-    bitrate_out_bps: float = 0.0
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -239,6 +290,8 @@ class PlaneSettings:
     tcp_port: int | None = None
     advertised: tuple[str, ...] = ()
     batched_sockets: bool = True  # recvmmsg/sendmmsg where the platform has them
+    rtp_host: str = "127.0.0.1"
+    rtp_port: int | None = None  # None: no plain RTP; 0 takes a free port
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,6 +307,7 @@ class Outgoing:
     level_dbov: int
     marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
     previous: tuple[bytes, ...] = ()
+    pcm: Int16Frame | None = None  # what was encoded (int16[960 * channels]), for other codecs
 
 
 class Tap(Protocol):

@@ -71,14 +71,39 @@ class Settings(BaseSettings):
     tcp_port: int | None = Field(
         default=None,
         ge=0,
-        le=65_535,
-        description="First TCP port for WebRTC audio where a network lets no UDP through"
-        " (default: the numbers of the UDP ports, as far as they are free; 0 = none).",
+        le=MAX_PORT,
+        description="First TCP port for WebRTC audio where a network lets no UDP through; each"
+        " mixer has one of its own (default: the numbers of the UDP ports, where they are free;"
+        " 0 = none).",
     )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Address browsers reach the UDP and TCP ports at, if it is not one of this"
-        " machine's (behind NAT). Several: repeat the option, or separate by commas.",
+        description="Address browsers reach the UDP and TCP ports at, if it is not one of"
+        " this machine's (behind NAT). Several: repeat the option, or separate by commas.",
+    )
+    rtp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="UDP port for people whose voice comes as plain RTP; none = there are none."
+        " It is not encrypted.",
+    )
+    rtp_host: str = Field(
+        default="127.0.0.1",
+        description="Address the port for plain RTP is bound to; 0.0.0.0 for all.",
+    )
+    forward_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that rooms may be sent to as plain RTP; none = nowhere."
+        " Several: repeat the option, or separate by commas.",
+    )
+    record_arrivals: Path | None = Field(
+        default=None,
+        description="Folder to record in what arrives in every room, for `roomtone replay`."
+        " That is everybody's voice: ask them first.",
+    )
+    record_limit_mb: int = Field(
+        default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,
@@ -133,7 +158,7 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", mode="before")
+    @field_validator("public_ip", "forward_to", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -150,7 +175,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("state_dir", "tls_cert", "tls_key")
+    @field_validator("forward_to")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
+        return value
+
+    @field_validator("rtp_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("it must be an IP address") from None
+
+    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -161,14 +204,13 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key belong together: give both or neither")
         if self.tls_cert is not None and self.tls != "off":
             raise ValueError("tls_cert is your own certificate: leave tls at off with it")
-        if self.udp_port + self.mixers - 1 > MAX_PORT:
-            raise ValueError(
-                f"{self.mixers} mixers take the UDP ports from {self.udp_port} to"
-                f" {self.udp_port + self.mixers - 1}, and {MAX_PORT} is the last there is:"
-                " choose a lower udp_port or fewer mixers"
-            )
-        if (self.tcp_port or 0) + self.mixers - 1 > MAX_PORT:
-            raise ValueError(f"{self.mixers} mixers from tcp_port on go beyond port {MAX_PORT}")
+        for key, first in (("udp_port", self.udp_port), ("tcp_port", self.tcp_port or 0)):
+            if first + self.mixers - 1 > MAX_PORT:
+                raise ValueError(
+                    f"{self.mixers} mixers take the ports from {first} to"
+                    f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
+                    f" choose a lower {key} or fewer mixers"
+                )
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -188,17 +230,9 @@ class Settings(BaseSettings):
 
     @property
     def tcp_ports(self) -> range:
-        """The TCP port of each mixer, by its number; none if there shall be none."""
+        """The TCP port of each mixer, by its number; empty for none."""
         first = self.udp_port if self.tcp_port is None else self.tcp_port
         return range(first, first + self.mixers) if first else range(0)
-
-    @property
-    def voice_ports(self) -> list[tuple[int, int | None]]:
-        """The UDP port and the wish for a TCP port of each mixer, as PlaneSettings has them."""
-        wish: list[int | None] = [self.tcp_port] * self.mixers
-        return list(
-            zip(self.udp_ports, list(self.tcp_ports) if self.tcp_port else wish, strict=True)
-        )
 
     @property
     def bind_host(self) -> str:

@@ -1,7 +1,6 @@
 """Who hears whom, and how loud: buses and personal gains as one factor per voice and ear."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from mixer.core.gain import factor
 from mixer.types import FLOOR, AnchorSpec, PeerId
@@ -18,17 +17,6 @@ class Ear:
     """Names with factors."""
     for_me: frozenset[tuple[PeerId, float]] = frozenset()
 
-    @classmethod
-    def of(cls, spec: AnchorSpec) -> Self:
-        """Return the ear that a spec describes."""
-        return cls(
-            frozenset((bus, factor(gain_db)) for bus, gain_db in spec.hears.items()),
-            frozenset(
-                (peer, 0.0 if gain_db is None else factor(gain_db))
-                for peer, gain_db in spec.for_me.items()
-            ),
-        )
-
     def gain_of(self, speaker: PeerId | None, buses: frozenset[str]) -> float:
         """Return the factor of a voice that speaks to `buses`: as on the loudest it is heard on."""
         if EVERYBODY in buses:
@@ -38,3 +26,18 @@ class Ear:
             if peer == speaker:
                 return heard * gain
         return heard
+
+
+PLAIN = Ear()
+
+
+def ear_of(spec: AnchorSpec) -> Ear:
+    """Return the ear that a spec describes; for most people the same object, `PLAIN`."""
+    ear = Ear(
+        frozenset((bus, factor(gain_db)) for bus, gain_db in spec.hears.items()),
+        frozenset(
+            (peer, 0.0 if gain_db is None else factor(gain_db))
+            for peer, gain_db in spec.for_me.items()
+        ),
+    )
+    return PLAIN if ear == PLAIN else ear

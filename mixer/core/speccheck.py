@@ -28,6 +28,9 @@ def check_spec(spec: RoomSpec) -> None:
         if not 1 <= len(bus) <= MAX_BUS_CHARACTERS:
             _refuse(f"a bus has a name of 1 to {MAX_BUS_CHARACTERS} characters")
     buses = frozenset((FLOOR, *spec.buses))
+    for forwarder in spec.forwarders:
+        if forwarder.bus not in buses:
+            _refuse(f"a forwarder: there is no bus {forwarder.bus[:MAX_BUS_CHARACTERS]!r}")
     for anchor in spec.anchors:
         _check_voice(anchor)
         _check_ears(anchor)

@@ -9,8 +9,9 @@ from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, Pl
 from mixer.core.level import level_dbov
 from mixer.core.mix import ramp
 from mixer.core.sequence import distance
-from mixer.opus import Decoder, OpusError
-from mixer.types import FRAME_SAMPLES, Int16Frame, PeerId
+from mixer.opus import FrameDecoder, OpusError
+from mixer.room.decoders import make_decoder
+from mixer.types import FRAME_SAMPLES, Int16Frame, PeerId, RtpCodec
 
 PREROLL = 2  # packets before the one that opened the gate: a first syllable begins softly
 
@@ -18,7 +19,7 @@ PREROLL = 2  # packets before the one that opened the gate: a first syllable beg
 class Anchor:
     """Turns one peer's packets into one frame a tick, or into nothing while it is silent."""
 
-    def __init__(self, peer: PeerId, row: int) -> None:
+    def __init__(self, peer: PeerId, row: int, codec: RtpCodec = RtpCodec.OPUS) -> None:
         self.peer = peer
         self.row = row
         self.hears = False
@@ -27,7 +28,10 @@ class Anchor:
         self.jitter = JitterBuffer()
         self._gate = Gate()
         self._muted = False
-        self._decoder: Decoder | None = None  # made with the first sound: most people only listen
+        self._codec = codec
+        self._decoder: FrameDecoder | None = (
+            None  # made with the first sound: most people only listen
+        )
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
         self._decoded: deque[Int16Frame] = deque()
         self._skipped: Play | None = None  # last, while the person was left out
@@ -154,7 +158,7 @@ class Anchor:
 
     def _decode(self, step: Play) -> None:
         if self._decoder is None:
-            self._decoder = Decoder()
+            self._decoder = make_decoder(self._codec)
         try:
             parts = [self._decoder.decode(payload) for payload in step.payloads]
         except OpusError:

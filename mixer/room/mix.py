@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mixer.core.limiter import LimiterState
 from mixer.opus import Encoder
-from mixer.types import Int16Frame, Outgoing
+from mixer.types import PCM_ROWS, Int16Frame, Outgoing
 
 MUSIC_BPS = 128_000  # stereo
 
@@ -46,7 +46,6 @@ class Mix:
         mix._last = self._last
         if self._is_fed and self._encoder is not None:
             mix._encoder, mix._is_fed = self._encoder.clone(), True
-            mix._sent = self._sent
         return mix
 
     def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> Outgoing | None:
@@ -60,6 +59,9 @@ class Mix:
         if not len(self.rows):
             self._is_fed, self._sent = False, ()
             return None
+        if (self.rows >= PCM_ROWS).all():
+            self._is_fed, self._sent = False, ()
+            return Outgoing(b"", self.rows, level_dbov, marker=begins, pcm=frame)
         if self._encoder is None:
             self._encoder = _encoder(self.limiter.channels)
         self._encoder.limit_bitrate(self.max_bitrate_bps)
@@ -71,7 +73,7 @@ class Mix:
         self._is_fed = True
         payload = self._encoder.encode(frame)
         earlier, self._sent = () if begins else self._sent, (payload,)
-        return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier)
+        return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier, pcm=frame)
 
 
 def _encoder(channels: int) -> Encoder:

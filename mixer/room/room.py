@@ -6,7 +6,7 @@ from zlib import crc32
 import numpy as np
 
 from mixer.core.level import SILENCE_DBOV
-from mixer.core.routing import EVERYBODY, Ear
+from mixer.core.routing import EVERYBODY, PLAIN, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
 from mixer.room.groups import Advanced, Groups
@@ -54,15 +54,16 @@ class Room:
 
         Gains move there without a step. Another profile begins all mixes anew, with a click.
         """
-        self._specs = {anchor.peer: anchor for anchor in spec.anchors}
+        before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
         if not spec.on_air or self._tap is None:
             self._air = None
         elif self._air is None:
-            self._air = Hearer(Ear())
+            self._air = Hearer(PLAIN)
         self._set_channels(2 if spec.profile is Profile.MUSIC else 1)
-        for seat in self._seats.values():
-            self._brief(seat)
+        for peer, seat in self._seats.items():
+            if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
+                self._brief(seat)
         self._is_stale = True
 
     def spend(self, quality: Quality) -> None:
@@ -75,7 +76,7 @@ class Room:
         self.remove(anchor.peer)
         self.anchors[anchor.peer] = anchor
         voice = Voice(self._channels, anchor.peer)
-        hearer = Hearer(Ear(), anchor.row, voice, anchor.peer)
+        hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
         self._brief(seat)
         self._is_stale = True
@@ -94,7 +95,7 @@ class Room:
         self._is_comfort_due = self._is_stale = True
 
     def disconnect(self, peer: PeerId) -> None:
-        """Send an anchor nothing any more."""
+        """Cease to send an anchor anything; it is heard as before."""
         self.anchors[peer].hears = False
         self._is_stale = True
 
@@ -111,6 +112,7 @@ class Room:
 
         Raises:
             ClientMistake: the gain is out of its range.
+            NoCapacity: the room plays too much already.
         """
         check_gain(gain_db)
         voice = Voice(self._channels)
@@ -179,7 +181,7 @@ class Room:
             mix.max_bitrate_bps = self.quality.max_bitrate_bps
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             if outgoing is not None:
-                self.encodes += 1
+                self.encodes += bool(outgoing.payload)
                 sent.append(outgoing)
         return sent
 
@@ -210,7 +212,7 @@ class Room:
     def _brief(self, seat: Seat) -> None:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
         seat.voice.configure(spec)
-        seat.hearer.ear = Ear.of(spec)
+        seat.hearer.ear = ear_of(spec)
 
     def _set_channels(self, channels: int) -> None:
         if channels == self._channels:

@@ -8,11 +8,13 @@ from mixer.core.automix import Automix
 from mixer.core.level import power
 from mixer.core.loudest import Loudest
 from mixer.core.strip import Voiced
+from mixer.errors import NoCapacity
 from mixer.room.player import Player, PlayerState
 from mixer.room.seat import Seat
 from mixer.room.voice import Voice
 from mixer.types import Int16Frame, PeerId, RoomId, RoomSpec
 
+MAX_PLAYING = 16  # a jingle for each language of a large conference; more is a mistake
 HOLD_TICKS = 50  # a voice stays for 1 s after its last sound: pauses in speech are shorter
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,13 @@ class Stage:
             self.voices.remove(seat.voice)
 
     def play(self, playing: Playing) -> None:
-        """Hear a player from the next tick on; an earlier one of that name fades out."""
+        """Hear a player from the next tick on; an earlier one of that name fades out.
+
+        Raises:
+            NoCapacity: as many play already as a room can have.
+        """
+        if len(self._playing) >= MAX_PLAYING:
+            raise NoCapacity(f"A room plays at most {MAX_PLAYING} things at a time.")
         self.stop(playing.name)
         self._playing.append(playing)
 

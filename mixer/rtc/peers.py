@@ -56,11 +56,10 @@ class Peer:
     reception: ReceptionStatistics | None = None
     paths: list[bytes] = field(default_factory=list)  # addresses that passed a check, oldest first
     round_trip_s: float | None = None
-    fraction_lost: float = 0.0  # of ours, in its last report
-    loss_in: float = 0.0  # of the peer's, smoothed; `loss` of the table is of ours
+    loss_in: float = 0.0  # 0..1, smoothed; `loss` of the table is the other way
     jitter_out_s: float = 0.0  # as the peer reports it
-    bitrate_in_bps: float = 0.0
-    bitrate_out_bps: float = 0.0
+    bitrate_in: float = 0.0  # bit/s
+    bitrate_out: float = 0.0
     octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
 
     @property

@@ -37,6 +37,7 @@ from mixer.types import (
     PeerState,
     RoomId,
     Spawn,
+    TransportStatistics,
 )
 
 RECEIVE_ROWS = 256
@@ -439,6 +440,10 @@ class WebRtcPort:
         self._socket.close()
         if self._streams is not None:
             self._streams.close()
+
+    def statistics(self, peer: Peer) -> TransportStatistics:
+        """Return how a connection does."""
+        return self._reports.statistics(peer)
 
     @property
     def socket_counters(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mixer.core import rtcp
 from mixer.core.rtcp import ReceptionStatistics, RtcpError, ntp_time
 from mixer.rtc.peers import Peer, PeerTable
-from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S, PeerState
+from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S, PeerState, TransportStatistics
 
 CNAME = "roomtone"
 EVERY_TICKS = 50  # one compound packet per peer and second; browsers do the same
@@ -72,8 +72,21 @@ class Reports:
         octets = int(table.octets_in[row]), int(table.octets_out[row])
         octets_in, octets_out = (b - a for a, b in zip(peer.octets_seen, octets, strict=True))
         peer.octets_seen = octets
-        peer.bitrate_in_bps = octets_in * 8 / (EVERY_TICKS * TICK_S)
-        peer.bitrate_out_bps = (octets_out & 0xFFFFFFFF) * 8 / (EVERY_TICKS * TICK_S)
+        peer.bitrate_in = octets_in * 8 / (EVERY_TICKS * TICK_S)
+        peer.bitrate_out = (octets_out & 0xFFFFFFFF) * 8 / (EVERY_TICKS * TICK_S)
+
+    def statistics(self, peer: Peer) -> TransportStatistics:
+        """Return how a connection does."""
+        jitter = 0.0 if peer.reception is None else peer.reception.jitter / SAMPLE_RATE
+        return TransportStatistics(
+            round_trip_s=peer.round_trip_s,
+            loss_in=peer.loss_in,
+            loss_out=float(self.table.loss[peer.row]),
+            jitter_in_s=jitter,
+            jitter_out_s=peer.jitter_out_s,
+            bitrate_in=peer.bitrate_in,
+            bitrate_out=peer.bitrate_out,
+        )
 
     def goodbye(self, peer: Peer) -> bytes:
         """Return the compound packet that ends our stream."""
@@ -114,8 +127,7 @@ class Reports:
         for block in blocks:
             if block.ssrc != int(table.ssrc_out[row]):
                 continue
-            peer.fraction_lost = block.fraction_lost / 256
-            loss = _smoothed(float(table.loss[row]), peer.fraction_lost)
+            loss = _smoothed(float(table.loss[row]), block.fraction_lost / 256)
             table.loss[row] = loss
             threshold = RED_UNTIL if table.takes_red[row] else RED_FROM
             table.takes_red[row] = table.red_payload_type[row] > 0 and loss >= threshold

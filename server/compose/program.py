@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from aiohttp import web
 from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
+from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
 from server.compose.build import Ground, build
 from server.compose.certificate import Certificate, self_signed
@@ -28,8 +29,8 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
-from server.media.fleet import Fleet
-from server.media.mixer_plane import WorkerPlane
+from server.media.fleet import LINES_HOME, Fleet
+from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
 from server.state.sqlite import open_store
@@ -60,6 +61,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
         await asyncio.to_thread(_prepare, settings.state_dir)
+        if settings.record_arrivals is not None:
+            await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -70,6 +73,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
         await services.context.rooms.load()
+        await services.context.lines.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(
@@ -124,6 +128,17 @@ def _prepare(folder: Path) -> None:
         ) from None
 
 
+def _prepare_recordings(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder for recordings {folder} cannot be made ({error.strerror}):"
+            f" choose another with {option('record_arrivals')}"
+        ) from None
+    log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")
+
+
 def _certificate(
     settings: Settings, addresses: tuple[str, ...], now: datetime
 ) -> Certificate | None:
@@ -137,7 +152,9 @@ def _certificate(
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
 ) -> tuple[Fleet, WorkerBroadcastPlane]:
-    _check_udp_ports(settings)
+    _check_ports("UDP", "udp_port", settings.udp_ports, bind_udp)
+    if settings.tcp_port:  # asked for: else each mixer has one if it is free
+        _check_ports("TCP", "tcp_port", settings.tcp_ports, bind_tcp)
     audio_socket = settings.state_dir / "audio.sock"
     if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
@@ -147,11 +164,12 @@ async def _start_planes(
     mixer = Fleet(
         [
             WorkerPlane(
-                PlaneSettings(udp_port=udp, tcp_port=tcp, advertised=settings.public_ip),
+                _plane_settings(settings, number),
                 name=f"mixer-{number}",
                 audio_socket=audio_socket,
+                recording=_recording(settings),
             )
-            for number, (udp, tcp) in enumerate(settings.voice_ports)
+            for number in range(settings.mixers)
         ]
     )
     stack.push_async_callback(broadcast.close)
@@ -165,17 +183,37 @@ async def _start_planes(
     return mixer, broadcast
 
 
-def _check_udp_ports(settings: Settings) -> None:
+def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
+    rtp_port = settings.rtp_port if number == LINES_HOME else None
+    if rtp_port is None and settings.forward_to:
+        rtp_port = 0  # any: nobody is told of it
+    return PlaneSettings(
+        udp_port=settings.udp_ports[number],
+        tcp_port=settings.tcp_port and settings.tcp_port + number,
+        advertised=settings.public_ip,
+        rtp_host=settings.rtp_host,
+        rtp_port=rtp_port,
+    )
+
+
+def _recording(settings: Settings) -> Recording | None:
+    if settings.record_arrivals is None:
+        return None
+    return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
+
+
+def _check_ports(
+    kind: str, key: str, ports: range, bind: Callable[[str, int], socket.socket]
+) -> None:
     """Raise SetupMistake if a later mixer could not have its port; the first says so itself."""
-    for port in settings.udp_ports[1:]:
+    for port in ports[1:]:
         try:
-            bind_udp("", port).close()
+            bind("", port).close()
         except SetupError:
             raise SetupMistake(
-                f"UDP port {port} is in use by another program, and {settings.mixers} mixers take"
-                f" {settings.udp_port} to {settings.udp_ports[-1]}: choose others with"
-                f" {option('udp_port')} (or {variable('udp_port')}),"
-                f" or fewer with {option('mixers')} (or {variable('mixers')})"
+                f"{kind} port {port} is in use by another program, and {len(ports)} mixers take"
+                f" {ports[0]} to {ports[-1]}: choose others with {option(key)} (or"
+                f" {variable(key)}), or fewer with {option('mixers')} (or {variable('mixers')})"
             ) from None
 
 

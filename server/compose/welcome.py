@@ -21,7 +21,7 @@ class Serving:
 
     port: int
     udp_ports: range  # one for each mixer; the first is bound, the others when they are needed
-    tcp_ports: range  # the same, as far as they are free; may be empty
+    tcp_ports: range  # the same; empty: none
     addresses: Sequence[str]  # this machine's, loopback last
     fingerprint: str | None = None
 
@@ -87,7 +87,7 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
 
 def _shown(ports: range) -> str:
     if not ports:
-        return ""
+        return "none"
     return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 

@@ -41,6 +41,8 @@ TABLE: Final = {
     "method_not_allowed": Row(405),
     "room_exists": Row(409),
     "room_full": Row(409),
+    "not_enabled": Row(409),
+    "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
     "too_large": Row(413),

@@ -217,16 +217,20 @@ def _brief(request: web.Request, room: Room) -> dict[str, object]:
 
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:
-    round_trip_s = peer.round_trip_s
+    transport, round_trip_s = peer.transport, peer.transport.round_trip_s
     return {
         "userId": peer.peer,
         "state": peer.state.value,
         "levelDbov": peer.level_dbov,
         "roundTripMs": None if round_trip_s is None else round(1000 * round_trip_s, 1),
-        "fractionLost": peer.fraction_lost,
+        "lossIn": round(transport.loss_in, 4),
+        "lossOut": round(transport.loss_out, 4),
+        "jitterInMs": round(1000 * transport.jitter_in_s, 1),
+        "jitterOutMs": round(1000 * transport.jitter_out_s, 1),
+        "bitrateIn": round(transport.bitrate_in),
+        "bitrateOut": round(transport.bitrate_out),
         "received": peer.received,
         "lost": peer.lost,
-        "jitterMs": round(1000 * peer.jitter_s, 1),
         "bufferedMs": round(1000 * TICK_S * peer.buffered_frames),
         "counters": dict(peer.counters),
     }

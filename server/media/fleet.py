@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 WATCH_S = 1.0  # between two looks at what the mixers have to do
 # A room whose mixer dies twice within this time may be the reason: it is carried to no third one.
 SUSPECT_S = 300.0
+LINES_HOME = 0  # the mixer that has the port of plain RTP, for rooms with people on it
 
 
 class Mixer(MediaPlane, Protocol):
@@ -60,6 +62,7 @@ class Fleet:
     A room stays where it is while somebody is in it. The first `first` mixers are started at once,
     each other one when those that run have enough to do. When a mixer dies, the rooms with people
     in them go to others that have the time; what else it had it is told again when it is back.
+    A room with people on plain RTP is on the first mixer, which has the port they send to.
     """
 
     def __init__(self, mixers: Sequence[Mixer], *, first: int = 1) -> None:
@@ -69,6 +72,7 @@ class Fleet:
         self._waiting = list(range(len(self._mixers)))
         self._specs: dict[RoomId, RoomSpec] = {}  # as they were wanted
         self._homes: dict[RoomId, int] = {}
+        self._expected: Counter[int] = Counter()  # people in the rooms of each mixer
         self._fled_at: dict[RoomId, float] = {}  # when a room last had to leave a dead mixer
         self._measured: dict[int, Load] = {}
         # A mixer may have a room twice, with another in between: its versions are our own.
@@ -89,7 +93,7 @@ class Fleet:
         """End all mixers, and the reader of `events()`."""
         if self._scope is not None:
             await self._scope.close()
-        await asyncio.gather(*(self._mixers[number].close() for number in self._running))
+        await asyncio.gather(*(mixer.close() for mixer in self._mixers))
         self._events.close()
 
     @property
@@ -110,20 +114,22 @@ class Fleet:
             return
         before = self._homes.get(room)
         if spec.closed:
-            self._forget(room)
+            self._note(room, None, None)
             if before is not None:
                 await self._tell(before, spec)
             return
-        self._specs[room] = spec
-        home = self._homes[room] = self._place(spec, known, before)
+        home = self._place(spec, known, before)
+        self._note(room, spec, home)
         try:
             await self._tell(home, spec)
         except MixerError:
             if self._specs.get(room) is spec:
-                self._put_back(room, known, before)
+                self._note(room, known, before)
             raise
         if before is not None and before != home:
             await self._take_away(before, room)
+            if known is not None and known.anchors:  # they are told to connect anew
+                self._events.put_lost(frozenset({room}))
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
         """See MediaPlane."""
@@ -160,6 +166,8 @@ class Fleet:
         return None if number is None else self._mixers[number].name
 
     def _place(self, spec: RoomSpec, known: RoomSpec | None, home: int | None) -> int:
+        if spec.rtp:
+            return LINES_HOME
         is_settled = known is not None and _holds_people(known)
         if home is not None and (is_settled or not _holds_people(spec)):
             return home
@@ -170,25 +178,22 @@ class Fleet:
 
     def _loads(self) -> list[Load]:
         """Return what the mixers that serve have to do."""
-        expected = dict.fromkeys(self._running, 0)
-        for room, home in self._homes.items():
-            expected[home] += len(self._specs[room].anchors)
         return [
-            replace(self._measured.get(number, Load(number)), expected=expected[number])
+            replace(self._measured.get(number, Load(number)), expected=self._expected[number])
             for number in self._running
             if self._mixers[number].is_up
         ]
 
-    def _forget(self, room: RoomId) -> None:
-        self._specs.pop(room, None)
-        self._homes.pop(room, None)
-        self._fled_at.pop(room, None)
-
-    def _put_back(self, room: RoomId, spec: RoomSpec | None, home: int | None) -> None:
+    def _note(self, room: RoomId, spec: RoomSpec | None, home: int | None) -> None:
+        """Remember what is wanted of a room and where it is; None forgets it."""
+        before = self._specs.pop(room, None)
+        if before is not None:
+            self._expected[self._homes.pop(room)] -= len(before.anchors)
         if spec is None or home is None:
-            self._forget(room)
-        else:
-            self._specs[room], self._homes[room] = spec, home
+            self._fled_at.pop(room, None)
+            return
+        self._specs[room], self._homes[room] = spec, home
+        self._expected[home] += len(spec.anchors)
 
     async def _tell(self, number: int, spec: RoomSpec) -> None:
         await self._mixers[number].apply(replace(spec, version=next(self._versions)))
@@ -241,14 +246,14 @@ class Fleet:
     def _flee(self, room: RoomId, dead: int) -> bool:
         """Give a room of a dead mixer another home, if there is a better one and need for it."""
         now = asyncio.get_running_loop().time()
-        if not _holds_people(self._specs[room]) or now - self._fled_at.get(room, -SUSPECT_S) < (
-            SUSPECT_S
-        ):
+        spec, fled_at = self._specs[room], self._fled_at.get(room, -SUSPECT_S)
+        if spec.rtp or not _holds_people(spec) or now - fled_at < SUSPECT_S:
             return False
         home = refuge([load for load in self._loads() if load.mixer != dead])
         if home is None:
             return False
-        self._homes[room], self._fled_at[room] = home, now
+        self._note(room, self._specs[room], home)
+        self._fled_at[room] = now
         return True
 
     async def _try_to_tell(self, number: int, spec: RoomSpec) -> None:
@@ -284,4 +289,4 @@ class Fleet:
 
 def _holds_people(spec: RoomSpec) -> bool:
     """Whether somebody would notice that the room moves to another mixer."""
-    return bool(spec.anchors)
+    return bool(spec.anchors or spec.rtp)

@@ -51,6 +51,11 @@ class LocalPlane:
         """The bound UDP port."""
         return self._plane.udp_port
 
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._plane.tcp_port
+
     async def apply(self, spec: RoomSpec) -> None:
         """See MediaPlane."""
         self._open_plane().apply(spec)

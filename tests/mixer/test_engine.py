@@ -214,7 +214,7 @@ async def test_who_loses_packets_hears_each_frame_twice(house: House) -> None:
     assert [blocks[0].payload for blocks in packed] == plain[:-1]
     assert all(blocks[0].offset == 960 for blocks in packed)
     (told,) = (one for one in house.engine.peers(RoomId("r")) if one.peer == "bob")
-    assert told.loss_out == pytest.approx(0.15, abs=0.01)
+    assert told.transport.loss_out == pytest.approx(0.15, abs=0.01)
 
 
 async def test_offering_again_replaces_the_connection(house: House) -> None:

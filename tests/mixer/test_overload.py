@@ -15,7 +15,7 @@ from tests.mixer.test_engine import House, Ticker, sounding, spec
 
 Cost = Callable[[float, OverloadLevel], float]
 
-SAVED = (1.0, 0.85, 0.75, 0.45, 0.4)  # what a tick costs at each level, of what it cost at first
+SAVED = (1.0, 0.94, 0.89, 0.25, 0.25)  # of a tick with twenty speakers at each level, measured
 
 
 class LoadedTicker(Ticker):
@@ -65,8 +65,8 @@ async def house() -> AsyncIterator[House]:
 
 
 def test_quality_goes_before_ticks_do(caplog: pytest.LogCaptureFixture) -> None:
-    """A load that would take 220 % of the time: every level is reached, and no tick is dropped."""
-    ticker = LoadedTicker(growing(40, 2.2))
+    """A load that would take 350 % of the time: every level is reached, and no tick is dropped."""
+    ticker = LoadedTicker(growing(40, 3.5))
     engine = ticker.run(40)
     assert [level for _, level in ticker.levels] == list(OverloadLevel)[1:]
     assert engine.statistics().counters.get("ticks_dropped", 0) == 0
@@ -76,14 +76,14 @@ def test_quality_goes_before_ticks_do(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_frames_are_dropped_only_when_nothing_is_left() -> None:
     """Above what all levels together save, the ticker drops ticks, with everything shed before."""
-    ticker = LoadedTicker(growing(40, 4.0))
+    ticker = LoadedTicker(growing(40, 6.0))
     ticker.run(40)
     assert ticker.dropped_at_level is OverloadLevel.FULL
 
 
 def test_it_recovers() -> None:
     """When the load is gone, level after level comes back, and stays."""
-    ticker = LoadedTicker(growing(40, 2.2))
+    ticker = LoadedTicker(growing(40, 3.5))
     engine = ticker.run(100)
     assert [level for at, level in ticker.levels if at > 40] == list(OverloadLevel)[3::-1]
     assert engine.statistics().gauges["overload_level"] == 0
@@ -91,10 +91,10 @@ def test_it_recovers() -> None:
 
 
 def test_it_does_not_flap() -> None:
-    """Ten minutes of a noisy load around the limit: a handful of changes, none down and up."""
+    """Five minutes of a noisy load around the limit: a handful of changes, none down and up."""
     chance = random.Random(7)
     ticker = LoadedTicker(lambda _, level: 0.02 * chance.uniform(0.7, 1.0) * SAVED[level])
-    engine = ticker.run(600)
+    engine = ticker.run(300)
     assert len(ticker.levels) <= 6
     assert engine.statistics().counters.get("ticks_dropped", 0) == 0
 
@@ -152,8 +152,8 @@ async def test_peers_are_described(house: House) -> None:
     assert (first.peer, first.state, second.peer) == (PeerId("ann"), PeerState.LIVE, PeerId("bob"))
     assert (first.received, first.lost, first.level_dbov) == (50, 3, -20)
     assert first.counters["jitter_concealed"] == 3
-    assert 0 <= first.jitter_s < 0.1
-    assert (second.received, second.level_dbov, second.round_trip_s) == (0, -127, None)
+    assert 0 <= first.transport.jitter_in_s < 0.1
+    assert (second.received, second.level_dbov, second.transport.round_trip_s) == (0, -127, None)
     assert house.engine.peers(RoomId("nowhere")) == ()
 
 

@@ -65,12 +65,13 @@ def test_ports() -> None:
     """The image exposes the ports the server takes by default, on a machine with many cores."""
     fields = Settings.model_fields
     first = fields["udp_port"].default
-    udp = f"{first}-{first + MOST_MIXERS - 1}/udp"
+    ports = f"{first}-{first + MOST_MIXERS - 1}"
     assert fields["tcp_port"].default is None, "the numbers of the UDP ports"
-    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {udp} {udp.replace('udp', 'tcp')}"]
-    range_on_both_sides = f"-p {udp.removesuffix('/udp')}:{udp}"
-    assert range_on_both_sides in (ROOT / "Dockerfile").read_text()
-    assert range_on_both_sides in (ROOT / "README.md").read_text()
+    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {ports}/udp {ports}/tcp"]
+    for protocol in ("udp", "tcp"):
+        on_both_sides = f"-p {ports}:{ports}/{protocol}"
+        assert on_both_sides in (ROOT / "Dockerfile").read_text()
+        assert on_both_sides in (ROOT / "README.md").read_text()
 
 
 def test_user() -> None:

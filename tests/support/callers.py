@@ -59,6 +59,7 @@ class MemorySocket:
     """A BlockSocket whose kernel is two queues."""
 
     port = 10_000
+    is_six = False
 
     def __init__(self) -> None:
         self.counters: dict[str, int] = {"udp_send_failures": 0}

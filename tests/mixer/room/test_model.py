@@ -94,7 +94,7 @@ def expected(scene: Scene, values: dict[PeerId, int]) -> dict[PeerId, float]:
     return heard
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(scenes())
 def test_everybody_hears_what_their_spec_says(told: list[Scene]) -> None:
     """Whoever speaks and whatever changed before, once all is settled; sent once a tick at most.

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mixer.core.frame_ring import FrameRing
-from mixer.errors import ClientMistake
+from mixer.errors import ClientMistake, NoCapacity
 from mixer.room.player import PREBUFFER_FRAMES, Player, PlayerState, Target
+from mixer.room.stage import MAX_PLAYING
 from mixer.types import FLOOR, AnchorSpec, Int16Frame, PeerId
 from tests.support.hall import Hall, TapRecorder, encodes, jumps
 from tests.support.webrtc_client import level_db, tone
@@ -226,6 +227,19 @@ def test_a_new_source_takes_the_place_of_the_old_of_that_name() -> None:
     house.run(40)
     assert house.people["ann"].level(440) < GONE
     assert house.people["ann"].level(3000) == pytest.approx(TALK, abs=1)
+
+
+def test_a_room_plays_so_much_and_no_more() -> None:
+    """Until something has ended."""
+    house = hall("ann")
+    for number in range(MAX_PLAYING):
+        house.room.play(str(number), Jingle(440), gain_db=-40.0)
+    with pytest.raises(NoCapacity):
+        house.room.play("more", Jingle(440))
+    house.run(10)
+    house.room.stop("3")
+    house.run(2)
+    house.room.play("more", Jingle(440))
 
 
 def test_a_broken_source_is_taken_out() -> None:

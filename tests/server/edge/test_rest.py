@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mixer.types import PeerId, PeerState, PeerStatistics
+from mixer.types import PeerId, PeerState, PeerStatistics, TransportStatistics
 from tests.server.edge.conftest import Edge, Serve
 
 ADMIN_ONLY = [
@@ -58,11 +58,17 @@ async def test_statistics(edge: Edge) -> None:
             PeerId("ann"),
             PeerState.LIVE,
             level_dbov=-20,
-            round_trip_s=0.0456,
-            fraction_lost=0.25,
+            transport=TransportStatistics(
+                round_trip_s=0.0456,
+                loss_in=0.25,
+                loss_out=0.03126,
+                jitter_in_s=0.00321,
+                jitter_out_s=0.001,
+                bitrate_in=32_000.4,
+                bitrate_out=96_000.0,
+            ),
             received=100,
             lost=3,
-            jitter_s=0.00321,
             buffered_frames=2,
             counters={"jitter_late": 1},
         ),
@@ -76,10 +82,14 @@ async def test_statistics(edge: Edge) -> None:
         "state": "live",
         "levelDbov": -20,
         "roundTripMs": 45.6,
-        "fractionLost": 0.25,
+        "lossIn": 0.25,
+        "lossOut": 0.0313,
+        "jitterInMs": 3.2,
+        "jitterOutMs": 1.0,
+        "bitrateIn": 32_000,
+        "bitrateOut": 96_000,
         "received": 100,
         "lost": 3,
-        "jitterMs": 3.2,
         "bufferedMs": 40,
         "counters": {"jitter_late": 1},
     }

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from mixer.errors import ClientMistake, PeerGone
 from mixer.types import (
     AnchorSpec,
+    ForwarderSpec,
     Overloaded,
     OverloadLevel,
     PeerChanged,
@@ -18,6 +19,7 @@ from mixer.types import (
     PeerStatistics,
     RoomId,
     RoomSpec,
+    RtpParticipantSpec,
     Talking,
 )
 from server.errors import SetupMistake
@@ -335,10 +337,10 @@ def test_a_room_closed_while_it_is_placed_again_stays_closed() -> None:
 
     async def act(stage: Stage) -> None:
         dead, refuge = stage.mixers
-        await stage.fleet.apply(spec("a", 1, "ann"))
         await stage.fleet.apply(spec("b", 1))
+        await stage.fleet.apply(spec("a", 1, "ann"))
         await stage.fleet.apply(spec("b", 2, "bob"))
-        stage.fleet._homes[RoomId("b")] = 0
+        assert stage.rooms() == [{"a", "b"}, set()]
         apply = refuge.apply
 
         async def apply_slowly(wanted: RoomSpec) -> None:
@@ -434,3 +436,42 @@ async def test_a_fleet_that_never_began_ends() -> None:
     fleet = Stage().fleet
     await fleet.close()
     assert [event async for event in fleet.events()] == []
+
+
+# Plain RTP
+
+
+LINE = (RtpParticipantSpec(PeerId("trunk")),)
+
+
+async def test_plain_rtp_is_the_first_mixers(stage: Stage) -> None:
+    """It has the port, however much it has to do; forwarders may be anywhere."""
+    stage.mixers[0].busy_share = 0.5
+    await stage.look()
+    await stage.fleet.apply(spec("a", 1, rtp=LINE))
+    await stage.fleet.apply(
+        spec("b", 1, "bob", forwarders=(ForwarderSpec("f", "192.0.2.1", 5004, 7),))
+    )
+    assert stage.rooms() == [{"a"}, {"b"}]
+
+
+async def test_a_room_moves_to_the_port_and_its_people_are_told(stage: Stage) -> None:
+    """When its first participant is expected, not with the next one."""
+    stage.mixers[0].busy_share = 0.5
+    await stage.look()
+    await stage.fleet.apply(spec("a", 1, "ann"))
+    events = stage.fleet.events()
+    await stage.fleet.apply(spec("a", 2, "ann", rtp=LINE))
+    assert stage.rooms() == [{"a"}, set()]
+    assert await anext(events) == PlaneLost(frozenset({RoomId("a")}))
+    await stage.fleet.apply(spec("a", 3, "ann", "bob", rtp=LINE))
+    await stage.fleet.close()
+    assert [event async for event in events] == []
+
+
+async def test_a_room_with_plain_rtp_waits_for_its_mixer(stage: Stage) -> None:
+    """It is carried to no other: the port is not there."""
+    await stage.fleet.apply(spec("a", 1, "ann", rtp=LINE))
+    stage.mixers[0].die()
+    await settle()
+    assert stage.fleet.home(RoomId("a")) == "mixer-0"

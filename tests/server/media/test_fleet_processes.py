@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mixer.types import AnchorSpec, PeerChanged, PeerId, PeerState, PlaneSettings, RoomId, RoomSpec
+from server.domain import placement
 from server.media.fleet import Fleet
 from server.media.mixer_plane import WorkerPlane
 from server.ports import PlaneLost
@@ -29,10 +30,10 @@ def spec(room: RoomId, version: int, *people: str) -> RoomSpec:
 class House:
     """Both mixers, and what they have said."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, first: int = 2) -> None:
         settings = PlaneSettings(udp_host="127.0.0.1", udp_port=0)
         self.mixers = [WorkerPlane(settings, name=f"mixer-{number}") for number in range(2)]
-        self.fleet = Fleet(self.mixers, first=2)
+        self.fleet = Fleet(self.mixers, first=first)
         self.events: list[object] = []
         self._came = asyncio.Event()
         self._supervisor = supervisor
@@ -114,3 +115,24 @@ async def test_a_load_is_measured(house: House) -> None:
         while house.fleet._measured[0].busy_share == 0:
             await house.fleet._measure(0)
     assert house.fleet._measured[0].busy_share < 1
+
+
+async def test_the_second_process_starts_when_the_first_has_enough_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the next room is mixed there."""
+    monkeypatch.setattr(placement, "NEXT_AT", 1e-6)  # one person is enough
+    with capture_logs():
+        async with Supervisor() as supervisor, client(tone(440)) as ann, client() as bob:
+            house = House(supervisor, first=1)
+            await house.start()
+            assert house.mixers[1].pid is None
+            await house.fleet.apply(spec(LEFT, 1, "ann"))
+            await house.join(ann, LEFT, "ann")
+            await house.mixers[1].wait_up()
+            while len(await house.fleet.statistics()) < 2:
+                pass
+            await house.fleet.apply(spec(RIGHT, 2, "bob"))
+            await house.join(bob, RIGHT, "bob")
+            assert [house.fleet.home(room) for room in (LEFT, RIGHT)] == ["mixer-0", "mixer-1"]
+            await house.fleet.close()

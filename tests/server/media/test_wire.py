@@ -13,6 +13,7 @@ from hls.types import BroadcastSpec, KeySpec
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import (
     AnchorSpec,
+    ForwarderSpec,
     GoneReason,
     Overloaded,
     OverloadLevel,
@@ -24,6 +25,8 @@ from mixer.types import (
     Profile,
     RoomId,
     RoomSpec,
+    RtpCodec,
+    RtpParticipantSpec,
     Talking,
 )
 from server.media import wire
@@ -214,3 +217,39 @@ def test_blobs_keep_their_number() -> None:
         wire.read_blob(FrameKind.AUDIO, wire.blob_body(1, b""))
     with pytest.raises(wire.WireError):
         wire.read_audio(FrameKind.BLOB, bytes(1930))
+
+
+LINES = RoomSpec(
+    RoomId("r"),
+    1,
+    forwarders=(ForwarderSpec("f", "192.0.2.1", 5004, 7, RtpCodec.PCMA, 8),),
+    rtp=(RtpParticipantSpec(PeerId("ann"), RtpCodec.PCMU, 0, allow=("10.0.0.0/8",)),),
+)
+
+
+def test_plain_rtp_arrives_as_it_left() -> None:
+    """Forwarders and participants."""
+    assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(LINES))).spec == LINES
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("forwarders", {"host": "studio.example.org"}),
+        ("forwarders", {"host": ""}),
+        ("forwarders", {"port": 70_000}),
+        ("forwarders", {"payload_type": 128}),
+        ("forwarders", {"ssrc": 1 << 32}),
+        ("forwarders", {"codec": "mp3"}),
+        ("rtp", {"allow": ["10.0.0.1/8"]}),
+        ("rtp", {"host": "nowhere"}),
+        ("rtp", {"port": -1}),
+        ("rtp", {"ssrc": -1}),
+    ],
+)
+def test_plain_rtp_that_cannot_be_is_refused(kind: str, change: dict[str, object]) -> None:
+    """The mixer takes addresses and numbers for what they say."""
+    params = wire.room_params(LINES)
+    params["spec"][kind][0] |= change
+    with pytest.raises(ValidationError):
+        wire.ApplyRoom.model_validate(params)
