@@ -113,6 +113,8 @@ class PeerTable:
         self.last_unprotected: NDArray[np.float64] = column("last_unprotected", np.float64)
         self.skipped: NDArray[np.int64] = column("skipped", np.int64)
         self.last_sequence: NDArray[np.uint16] = column("last_sequence", np.uint16)
+        self.last_skipped: NDArray[np.uint16] = column("last_skipped", np.uint16)
+        self.suspect_until: NDArray[np.float64] = column("suspect_until", np.float64)
         self.ssrc_in: NDArray[np.uint32] = column("ssrc_in", np.uint32)
         self.ssrc_out: NDArray[np.uint32] = column("ssrc_out", np.uint32)
         self.sequence_out: NDArray[np.uint16] = column("sequence_out", np.uint16)

@@ -255,10 +255,7 @@ class WebRtcPort:
             return
         peers = table.find(block.addresses[others])
         known = peers >= 0
-        if not known.all():
-            foreign = others[~known]
-            for row, kind in zip(foreign.tolist(), kinds[foreign].tolist(), strict=True):
-                self._guard(self._handle_stray, row, kind, now, unix_now)
+        foreign, foreign_kinds = others[~known].tolist(), kinds[others[~known]].tolist()
         others, peers, kinds = others[known], peers[known], kinds[others[known]]
         moved = (block.addresses[others] != table.address[peers]).any(axis=1)
         elsewhere = frozenset(others[moved].tolist()) if moved.any() else NOWHERE
@@ -276,6 +273,9 @@ class WebRtcPort:
                 unix_now=unix_now,
                 is_elsewhere=row in elsewhere,
             )
+        # Last: a copy that came another way must not be taken before its original.
+        for row, kind in zip(foreign, foreign_kinds, strict=True):
+            self._guard(self._handle_stray, row, kind, now, unix_now)
 
     def _handle_stray(self, row: int, kind: int, now: float, unix_now: float) -> None:
         """Look whose media comes from an unknown address: their network changed under them."""

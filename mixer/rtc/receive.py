@@ -20,6 +20,10 @@ UNPROTECT_EVERY_S = (
     1.0  # of a silent stream: keeps libsrtp's roll-over counter and proves who sends
 )
 PLAUSIBLE_SKIP = 200  # sequence numbers ahead of the last authentic one; a second holds 50
+# Somebody sends in this peer's name: nothing is skipped unread for a while, or forged silence would
+# take the place of the real.
+SUSPECT_S = 1.0
+REMEMBER_SKIPPED = 1000  # numbers; what was skipped and comes again within them is a copy
 MEDIA_PAUSE_S = 2.0  # DTX sends every 0.4 s; longer is somebody who only listens
 
 SAME_SSRC = 4  # peers a stray packet is tried for: they choose their SSRCs, at random
@@ -105,13 +109,23 @@ class MediaReceiver:
             & (ahead > 0)
             & (ahead < PLAUSIBLE_SKIP)
             & (now - table.last_unprotected[peers] < UNPROTECT_EVERY_S)
+            & (now >= table.suspect_until[peers])
         )
         if skip.any():
             self._counters["rtp_skipped"] += int(skip.sum())
             np.add.at(table.skipped, peers[skip], 1)
+            self._see(peers[skip], headers.sequence[skip])
             self._hold(rows[skip & silent], peers[skip & silent])
         for index in np.flatnonzero(headers.valid & ~skip).tolist():
             self._guard(self._receive, int(rows[index]), int(peers[index]), headers, index)
+
+    def _see(self, peers: NDArray[np.intp], sequences: NDArray[np.uint16]) -> None:
+        """Note the newest of the skipped numbers: a repetition of older ones lowers nothing."""
+        last_skipped = self._table.last_skipped
+        ahead = (sequences - last_skipped[peers]).view(np.int16)
+        order = np.argsort(ahead)  # of several values for one row the last stays
+        order = order[ahead[order] > 0]
+        last_skipped[peers[order]] = sequences[order]
 
     def find_stray(self, row: int, *, is_rtcp: bool) -> list[int]:
         """Return the rows of the peers a datagram from an unknown address may be of.
@@ -169,17 +183,35 @@ class MediaReceiver:
             self._receive_held(peer, ssrc, int(headers.sequence[index]))
         if not unprotect_row(self._incoming_pointers, row, peer.receive):
             self._counters["srtp_refused"] += 1
+            table.suspect_until[peer_row] = self._now + SUSPECT_S
             return False
+        if ssrc == peer.ssrc and not newer(
+            int(headers.sequence[index]), int(table.last_skipped[peer_row])
+        ):
+            self._counters["rtp_stale"] += 1
+            return True
         table.allowance[peer_row] -= 1  # by what is authentic: a forger cannot use it up
         if row in self._elsewhere and self._is_newest(peer, ssrc, int(headers.sequence[index])):
             self._life.move(peer, row)
         self._deliver(peer, self._incoming, row, headers, index)
         return True
 
+    def _forget_skipped(self, row: int, sequence: int, *, begins: bool) -> None:
+        """Let the newest skipped number follow at a distance, for numbers wrap."""
+        last_skipped = self._table.last_skipped
+        if begins or newer(sequence, int(last_skipped[row]) + REMEMBER_SKIPPED & 0xFFFF):
+            last_skipped[row] = (sequence - REMEMBER_SKIPPED) & 0xFFFF
+
     def _is_newest(self, peer: Peer, ssrc: int, sequence: int) -> bool:
-        """Whether a packet is no straggler, which may have taken the way the peer has left."""
-        last = int(self._table.last_sequence[peer.row])
-        return ssrc != peer.ssrc or newer(sequence, last)
+        """Whether a packet is no straggler, which may have taken the way the peer has left.
+
+        Nor the copy of a silent one that was skipped: libsrtp would not know that it came before.
+        """
+        table, row = self._table, peer.row
+        return ssrc != peer.ssrc or (
+            newer(sequence, int(table.last_sequence[row]))
+            and newer(sequence, int(table.last_skipped[row]))
+        )
 
     def _receive_held(self, peer: Peer, ssrc: int, sequence: int) -> None:
         """Decrypt the kept packets that lead up to `sequence`, oldest first."""
@@ -214,12 +246,13 @@ class MediaReceiver:
         codecs, payload_type = peer.offer.codecs, int(headers.payload_type[index])
         is_red = payload_type == codecs.red > 0
         is_audio = peer.offer.speaks and (is_red or payload_type == codecs.opus)
-        if ssrc != peer.ssrc and is_audio:
+        if begins := ssrc != peer.ssrc and is_audio:
             self._begin_stream(peer, ssrc)
         timestamp = int(headers.timestamp[index])
         if ssrc == peer.ssrc:
             self._table.last_unprotected[peer.row] = now
             self._table.last_sequence[peer.row] = sequence
+            self._forget_skipped(peer.row, sequence, begins=begins)
             self._reports.received(peer, sequence, timestamp, arrival)
         if not is_audio:
             self._counters["rtp_unknown_payload_type"] += 1

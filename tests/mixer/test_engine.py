@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mixer.core.red import split_red
 from mixer.engine import IDLE_POLL_S, MAX_CATCH_UP_TICKS, MAX_PEERS, Engine
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.opus import Application, Encoder
@@ -151,6 +152,69 @@ async def test_rows_are_finite(house: House, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(type(house.port.table), "count", MAX_PEERS)
     with pytest.raises(NoCapacity):
         house.answer(house.caller(), "ann")
+
+
+async def test_an_ice_restart_keeps_the_seat(house: House) -> None:
+    """The same RTCPeerConnection with other credentials: nobody is gone, audio goes on."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(0.4, ann)
+    before = sounding(bob.heard)
+    for caller, name in ((ann, "ann"), (bob, "bob")):
+        caller.ufrag = "again"
+        caller.accept(house.answer(caller, name))
+        await house.run(0.2, ann)
+        caller.send(caller.check())
+        await house.run(0.2, ann)
+    assert sounding(bob.heard) - before >= 38
+    assert house.changes("ann") == house.changes("bob") == [(PeerState.LIVE, None)]
+    assert house.counter("ice_restarts") == 2
+    assert house.counter("dtls_handshakes") == 2
+
+
+async def test_a_full_server_still_restarts_its_peers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart needs no row."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    monkeypatch.setattr(type(house.port.table), "count", MAX_PEERS)
+    ann.ufrag = "again"
+    assert "a=setup:passive" in house.answer(ann, "ann")
+
+
+async def test_who_stops_to_listen_is_sent_nothing(house: House) -> None:
+    """A change of direction on the way, and back."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    heard = []
+    for direction in ("sendrecv", "sendonly", "sendrecv"):
+        bob.direction = direction
+        bob.accept(house.answer(bob, "bob"))
+        await house.run(0.3, ann)
+        bob.heard.clear()
+        await house.run(0.5, ann)
+        heard.append(sounding(bob.heard))
+    assert heard[1] == 0
+    assert min(heard[0], heard[2]) >= 24
+    assert house.changes("bob") == [(PeerState.LIVE, None)]
+
+
+async def test_who_loses_packets_hears_each_frame_twice(house: House) -> None:
+    """The frame before comes along, from the second packet of a sound on; others get one each."""
+    house.engine.apply(spec("r", "ann", "bob", "cyd"))
+    ann = await house.join(1, "ann")
+    bob, cyd = await house.join(2, "bob", red=True), await house.join(3, "cyd", red=True)
+    row = house.peer("bob").row
+    bob.send(bob.report(lost=0.3, about=int(house.port.table.ssrc_out[row])))
+    await house.run(0.5, ann)
+    plain = [packet[20:] for packet in cyd.heard if len(packet) > 21]
+    packed = [split_red(packet[20:]) for packet in bob.heard if packet[1] & 0x7F == 63]
+    assert [blocks[-1].payload for blocks in packed] == plain[1:]
+    assert [blocks[0].payload for blocks in packed] == plain[:-1]
+    assert all(blocks[0].offset == 960 for blocks in packed)
+    (told,) = (one for one in house.engine.peers(RoomId("r")) if one.peer == "bob")
+    assert told.transport.loss_out == pytest.approx(0.15, abs=0.01)
 
 
 async def test_offering_again_replaces_the_connection(house: House) -> None:

@@ -326,6 +326,90 @@ async def test_two_peers_with_one_ssrc_are_told_apart_by_their_keys(rig: Rig) ->
     assert (len(ann.heard), len(bob.heard), rig.lost[ELSEWHERE]) == (1, 0, 1)
 
 
+async def test_a_copy_of_a_skipped_packet_moves_nobody(rig: Rig) -> None:
+    """Silence that was not decrypted is unknown to libsrtp: its copy is authentic, and no news."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    for _ in range(5):
+        caller.send(caller.rtp(level_dbov=-70))
+        rig.exchange()
+    copy = caller.sent[-1]
+    caller.send(caller.sent[-3])
+    caller.send(copy)
+    caller.send(caller.sent[-5])
+    rig.exchange()
+    caller.send(copy, source=ELSEWHERE)
+    caller.send(caller.sent[0], source=ELSEWHERE)  # a check: now that is one of its paths
+    caller.send(copy, source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert len(caller.heard) == 1
+    assert rig.port.counters["address_migrations"] == 0
+
+
+async def test_a_copy_of_skipped_silence_is_not_played(rig: Rig) -> None:
+    """Neither is what a muted person said, when it comes again after the mute."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    row = rig.peer().row
+    rig.port.table.wants[row] = Wants.NONE
+    caller.send(caller.rtp(b"secret"))
+    rig.exchange()
+    rig.port.table.wants[row] = Wants.ALL
+    caller.send(caller.sent[-1])
+    caller.send(caller.rtp(b"public"))
+    rig.exchange()
+    assert [packet.payload for _, packet, _ in rig.listener.packets][1:] == [b"public"]
+    assert rig.port.counters["rtp_stale"] == 1
+
+
+async def test_what_was_skipped_is_forgotten_in_time(rig: Rig) -> None:
+    """Numbers wrap: a skip long ago makes no later packet stale, not even across 2**16."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    for _ in range(3):
+        caller.send(caller.rtp(level_dbov=-70))
+        rig.exchange()
+    before = len(rig.listener.packets)
+    for _ in range(80):
+        caller.sequence = (caller.sequence + 998) & 0xFFFF
+        caller.send(caller.rtp())
+        await rig.run(0.02)
+    assert len(rig.listener.packets) - before >= 80
+    assert rig.port.counters["rtp_stale"] == 0
+
+
+async def test_forged_silence_does_not_displace_the_pre_roll(rig: Rig) -> None:
+    """When somebody is found to send in a peer's name, its silence is read for a while."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    caller.send(caller.rtp(level_dbov=-70))
+    rig.exchange()
+    caller.send(caller.sent[-1])  # a replay gives the forger away
+    for _ in range(4):
+        real = caller.rtp(level_dbov=-70)
+        caller.send(real[:-1] + bytes([real[-1] ^ 1]))
+        caller.send(real)
+        rig.exchange()
+    caller.send(caller.rtp(level_dbov=-20))
+    rig.exchange()
+    assert rig.listener.sequences[-3:] == [1004, 1005, 1006]
+
+
+async def test_an_original_is_taken_before_its_copy(rig: Rig) -> None:
+    """Of two that came in one read, that from the known path is the peer's."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    packet = caller.rtp()
+    caller.send(packet, source=ELSEWHERE)
+    caller.send(packet)
+    rig.exchange()
+    assert rig.port.counters["address_migrations"] == 0
+    assert len(rig.listener.packets) == 2
+
+
 async def test_forged_media_from_elsewhere_moves_nobody(rig: Rig) -> None:
     """Replays, changed and invented packets under a known SSRC: foreign, in bounded work."""
     caller = await rig.connect()
@@ -868,12 +952,11 @@ async def test_statistics_tell_how_a_connection_does(rig: Rig) -> None:
         await rig.run(0.02)
     caller.send(caller.report(lost=0.5, about=int(table.ssrc_out[row]), jitter=480))
     rig.exchange()
-    told = rig.port.statistics(rig.peer())
+    told = rig.peer()
     assert told.round_trip_s is None
     assert told.loss_in == pytest.approx(0.1, abs=0.05)
-    assert told.loss_out == pytest.approx(0.25, abs=0.01)
+    assert table.loss[row] == pytest.approx(0.25, abs=0.01)
     assert told.jitter_out_s == pytest.approx(0.01)
-    assert told.jitter_in_s < 0.001
     assert told.bitrate_in == pytest.approx(45 * 110 * 8, rel=0.1)
     assert told.bitrate_out == pytest.approx(50 * 100 * 8, rel=0.05)
 
