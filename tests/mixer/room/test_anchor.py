@@ -80,7 +80,7 @@ def test_room_noise_is_not_heard() -> None:
     """Nothing is decoded for it."""
     talk = Talk()
     assert not any(sounding(talk.talk(50, NOISE)))
-    assert talk.anchor._decoder is None
+    assert talk.anchor._playout._decoder is None
 
 
 def test_a_voice_brings_the_packets_before_it() -> None:
