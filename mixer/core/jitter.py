@@ -377,7 +377,7 @@ class JitterBuffer:
         spare_s = now - position / SAMPLE_RATE - self._target.level_s
         is_roomy = spare_s >= max(TICK_S, head.samples / SAMPLE_RATE)
         self._roomy = self._roomy + 1 if is_roomy else 0
-        self._is_short = spare_s < -GUARD_S
+        self._is_short = spare_s < -GUARD_S / 2  # before anything is late
 
     def _may_trim(self, head: _Packet) -> bool:
         """Whether dropping `head` costs nothing but itself and leaves enough."""

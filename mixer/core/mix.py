@@ -19,13 +19,14 @@ def mix_minus(frames: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.
 
 
 def ramp(frame: Int16Frame, start: float, stop: float, samples: int = RAMP_SAMPLES) -> Int16Frame:
-    """Return `frame` (int16[n]) with its gain led from `start` to `stop` over the first `samples`.
+    """Return `frame` with its gain led from `start` to `stop` over the first `samples`.
 
-    Gains are within 0 and 1; what follows has the gain `stop`.
+    `frame` is int16[n] or int16[n, channels]. Gains are within 0 and 1; what follows has the gain
+    `stop`.
     """
     gains = np.full(len(frame), stop, np.float32)
     head = min(len(frame), samples)
     # From half a step in to half a step before the end, so that a fade is the same backwards.
     gains[:head] = start + (stop - start) * (np.arange(head, dtype=np.float32) + 0.5) / samples
-    ramped: Int16Frame = np.rint(frame * gains).astype(np.int16)
+    ramped: Int16Frame = np.rint((frame.T * gains).T).astype(np.int16)
     return ramped

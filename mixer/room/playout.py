@@ -3,7 +3,7 @@
 import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
-from mixer.core.stretch import MIN_PERIOD, lengthen, shorten
+from mixer.core.stretch import lengthen, shorten
 from mixer.opus import Decoder, OpusError
 from mixer.types import FRAME_SAMPLES, Int16Frame
 
@@ -23,6 +23,7 @@ class Playout:
         self._nothing: Int16Frame = np.zeros((0,) if channels == 1 else (0, channels), np.int16)
         self._pending = self._nothing  # the rest of a long packet, and the surplus
         self._surplus = 0
+        self._is_hurrying = False  # the surplus is there to be left out, not to wait with
         self._before = self._nothing  # the frame played last
         self.corrupt = 0
 
@@ -35,13 +36,14 @@ class Playout:
         """Forget what waits."""
         self._pending = self._before = self._nothing
         self._surplus = 0
+        self._is_hurrying = False
 
     def next(self, now: float, *, sounding: bool) -> Int16Frame | None:
         """Return this tick's frame, int16[960] or int16[960, channels].
 
         What is missing is made up only while the voice is `sounding`.
         """
-        if self._surplus >= FRAME_SAMPLES:
+        if self._surplus >= FRAME_SAMPLES and not self._is_hurrying:
             self._jitter.hold()
             self._surplus -= FRAME_SAMPLES
             return self._take()
@@ -88,18 +90,19 @@ class Playout:
             return
         before = len(self._pending)
         if steering > 0:
+            self._is_hurrying = False
             self._pending = lengthen(self._before, self._pending)
             self._surplus += len(self._pending) - before
             return
-        if self._surplus < MIN_PERIOD and steering < 0:
+        if steering < 0 and self._surplus < FRAME_SAMPLES // 2:
             more = self._jitter.ahead(now)
             if more is not None:
+                self._is_hurrying = True
                 self._append(self._decode(more))
                 self._surplus += len(self._pending) - before
                 before = len(self._pending)
-        if self._surplus >= MIN_PERIOD:
-            self._pending = shorten(self._pending, self._surplus)
-            self._surplus -= before - len(self._pending)
+        self._pending = shorten(self._pending, self._surplus)
+        self._surplus -= before - len(self._pending)
 
     def _repair(self, next_payload: bytes | None) -> Int16Frame:
         """Return a missing frame: from its successor's FEC, else made up."""

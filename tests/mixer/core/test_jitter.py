@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mixer.core.jitter import (
     MAX_CONCEALED,
     MAX_PACKETS,
+    STOP_AFTER,
     TRIM_VOICE_AFTER,
     TRIM_VOICE_EVERY,
     Arrival,
@@ -461,6 +462,203 @@ def test_a_packet_longer_than_the_maximum_is_played() -> None:
     long = b"\xfb\x06" + bytes(6)
     player.run([packet(0, payload=long)], more=1)
     assert player.outcomes[-1] == Play((long,), silent=False, frames=6)
+
+
+def red(number: int, *levels: int, **fields: object) -> Arrival:
+    """Return the packet of that number with copies of those that many before it."""
+    copies = tuple((level * FRAME, payload(number - level)) for level in levels if level <= number)
+    return packet(number, redundancy=copies, **fields)
+
+
+@pytest.mark.parametrize("levels", [(1,), (2, 1)])
+def test_a_copy_fills_a_hole(levels: tuple[int, ...]) -> None:
+    """What the next packet brings along is played in the lost one's place."""
+    player = Player(JitterBuffer(min_frames=4))
+    lost = {20, 30, 31} if len(levels) > 1 else {20, 30}
+    player.run(red(n, *levels) for n in range(60) if n not in lost)
+    assert player.played == list(range(len(player.played)))
+    statistics = player.statistics
+    assert (statistics.lost, statistics.recovered_red, statistics.concealed) == (
+        len(lost),
+        len(lost),
+        0,
+    )
+    assert (statistics.late, statistics.duplicate) == (0, 0)
+
+
+def test_copies_of_what_is_here_do_nothing() -> None:
+    """Without loss a stream with redundancy is played, measured and counted as one without."""
+    plain, redundant = Player(phase_s=0.012), Player(phase_s=0.012)
+    plain.run(map(packet, range(100)))
+    redundant.run(red(n, 2, 1) for n in range(100))
+    assert redundant.outcomes == plain.outcomes
+    assert redundant.statistics == plain.statistics
+
+
+@pytest.mark.parametrize(("target", "level"), [(1, 1), (2, 2)])
+def test_a_copy_that_comes_too_late_is_not_counted(target: int, level: int) -> None:
+    """The hole was concealed; the copy is neither recovered nor late."""
+    player = Player(JitterBuffer(min_frames=target), phase_s=0.012)
+    player.run(red(n, level) for n in range(300) if n != 250)
+    statistics = player.statistics
+    assert (statistics.lost, statistics.concealed) == (1, 1)
+    assert (statistics.recovered_red, statistics.late, statistics.duplicate) == (0, 0, 0)
+
+
+def test_a_loss_that_teaches_to_wait_is_still_repaired() -> None:
+    """The first loss of a stream is concealed, and its copy played behind: the delay must grow."""
+    player = Player(phase_s=0.012)
+    player.run(red(n, 1) for n in range(60) if n != 20)
+    assert player.played == list(range(len(player.played)))
+    assert (player.statistics.concealed, player.statistics.recovered_red) == (1, 1)
+
+
+def test_the_packet_itself_replaces_its_copy() -> None:
+    """A packet that was only overtaken is played, and nothing is counted lost."""
+    player = Player(JitterBuffer(min_frames=4))
+    other = b"\xf8" + bytes(4)
+    stream = [packet(n) for n in range(40)]
+    stream[20] = packet(20, arrival_s=21.1 * TICK_S)
+    stream[21] = packet(21, redundancy=((FRAME, other),))
+    stream[20], stream[21] = stream[21], stream[20]
+    player.run(stream)
+    assert player.played == list(range(len(player.played)))
+    assert (player.statistics.lost, player.statistics.recovered_red) == (0, 0)
+
+
+def test_a_stream_does_not_begin_with_a_copy() -> None:
+    """What was said before somebody was let in is not heard."""
+    player = Player()
+    player.run(red(n, 2, 1) for n in range(10, 30))
+    assert player.played[0] == 10
+
+
+def test_after_a_stop_a_copy_leads_in() -> None:
+    """The first packet after an outage brings the one before it, if that was not played."""
+    player = Player()
+    player.run([packet(n) for n in range(20)], more=20)
+    player.run([red(n, 1) for n in range(60, 70)], more=2)
+    assert player.played[20:22] == [59, 60]
+    assert player.statistics.recovered_red == 1
+
+
+@pytest.mark.parametrize(
+    "copies",
+    [
+        ((FRAME, b""),),  # no packet
+        ((FRAME, b"\xfb\x00"),),
+        ((480, b"\xf8"),),  # reaches into the packet itself
+        ((16_000, b"\xf8"),),  # long played
+        ((2 * FRAME, b"\xfb\x06"),),  # 120 ms, over everything
+        ((2 * FRAME - 480, b"\xf8"),),  # across two packets
+        ((2 * FRAME + 480, b"\xf8"),),
+        ((-FRAME, b"\xf8"),),  # in the future
+        ((2**31, b"\xf8"),),
+    ],
+)
+def test_odd_copies_are_ignored(copies: tuple[tuple[int, bytes], ...]) -> None:
+    """Only what fits a hole is taken."""
+    plain, odd = Player(JitterBuffer(min_frames=4)), Player(JitterBuffer(min_frames=4))
+    plain.run(packet(n) for n in range(60) if n != 22)
+    odd.run(packet(n, redundancy=copies) for n in range(60) if n != 22)
+    assert odd.kinds == plain.kinds
+    assert odd.played == plain.played
+
+
+def test_a_copy_whose_time_passes_is_dropped_unseen() -> None:
+    """A copy that a stall brought too late for its place counts nowhere."""
+    player = Player(phase_s=0.012)
+    stall = [packet(n, arrival_s=23 * TICK_S) for n in (20, 22)]
+    late = packet(23, arrival_s=23 * TICK_S, redundancy=((2 * FRAME, payload(21)),))
+    player.run([*map(packet, range(20)), *stall, late, *map(packet, range(24, 40))])
+    statistics = player.statistics
+    assert statistics.recovered_red == 0
+    assert statistics.received == statistics.played + statistics.late + 1  # one waits
+
+
+def test_steering_asks_for_more_delay_when_jitter_grows() -> None:
+    """A reader that can, holds a tick; then the delay is what is needed, and nothing was lost."""
+    player = Player(JitterBuffer(window=50), phase_s=0.018)
+    player.run(map(packet, range(60)))
+    assert player.buffer.steering == 0
+    held = 0
+    for number in range(60, 200):
+        player.run([packet(number, arrival_s=(number + 0.8 * (number % 4 == 0)) * TICK_S)])
+        if player.buffer.steering > 0:
+            player.buffer.hold()
+            player.now += TICK_S
+            held += 1
+    statistics = player.statistics
+    assert held == statistics.expanded == 1
+    assert (statistics.concealed, statistics.late, statistics.target_frames) == (0, 0, 2)
+
+
+def test_steering_asks_for_less_delay_when_it_is_too_long() -> None:
+    """After a second of it; a frame taken ahead costs nothing, and the next is not due at once."""
+    player = Player(JitterBuffer(min_frames=1))
+    slow = [packet(n, arrival_s=n * TICK_S + 0.06) for n in range(10)]
+    player.run([*slow, *map(packet, range(10, 320))])
+    assert player.statistics.trimmed == 0
+    taken = 0
+    assert player.buffer.steering == -1
+    for number in range(320, 700):
+        player.run([packet(number)])
+        if player.buffer.steering < 0:
+            more = player.buffer.ahead(player.now - TICK_S)
+            taken += more is not None
+            assert more is None or player.buffer.ahead(player.now - TICK_S) is None
+    statistics = player.statistics
+    assert (taken, statistics.trimmed, statistics.late) == (statistics.compressed, 0, 0)
+    assert taken == 3
+    assert player.waits_s[-1] < 0.03
+
+
+def test_there_is_nothing_ahead_in_a_hole() -> None:
+    """Nor before the stream has begun, nor while all is well."""
+    player = Player()
+    assert player.buffer.ahead(player.now) is None
+    assert player.buffer.steering == 0
+    player = Player(JitterBuffer(min_frames=4))
+    for number in range(40):
+        if number != 20:
+            player.run([packet(number)])
+        assert player.buffer.ahead(player.now) is None
+    assert player.statistics.compressed == 0
+
+
+def test_a_pause_forgets_what_is_buffered_and_no_jitter() -> None:
+    """A gate that closes leaves the target as it is; the gap behind it is no loss."""
+    player = Player(JitterBuffer(min_frames=3))
+    player.run(map(packet, range(20)))
+    player.buffer.pause()
+    assert player.buffer.depth_frames == 0
+    player.run(packet(n) for n in range(40, 60))
+    assert player.played[-10:] == list(range(player.played[-1] - 9, player.played[-1] + 1))
+    assert player.statistics.lost == 0
+
+
+def test_while_a_sender_pauses_its_decoder_may_make_noise() -> None:
+    """DTX: after a packet of a byte or two, for a second at most; not after one left encrypted."""
+    player = Player()
+    player.run([packet(0), packet(1, payload=b"\xf8")], more=60)
+    noise = [outcome for outcome in player.outcomes if outcome == Idle(comfort=True)]
+    assert len(noise) == STOP_AFTER - 1
+    assert player.outcomes[-1] == Idle(comfort=False)
+
+
+def test_losses_that_can_be_repaired_are_worth_a_frame() -> None:
+    """With FEC in the packets and losses among them, the next packet is waited for."""
+    player = Player(phase_s=0.012)
+    for number in range(400):
+        if number % 10 != 5:
+            player.run([packet(number, payload=WITH_FEC + number.to_bytes(2, "big"))])
+        if player.buffer.steering > 0:
+            player.buffer.hold()
+            player.now += TICK_S
+    statistics = player.statistics
+    assert statistics.target_frames == 2
+    assert statistics.recovered_fec > 35
+    assert statistics.recovered_fec + statistics.concealed == statistics.lost
 
 
 @pytest.mark.slow

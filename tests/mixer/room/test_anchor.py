@@ -1,5 +1,7 @@
 """A person in a room, as heard."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,8 +21,8 @@ PACKETS = [ENCODER.encode(tone(440)(number)) for number in range(400)]
 class Talk:
     """An anchor fed and heard tick by tick; each packet comes just before its tick."""
 
-    def __init__(self, start: int = 0) -> None:
-        self.anchor = Anchor(PeerId("ann"), 3)
+    def __init__(self, start: int = 0, *, channels: int = 1, gated: bool = True) -> None:
+        self.anchor = Anchor(PeerId("ann"), 3, channels=channels, gated=gated)
         self.start = self.number = start
         self.tick = 5000
 
@@ -228,3 +230,49 @@ def test_a_restart_forgets_what_has_arrived() -> None:
     talk.anchor.restart()
     talk.number += 30_000
     assert any(sounding(talk.talk(6)))
+
+
+def test_music_is_heard_however_soft() -> None:
+    """Who is not gated needs no level to be heard, and fades out when the packets end."""
+    talk = Talk(gated=False)
+    frames = talk.talk(50, NOISE)
+    assert all(sounding(frames)[3:])
+    assert talk.send(NOISE)
+    heard = sounding(talk.hear(120))
+    assert not any(heard[60:])
+    assert talk.anchor.is_asleep
+
+
+@pytest.mark.parametrize("level", [LOUD, None])
+def test_a_stereo_anchor_is_heard_in_stereo(level: int | None) -> None:
+    """From the fade in to the fade out, level and all."""
+    talk = Talk(channels=2)
+    frames = [*talk.talk(50, level), *talk.hear(30)]
+    heard = [frame for frame in frames if frame is not None]
+    assert len(heard) > 50
+    assert {frame.shape for frame in heard} == {(FRAME_SAMPLES, 2)}
+    assert not heard[-1][480:].any()
+    assert talk.anchor.is_asleep
+
+
+def test_losses_are_told_by_how_they_were_mended() -> None:
+    """Redundancy, in-band FEC or neither: the same numbers in counters and statistics."""
+    talk = Talk()
+    for number in range(200):
+        packet = talk.packet()
+        if number % 20 == 19:
+            continue
+        if number % 40 == 20:
+            packet = replace(packet, redundancy=((FRAME_SAMPLES, PACKETS[number - 1]),))
+        talk.anchor.arrived(packet, LOUD, talk.now)
+        talk.hear()
+    for _ in range(3):
+        talk.hear()
+    statistics = talk.anchor.statistics()
+    assert statistics.lost >= statistics.recovered_red >= 2
+    assert statistics.recovered_fec == 0
+    assert statistics.received == 190
+    assert statistics.target_frames >= 1
+    counters = talk.anchor.counters()
+    for name in ("lost", "recovered_red", "recovered_fec", "concealed", "compressed", "expanded"):
+        assert counters[f"jitter_{name}"] == getattr(statistics, name)
