@@ -156,8 +156,9 @@ def hear(cell: Cell, seed: int) -> tuple[Int16Frame, list[float], WatchedBuffer]
     while now < end:
         while waiting and waiting[-1].arrival_s <= now:
             arrival = waiting.pop()
-            for payload in (arrival.payload, *(body for _, body in arrival.redundancy)):
-                came.setdefault(payload, arrival.arrival_s)
+            came[arrival.payload] = arrival.arrival_s  # silence may be coded alike twice
+            for _, copy in arrival.redundancy:
+                came.setdefault(copy, arrival.arrival_s)
             buffer.push(arrival)
         surplus_s = playout._surplus / SAMPLE_RATE
         frame = playout.next(now, sounding=bool(frames))

@@ -231,21 +231,20 @@ class JitterBuffer:
     def _admit(self, packet: Arrival) -> int | None:
         """Return the packet's extended sequence number, or None if it is not wanted."""
         is_first = self._admission.highest is None
-        match self._admission.admit(packet.sequence):
-            case Refused.DUPLICATE:
-                self._duplicate += 1
-                return None
-            case Refused.STRAY:
-                self._late += 1
-                return None
-            case Refused.RESTARTED:
-                self.reset()
-                self._resyncs += 1
-                return self._admit(packet)
-            case sequence:
-                if is_first:
-                    self._timestamp = packet.timestamp + (1 << 32)
-                return sequence
+        sequence = self._admission.admit(packet.sequence)
+        if isinstance(sequence, int):
+            if is_first:
+                self._timestamp = packet.timestamp + (1 << 32)
+            return sequence
+        if sequence is Refused.RESTARTED:
+            self.reset()
+            self._resyncs += 1
+            return self._admit(packet)
+        if sequence is Refused.DUPLICATE:
+            self._duplicate += 1
+        else:
+            self._late += 1
+        return None
 
     def _lead(self, packet: Arrival, timestamp: int, missing: int) -> None:
         """Take note of a packet that is ahead of all others."""

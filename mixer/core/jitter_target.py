@@ -52,22 +52,31 @@ class JitterTarget:
     def add(self, transit_s: float) -> None:
         """Take the next packet's transit."""
         ordered = self._sorted
-        if ordered and self._is_foreign(transit_s):
+        if ordered and not ordered[0] <= transit_s <= ordered[-1] and self._is_foreign(transit_s):
             self.forget()
         if len(ordered) == self._window:
             del ordered[bisect_left(ordered, self._order.popleft())]
         self._order.append(transit_s)
         insort(ordered, transit_s)
         fastest_s = ordered[0]
-        spread_s = max(self._reached_s() - fastest_s, self._least_s)
-        self._spread_s = min(max(spread_s, self._spread_s - FALL_S), self._cap_s)
-        wanted_s = self._spread_s + GUARD_S + (TICK_S if self._repairs else 0.0)
-        self.level_s = fastest_s + min(wanted_s, self._cap_s + GUARD_S)
+        spread_s = self._reached_s() - fastest_s
+        spread_s = max(spread_s, self._spread_s - FALL_S)
+        if spread_s < self._least_s:
+            spread_s = self._least_s
+        elif spread_s > self._cap_s:
+            spread_s = self._cap_s
+        self._spread_s = spread_s
+        if self._repairs:
+            spread_s = min(spread_s + TICK_S, self._cap_s)
+        self.level_s = fastest_s + spread_s + GUARD_S
 
     def note_order(self, *, repairable_loss: bool) -> None:
         """Note a packet ahead of all others, and whether it could repair the loss before it."""
-        self._seen = min(self._seen + 1, LOSS_WINDOW)
-        # A mean over all packets at first, but two losses at least make a share.
+        if self._seen < LOSS_WINDOW:
+            self._seen += 1
+        if not (repairable_loss or self._losses):
+            return
+        # A mean over all packets at first.
         self._losses += (repairable_loss - self._losses) / max(self._seen, LOSS_WINDOW // 4)
         if self._losses > MANY_LOSSES:
             self._repairs = True
@@ -77,7 +86,8 @@ class JitterTarget:
     def _reached_s(self) -> float:
         """Return the transit that all but the outliers were within."""
         # Of the first few, one in six may be an outlier: one stall is no reason to expect more.
-        return self._sorted[-1 - min(self._outliers, len(self._sorted) // 6)]
+        few = len(self._sorted) // 6
+        return self._sorted[-1 - min(few, self._outliers)]
 
     def _is_foreign(self, transit_s: float) -> bool:
         """Whether the packets so far are of another timeline, or came so late that it is over."""

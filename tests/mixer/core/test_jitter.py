@@ -681,6 +681,28 @@ def test_an_hour_of_drift_costs_a_frame_a_minute(drift_ppm: float) -> None:
     assert deepest <= 3
 
 
+@pytest.mark.parametrize("drift_ppm", [300.0, -300.0])
+def test_a_reader_that_follows_the_steering_hears_no_drift(drift_ppm: float) -> None:
+    """In ten minutes nine frames are played ahead or waited for; none is lost, none made up."""
+    buffer = JitterBuffer()
+    sent = ((number * TICK_S, number) for number in range(30_000))
+    body, tick, deepest = payload(0), 0, 0
+    for arrival_s, n in Network(drift_ppm=drift_ppm, jitter_s=0.0005, seed=7).carry(sent):
+        while tick * TICK_S <= arrival_s:
+            if buffer.steering > 0:
+                buffer.hold()
+            else:
+                buffer.pop(tick * TICK_S)
+                buffer.ahead(tick * TICK_S)
+            tick += 1
+        buffer.push(Arrival(n & 0xFFFF, n * FRAME & 0xFFFFFFFF, body, arrival_s, silent=False))
+        deepest = max(deepest, buffer.depth_frames)
+    statistics = buffer.statistics()
+    assert 8 <= statistics.compressed + statistics.expanded <= 10
+    assert statistics.trimmed + statistics.concealed + statistics.late <= 1
+    assert deepest <= 3
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_bad_network_is_played_in_order(seed: int) -> None:
     """Loss, bursts, jitter, reordering and doubles: every packet is accounted for, in order."""
