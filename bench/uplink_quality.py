@@ -46,7 +46,8 @@ class Cell:
     name: str
     network: Network = field(default_factory=Network)
     expected_loss: int = 0
-    red: bool = False
+    red: int = 0
+    """How many earlier frames each packet carries."""
 
 
 CELLS = (
@@ -55,13 +56,14 @@ CELLS = (
     Cell("10 % loss", Network(loss=0.10), 10),
     Cell("20 % loss", Network(loss=0.20), 20),
     # With RED there is no FEC: the packet after a loss holds the lost one as it was.
-    Cell("10 % loss, RED", Network(loss=0.10), red=True),
-    Cell("20 % loss, RED", Network(loss=0.20), red=True),
-    Cell("10 % loss, RED and FEC", Network(loss=0.10), 10, red=True),
+    Cell("10 % loss, RED", Network(loss=0.10), red=1),
+    Cell("10 % loss, RED of two", Network(loss=0.10), red=2),
+    Cell("20 % loss, RED", Network(loss=0.20), red=1),
+    Cell("10 % loss, RED and FEC", Network(loss=0.10), 10, red=1),
     Cell("5 % loss in bursts of 2", Network(burst_enter=0.026, burst_leave=0.5), 5),
     Cell("40 ms jitter", Network(spread_s=0.04)),
     Cell("5 % loss, 40 ms jitter", Network(loss=0.05, spread_s=0.04), 5),
-    Cell("5 % loss, 40 ms jitter, RED", Network(loss=0.05, spread_s=0.04), red=True),
+    Cell("5 % loss, 40 ms jitter, RED", Network(loss=0.05, spread_s=0.04), red=1),
     Cell("5 % loss, queue of 10 ms mean", Network(loss=0.05, jitter_s=0.01), 5),
     Cell("300 ppm drift", Network(drift_ppm=300.0)),
 )
@@ -107,8 +109,10 @@ def arrivals(cell: Cell, seed: int) -> Iterable[Arrival]:
     sent = ((number * TICK_S, number) for number in range(len(packets)))
     for arrival_s, number in replace(cell.network, seed=seed).carry(sent):
         redundancy: tuple[tuple[int, bytes], ...] = ()
-        if cell.red and number:
-            carried = pack_red(OPUS_TYPE, packets[number], [(FRAME_SAMPLES, packets[number - 1])])
+        if cell.red:
+            levels = range(min(cell.red, number), 0, -1)
+            earlier = [(level * FRAME_SAMPLES, packets[number - level]) for level in levels]
+            carried = pack_red(OPUS_TYPE, packets[number], earlier)
             redundancy = tuple((b.offset, b.payload) for b in split_red(carried) if b.offset)
         yield Arrival(
             number,
@@ -176,10 +180,10 @@ def floor(cell: Cell, seed: int) -> Int16Frame:
     decoder = Decoder()
     frames = []
     for number, packet in enumerate(packets):
-        is_next_here = number + 1 in here
-        if number in here or (cell.red and is_next_here):
+        carriers = range(number, number + cell.red + 1)
+        if not here.isdisjoint(carriers):
             frames.append(decoder.decode(packet))
-        elif is_next_here and has_fec(packets[number + 1]):
+        elif number + 1 in here and has_fec(packets[number + 1]):
             frames.append(decoder.decode_fec(packets[number + 1]))
         else:
             frames.append(decoder.conceal())

@@ -252,8 +252,11 @@ class JitterBuffer:
         if self._is_jump(timestamp):
             self._restart()
         self._transit_s = packet.arrival_s - timestamp / SAMPLE_RATE
-        is_repairable = missing > 0 and (bool(packet.redundancy) or has_fec(packet.payload))
-        self._target.note_order(repairable_loss=is_repairable)
+        repairable = 0
+        if missing > 0:
+            farthest = max((offset for offset, _ in packet.redundancy), default=0)
+            repairable = min(missing, farthest // FRAME_SAMPLES) or int(has_fec(packet.payload))
+        self._target.note_order(repairable=repairable)
 
     def _is_jump(self, timestamp: int) -> bool:
         if self._position is not None:

@@ -20,6 +20,7 @@ FORGET_S = 1.0  # a packet that is so much slower than all others is of another 
 LOSS_WINDOW = 512  # packets, 10 s
 MANY_LOSSES = 0.006  # from here on it is worth 20 ms to wait for the packet that repairs a loss
 FEW_LOSSES = 0.003  # well below, so that it does not flap
+MAX_DEPTH = 2  # frames: redundancy that reaches farther back would cost more delay than it saves
 
 
 class JitterTarget:
@@ -27,7 +28,8 @@ class JitterTarget:
 
     It rises at once with a packet that the percentile includes, and falls slowly. It is at least
     `min_frames - 1` frames above the transit of the fastest packet, at most `max_frames - 1`. While
-    losses are frequent that the next packet could repair, it is a frame more.
+    losses are frequent that the next packet could repair, it is a frame more; two if they come in
+    pairs and the packets' redundancy reaches as far.
     """
 
     level_s: float
@@ -46,7 +48,8 @@ class JitterTarget:
         self._spread_s = self._least_s  # from the fastest packet to the percentile; decays
         self._losses = 0.0  # share of the packets whose loss the next one could repair
         self._seen = 0
-        self._repairs = False
+        self._depth = 1  # frames until the packet that repairs a loss is here
+        self._repair_s = 0.0
         self.level_s = 0.0
 
     def add(self, transit_s: float) -> None:
@@ -66,22 +69,23 @@ class JitterTarget:
         elif spread_s > self._cap_s:
             spread_s = self._cap_s
         self._spread_s = spread_s
-        if self._repairs:
-            spread_s = min(spread_s + TICK_S, self._cap_s)
+        if self._repair_s:
+            spread_s = min(spread_s + self._repair_s, self._cap_s)
         self.level_s = fastest_s + spread_s + GUARD_S
 
-    def note_order(self, *, repairable_loss: bool) -> None:
-        """Note a packet ahead of all others, and whether it could repair the loss before it."""
+    def note_order(self, *, repairable: int) -> None:
+        """Note a packet ahead of all others, and how many lost ones before it it could repair."""
         if self._seen < LOSS_WINDOW:
             self._seen += 1
-        if not (repairable_loss or self._losses):
+        if not (repairable or self._losses):
             return
+        self._depth = max(self._depth, min(repairable, MAX_DEPTH))
         # A mean over all packets at first.
-        self._losses += (repairable_loss - self._losses) / max(self._seen, LOSS_WINDOW // 4)
+        self._losses += ((repairable > 0) - self._losses) / max(self._seen, LOSS_WINDOW // 4)
         if self._losses > MANY_LOSSES:
-            self._repairs = True
+            self._repair_s = self._depth * TICK_S
         elif self._losses < FEW_LOSSES:
-            self._repairs = False
+            self._depth, self._repair_s = 1, 0.0
 
     def _reached_s(self) -> float:
         """Return the transit that all but the outliers were within."""
@@ -103,5 +107,5 @@ class JitterTarget:
     @property
     def frames(self) -> int:
         """The target in frames of 20 ms: 1 on a clean network."""
-        wanted_s = self._spread_s - GUARD_S + (TICK_S if self._repairs else 0.0)
+        wanted_s = self._spread_s - GUARD_S + self._repair_s
         return 1 + max(0, ceil(min(wanted_s, self._cap_s) / TICK_S - 1e-6))

@@ -93,12 +93,25 @@ def test_frequent_losses_cost_a_frame() -> None:
     """As long as the packet after them could repair them, and not for what it could not."""
     made = target()
     for number in range(300):
-        made.note_order(repairable_loss=number % 20 == 0)
+        made.note_order(repairable=int(number % 20 == 0))
         made.add(BASE_S)
     assert made.frames == 2
     assert made.level_s - BASE_S == pytest.approx(TICK_S + GUARD_S)
     for _ in range(2000):
-        made.note_order(repairable_loss=False)
+        made.note_order(repairable=0)
+        made.add(BASE_S)
+    assert made.frames == 1
+
+
+def test_losses_in_pairs_cost_two_frames() -> None:
+    """If the redundancy reaches that far; no more, however far it reaches."""
+    made = target()
+    for number in range(300):
+        made.note_order(repairable=9 * (number % 20 == 0))
+        made.add(BASE_S)
+    assert made.frames == 3
+    for _ in range(2000):
+        made.note_order(repairable=0)
         made.add(BASE_S)
     assert made.frames == 1
 
@@ -107,7 +120,7 @@ def test_a_rare_loss_costs_nothing() -> None:
     """One in a thousand is concealed rather than waited for."""
     made = target()
     for number in range(5000):
-        made.note_order(repairable_loss=number % 1000 == 999)
+        made.note_order(repairable=int(number % 1000 == 999))
         made.add(BASE_S)
         assert made.frames == 1
 
