@@ -750,7 +750,8 @@ def test_no_stream_breaks_the_buffer(
     """Any numbers in any order are survived within bounds, and a sane stream is heard after."""
     player = Player(JitterBuffer(min_frames=target))
     for sequence, timestamp, body, silent, ticks in stream:
-        player.buffer.push(Arrival(sequence, timestamp, body, player.now, silent))
+        copies = ((timestamp & 0x3FFF, body), (960, b"\xf8"))
+        player.buffer.push(Arrival(sequence, timestamp, body, player.now, silent, copies))
         assert len(player.buffer._packets) <= MAX_PACKETS
         for _ in range(ticks):
             player.tick()
