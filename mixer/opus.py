@@ -198,6 +198,9 @@ class FrameDecoder(Protocol):
     def decode(self, payload: bytes) -> Int16Frame:
         """Return a packet's audio: int16[n], mono, 48 kHz. Raises OpusError: it is corrupt."""
 
+    def decode_fec(self, next_payload: bytes) -> Int16Frame:
+        """Return the lost 20 ms before `next_payload`. Raises OpusError: it is corrupt."""
+
     def conceal(self, samples: int) -> Int16Frame:
         """Return a likely continuation: int16[samples]."""
 

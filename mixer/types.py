@@ -277,6 +277,29 @@ class OpusParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceptionStatistics:
+    """How one person's audio arrives: the state of its jitter buffer, and counters since it began.
+
+    Of the `lost` packets some were recovered: from redundancy sent with a later one (RED), or from
+    the FEC inside the next. What was not is `concealed`, in frames of 20 ms.
+    """
+
+    depth_frames: int
+    target_frames: int
+    received: int
+    late: int
+    duplicate: int
+    lost: int
+    recovered_fec: int
+    recovered_red: int
+    concealed: int
+    trimmed: int
+    compressed: int
+    expanded: int
+    corrupt: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneSettings:
     """Where a media plane listens and what it tells clients about it.
 

@@ -1,108 +1,42 @@
 """A time-based jitter buffer: packets in as they arrive, 20 ms of one stream out per tick.
 
 The buffer keeps a *position* in the sender's media time, which moves by one frame per tick, so a
-loss changes nothing but its own place. How long a packet waits, its *slack*, is steered into a band
-one frame wide whose lower edge is the margin against jitter: playout starts when the first packet
-has waited that long, moves back when packets come too late for the position, and moves forward, by
-dropping packets, when nothing has come late for a while. That is all a drifting clock needs too.
+loss changes nothing but its own place. How far the position lies behind the packets, the *offset*,
+is steered into a band one frame wide whose lower edge follows the measured jitter: playout starts
+when the offset is there, moves back when packets come too late for the position, and moves forward
+when they wait for longer than they need. That is all a drifting clock needs too.
 """
 
-from bisect import insort
+from bisect import bisect_left
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 from operator import attrgetter
 
-from mixer.core.sequence import distance, extend
-from mixer.core.toc import DTX_BYTES, opus_duration
+from mixer.core.admission import MAX_MISORDER, Admission, Refused
+from mixer.core.jitter_target import GUARD_S, JitterTarget
+from mixer.core.reception import Arrival, Conceal, Continue, Idle, JitterStatistics, Play
+from mixer.core.sequence import extend
+from mixer.core.toc import DTX_BYTES, has_fec, opus_duration
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S
 
+__all__ = [
+    "Arrival",
+    "Conceal",
+    "Continue",
+    "Idle",
+    "JitterBuffer",
+    "JitterStatistics",
+    "Play",
+]
+
 MAX_CONCEALED = 5  # 100 ms; a decoder has faded out by then, and more sounds like a robot
-TRIM_SILENT_AFTER = 10  # packets in a row with too much slack: 200 ms are a fair sample of jitter
-TRIM_VOICE_AFTER = 50  # 1 s; a cut in a word must be worth it
+TRIM_SILENT_AFTER = 10  # ticks in a row above the band: 200 ms are a fair sample of jitter
+SHRINK_AFTER = 50  # 1 s; to change the pace of a word must be worth it
+TRIM_VOICE_AFTER = 150  # 3 s: nobody could play it faster
 TRIM_VOICE_EVERY = 5  # 100 ms between cuts
 MAX_JUMP = SAMPLE_RATE  # 1 s: a timestamp farther off is a new beginning (RFC 3550 leaves it open)
-MAX_MISORDER = 100  # RFC 3550 A.1: an older number is late up to here, suspicious beyond
 MAX_PACKETS = 128  # of 2.5 ms packets, 10 frames are 80
 STOP_AFTER = 50  # 1 s without a packet: no DTX pauses so long (an update comes every 400 ms)
-
-_SEEN_BITS = 128  # how far back duplicates are told from late packets: beyond MAX_MISORDER
-_SEEN_MASK = (1 << _SEEN_BITS) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One decrypted RTP packet of an Opus stream.
-
-    An empty payload stands for 20 ms that are known to be silent and were not decrypted.
-    """
-
-    sequence: int
-    """As on the wire: 16 bit."""
-    timestamp: int
-    """As on the wire: 32 bit, 48 kHz."""
-    payload: bytes
-    arrival_s: float
-    """On the clock that `pop` is asked with."""
-    silent: bool
-    """Known to hold nobody's voice."""
-    redundancy: tuple[tuple[int, bytes], ...] = ()
-    """Earlier frames that came with this one: timestamp units before it, and payload."""
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Decode these packets, in order; they begin in this tick.
-
-    Mostly one packet of 20 ms. Shorter packets come several at once: if they hold less than a
-    frame, the rest is missing and to be concealed. Longer ones fill this tick and the `frames - 1`
-    after it, for which `pop` returns `Continue`.
-    """
-
-    payloads: tuple[bytes, ...]
-    silent: bool
-    """All of them are known to be silent."""
-    frames: int = 1
-    """The ticks that begin with this one and are filled by these packets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Play what is left of the packet handed out before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conceal:
-    """A frame is due and missing.
-
-    `next_payload` is the 20 ms packet that follows the gap, if it is here: its in-band FEC may
-    hold the missing frame. It will be played at the next tick all the same.
-    """
-
-    next_payload: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Nothing is due: the stream has not begun, has ended, or pauses (DTX)."""
-
-
-@dataclass(frozen=True, slots=True)
-class JitterStatistics:
-    """Counters since the beginning, in packets unless said otherwise, and the present depth."""
-
-    received: int
-    played: int
-    late: int
-    """Came after their place had been concealed or passed."""
-    duplicate: int
-    concealed: int
-    """Frames, not packets."""
-    trimmed: int
-    """Dropped to win back delay."""
-    resyncs: int
-    """New beginnings: jumps of timestamp or sequence number."""
-    depth_frames: int
-    target_frames: int
 
 
 @dataclass(slots=True)  # frozen would cost three times as much to make, and nobody changes it
@@ -110,81 +44,94 @@ class _Packet:
     sequence: int
     timestamp: int
     samples: int
-    arrival_s: float
     payload: bytes
     silent: bool
+    is_copy: bool = False  # from another packet's redundancy
+
+    @property
+    def end(self) -> int:
+        return self.timestamp + self.samples
 
 
 _BY_TIMESTAMP = attrgetter("timestamp")
 _IDLE = Idle()
+_PAUSE = Idle(comfort=True)
 _CONTINUE = Continue()
 
 
 class JitterBuffer:
     """Heals reordering, hides jitter and keeps the delay near its target; bounded in everything.
 
-    `target_frames` may be set at any time: a packet then waits between `target_frames - 1.5` and
-    `target_frames - 0.5` frames (for a target of 1: up to one frame). Never more than `max_frames`
-    are kept, if the target is not above that.
+    The target is what `percentile` of the last `window` packets would have needed, at least
+    `min_frames`: a packet that came as fast as any waits `min_frames - 1` frames and 5 ms, or up to
+    one frame more. The target is at most `max_frames`, and one frame more is kept.
+
+    A reader that can change the pace of what it plays looks at `steering` before each tick, and
+    then may call `ahead` beside `pop`, or `hold` in place of it. From one that does not, packets
+    are dropped when the delay is too long, and the delay grows by what is concealed.
     """
 
-    def __init__(self, *, target_frames: int = 2, max_frames: int = 10) -> None:
-        self.target_frames = target_frames
-        self.max_frames = max_frames
+    def __init__(
+        self,
+        *,
+        percentile: float = 0.97,
+        window: int = 200,
+        min_frames: int = 1,
+        max_frames: int = 10,
+    ) -> None:
+        max_frames = max(min_frames, max_frames)
+        self._target = JitterTarget(
+            percentile=percentile, window=window, min_frames=min_frames, max_frames=max_frames
+        )
+        self._limit = max_frames + 1  # the band is a frame wide
+        self._admission = Admission()
         self._packets: list[_Packet] = []  # by timestamp
         self._position: int | None = None  # the next frame's media time; None while not playing
-        self._first_arrival_s = 0.0  # of the packets that wait for playout to start
-        self._highest: int | None = None  # sequence number, extended
-        self._timestamp = 0  # of that packet, extended
-        self._seen = 0  # bit n: the packet n before the highest was here
-        self._suspect: int | None = None  # a sequence number too old to be merely late
+        self._timestamp = 0  # of the packet with the highest sequence number, extended
         self._last: _Packet | None = None  # handed out last
         self._covered: int | None = None  # media time up to which packets were handed out
         self._gap = 0  # frames concealed in a row
         self._starved = 0  # ticks in a row that found the buffer empty
-        self._roomy = 0  # packets in a row with slack above the band
-        self._least_slack_s = inf  # among those
+        self._roomy = 0  # ticks in a row with an offset above the band
+        self._is_short = False  # whether the last tick found it below
+        self._transit_s = 0.0  # of the packet with the highest sequence number
+        self._played_sequence: int | None = None  # the last that had its turn
         self._received = 0
         self._played = 0
         self._late = 0
         self._duplicate = 0
+        self._lost = 0
+        self._recovered_red = 0
+        self._recovered_fec = 0
         self._concealed = 0
         self._trimmed = 0
+        self._compressed = 0
+        self._expanded = 0
         self._resyncs = 0
 
     def push(self, packet: Arrival) -> None:
         """Take a packet. Late and repeated ones are counted and dropped."""
         self._received += 1
-        highest = self._highest
+        highest = self._admission.highest
         sequence = self._admit(packet)
         if sequence is None:
             return
-        is_newer = highest is None or sequence > highest
         timestamp = extend(packet.timestamp, self._timestamp, 32)
+        is_newer = highest is None or sequence > highest
         if is_newer:
-            self._timestamp = timestamp
-            if self._is_jump(timestamp):
-                self._restart()
+            self._lead(packet, timestamp, 0 if highest is None else sequence - highest - 1)
         elif self._is_jump(timestamp):
             self._late += 1
             return
+        self._target.add(packet.arrival_s - timestamp / SAMPLE_RATE)
         if self._is_late(timestamp, is_newer=is_newer):
             self._late += 1
-            return
-        if not self._packets:
-            self._first_arrival_s = packet.arrival_s
-        kept = _Packet(
-            sequence,
-            timestamp,
-            opus_duration(packet.payload) or FRAME_SAMPLES,
-            packet.arrival_s,
-            packet.payload,
-            packet.silent or len(packet.payload) <= DTX_BYTES,
-        )
-        if self._packets and timestamp < self._packets[-1].timestamp:
-            insort(self._packets, kept, key=_BY_TIMESTAMP)
         else:
-            self._packets.append(kept)
+            samples = opus_duration(packet.payload) or FRAME_SAMPLES
+            silent = packet.silent or len(packet.payload) <= DTX_BYTES
+            self._keep(_Packet(sequence, timestamp, samples, packet.payload, silent))
+        for offset, payload in packet.redundancy:
+            self._fill(sequence, timestamp - offset, payload, offset)
         self._bound()
 
     def pop(self, now: float) -> Play | Continue | Conceal | Idle:
@@ -196,9 +143,11 @@ class JitterBuffer:
         if self._starved and self._packets:
             self._settle(self._position, now)
         head = self._due()
-        if head is not None and self._may_trim(head, now):
-            self._trim(head)
-            head = self._due()
+        if head is not None:
+            self._steer(head, self._position, now)
+            if self._may_trim(head):
+                self._trim(head)
+                head = self._due()
         self._position += FRAME_SAMPLES
         if head is not None:
             return self._play(head, self._position)
@@ -206,22 +155,59 @@ class JitterBuffer:
             return _CONTINUE
         return self._miss(self._position)
 
-    def reset(self) -> None:
-        """Forget the stream, for instance because its SSRC changed; the counters go on."""
+    @property
+    def steering(self) -> int:
+        """Above 0: it should be played slower for a while; below: faster; 0: as it is."""
+        if self._position is None:
+            return 0
+        if self._is_short:
+            return 1
+        return -1 if self._roomy >= SHRINK_AFTER else 0
+
+    def ahead(self, now: float) -> Play | None:
+        """Return, beside what `pop` has, what the next tick would play, if it can be spared.
+
+        The reader plays both in the time of the first, sooner or later.
+        """
+        if self._position is None or self._position != self._covered or not self._packets:
+            return None
+        head = self._packets[0]
+        if head.timestamp != self._position:
+            return None
+        spare_s = now - self._position / SAMPLE_RATE - self._target.level_s
+        frames = max(1, head.samples // FRAME_SAMPLES)
+        if self._roomy < SHRINK_AFTER or spare_s < (frames - 1) * TICK_S:
+            return None
+        self._position += frames * FRAME_SAMPLES
+        self._compressed += frames
+        self._roomy = SHRINK_AFTER - 1
+        return self._play(head, head.timestamp + FRAME_SAMPLES)
+
+    def hold(self) -> None:
+        """Let a tick pass in which the reader plays what it has stretched; in place of `pop`."""
+        self._expanded += 1
+        self._is_short = False
+
+    def pause(self) -> None:
+        """Forget what is buffered: the reader will not play it, and what follows may have gaps."""
         self._packets.clear()
         self._stop()
         self._covered = None
-        self._highest = None
-        self._suspect = None
+        self._played_sequence = None
+        self._admission.reset()
+
+    def reset(self) -> None:
+        """Forget the stream, for instance because its SSRC changed; the counters go on."""
+        self.pause()
+        self._target.forget()
 
     @property
     def depth_frames(self) -> int:
         """The frames from the position to the end of the newest packet."""
         if not self._packets:
             return 0
-        newest = self._packets[-1]
         start = self._packets[0].timestamp if self._position is None else self._position
-        return max(0, -((start - newest.timestamp - newest.samples) // FRAME_SAMPLES))
+        return max(0, -((start - self._packets[-1].end) // FRAME_SAMPLES))
 
     def statistics(self) -> JitterStatistics:
         """Return the counters."""
@@ -230,50 +216,47 @@ class JitterBuffer:
             played=self._played,
             late=self._late,
             duplicate=self._duplicate,
+            lost=self._lost,
+            recovered_red=self._recovered_red,
+            recovered_fec=self._recovered_fec,
             concealed=self._concealed,
             trimmed=self._trimmed,
+            compressed=self._compressed,
+            expanded=self._expanded,
             resyncs=self._resyncs,
             depth_frames=self.depth_frames,
-            target_frames=self.target_frames,
+            target_frames=self._target.frames,
         )
 
-    @property
-    def _margin_s(self) -> float:
-        """The least slack we want: below it jitter would show, a frame above it is wasted."""
-        return max(0.0, self.target_frames - 1.5) * TICK_S
-
     def _admit(self, packet: Arrival) -> int | None:
-        """Return the packet's extended sequence number, or None for one that was here before."""
-        if self._highest is None:
-            # A circle up, so that what was sent before it has positive numbers.
-            self._highest = packet.sequence + (1 << 16)
-            self._timestamp = packet.timestamp + (1 << 32)
-            self._seen = 1
-            return self._highest
-        sequence = extend(packet.sequence, self._highest)
-        behind = self._highest - sequence
-        if behind < 0:
-            self._highest = sequence
-            self._seen = (self._seen << min(-behind, _SEEN_BITS) | 1) & _SEEN_MASK
-            self._suspect = None
+        """Return the packet's extended sequence number, or None if it is not wanted."""
+        is_first = self._admission.highest is None
+        sequence = self._admission.admit(packet.sequence)
+        if isinstance(sequence, int):
+            if is_first:
+                self._timestamp = packet.timestamp + (1 << 32)
             return sequence
-        if behind > MAX_MISORDER:
-            return self._admit_suspect(packet)
-        if self._seen >> behind & 1:
+        if sequence is Refused.RESTARTED:
+            self.reset()
+            self._resyncs += 1
+            return self._admit(packet)
+        if sequence is Refused.DUPLICATE:
             self._duplicate += 1
-            return None
-        self._seen |= 1 << behind
-        return sequence
-
-    def _admit_suspect(self, packet: Arrival) -> int | None:
-        """Two packets in order, far behind: the sender began anew (RFC 3550 A.1)."""
-        if self._suspect is None or distance(packet.sequence, self._suspect) != 1:
-            self._suspect = packet.sequence
+        else:
             self._late += 1
-            return None
-        self.reset()
-        self._resyncs += 1
-        return self._admit(packet)
+        return None
+
+    def _lead(self, packet: Arrival, timestamp: int, missing: int) -> None:
+        """Take note of a packet that is ahead of all others."""
+        self._timestamp = timestamp
+        if self._is_jump(timestamp):
+            self._restart()
+        self._transit_s = packet.arrival_s - timestamp / SAMPLE_RATE
+        repairable = 0
+        if missing > 0:
+            farthest = max((offset for offset, _ in packet.redundancy), default=0)
+            repairable = min(missing, farthest // FRAME_SAMPLES) or int(has_fec(packet.payload))
+        self._target.note_order(repairable=repairable)
 
     def _is_jump(self, timestamp: int) -> bool:
         if self._position is not None:
@@ -286,11 +269,43 @@ class JitterBuffer:
             return timestamp < self._position - self._starved * FRAME_SAMPLES
         return not is_newer and self._covered is not None and timestamp < self._covered
 
+    def _keep(self, packet: _Packet) -> None:
+        """Put a packet in its place, for good if a copy is there."""
+        if not self._packets or packet.timestamp > self._packets[-1].timestamp:
+            self._packets.append(packet)
+            return
+        at = bisect_left(self._packets, packet.timestamp, key=_BY_TIMESTAMP)
+        if self._packets[at].timestamp == packet.timestamp and self._packets[at].is_copy:
+            self._packets[at] = packet
+        else:
+            self._packets.insert(at, packet)
+
+    def _fill(self, sequence: int, timestamp: int, payload: bytes, offset: int) -> None:
+        """Put a copy of an earlier packet where a hole is that has not been played."""
+        samples = opus_duration(payload)
+        start = self._covered
+        if start is None and self._packets:
+            start = self._packets[0].end  # nothing begins with a copy
+        if samples == 0 or offset < samples or start is None or timestamp < start:
+            return
+        if self._is_late(timestamp, is_newer=False) or self._is_jump(timestamp):
+            return
+        at = bisect_left(self._packets, timestamp, key=_BY_TIMESTAMP)
+        if at > 0 and self._packets[at - 1].end > timestamp:
+            return
+        if at < len(self._packets) and self._packets[at].timestamp < timestamp + samples:
+            return
+        number = sequence - offset // samples
+        silent = len(payload) <= DTX_BYTES
+        self._packets.insert(at, _Packet(number, timestamp, samples, payload, silent, is_copy=True))
+
     def _restart(self) -> None:
         self._resyncs += 1
         self._packets.clear()
         self._stop()
         self._covered = None
+        self._played_sequence = None
+        self._target.forget()
 
     def _stop(self) -> None:
         """Stop playing: the next packet begins anew, at its own time."""
@@ -302,12 +317,11 @@ class JitterBuffer:
 
     def _calm(self) -> None:
         self._roomy = 0
-        self._least_slack_s = inf
+        self._is_short = False
 
     def _bound(self) -> None:
-        """Keep at most `max_frames`: skip what is missing, then drop what is oldest."""
-        limit = max(self.max_frames, self.target_frames)
-        while (excess := self.depth_frames - limit) > 0 or len(self._packets) > MAX_PACKETS:
+        """Keep at most the limit: skip what is missing, then drop what is oldest."""
+        while (excess := self.depth_frames - self._limit) > 0 or len(self._packets) > MAX_PACKETS:
             head = self._packets[0]
             if self._position is not None:
                 missing = (head.timestamp - self._position) // FRAME_SAMPLES
@@ -316,21 +330,20 @@ class JitterBuffer:
                     continue
             if len(self._packets) == 1:
                 return  # longer than the limit by itself
-            del self._packets[0]
-            self._trimmed += 1
+            self._drop(head)
             if self._position is not None:
-                self._position = max(self._position, head.timestamp + head.samples)
+                self._position = max(self._position, head.end)
+
+    def _drop(self, head: _Packet) -> None:
+        del self._packets[0]
+        self._trimmed += not head.is_copy
+        self._played_sequence = head.sequence
 
     def _is_primed(self, now: float) -> bool:
         if not self._packets:
             return False
-        waited_s = now - self._first_arrival_s
-        return waited_s >= self._margin_s or self.depth_frames >= self.max_frames
-
-    def _slack_s(self, packet: _Packet, position: int, now: float) -> float:
-        """Return how long the packet will have waited at the tick it begins in."""
-        ticks = (packet.timestamp - position) // FRAME_SAMPLES
-        return now - packet.arrival_s + ticks * TICK_S
+        offset_s = now - self._packets[0].timestamp / SAMPLE_RATE
+        return offset_s >= self._target.level_s or self.depth_frames >= self._limit
 
     def _settle(self, position: int, now: float) -> None:
         """Packets came after the buffer had run empty: move back if they came too late.
@@ -343,7 +356,8 @@ class JitterBuffer:
         if self._packets[0].timestamp >= position:
             return
         newest = self._packets[-1]
-        lacking_s = self._margin_s - self._slack_s(newest, position, now)
+        offset_s = now - position / SAMPLE_RATE
+        lacking_s = max(self._target.level_s, self._transit_s) - offset_s
         passed = ceil((position - newest.timestamp) / FRAME_SAMPLES)  # at least it must be played
         back = max(0, passed, ceil(lacking_s / TICK_S))
         self._position = position - min(starved, back) * FRAME_SAMPLES
@@ -357,49 +371,58 @@ class JitterBuffer:
             if head.timestamp >= self._position:
                 return head if head.timestamp < self._position + FRAME_SAMPLES else None
             del self._packets[0]
-            self._late += 1
+            self._late += not head.is_copy
         return None
 
-    def _may_trim(self, head: _Packet, now: float) -> bool:
-        """Whether dropping `head` costs nothing but itself and leaves slack enough."""
-        assert self._position is not None, "only called while playing"
-        slack_s = self._slack_s(head, self._position, now)
-        threshold_s = self._margin_s + max(TICK_S, head.samples / SAMPLE_RATE)
-        self._roomy += 1
-        self._least_slack_s = min(self._least_slack_s, slack_s)
-        if self._least_slack_s < threshold_s:
-            self._calm()
-            return False
+    def _steer(self, head: _Packet, position: int, now: float) -> None:
+        """Compare the offset with the band."""
+        spare_s = now - position / SAMPLE_RATE - self._target.level_s
+        is_roomy = spare_s >= max(TICK_S, head.samples / SAMPLE_RATE)
+        self._roomy = self._roomy + 1 if is_roomy else 0
+        self._is_short = spare_s < -GUARD_S / 2  # before anything is late
+
+    def _may_trim(self, head: _Packet) -> bool:
+        """Whether dropping `head` costs nothing but itself and leaves enough."""
         if self._roomy < (TRIM_SILENT_AFTER if head.silent else TRIM_VOICE_AFTER):
             return False
-        end = head.timestamp + head.samples
-        return len(self._packets) > 1 and self._packets[1].timestamp == end
+        return len(self._packets) > 1 and self._packets[1].timestamp == head.end
 
     def _trim(self, head: _Packet) -> None:
         assert self._position is not None, "only called while playing"
-        del self._packets[0]
-        self._trimmed += 1
+        self._drop(head)
         self._last = head
         self._position += head.samples
-        self._least_slack_s -= head.samples / SAMPLE_RATE
         self._roomy = min(self._roomy, TRIM_VOICE_AFTER - TRIM_VOICE_EVERY)
 
     def _play(self, head: _Packet, end: int) -> Play:
         """Hand out what begins before `end`, no more than fills the tick."""
         del self._packets[0]
+        self._count(head)
         last, samples, silent = head, head.samples, head.silent
         payloads: tuple[bytes, ...] = (head.payload,)
         while samples < FRAME_SAMPLES and self._packets and self._packets[0].timestamp < end:
             last = self._packets.pop(0)
+            self._count(last)
             samples += last.samples
             silent = silent and last.silent
             payloads = (*payloads, last.payload)
         self._last = last
-        self._covered = last.timestamp + last.samples
+        self._covered = last.end
         self._gap = 0
         self._starved = 0
-        self._played += len(payloads)
         return Play(payloads, silent, max(1, samples // FRAME_SAMPLES))
+
+    def _count(self, packet: _Packet) -> None:
+        """Count a packet that is played, and those missing before it."""
+        self._played += 1
+        if packet.is_copy:
+            self._lost += 1
+            self._recovered_red += 1
+        if self._played_sequence is not None:
+            missing = packet.sequence - self._played_sequence - 1
+            if 0 < missing <= MAX_MISORDER:
+                self._lost += missing
+        self._played_sequence = packet.sequence
 
     def _miss(self, position: int) -> Conceal | Idle:
         """Nothing begins in the tick before `position`: a loss, a pause or the end?"""
@@ -410,7 +433,8 @@ class JitterBuffer:
         if self._last.silent:
             if self._starved >= STOP_AFTER:
                 self._stop()
-            return _IDLE
+                return _IDLE
+            return _PAUSE if 0 < len(self._last.payload) <= DTX_BYTES else _IDLE
         if self._gap == MAX_CONCEALED:
             self._stop()
             return _IDLE
@@ -418,13 +442,16 @@ class JitterBuffer:
 
     def _miss_between(self, last: _Packet, head: _Packet, position: int) -> Conceal | Idle:
         """A gap in the sequence numbers is a loss; one in the timestamps alone is a pause."""
-        lost_samples = (head.sequence - last.sequence - 1) * last.samples
-        if self._gap >= min(MAX_CONCEALED, ceil(lost_samples / FRAME_SAMPLES)):
-            return _IDLE
+        lost = head.sequence - last.sequence - 1
+        if self._gap >= min(MAX_CONCEALED, ceil(lost * last.samples / FRAME_SAMPLES)):
+            return _IDLE if lost else _PAUSE
         is_next = head.timestamp < position + FRAME_SAMPLES and head.samples == FRAME_SAMPLES
-        return self._conceal(head.payload if is_next else None)
+        return self._conceal(head.payload if is_next and has_fec(head.payload) else None)
 
     def _conceal(self, next_payload: bytes | None) -> Conceal:
         self._gap += 1
-        self._concealed += 1
-        return Conceal(next_payload or None)
+        if next_payload is None:
+            self._concealed += 1
+        else:
+            self._recovered_fec += 1
+        return Conceal(next_payload)

@@ -30,3 +30,53 @@ def opus_duration(payload: bytes) -> int:
         return 0
     samples = frame * (payload[1] & 0x3F)
     return samples if samples <= MAX_SAMPLES else 0
+
+
+def has_fec(payload: bytes) -> bool:
+    """Whether an Opus packet carries the one before it at a lower rate (LBRR, RFC 6716 §4.2.3-4).
+
+    Only SILK's and the hybrid modes can. Their first frame begins with one bit for each 20 ms that
+    says whether somebody speaks, and one that says whether the earlier ones follow; in stereo, both
+    again for the side channel. Each is as likely as not, so that the range coder leaves them as
+    they are.
+    """
+    at = _first_frame(payload)
+    if not payload or payload[0] & 0x80 or at >= len(payload):
+        return False
+    inner = max(1, _FRAME_SAMPLES[payload[0] >> 3] // 960)
+    has_mid = payload[at] >> (7 - inner) & 1
+    has_side = payload[0] & 0x04 and payload[at] >> (6 - 2 * inner) & 1
+    return bool(has_mid or has_side)
+
+
+def _first_frame(payload: bytes) -> int:
+    """Return where the first frame's data begins (RFC 6716 §3.2), beyond the end if it is empty."""
+    code = payload[0] & 3 if payload else 0
+    if code < 2:
+        return 1
+    if code == 2:
+        return _behind_lengths(payload, 1, 1)
+    if len(payload) < 2:
+        return 2
+    at, count = 2, payload[1] & 0x3F
+    if payload[1] & 0x40:
+        while at < len(payload) and payload[at] == 0xFF:
+            at += 1
+        at += 1
+    return _behind_lengths(payload, at, count - 1) if payload[1] & 0x80 else at
+
+
+def _behind_lengths(payload: bytes, at: int, count: int) -> int:
+    """Return the end of `count` frame lengths from `at` on (RFC 6716 §3.2.1)."""
+    if count > 0 and payload[at : at + 1] == b"\0":
+        return len(payload)
+    for _ in range(count):
+        if at >= len(payload):
+            break
+        at += 2 if payload[at] >= 252 else 1
+    return at
+
+
+def is_stereo(payload: bytes) -> bool:
+    """Whether a packet says that it was encoded in stereo (RFC 6716 §3.1); False for none."""
+    return bool(payload) and bool(payload[0] & 0x04)

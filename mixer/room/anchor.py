@@ -2,40 +2,43 @@
 
 from collections import deque
 
-import numpy as np
-
 from mixer.core.gate import Gate
-from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, Play
+from mixer.core.jitter import Arrival, JitterBuffer
 from mixer.core.level import level_dbov
 from mixer.core.mix import ramp
 from mixer.core.sequence import distance
-from mixer.opus import FrameDecoder, OpusError
-from mixer.room.decoders import make_decoder
-from mixer.types import FRAME_SAMPLES, Int16Frame, PeerId, RtpCodec
+from mixer.room.playout import Playout
+from mixer.types import Int16Frame, PeerId, ReceptionStatistics, RtpCodec
 
 PREROLL = 2  # packets before the one that opened the gate: a first syllable begins softly
 
 
 class Anchor:
-    """Turns one peer's packets into one frame a tick, or into nothing while it is silent."""
+    """Turns one peer's packets into one frame a tick, or into nothing while it is silent.
 
-    def __init__(self, peer: PeerId, row: int, codec: RtpCodec = RtpCodec.OPUS) -> None:
+    Frames are int16[960], for a room in stereo int16[960, 2]. Who is not gated is heard whatever
+    level the packets claim: music has no room noise to hide.
+    """
+
+    def __init__(
+        self,
+        peer: PeerId,
+        row: int,
+        codec: RtpCodec = RtpCodec.OPUS,
+        jitter: JitterBuffer | None = None,
+    ) -> None:
         self.peer = peer
         self.row = row
         self.hears = False
         self.loss_percent = 0  # of what we send them, where in-band FEC would help
         self.level_dbov = -127
-        self._corrupt = 0
-        self.jitter = JitterBuffer()
+        self.jitter = jitter or JitterBuffer()
+        self._playout = Playout(self.jitter, codec)
         self._gate = Gate()
+        self._is_gated = True
         self._muted = False
         self._codec = codec
-        self._decoder: FrameDecoder | None = (
-            None  # made with the first sound: most people only listen
-        )
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
-        self._decoded: deque[Int16Frame] = deque()
-        self._skipped: Play | None = None  # last, while the person was left out
         self._sounding = False
 
     def counters(self) -> dict[str, int]:
@@ -44,11 +47,35 @@ class Anchor:
         return {
             "jitter_late": jitter.late,
             "jitter_duplicate": jitter.duplicate,
+            "jitter_lost": jitter.lost,
+            "jitter_recovered_fec": jitter.recovered_fec,
+            "jitter_recovered_red": jitter.recovered_red,
             "jitter_concealed": jitter.concealed,
             "jitter_trimmed": jitter.trimmed,
+            "jitter_compressed": jitter.compressed,
+            "jitter_expanded": jitter.expanded,
             "jitter_resyncs": jitter.resyncs,
-            "opus_corrupt": self._corrupt,
+            "opus_corrupt": self._playout.corrupt,
         }
+
+    def statistics(self) -> ReceptionStatistics:
+        """Return how this person's packets arrive."""
+        jitter = self.jitter.statistics()
+        return ReceptionStatistics(
+            depth_frames=jitter.depth_frames,
+            target_frames=jitter.target_frames,
+            received=jitter.received,
+            late=jitter.late,
+            duplicate=jitter.duplicate,
+            lost=jitter.lost,
+            recovered_fec=jitter.recovered_fec,
+            recovered_red=jitter.recovered_red,
+            concealed=jitter.concealed,
+            trimmed=jitter.trimmed,
+            compressed=jitter.compressed,
+            expanded=jitter.expanded,
+            corrupt=self._playout.corrupt,
+        )
 
     @property
     def is_muted(self) -> bool:
@@ -59,6 +86,12 @@ class Anchor:
         """Silence the person within a tick, or let them speak again from the next packet on."""
         self._muted = muted
         self._preroll.clear()
+
+    def adapt(self, channels: int, *, is_gated: bool) -> None:
+        """Decode for a room of so many channels from the next packet on, gated by level or not."""
+        self._is_gated = is_gated
+        if channels != self._playout.channels:
+            self._playout = self._playout.adapted(channels)
 
     def restart(self) -> None:
         """Forget what has arrived: another stream begins."""
@@ -72,7 +105,7 @@ class Anchor:
         self._gate.update(level, now, voice=voice)
         if self._muted:
             return False
-        if not self._gate.is_open(now):
+        if not self._is_open(now):
             self._preroll.append(packet)
             return False
         for earlier in self._preroll:
@@ -85,9 +118,9 @@ class Anchor:
         return True
 
     def hear(self, now: float) -> Int16Frame | None:
-        """Return this tick's frame (int16[960]), None for silence. Once a tick while awake."""
-        if self._muted or not self._gate.is_open(now):
-            return self._end(self._next(now) if self._sounding else None)
+        """Return this tick's frame, None for silence. Once a tick while awake."""
+        if self._muted or not self._is_open(now):
+            return self._end(now)
         frame = self._next(now)
         if frame is None:
             return self._fade_out()
@@ -98,15 +131,11 @@ class Anchor:
 
     def skip(self, now: float) -> None:
         """Pass over this tick's frame undecoded; in place of `hear` while nobody shall hear it."""
-        if self._muted or not self._gate.is_open(now):
-            self._skipped = None
-            self._end(None)
-            return
-        step = self.jitter.pop(now)
-        if isinstance(step, Play):
-            self._skipped = step
         self._sounding = False
-        self._decoded.clear()
+        if self._muted or not self._is_open(now):
+            self._end(now)
+        else:
+            self._playout.skip(now)
 
     @property
     def is_levelled(self) -> bool:
@@ -116,61 +145,33 @@ class Anchor:
     @property
     def is_asleep(self) -> bool:
         """Whether nothing is left to hear until the next voiced packet."""
-        return not self._sounding and self.jitter.depth_frames == 0 and not self._decoded
+        return not self._sounding and self.jitter.depth_frames == 0 and self._playout.is_empty
 
-    def _end(self, frame: Int16Frame | None) -> Int16Frame | None:
+    def _is_open(self, now: float) -> bool:
+        return not self._is_gated or self._gate.is_open(now)
+
+    def _end(self, now: float) -> Int16Frame | None:
         """Close: the last frame fades out, what is buffered is forgotten."""
-        sounding, self._sounding = self._sounding, False
-        self.jitter.reset()
-        self._decoded.clear()
+        last = None
+        if self._sounding:
+            frame = self._next(now)
+            last = self._fade_out() if frame is None else ramp(frame, 1.0, 0.0)
+        self._sounding = False
+        self.jitter.pause()
+        self._playout.clear()
         self.level_dbov = -127
-        if not sounding or frame is None:
-            return None
-        return ramp(frame, 1.0, 0.0)
+        return last
 
     def _fade_out(self) -> Int16Frame | None:
         """Bridge into a gap by what the decoder makes up, faded over 10 ms: no click."""
-        if not self._sounding or self._decoder is None:
+        if not self._sounding:
             return None
         self._sounding = False
-        return ramp(self._decoder.conceal(FRAME_SAMPLES), 1.0, 0.0)
+        frame = self._playout.bridge()
+        return None if frame is None else ramp(frame, 1.0, 0.0)
 
     def _next(self, now: float) -> Int16Frame | None:
-        step = self.jitter.pop(now)
-        match step:
-            case Play():
-                self._catch_up()
-                self._decode(step)
-            case Conceal():
-                if self._sounding and self._decoder is not None:
-                    self._decoded.append(self._decoder.conceal(FRAME_SAMPLES))
-            case Continue() | Idle():
-                pass
-        if not self._decoded:
-            return None
-        return self._decoded.popleft()
-
-    def _catch_up(self) -> None:
-        """Let the decoder find its feet on what was skipped last: nobody hears it."""
-        skipped, self._skipped = self._skipped, None
-        if skipped is not None:
-            self._decode(skipped)
-            self._decoded.clear()
-
-    def _decode(self, step: Play) -> None:
-        if self._decoder is None:
-            self._decoder = make_decoder(self._codec)
-        try:
-            parts = [self._decoder.decode(payload) for payload in step.payloads]
-        except OpusError:
-            self._corrupt += 1
-            parts = [self._decoder.conceal(FRAME_SAMPLES)]
-        pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if len(pcm) % FRAME_SAMPLES:  # a lone 10 ms packet: the other half of its tick was lost
-            pcm = np.concatenate((pcm, np.zeros(-len(pcm) % FRAME_SAMPLES, np.int16)))
-        self._decoded.clear()
-        self._decoded.extend(
-            pcm[at : at + FRAME_SAMPLES] for at in range(0, len(pcm), FRAME_SAMPLES)
-        )
-        if self._gate.is_unlevelled:
-            self.level_dbov = level_dbov(self._decoded[0])
+        frame = self._playout.next(now, sounding=self._sounding)
+        if frame is not None and self._gate.is_unlevelled:
+            self.level_dbov = level_dbov(frame.reshape(-1))
+        return frame

@@ -5,7 +5,7 @@ import numpy as np
 from mixer.core import g711
 from mixer.core.resample import FACTOR, Interpolator
 from mixer.opus import Decoder, FrameDecoder, OpusError
-from mixer.types import Int16Frame, RtpCodec
+from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
 
 _PAST = 320  # 40 ms, in which the pitch is looked for
 _LAGS = range(40, 121)  # 200 to 67 Hz
@@ -14,9 +14,9 @@ _BLEND = 20  # 2.5 ms between what was made up and what came
 _HOLD, _FADED = 80, 480  # made up at full level for 10 ms, silent after 60
 
 
-def make_decoder(codec: RtpCodec) -> FrameDecoder:
-    """Return a decoder of `codec` to mono 48 kHz."""
-    return Decoder() if codec is RtpCodec.OPUS else G711Decoder(codec)
+def make_decoder(codec: RtpCodec, channels: int = 1) -> FrameDecoder:
+    """Return a decoder of `codec` to 48 kHz; `channels` are Opus's, G.711 has one."""
+    return Decoder(channels=channels) if codec is RtpCodec.OPUS else G711Decoder(codec)
 
 
 class G711Decoder:
@@ -42,6 +42,10 @@ class G711Decoder:
             self._period = None
         self._past = np.concatenate((self._past, pcm))[-_PAST:]
         return self._up.push(pcm)
+
+    def decode_fec(self, next_payload: bytes) -> Int16Frame:  # noqa: ARG002 - it holds none
+        """Return a likely continuation (int16[960]): G.711 repairs nothing."""
+        return self.conceal(FRAME_SAMPLES)
 
     def conceal(self, samples: int) -> Int16Frame:
         """Return a likely continuation (int16[samples], a multiple of 6), fading."""

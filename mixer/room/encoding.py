@@ -53,7 +53,8 @@ class Encoding:
 
         `previous` is None where the mix begins. A clear encoder whose mix went on without it is
         primed: it encodes the frame before, whose output is thrown away. The others begin as their
-        hearers' decoders do, which start anew when a stream changes between SILK and CELT.
+        hearers' decoders do, which start anew when a stream changes between SILK and CELT: a voice
+        dips by 2 dB for a frame there, primed it would by 6 for five.
         """
         begins = previous is None
         if not len(self.rows):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mixer.core.jitter import JitterBuffer
 from mixer.core.recording import (
     ROOM,
     BadRecording,
@@ -36,8 +37,18 @@ ANCHOR_CALLS = frozenset({"mute", "restart"})
 class ReplaySettings:
     """What may be other than it was; None leaves it."""
 
-    jitter_target_frames: int | None = None
+    jitter_min_frames: int | None = None
     jitter_max_frames: int | None = None
+    jitter_percentile: float | None = None
+
+    def jitter(self) -> dict[str, Any]:
+        """Return what a JitterBuffer is to be made with."""
+        wanted = {
+            "min_frames": self.jitter_min_frames,
+            "max_frames": self.jitter_max_frames,
+            "percentile": self.jitter_percentile,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,11 +148,8 @@ class Replay:
     def _seat(self, seat: Seat) -> None:
         if len(self.seats) >= MAX_SEATS:
             raise BadRecording(f"The recording has more than {MAX_SEATS} people")
-        anchor = Anchor(PeerId(seat.peer), seat.row, seat.codec)
-        if self._settings.jitter_target_frames is not None:
-            anchor.jitter.target_frames = self._settings.jitter_target_frames
-        if self._settings.jitter_max_frames is not None:
-            anchor.jitter.max_frames = self._settings.jitter_max_frames
+        jitter = JitterBuffer(**self._settings.jitter())
+        anchor = Anchor(PeerId(seat.peer), seat.row, seat.codec, jitter)
         self.room.add(anchor)
         self._by_row[seat.row] = anchor
         self.seats.append((seat, anchor))

@@ -79,6 +79,7 @@ class Room:
         voice = Voice(self._channels, anchor.peer)
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
+        anchor.adapt(self._channels, is_gated=self._channels == 1)
         self._brief(seat)
         self._is_stale = True
 
@@ -241,6 +242,7 @@ class Room:
         self._groups = Groups(channels)
         self._stage.set_channels(channels)
         for seat in self._seats.values():
+            seat.anchor.adapt(channels, is_gated=channels == 1)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
         if self._air is not None:

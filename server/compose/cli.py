@@ -47,14 +47,19 @@ def serve(context: click.Context, /, **_options: Any) -> None:
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
-    "--jitter-target",
+    "--jitter-min",
     type=click.IntRange(1, 50),
-    help="Target of everybody's jitter buffer in frames of 20 ms.",
+    help="Least that everybody's jitter buffer aims to hold, in frames of 20 ms.",
 )
 @click.option(
     "--jitter-max",
     type=click.IntRange(1, 100),
     help="Most that a jitter buffer may hold, in frames of 20 ms.",
+)
+@click.option(
+    "--jitter-percentile",
+    type=click.FloatRange(0.5, 1.0),
+    help="Share of the packets that a jitter buffer waits for.",
 )
 @click.option("--mix", type=click.Path(path_type=Path), help="Write the full mix to this WAV.")
 @click.option(
@@ -67,8 +72,9 @@ def replay(
     context: click.Context,
     /,
     file: Path,
-    jitter_target: int | None,
+    jitter_min: int | None,
     jitter_max: int | None,
+    jitter_percentile: float | None,
     **where: Path | None,
 ) -> None:
     """Run a recorded room again and print what came of it.
@@ -78,7 +84,7 @@ def replay(
 
     Equal settings give an equal digest, in any process.
     """
-    wishes = Wishes(ReplaySettings(jitter_target, jitter_max), **where)
+    wishes = Wishes(ReplaySettings(jitter_min, jitter_max, jitter_percentile), **where)
     try:
         size = file.stat().st_size
         hidden = size < LONG_BYTES or not sys.stderr.isatty()

@@ -28,6 +28,8 @@ class Network:
     """The loss within a burst."""
     jitter_s: float = 0.0
     """Mean of the exponential delay on top; as in a queue, it reorders nothing."""
+    spread_s: float = 0.0
+    """Each packet is delayed by up to this on top, all delays alike: what overtakes, reorders."""
     reorder: float = 0.0
     """The chance that a packet takes a way that is `reorder_s` longer, alone."""
     reorder_s: float = 0.03
@@ -56,11 +58,12 @@ class Network:
             jitter_s = random.expovariate(1.0) * self.jitter_s
             is_detour = random.random() < self.reorder
             is_double = random.random() < self.duplicate
+            spread_s = random.random() * self.spread_s
             queue_s = max(queue_s, left_s + self.delay_s + jitter_s)
             if is_lost:
                 continue
             for copy in range(1 + is_double):
-                late_s = self.reorder_s * is_detour + 0.001 * copy
+                late_s = spread_s + self.reorder_s * is_detour + 0.001 * copy
                 heappush(waiting, (queue_s + late_s, count, packet))
                 count += 1
         while waiting:

@@ -1,5 +1,7 @@
 """A person in a room, as heard."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,14 +15,20 @@ from tests.support.webrtc_client import tone
 LOUD = -20
 NOISE = -65
 ENCODER = Encoder(application=Application.AUDIO, complexity=5)
+STEREO = Encoder(channels=2, bitrate_bps=128_000)
+STEREO_PACKETS = [
+    STEREO.encode(np.stack((tone(440)(number), tone(660)(number)), axis=1)) for number in range(80)
+]
 PACKETS = [ENCODER.encode(tone(440)(number)) for number in range(400)]
 
 
 class Talk:
     """An anchor fed and heard tick by tick; each packet comes just before its tick."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, *, channels: int = 1, gated: bool = True) -> None:
         self.anchor = Anchor(PeerId("ann"), 3)
+        self.anchor.adapt(channels, is_gated=gated)
+        self.packets = PACKETS
         self.start = self.number = start
         self.tick = 5000
 
@@ -35,7 +43,7 @@ class Talk:
         return Arrival(
             (self.number - 1) & 0xFFFF,
             (self.number - 1) * FRAME_SAMPLES & 0xFFFFFFFF,
-            PACKETS[taken % len(PACKETS)] if payload is None else payload,
+            self.packets[taken % len(self.packets)] if payload is None else payload,
             self.now - 0.005,
             is_silent,
         )
@@ -80,7 +88,7 @@ def test_room_noise_is_not_heard() -> None:
     """Nothing is decoded for it."""
     talk = Talk()
     assert not any(sounding(talk.talk(50, NOISE)))
-    assert talk.anchor._decoder is None
+    assert talk.anchor._playout._decoder is None
 
 
 def test_a_voice_brings_the_packets_before_it() -> None:
@@ -261,7 +269,7 @@ def test_who_is_skipped_falls_asleep_like_anybody() -> None:
         talk.anchor.skip(talk.now)
         talk.tick += 1
     assert talk.anchor.is_asleep
-    assert talk.anchor._skipped is None
+    assert talk.anchor._playout._skipped is None
     talk.send()
     talk.anchor.mute(True)
     talk.anchor.skip(talk.now)
@@ -275,3 +283,59 @@ def test_a_level_is_told_or_not() -> None:
     assert not talk.anchor.is_levelled
     talk.send(LOUD)
     assert talk.anchor.is_levelled
+
+
+def test_music_is_heard_however_soft() -> None:
+    """Who is not gated needs no level to be heard, and fades out when the packets end."""
+    talk = Talk(gated=False)
+    frames = talk.talk(50, NOISE)
+    assert all(sounding(frames)[3:])
+    assert talk.send(NOISE)
+    heard = sounding(talk.hear(120))
+    assert not any(heard[60:])
+    assert talk.anchor.is_asleep
+
+
+@pytest.mark.parametrize("level", [LOUD, None])
+def test_a_stereo_anchor_is_heard_in_stereo(level: int | None) -> None:
+    """From the fade in to the fade out, level and all."""
+    talk = Talk(channels=2)
+    talk.packets = STEREO_PACKETS
+    frames = [*talk.talk(50, level), *talk.hear(30)]
+    heard = [frame for frame in frames if frame is not None]
+    assert len(heard) > 50
+    assert {frame.shape for frame in heard} == {(FRAME_SAMPLES, 2)}
+    assert not heard[-1][480:].any()
+    assert talk.anchor.is_asleep
+
+
+def test_a_mono_voice_has_one_channel_in_a_stereo_room() -> None:
+    """It is to be placed there as a whole; the packets tell what they are."""
+    talk = Talk(channels=2)
+    assert {frame.shape for frame in talk.talk(20)[5:] if frame is not None} == {(FRAME_SAMPLES,)}
+    talk.packets = STEREO_PACKETS
+    later = talk.talk(20)[5:]
+    assert {frame.shape for frame in later if frame is not None} == {(FRAME_SAMPLES, 2)}
+
+
+def test_losses_are_told_by_how_they_were_mended() -> None:
+    """Redundancy, in-band FEC or neither: the same numbers in counters and statistics."""
+    talk = Talk()
+    for number in range(200):
+        packet = talk.packet()
+        if number % 20 == 19:
+            continue
+        if number % 40 == 20:
+            packet = replace(packet, redundancy=((FRAME_SAMPLES, PACKETS[number - 1]),))
+        talk.anchor.arrived(packet, LOUD, talk.now)
+        talk.hear()
+    for _ in range(3):
+        talk.hear()
+    statistics = talk.anchor.statistics()
+    assert statistics.lost >= statistics.recovered_red >= 2
+    assert statistics.recovered_fec == 0
+    assert statistics.received == 190
+    assert statistics.target_frames >= 1
+    counters = talk.anchor.counters()
+    for name in ("lost", "recovered_red", "recovered_fec", "concealed", "compressed", "expanded"):
+        assert counters[f"jitter_{name}"] == getattr(statistics, name)

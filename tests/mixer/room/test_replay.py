@@ -237,9 +237,7 @@ def test_other_settings_give_another_result(shelf: Shelf) -> None:
     """A larger target of the jitter buffer: fewer packets come too late."""
     eventful(shelf)
     plain, _ = replay(recorded(shelf))
-    patient, _ = replay(
-        recorded(shelf), ReplaySettings(jitter_target_frames=6, jitter_max_frames=12)
-    )
+    patient, _ = replay(recorded(shelf), ReplaySettings(jitter_min_frames=6, jitter_max_frames=12))
     late = [sum(int(n["late"]) for _, n in one.statistics()) for one in (plain, patient)]
     assert late[1] < late[0]
     assert plain.digest.value() != patient.digest.value()

@@ -75,7 +75,7 @@ def test_silence_costs_nothing() -> None:
     hall.run(COMFORT_EVERY_TICKS)
     sent = hall.run(10 * COMFORT_EVERY_TICKS, *hall.people, level=NOISE)
     assert hall.room.encodes == 0
-    assert all(person.anchor._decoder is None for person in hall.people.values())
+    assert all(person.anchor._playout._decoder is None for person in hall.people.values())
     assert [rows(outgoing) for outgoing in sent if outgoing] == [[0, 1, 2, 3, 4]] * 10
     assert {outgoing.payload for tick in sent for outgoing in tick} == {COMFORT_PAYLOAD}
 

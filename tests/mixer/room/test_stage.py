@@ -40,7 +40,7 @@ def talk(house: Hall, ticks: int, *levels: int | None) -> None:
 
 def decodes(anchor: Anchor) -> int:
     """Return how many frames this person's decoder has made."""
-    return 0 if anchor._decoder is None else getattr(anchor._decoder, "count", 0)
+    return getattr(anchor._playout._decoder, "count", 0)
 
 
 @pytest.fixture(autouse=True)

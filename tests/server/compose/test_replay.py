@@ -49,13 +49,13 @@ def test_it_prints_a_table(recording: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_agree_and_other_settings_do_not(recording: Path) -> None:
-    """Equal settings, equal digest; another target of the jitter buffer, another table."""
+    """Equal settings, equal digest; another least depth of the jitter buffers, another table."""
 
     def in_a_process(*options: str) -> str:
         command = [*program(), "replay", str(recording), *options]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    first, second, other = (in_a_process(), in_a_process(), in_a_process("--jitter-target", "6"))
+    first, second, other = (in_a_process(), in_a_process(), in_a_process("--jitter-min", "6"))
     assert first == second
     assert digest(first) != digest(other)
     assert "no: other settings" in other

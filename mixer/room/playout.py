@@ -1,0 +1,165 @@
+"""What a jitter buffer hands out, as sound: decoded, repaired, at the pace it asks for."""
+
+import numpy as np
+
+from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
+from mixer.core.stretch import lengthen, shorten
+from mixer.core.toc import is_stereo
+from mixer.opus import FrameDecoder, OpusError
+from mixer.room.decoders import make_decoder
+from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
+
+
+class Playout:
+    """One frame a tick from a jitter buffer, or none where nothing is due.
+
+    To win back delay it takes a frame more than is due from the buffer and leaves out one pitch
+    period of what it holds at a time; to gain some it repeats them until it can spare a frame.
+    What it holds beyond the tick is its *surplus*.
+    """
+
+    def __init__(
+        self, jitter: JitterBuffer, codec: RtpCodec = RtpCodec.OPUS, *, channels: int = 1
+    ) -> None:
+        self.channels = channels
+        self._jitter = jitter
+        self._codec = codec
+        self._decoder: FrameDecoder | None = None  # made with the first sound: most people listen
+        self._is_stereo = False  # the packets are, by their own account
+        self._skipped: Play | None = None  # last, while nobody was to hear it
+        self._nothing: Int16Frame = np.zeros((0,) if channels == 1 else (0, channels), np.int16)
+        self._pending = self._nothing  # the rest of a long packet, and the surplus
+        self._surplus = 0
+        self._is_hurrying = False  # the surplus is there to be left out, not to wait with
+        self._before = self._nothing  # the frame played last
+        self.corrupt = 0
+
+    def adapted(self, channels: int) -> "Playout":
+        """Return a playout that goes on with the same buffer in so many channels; G.711 has one."""
+        if self._codec is not RtpCodec.OPUS or channels == self.channels:
+            return self
+        playout = Playout(self._jitter, self._codec, channels=channels)
+        playout.corrupt = self.corrupt
+        return playout
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing decoded waits."""
+        return len(self._pending) == 0
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._pending = self._before = self._nothing
+        self._surplus = 0
+        self._is_hurrying = False
+        self._skipped = None
+
+    def skip(self, now: float) -> None:
+        """Pass over this tick's frame undecoded."""
+        self.clear()
+        step = self._jitter.pop(now)
+        if isinstance(step, Play):
+            self._skipped = step
+
+    def next(self, now: float, *, sounding: bool) -> Int16Frame | None:
+        """Return this tick's frame: int16[960], or int16[960, 2] of packets in stereo.
+
+        What is missing is made up only while the voice is `sounding`.
+        """
+        if self._surplus >= FRAME_SAMPLES and not self._is_hurrying:
+            self._jitter.hold()
+            self._surplus -= FRAME_SAMPLES
+            return self._spread(self._take())
+        step = self._jitter.pop(now)
+        match step:
+            case Play():
+                self._catch_up()
+                self._pending = self._pending[: self._surplus]
+                self._append(self._decode(step))
+                self._pace(now)
+            case Conceal():
+                if sounding:
+                    self._append(self._repair(step.next_payload))
+            case Idle():
+                if step.comfort and sounding:
+                    self._append(self._repair(None))
+            case Continue():
+                pass
+        return self._spread(self._take()) if len(self._pending) >= FRAME_SAMPLES else None
+
+    def bridge(self) -> Int16Frame | None:
+        """Return a frame that leads out of what was played last, if anything was."""
+        if self._decoder is None:
+            return None
+        self._append(self._decoder.conceal(FRAME_SAMPLES))
+        frame = self._spread(self._take())
+        self.clear()
+        return frame
+
+    def _spread(self, frame: Int16Frame) -> Int16Frame:
+        """Return one channel of what is mono: it has a place of its own in a stereo room."""
+        return frame[:, 0] if self.channels == 2 and not self._is_stereo else frame
+
+    def _catch_up(self) -> None:
+        """Let the decoder find its feet on what was skipped last: nobody hears it."""
+        skipped, self._skipped = self._skipped, None
+        if skipped is not None:
+            self._decode(skipped)
+
+    def _append(self, pcm: Int16Frame) -> None:
+        self._pending = np.concatenate((self._pending, pcm)) if len(self._pending) else pcm
+
+    def _take(self) -> Int16Frame:
+        if len(self._pending) == FRAME_SAMPLES:
+            frame, self._pending = self._pending, self._nothing
+        else:
+            frame, self._pending = self._pending[:FRAME_SAMPLES], self._pending[FRAME_SAMPLES:]
+        self._before = frame
+        return frame
+
+    def _pace(self, now: float) -> None:
+        """Follow the buffer's wish by one pitch period, if there is one."""
+        steering = self._jitter.steering
+        if not (steering or self._surplus):
+            return
+        before = len(self._pending)
+        if steering > 0:
+            self._is_hurrying = False
+            self._pending = lengthen(self._before, self._pending)
+            self._surplus += len(self._pending) - before
+            return
+        if steering < 0 and self._surplus < FRAME_SAMPLES // 2:
+            more = self._jitter.ahead(now)
+            if more is not None:
+                self._is_hurrying = True
+                self._append(self._decode(more))
+                self._surplus += len(self._pending) - before
+                before = len(self._pending)
+        self._pending = shorten(self._pending, self._surplus)
+        self._surplus -= before - len(self._pending)
+
+    def _repair(self, next_payload: bytes | None) -> Int16Frame:
+        """Return a missing frame: from its successor's FEC, else made up."""
+        if self._decoder is None:
+            self._decoder = make_decoder(self._codec, self.channels)
+        if next_payload is None:
+            return self._decoder.conceal(FRAME_SAMPLES)
+        try:
+            return self._decoder.decode_fec(next_payload)
+        except OpusError:
+            return self._decoder.conceal(FRAME_SAMPLES)  # it will be counted when it is played
+
+    def _decode(self, step: Play) -> Int16Frame:
+        """Return the packets' audio, in whole frames."""
+        if self._decoder is None:
+            self._decoder = make_decoder(self._codec, self.channels)
+        self._is_stereo = is_stereo(step.payloads[-1])
+        try:
+            parts = [self._decoder.decode(payload) for payload in step.payloads]
+        except OpusError:
+            self.corrupt += 1
+            parts = [self._decoder.conceal(FRAME_SAMPLES)]
+        pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if lacking := -len(pcm) % FRAME_SAMPLES:  # a lone 10 ms packet: its other half was lost
+            pcm = np.concatenate((pcm, np.zeros((lacking, *pcm.shape[1:]), np.int16)))
+        return pcm
