@@ -449,6 +449,5 @@ class Engine:
             transport=self.port.statistics(peer),
             received=0 if reception is None else reception.received,
             lost=0 if reception is None else reception.lost,
-            buffered_frames=anchor.jitter.depth_frames,
-            counters=anchor.counters(),
+            reception=anchor.statistics(),
         )

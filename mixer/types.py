@@ -215,11 +215,34 @@ class TransportStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceptionStatistics:
+    """How one person's audio arrives: the state of its jitter buffer, and counters since it began.
+
+    Of the `lost` packets some were recovered: from redundancy sent with a later one (RED), or from
+    the FEC inside the next. What was not is `concealed`, in frames of 20 ms.
+    """
+
+    depth_frames: int = 0
+    target_frames: int = 0
+    received: int = 0
+    late: int = 0
+    duplicate: int = 0
+    lost: int = 0
+    recovered_fec: int = 0
+    recovered_red: int = 0
+    concealed: int = 0
+    trimmed: int = 0
+    compressed: int = 0
+    expanded: int = 0
+    corrupt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """One connection as the mixer sees it.
 
     `level_dbov` is how loud the person is now (-127 = silent). `received` and `lost` are packets of
-    the peer's present stream. `counters` are by metric name, since the connection began.
+    the peer's present stream, those skipped as silent included.
     """
 
     peer: PeerId
@@ -228,8 +251,7 @@ class PeerStatistics:
     transport: TransportStatistics = TransportStatistics()
     received: int = 0
     lost: int = 0
-    buffered_frames: int = 0
-    counters: Mapping[str, int] = field(default_factory=dict)
+    reception: ReceptionStatistics = ReceptionStatistics()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,29 +296,6 @@ class OpusParameters:
     max_playback_rate: int = SAMPLE_RATE  # Hz: what is above half of it is not heard
     min_ptime: int = 3  # ms
     ptime: int = 20  # ms
-
-
-@dataclass(frozen=True, slots=True)
-class ReceptionStatistics:
-    """How one person's audio arrives: the state of its jitter buffer, and counters since it began.
-
-    Of the `lost` packets some were recovered: from redundancy sent with a later one (RED), or from
-    the FEC inside the next. What was not is `concealed`, in frames of 20 ms.
-    """
-
-    depth_frames: int
-    target_frames: int
-    received: int
-    late: int
-    duplicate: int
-    lost: int
-    recovered_fec: int
-    recovered_red: int
-    concealed: int
-    trimmed: int
-    compressed: int
-    expanded: int
-    corrupt: int
 
 
 @dataclass(frozen=True, slots=True)

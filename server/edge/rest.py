@@ -217,7 +217,8 @@ def _brief(request: web.Request, room: Room) -> dict[str, object]:
 
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:
-    transport, round_trip_s = peer.transport, peer.transport.round_trip_s
+    transport, reception = peer.transport, peer.reception
+    round_trip_s = transport.round_trip_s
     return {
         "userId": peer.peer,
         "state": peer.state.value,
@@ -231,8 +232,14 @@ def _peer(peer: PeerStatistics) -> dict[str, object]:
         "bitrateOut": round(transport.bitrate_out),
         "received": peer.received,
         "lost": peer.lost,
-        "bufferedMs": round(1000 * TICK_S * peer.buffered_frames),
-        "counters": dict(peer.counters),
+        "bufferedMs": round(1000 * TICK_S * reception.depth_frames),
+        "targetMs": round(1000 * TICK_S * reception.target_frames),
+        "late": reception.late,
+        "recoveredFec": reception.recovered_fec,
+        "recoveredRed": reception.recovered_red,
+        "concealed": reception.concealed,
+        "compressed": reception.compressed,
+        "expanded": reception.expanded,
     }
 
 

@@ -151,7 +151,7 @@ async def test_peers_are_described(house: House) -> None:
     first, second = house.engine.peers(RoomId("r"))
     assert (first.peer, first.state, second.peer) == (PeerId("ann"), PeerState.LIVE, PeerId("bob"))
     assert (first.received, first.lost, first.level_dbov) == (50, 3, -20)
-    assert first.counters["jitter_concealed"] == 3
+    assert first.reception.concealed == 3
     assert 0 <= first.transport.jitter_in_s < 0.1
     assert (second.received, second.level_dbov, second.transport.round_trip_s) == (0, -127, None)
     assert house.engine.peers(RoomId("nowhere")) == ()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mixer.types import PeerId, PeerState, PeerStatistics, TransportStatistics
+from mixer.types import PeerId, PeerState, PeerStatistics, ReceptionStatistics, TransportStatistics
 from tests.server.edge.conftest import Edge, Serve
 
 ADMIN_ONLY = [
@@ -69,8 +69,16 @@ async def test_statistics(edge: Edge) -> None:
             ),
             received=100,
             lost=3,
-            buffered_frames=2,
-            counters={"jitter_late": 1},
+            reception=ReceptionStatistics(
+                depth_frames=2,
+                target_frames=3,
+                late=1,
+                recovered_fec=4,
+                recovered_red=5,
+                concealed=6,
+                compressed=7,
+                expanded=8,
+            ),
         ),
         PeerStatistics(PeerId("bob"), PeerState.CONNECTING),
     )
@@ -91,9 +99,15 @@ async def test_statistics(edge: Edge) -> None:
         "received": 100,
         "lost": 3,
         "bufferedMs": 40,
-        "counters": {"jitter_late": 1},
+        "targetMs": 60,
+        "late": 1,
+        "recoveredFec": 4,
+        "recoveredRed": 5,
+        "concealed": 6,
+        "compressed": 7,
+        "expanded": 8,
     }
-    assert (bob["state"], bob["roundTripMs"], bob["counters"]) == ("connecting", None, {})
+    assert (bob["state"], bob["roundTripMs"], bob["concealed"]) == ("connecting", None, 0)
 
 
 async def test_statistics_of_nothing(edge: Edge) -> None:
