@@ -1,4 +1,4 @@
-"""The processes of a server under measurement: started to die with the bench, measured as a tree."""
+"""The processes of a server under measurement: they die with the bench."""
 
 import asyncio
 import contextlib

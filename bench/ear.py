@@ -137,6 +137,8 @@ def split_red(payload: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
         word = int.from_bytes(payload[at : at + 4], "big")
         blocks.append((word >> 10 & 0x3FFF, word & 0x3FF))
         at += 4
+    if at < len(payload) and payload[at] & 0x80:  # cut off within a header
+        return b"", []
     at += 1
     earlier = []
     for offset, length in blocks:

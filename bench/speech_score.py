@@ -1,15 +1,18 @@
 """How well speech survived: PESQ-WB, STOI and the delay, of a recording against what was said."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.signal
 from numpy.typing import NDArray
 from pesq import NoUtterancesError, pesq
 from pystoi import stoi
-from scipy import signal
 
 from bench.material import Pcm
 from mixer.types import SAMPLE_RATE
+
+_signal: Any = scipy.signal
 
 PESQ_RATE = 16_000  # ITU-T P.862.2
 WORST_PESQ = 1.0
@@ -41,7 +44,7 @@ def score(said: Pcm, heard: Pcm, expected_lag: int) -> Score:
 
 
 def _narrow(pcm: NDArray[np.float64]) -> NDArray[np.float64]:
-    narrowed: NDArray[np.float64] = signal.resample_poly(pcm, 1, SAMPLE_RATE // PESQ_RATE)
+    narrowed: NDArray[np.float64] = _signal.resample_poly(pcm, 1, SAMPLE_RATE // PESQ_RATE)
     return narrowed / 32768
 
 
@@ -67,6 +70,6 @@ def _lags(said: Pcm, heard: Pcm, expected_lag: int) -> list[int]:
         around = heard[max(0, start) : max(0, start + WINDOW + LONGEST_LAG)].astype(np.float64)
         if energy < QUIET * max(energies) or len(around) < WINDOW:
             continue
-        match = signal.fftconvolve(around, window[::-1].astype(np.float64), mode="valid")
+        match = _signal.fftconvolve(around, window[::-1].astype(np.float64), mode="valid")
         found.append(int(match.argmax()) + max(0, start) - number * WINDOW)
     return found

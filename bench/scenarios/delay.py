@@ -1,10 +1,11 @@
 """The delay a server adds, by markers: a chirp goes in with one person's packets and comes out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.signal
 from numpy.typing import NDArray
-from scipy import signal
 
 from bench.ear import Ear, Heard, hear
 from bench.figures import Section
@@ -14,6 +15,8 @@ from bench.run import Run
 from bench.session import Session, session
 from mixer.opus import Decoder
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S
+
+_signal: Any = scipy.signal
 
 SLOT_TICKS = 12  # one chirp in the room at a time; rising and falling ones take turns
 BED_DBOV = -45  # what people send between chirps: above every silence gate
@@ -80,7 +83,7 @@ def _peak(pcm: Pcm, *, rising: bool) -> tuple[int, float]:
     """Return where a chirp begins, and how far its peak stands out."""
     sweep = chirp(rising=rising).astype(np.float64)
     match: NDArray[np.float64] = np.abs(
-        signal.fftconvolve(pcm.astype(np.float64), sweep[::-1], mode="valid")
+        _signal.fftconvolve(pcm.astype(np.float64), sweep[::-1], mode="valid")
     )
     best = int(match.argmax())
     return best, float(match[best] / max(np.median(match), 1.0))

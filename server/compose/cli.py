@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from server.compose.measure import bench
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
 from server.compose.version import VERSION
@@ -40,3 +41,6 @@ def serve(context: click.Context, /, **_options: Any) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"roomtone {VERSION}")
+
+
+cli.add_command(bench)
