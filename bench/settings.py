@@ -15,7 +15,7 @@ class Measure:
     """How long and how often."""
 
     rounds: int = 3
-    seconds: float = 5.0
+    seconds: float = 4.0
     warm_up_s: float = 1.5
     seeds: int = 10
 

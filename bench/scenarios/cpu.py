@@ -15,6 +15,7 @@ from bench.run import Run
 from bench.session import Session, session
 
 ENOUGH_PACKETS_S = 49.5
+STRETCH = 1.03  # of the plan's length: then the clients were starved
 SHRINK = 0.75
 LEAST_ANCHORS = 6
 SILENT = {"noise": "", "dtx": " (others in DTX)", "muted": " (others muted)"}
@@ -78,26 +79,34 @@ async def measure(run: Run) -> Section:
         },
         main="cpu",
         note="People/speaking, or rooms x people/speaking. A rival that delivers fewer than "
-        f"{ENOUGH_PACKETS_S} packets/s is measured at the largest size where it does.",
+        f"{ENOUGH_PACKETS_S} packets/s, or leaves the clients too little of the machine, is "
+        "measured at the largest size where it does not. DTX and muted: the first round alone.",
     )
     for text in run.settings.sizes.cpu:
         sizes = dict.fromkeys(run.makers, parse_size(text))
         for turn, name, make in run.rounds():
             run.said(f"CPU {text}, round {turn + 1}: {name}")
-            sizes[name] = await _round(run, section, text, sizes[name], make)
+            kinds = tuple(SILENT) if turn == 0 else ("noise",)
+            sizes[name] = await _round(run, section, (text, sizes[name], kinds), make)
     return section
 
 
 async def _round(
-    run: Run, section: Section, text: str, size: Size, make: Callable[[], Rival]
+    run: Run,
+    section: Section,
+    asked: tuple[str, Size, tuple[str, ...]],
+    make: Callable[[], Rival],
 ) -> Size:
     """Measure one server once; shrink until it keeps up; return the size that was measured."""
+    text, size, kinds = asked
+    if size.speaking == size.people or size.rooms > 1:
+        kinds = ("noise",)
     while True:
-        kinds = ("noise",) if size.speaking == size.people or size.rooms > 1 else tuple(SILENT)
         async with session(make, size.anchors, run.settings) as held:
             found = await _measure(run, held, size, kinds)
             name = held.rival.name
-        keeps_up = found["noise"].figures["packets"][0] >= ENOUGH_PACKETS_S
+        figures = found["noise"].figures
+        keeps_up = figures["packets"][0] >= ENOUGH_PACKETS_S and figures["stretch"][0] < STRETCH
         smaller = size.smaller()
         # Roomtone sends nothing in the pauses of a lone speaker: fewer packets are no sign there.
         if keeps_up or smaller is None or name == "Roomtone":
@@ -127,7 +136,8 @@ async def _measure(run: Run, held: Session, size: Size, kinds: tuple[str, ...]) 
 
         await held.crowd.play(plan(run.settings.measure.warm_up_s))
         received, own = held.crowd.received.copy(), _own_cpu()
-        spent, seconds = await held.measure(plan(run.settings.measure.seconds))
+        measured = plan(run.settings.measure.seconds)
+        spent, seconds = await held.measure(measured)
         came = (held.crowd.received - received)[hearers]
         row = found[kind] = Row("", "")
         row.add(
@@ -135,6 +145,7 @@ async def _measure(run: Run, held: Session, size: Size, kinds: tuple[str, ...]) 
             packets=float(came.sum()) / seconds / max(1, len(hearers)),
             rss=(held.rss() - empty) / size.anchors / 1e6,
             client=100 * (_own_cpu() - own) / seconds,
+            stretch=seconds / measured.seconds,
         )
     return found
 

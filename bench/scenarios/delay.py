@@ -1,6 +1,6 @@
 """The delay a server adds, by markers: a chirp goes in with one person's packets and comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,8 @@ async def _record(
     parts = [
         Part(index, entry.clip, cycle * cycles, run.phase_s()) for index, entry in enumerate(marked)
     ]
-    await held.crowd.play(make_plan(store, parts))  # buffers settle
+    settling = [replace(part, ticks=cycle) for part in parts]
+    await held.crowd.play(make_plan(store, settling))
     held.crowd.listen(listener, ear)
     plan = make_plan(store, parts)
     await held.crowd.play(plan)

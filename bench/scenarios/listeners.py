@@ -1,5 +1,7 @@
 """People who only listen over WebRTC: what one more of them costs."""
 
+from dataclasses import replace
+
 from bench.ear import Ear
 from bench.figures import Section, slope
 from bench.plan import Part, Store, make_plan
@@ -53,7 +55,10 @@ async def measure(run: Run) -> Section:
                     Part(index, speech, int(seconds * 50), run.phase_s(), at=100 * index)
                     for index in range(SPEAKERS)
                 ]
-                await held.crowd.play(make_plan(store, parts))
+                warm = int(run.settings.measure.warm_up_s * 50)
+                await held.crowd.play(
+                    make_plan(store, [replace(part, ticks=warm) for part in parts])
+                )
                 received = int(held.crowd.received[SPEAKERS:].sum())
                 already = sum(len(ear.packets) for ear in ears)
                 spent, took = await held.measure(make_plan(store, parts))
