@@ -65,8 +65,12 @@ async def measure(run: Run) -> Section:
                 points.append((float(size), spent / took))
                 packets = (int(held.crowd.received[SPEAKERS:].sum()) - received) / took / size
                 heard = (sum(len(ear.packets) for ear in ears) - already) / took / len(ears)
-            each = max(slope(points[0], points[1]), 1e-9)
-            section.row(f"{few} to {many}", held.rival.name).add(
+            each = slope(points[0], points[1])
+            row = section.row(f"{few} to {many}", held.rival.name)
+            if each <= 0:  # noise is larger than so few listeners
+                row.note = "too few listeners, or too short, for a slope"
+                continue
+            row.add(
                 per_core=1 / each,
                 packets_core=packets / each,
                 percent=100 * each,
