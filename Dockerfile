@@ -1,7 +1,7 @@
 # Roomtone in a container: docker build -t roomtone . (or podman, buildah)
 #
-#   docker run -it -p 8080:8080 -p 10000:10000/udp -e ROOMTONE_PUBLIC_IP=<this machine's address> \
-#     -v roomtone:/var/lib/roomtone roomtone
+#   docker run -it -p 8080:8080 -p 10000-10007:10000-10007/udp -p 10000-10007:10000-10007/tcp \
+#     -e ROOMTONE_PUBLIC_IP=<this machine's address> -v roomtone:/var/lib/roomtone roomtone
 #
 # The image carries FFmpeg with GPL parts inside the av wheel: read THIRD-PARTY-NOTICES.md before
 # you give it to others.
@@ -38,9 +38,9 @@ ENV PATH=/opt/roomtone/bin:$PATH \
 USER 10001:10001
 WORKDIR /var/lib/roomtone
 VOLUME /var/lib/roomtone
-# Pages, API, signalling and broadcast; voices.
-EXPOSE 8080/tcp 10000/udp
-# Not ready: a mixer or broadcast process that is away, a store that does not answer.
+# Pages, API, signalling and broadcast; voices, two ports for each mixer (ROOMTONE_MIXERS).
+EXPOSE 8080/tcp 10000-10007/udp 10000-10007/tcp
+# Not ready: no mixer or no broadcast process, a store that does not answer, ticks that are late.
 # It sees variables, not options: in a container set ROOMTONE_PORT rather than --port.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD [ \
   "python", "-c", "\

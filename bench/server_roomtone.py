@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import mixer.room.anchor as anchor_module
-import mixer.room.mix as mix_module
+import mixer.room.encoding as encoding_module
 from bench.lines import serve_lines
 from bench.settings import MixSettings
 from mixer.plane import Plane
@@ -47,7 +47,7 @@ def apply_settings(mix: MixSettings) -> dict[str, Any]:
         if getattr(mix, name) != getattr(standard, name)
     }
     if wanted:
-        _override(mix_module, "Encoder", wanted)
+        _override(encoding_module, "Encoder", wanted)
     if mix.jitter_percentile:
         _override(anchor_module, "JitterBuffer", {"percentile": mix.jitter_percentile})
     if not mix.loudest:
@@ -69,7 +69,7 @@ async def main() -> None:
     """Serve until standard input ends."""
     more = apply_settings(MixSettings(**json.loads(sys.argv[1])))
     plane = Plane(
-        PlaneSettings(udp_port=0, advertised=("127.0.0.1",)),
+        PlaneSettings(udp_port=0, tcp_port=0, advertised=("127.0.0.1",)),
         emit=lambda _: None,
         tap=DiscardingTap(),
         spawn=_spawn,

@@ -15,3 +15,7 @@ class BadSpec(HlsError):  # noqa: N818 - named after who must react
 
 class EncoderLost(HlsError):  # noqa: N818 - named after who must react
     """The AAC encoder could not be opened or gave up; a new one may be tried."""
+
+
+class BadSound(HlsError):  # noqa: N818 - named after who must react: whoever chose the file
+    """A file holds no sound that can be played; the text says so to people."""

@@ -5,27 +5,37 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
+from mixer.core.level import SILENCE_DBOV
+from mixer.core.overload import Overload
+from mixer.core.speccheck import check_spec
+from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
+from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
+from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
-from mixer.rtc.sdp import read_offer
+from mixer.rtc.sdp import Offer, read_offer
 from mixer.types import (
     TICK_S,
     Emit,
     GoneReason,
     Outgoing,
+    Overloaded,
     PeerChanged,
     PeerId,
     PeerState,
+    PeerStatistics,
     PlaneStatistics,
     RoomId,
     RoomSpec,
+    RtpCodec,
     Talking,
     Tap,
     tick_at,
@@ -48,6 +58,16 @@ class _Seat:
     room: Room
     peers: dict[PeerId, Peer] = field(default_factory=dict)
     said: dict[PeerId, int] = field(default_factory=dict)
+    make_anchor: MakeAnchor = Anchor
+    recorder: Recorder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """Where rooms' arrivals are recorded, and up to which size each."""
+
+    sink: ArrivalSink
+    limit_bytes: int
 
 
 class Engine:
@@ -60,12 +80,15 @@ class Engine:
         tap: Tap | None,
         clock: Callable[[], float],
         unix_clock: Callable[[], float],
+        recordings: Recordings | None = None,
     ) -> None:
         self._emit = emit
         self._tap = tap
         self._clock = clock
         self._unix_clock = unix_clock
+        self._recordings = recordings
         self._port: WebRtcPort | None = None
+        self._lines: Lines | None = None
         self._seats: dict[RoomId, _Seat] = {}
         self._occupied: dict[RoomId, _Seat] = {}  # with a connection: an empty room costs nothing
         self._anchors: dict[int, tuple[_Seat, Anchor]] = {}  # by row of the peer table
@@ -73,10 +96,13 @@ class Engine:
         self._counters: Counter[str] = Counter()
         self._failed: set[str] = set()
         self._lateness = Lateness()
+        self._strain = StrainMeter(clock())
+        self._overload = Overload()
 
-    def attach(self, port: WebRtcPort) -> None:
-        """Take the port this engine drives."""
+    def attach(self, port: WebRtcPort, lines: Lines | None = None) -> None:
+        """Take the port this engine drives, and its plain RTP."""
         self._port = port
+        self._lines = lines
 
     @property
     def port(self) -> WebRtcPort:
@@ -87,7 +113,12 @@ class Engine:
     # What the control plane wants
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value is out of its range; nothing has changed.
+        """
+        check_spec(spec)
         seat = self._seats.get(spec.room)
         if seat is not None and spec.version <= seat.spec.version:
             return
@@ -95,41 +126,118 @@ class Engine:
             if spec.closed:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+            seat.room.spend(self._overload.quality)
         seat.spec = spec
-        seat.room.on_air = spec.on_air
+        seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
         for peer_id, peer in list(seat.peers.items()):
             if peer_id not in wanted:
                 self.port.remove(peer, GoneReason.REMOVED)
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
+        self._settle(seat)
         if spec.closed:
             self._counters.update(seat.room.counters())
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
 
-    def accept_offer(
-        self, room: RoomId, peer_id: PeerId, sdp: str, *, addresses: tuple[str, ...], udp_port: int
+    def _settle(self, seat: _Seat) -> None:
+        """Begin to tick a room, or end it, when its first comes or its last has left.
+
+        Plain RTP lives while the room is ticked.
+        """
+        spec, room = seat.spec, seat.spec.room
+        is_kept = self._lines is not None and not spec.closed and keep_occupied(spec)
+        if not (seat.peers or is_kept):
+            if self._occupied.pop(room, None) is not None:
+                self._vacate(seat)
+            return
+        if room not in self._occupied:
+            self._occupied[room] = seat
+            self._wake.set()
+            if self._recordings is not None:
+                self._record(seat, self._recordings)
+        if self._lines is not None and not spec.closed:
+            self._lines.apply(seat)
+
+    def _record(self, seat: _Seat, recordings: Recordings) -> None:
+        """Begin a recording; its room is as new, or the replay could not begin where it did."""
+        room = seat.spec.room
+        name = f"{room}-{int(1000 * self._unix_clock())}"
+        seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
+        self._counters.update(seat.room.counters())
+        seat.room = RecordedRoom(room, self._tap, seat.recorder)
+        seat.room.spend(self._overload.quality)
+        seat.room.configure(with_lines(seat.spec))
+        seat.make_anchor = seat.recorder.make_anchor
+
+    def _vacate(self, seat: _Seat) -> None:
+        if self._lines is not None:
+            self._lines.clear(seat.spec.room)
+        if seat.recorder is not None:
+            seat.recorder.close()
+            self._counters.update(seat.recorder.counters)
+            seat.recorder = None
+        self._say_who_talks(seat)
+
+    def end_recordings(self) -> None:
+        """Hand on what is left of every recording."""
+        for seat in self._seats.values():
+            if seat.recorder is not None:
+                seat.recorder.close()
+
+    def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
+        self,
+        room: RoomId,
+        peer_id: PeerId,
+        sdp: str,
+        *,
+        addresses: tuple[str, ...],
+        udp_port: int,
+        tcp_port: int = 0,
     ) -> str:
-        """Answer an offer; an earlier connection of the same person is replaced."""
+        """Answer an offer.
+
+        A further offer of the same RTCPeerConnection goes on with its peer, ICE restart included;
+        one of another replaces the person's earlier connection.
+        """
         seat = self._seats.get(room)
         listed = {} if seat is None else {anchor.peer: anchor for anchor in seat.spec.anchors}
         if seat is None or peer_id not in listed:
             raise PeerGone(f"{peer_id} is not in room {room}")
         offer = read_offer(sdp)
+        peer = seat.peers.get(peer_id)
+        if peer is not None and self.port.renegotiate(peer, offer):
+            self._hears_now(peer)
+        else:
+            peer = self._add_peer(seat, peer_id, offer)
+            self._mute(seat, peer_id, muted=listed[peer_id].muted)
+        return self.port.write_answer(peer, addresses=addresses, port=udp_port, tcp_port=tcp_port)
+
+    def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:
             raise NoCapacity("This server carries as many people as it can.")
         if (earlier := seat.peers.get(peer_id)) is not None:
             self.port.remove(earlier, GoneReason.REPLACED)
-        peer = self.port.add_peer(room, peer_id, offer, now=self._clock())
+        elif self._overload.is_full:
+            self._counters["offers_refused"] += 1
+            raise NoCapacity("This server has as much to do as it can: try again in a moment.")
+        peer = self.port.add_peer(seat.spec.room, peer_id, offer, now=self._clock())
         seat.peers[peer_id] = peer
-        self._occupied[room] = seat
-        anchor = Anchor(peer_id, peer.row)
+        self._settle(seat)
+        anchor = seat.make_anchor(peer_id, peer.row, RtpCodec.OPUS)
         seat.room.add(anchor)
         self._anchors[peer.row] = (seat, anchor)
-        self._mute(seat, peer_id, muted=listed[peer_id].muted)
         self._wake.set()
-        return self.port.write_answer(peer, addresses=addresses, port=udp_port)
+        return peer
+
+    def _hears_now(self, peer: Peer) -> None:
+        """Begin or cease to send a peer the mix, as its newest offer says."""
+        seat, anchor = self._anchors[peer.row]
+        if not peer.offer.hears:
+            seat.room.disconnect(peer.id)
+        elif not anchor.hears and peer.send is not None:
+            seat.room.connect(peer.id)
 
     def _mute(self, seat: _Seat, peer_id: PeerId, *, muted: bool) -> None:
         anchor = seat.room.anchors.get(peer_id)
@@ -169,9 +277,7 @@ class Engine:
             if seat is not None and seat.peers.get(peer.id) is peer:
                 del seat.peers[peer.id]
                 seat.room.remove(peer.id)
-                if not seat.peers:
-                    del self._occupied[peer.room]
-                    self._say_who_talks(seat)
+                self._settle(seat)
         self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
 
     # Time
@@ -180,13 +286,15 @@ class Engine:
         """Tick until cancelled."""
         done = tick_at(self._clock())
         while True:
-            if self.port.table.count == 0:
+            if self.port.table.count == 0 and not self._occupied:
                 await self._rest()
                 done = tick_at(self._clock())
                 continue
             await self._sleep_until((done + 1) * TICK_S)
             now = self._clock()
-            self._counters["ticks_late"] += self._lateness.note(now - (done + 1) * TICK_S)
+            is_late = self._lateness.note(now - (done + 1) * TICK_S)
+            self._counters["ticks_late"] += is_late
+            self._strain.ticked(is_late=is_late)
             due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
@@ -194,6 +302,8 @@ class Engine:
             while done < due:
                 done += 1
                 self._tick(done)
+            self._strain.worked(now, self._clock())
+            self._judge()
 
     async def _rest(self) -> None:
         """Wait for a peer; the socket is emptied now and then so that junk is counted."""
@@ -204,31 +314,67 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             self._poll(self._clock(), self._unix_clock())
+            self._judge()
 
     async def _sleep_until(self, when: float) -> None:
         """Sleep to the next tick, reading the socket half-way, or often while a handshake runs."""
+        if when <= self._clock():
+            await asyncio.sleep(0)  # however late: handshakes and the control process wait too
         while (left := when - self._clock()) > 0:
             if self.port.is_handshaking:
                 await asyncio.sleep(min(HANDSHAKE_POLL_S, left))
             else:
                 await asyncio.sleep(left - TICK_S / 2 if left > TICK_S / 2 else left)
-            if self._clock() < when:
-                self._poll(self._clock(), self._unix_clock())
+            if (now := self._clock()) < when:
+                self._poll(now, self._unix_clock())
+                self._strain.worked(now, self._clock())
 
     def _tick(self, tick: int) -> None:
         now, unix_now = self._clock(), self._unix_clock()
         self._counters["ticks"] += 1
         self._poll(now, unix_now)
         frames = self._tick_rooms(tick, now)
+        if self._lines is not None:
+            frames = self._lines.send(frames, tick)
+            self._attempt("plain timers", self._lines.port.tick, now=now)
         if frames:
             self._attempt("sending", self.port.send, frames, tick=tick)
         self._attempt("timers", self.port.tick, tick, now=now, unix_now=unix_now)
         if tick % TALKING_EVERY_TICKS == 0:
             for seat in list(self._occupied.values()):
                 self._say_who_talks(seat)
+            self._note_losses()
+
+    def _note_losses(self) -> None:
+        """Tell the rooms whom in-band FEC would help, and how much they lose."""
+        table = self.port.table
+        for row, (seat, anchor) in self._anchors.items():
+            # In steps, so that a loss that wavers does not regroup the room.
+            percent = 5 * ceil(20 * float(table.loss[row])) if table.takes_fec[row] else 0
+            if anchor.loss_percent != percent:
+                seat.room.protect(anchor.peer, loss_percent=percent)
 
     def _poll(self, now: float, unix_now: float) -> None:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
+        if self._lines is not None:
+            self._attempt("plain RTP", self._lines.port.poll, now=now, unix_now=unix_now)
+
+    def _judge(self) -> None:
+        """Once a second, do with less or more according to how hard it was."""
+        strain = self._strain.second(self._clock())
+        if strain is None or not self._overload.note(strain):
+            return
+        level = self._overload.level
+        for seat in self._seats.values():
+            seat.room.spend(self._overload.quality)
+        _log.warning(
+            "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
+            level,
+            level.name.lower(),
+            100 * strain.busy_share,
+            100 * strain.late_share,
+        )
+        self._emit(Overloaded(level))
 
     def _attempt(self, what: str, step: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         try:
@@ -265,6 +411,8 @@ class Engine:
         counters.update(self.port.socket_counters)
         for seat in self._seats.values():
             counters.update(seat.room.counters())
+            if seat.recorder is not None:
+                counters.update(seat.recorder.counters)
         for _, anchor in self._anchors.values():
             counters.update(anchor.counters())
         states = Counter(
@@ -276,8 +424,31 @@ class Engine:
             if state is not PeerState.GONE
         }
         gauges["rooms"] = float(len(self._seats))
+        gauges["tick_busy_share"] = self._strain.busy_share
+        gauges["overload_level"] = float(self._overload.level)
+        if self._lines is not None:
+            counters.update(self._lines.counters())
+            gauges |= self._lines.gauges()
         gauges["ticks_late_share"] = self._lateness.recent_share
         gauges["tick_lateness_worst_seconds"] = self._lateness.worst_s
         gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
         histograms = {"tick_lateness_seconds": self._lateness.histogram()}
         return PlaneStatistics(dict(counters), gauges, histograms)
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are; none if there is no such room."""
+        seat = self._seats.get(room)
+        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+
+    def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
+        anchor, reception = seat.room.anchors[peer.id], peer.reception
+        return PeerStatistics(
+            peer.id,
+            peer.state,
+            level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
+            transport=self.port.statistics(peer),
+            received=0 if reception is None else reception.received,
+            lost=0 if reception is None else reception.lost,
+            buffered_frames=anchor.jitter.depth_frames,
+            counters=anchor.counters(),
+        )

@@ -13,7 +13,7 @@ import sys
 import weakref
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,7 @@ def _library() -> Any:
     lib.opus_encoder_create.restype = lib.opus_decoder_create.restype = pointer
     lib.opus_encoder_create.argtypes = (ctypes.c_int32, integer, integer, pointer)
     lib.opus_decoder_create.argtypes = (ctypes.c_int32, integer, pointer)
+    lib.opus_encoder_get_size.argtypes = (integer,)
     lib.opus_encode.argtypes = (pointer, pointer, integer, pointer, ctypes.c_int32)
     lib.opus_decode.argtypes = (pointer, pointer, ctypes.c_int32, pointer, integer, integer)
     for destroy in (lib.opus_encoder_destroy, lib.opus_decoder_destroy):
@@ -131,8 +132,21 @@ class Encoder:
         self._pcm_address = self._pcm.ctypes.data
         self._packet: NDArray[np.uint8] = np.zeros(MAX_PACKET_BYTES, np.uint8)
         self._packet_address = self._packet.ctypes.data
+        self._ceiling_bps: int | None = None
+        self._channels, self._application = channels, application
         self.set_bitrate(bitrate_bps)
         self.set_complexity(complexity)
+
+    def clone(self) -> "Encoder":
+        """Return an encoder that goes on from here: fed the same, it returns the same packets.
+
+        An encoder's state is position independent and can be copied (opus.h, OpusEncoder).
+        """
+        clone = Encoder(channels=self._channels, application=self._application)
+        size = _library().opus_encoder_get_size(self._channels)
+        ctypes.memmove(clone._state, self._state, size)
+        clone._bitrate_bps, clone._ceiling_bps = self._bitrate_bps, self._ceiling_bps
+        return clone
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
         """Return the packet of 20 ms: int16[960] mono, int16[960, channels] interleaved."""
@@ -145,7 +159,14 @@ class Encoder:
 
     def set_bitrate(self, bits_per_second: int) -> None:
         """Set the target, 500 to 512,000 b/s."""
-        self._set(_SET_BITRATE, bits_per_second)
+        self._bitrate_bps = bits_per_second
+        self._set(_SET_BITRATE, min(bits_per_second, self._ceiling_bps or bits_per_second))
+
+    def limit_bitrate(self, ceiling_bps: int | None) -> None:
+        """Spend no more than that, whatever the target is; None lifts the limit."""
+        if ceiling_bps != self._ceiling_bps:
+            self._ceiling_bps = ceiling_bps
+            self.set_bitrate(self._bitrate_bps)
 
     def set_complexity(self, complexity: int) -> None:
         """Set how much work to spend, 0 to 10."""
@@ -169,6 +190,16 @@ class Encoder:
 
     def _set(self, request: int, value: int) -> None:
         _check(self._ctl(ctypes.c_void_p(self._state), request, ctypes.c_int32(value)))
+
+
+class FrameDecoder(Protocol):
+    """What a voice needs of a decoder; `Decoder` is the one of Opus."""
+
+    def decode(self, payload: bytes) -> Int16Frame:
+        """Return a packet's audio: int16[n], mono, 48 kHz. Raises OpusError: it is corrupt."""
+
+    def conceal(self, samples: int) -> Int16Frame:
+        """Return a likely continuation: int16[samples]."""
 
 
 class Decoder:

@@ -1,16 +1,21 @@
 """The mixer as one object: rooms in, answers and events out."""
 
 import contextlib
+import logging
 import time
 
-from mixer.engine import Engine
+from mixer.engine import Engine, Recordings
+from mixer.errors import SetupError
+from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import open_socket
+from mixer.rtc.streams import Streams, bind_tcp
 from mixer.types import (
     Cancellable,
     Emit,
     PeerId,
+    PeerStatistics,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
@@ -19,57 +24,139 @@ from mixer.types import (
     Tap,
 )
 
+_log = logging.getLogger(__name__)
+
 
 class Plane:
     """A media plane in this process, on the running loop. Everything happens between its awaits."""
 
     def __init__(
-        self, settings: PlaneSettings, *, emit: Emit, tap: Tap | None, spawn: Spawn
+        self,
+        settings: PlaneSettings,
+        *,
+        emit: Emit,
+        tap: Tap | None,
+        spawn: Spawn,
+        recordings: Recordings | None = None,
     ) -> None:
         self._settings = settings
         self._spawn = spawn
-        self._engine = Engine(emit=emit, tap=tap, clock=time.monotonic, unix_clock=time.time)  # noqa: TID251 - the clock's one birthplace
+        self._emit = emit
+        self._engine = Engine(
+            emit=emit,
+            tap=tap,
+            clock=time.monotonic,
+            unix_clock=time.time,  # noqa: TID251 - the clock's one birthplace
+            recordings=recordings,
+        )
+        self._lines: Lines | None = None
         self._udp_port = settings.udp_port
+        self._tcp_port = 0
         self._addresses = settings.advertised
         self._ticker: Cancellable | None = None
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What this plane can do beyond mixing."""
-        return frozenset({"mix-minus", "mute", "tap"})
+        plain = {"plain-rtp"} if self._settings.rtp_port is not None else set()
+        mixing = {
+            "mix-minus",
+            "mute",
+            "tap",
+            "gains",
+            "buses",
+            "loudest",
+            "automix",
+            "agc",
+            "music",
+        }
+        return frozenset(mixing | plain)
 
     @property
     def udp_port(self) -> int:
         """The bound UDP port."""
         return self._udp_port
 
+    @property
+    def rtp_port(self) -> int:
+        """The bound UDP port of plain RTP; 0 without."""
+        return 0 if self._lines is None else self._lines.port.port
+
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._tcp_port
+
     async def start(self) -> None:
-        """Bind the UDP port and start the ticker.
+        """Bind the ports and start the ticker.
 
         Raises:
-            SetupError: the port cannot be bound, or libopus is missing.
+            SetupError: a port cannot be bound, or libopus is missing.
         """
         socket = open_socket(
             self._settings.udp_host, self._settings.udp_port, batched=self._settings.batched_sockets
         )
         self._udp_port = socket.port
         self._addresses = self._settings.advertised or detect_addresses(self._settings.udp_host)
-        self._engine.attach(
-            WebRtcPort(socket, self._engine, clock=time.monotonic, spawn=self._spawn)
+        with contextlib.ExitStack() as opened:  # what is open when the next cannot be
+            opened.callback(socket.close)
+            self._lines = self._open_lines()
+            if self._lines is not None:
+                opened.callback(self._lines.port.close)
+            streams = self._open_streams()
+            opened.pop_all()
+        port = WebRtcPort(
+            socket, self._engine, clock=time.monotonic, spawn=self._spawn, streams=streams
         )
+        self._engine.attach(port, self._lines)
         # Ends in close(), or with the process.
         self._ticker = self._spawn(self._engine.run(), name="ticker")
 
+    def _open_lines(self) -> Lines | None:
+        settings = self._settings
+        if settings.rtp_port is None:
+            return None
+        batched = settings.batched_sockets
+        participants = open_socket(
+            settings.rtp_host, settings.rtp_port, batched=batched, option="--rtp-port"
+        )
+        # A socket on loopback could not send elsewhere.
+        forwarders = open_socket("", 0, batched=batched)
+        return Lines(participants, forwarders, emit=self._emit, clock=time.monotonic)
+
+    def _open_streams(self) -> Streams | None:
+        """Listen on the TCP port; one that nobody asked for by number may be missing."""
+        wanted = self._settings.tcp_port
+        if wanted == 0:
+            return None
+        try:
+            listener = bind_tcp(self._settings.udp_host, wanted or self._udp_port)
+        except SetupError as error:
+            if wanted is not None:
+                raise
+            _log.warning("no WebRTC over TCP: %s", error)
+            return None
+        streams = Streams(listener)
+        self._tcp_port = streams.port
+        return streams
+
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
+        self._engine.end_recordings()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
             with contextlib.suppress(OSError):
                 await self._engine.port.close()
+            if self._lines is not None:
+                self._lines.port.close()
 
     def apply(self, spec: RoomSpec) -> None:
-        """Make a room what the spec says; an older or equal version is ignored."""
+        """Make a room what the spec says; an older or equal version is ignored.
+
+        Raises:
+            ClientMistake: a value of the spec is out of its range.
+        """
         self._engine.apply(spec)
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
@@ -81,7 +168,12 @@ class Plane:
             NoCapacity: there is no row left.
         """
         return self._engine.accept_offer(
-            room, peer, sdp, addresses=self._addresses, udp_port=self._udp_port
+            room,
+            peer,
+            sdp,
+            addresses=self._addresses,
+            udp_port=self._udp_port,
+            tcp_port=self._tcp_port,
         )
 
     def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
@@ -90,3 +182,7 @@ class Plane:
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges."""
         return self._engine.statistics()
+
+    def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are."""
+        return self._engine.peers(room)

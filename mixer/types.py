@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, NewType, Protocol
 
 import numpy as np
@@ -16,6 +16,8 @@ Int16Frame = NDArray[np.int16]
 SAMPLE_RATE = 48_000
 TICK_S = 0.02
 FRAME_SAMPLES = 960  # 20 ms at 48 kHz: one Opus frame, one tick
+PLAIN_ROWS = 1 << 20  # rows from here on are plain RTP's, far above those of the peer table
+PCM_ROWS = 1 << 21  # and from here on are those that are not sent Opus
 
 
 def tick_at(now: float) -> int:
@@ -27,11 +29,83 @@ def tick_at(now: float) -> int:
     return int(now // TICK_S)
 
 
+FLOOR = "floor"
+"""The bus that everybody speaks to and hears unless told otherwise, and that goes on air."""
+
+
+class Profile(Enum):
+    """What a room is for."""
+
+    VOICE = "voice"  # mono, 96 kb/s
+    MUSIC = "music"  # stereo, 128 kb/s
+
+
+def _floor() -> dict[str, float]:
+    return {FLOOR: 0.0}
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorSpec:
-    """One person with a microphone, as the control plane wants them mixed."""
+    """One person with a microphone, as the control plane wants them mixed.
+
+    What everybody hears of them: `gain_db` (-60..20), `pan` (-1 left..1 right, in a music room),
+    brought to `agc_target_dbov` (-40..-6) slowly if set. They speak to the buses `speaks` and hear
+    the buses `hears`, each with a gain in dB; a voice on several of these is heard as on the
+    loudest. `for_me` changes other people for this person's ears alone: dB (-60..20), None = mute.
+    """
 
     peer: PeerId
+    muted: bool = False
+    gain_db: float = 0.0
+    pan: float = 0.0
+    agc_target_dbov: float | None = None
+    hears: Mapping[str, float] = field(default_factory=_floor)
+    speaks: tuple[str, ...] = (FLOOR,)
+    for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
+
+
+class RtpCodec(Enum):
+    """What plain RTP carries."""
+
+    OPUS = "opus"
+    PCMU = "pcmu"
+    PCMA = "pcma"
+
+
+@dataclass(frozen=True, slots=True)
+class ForwarderSpec:
+    """A copy of a mix that is sent to `host` (an IP address) and `port` as plain RTP.
+
+    `bus` names what is heard; "floor" is what everybody hears. It flows while anybody is
+    connected to the room, silence included; `always_on` is for those who want it without that.
+    """
+
+    id: str
+    host: str
+    port: int
+    ssrc: int
+    codec: RtpCodec = RtpCodec.OPUS
+    payload_type: int = 111
+    bus: str = FLOOR
+    always_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RtpParticipantSpec:
+    """A person whose voice comes as plain RTP, and who hears the others by it.
+
+    Their packets come from within the networks `allow` (CIDR), and the first tells by its SSRC
+    whose it is: it is `ssrc`, or any that nobody else has where that is None. From then on they are
+    where that packet came from. With `host` and `port` they are there from the beginning.
+    """
+
+    peer: PeerId
+    codec: RtpCodec = RtpCodec.OPUS
+    payload_type: int = 111
+    ssrc: int | None = None
+    allow: tuple[str, ...] = ("127.0.0.0/8",)
+    host: str = ""
+    port: int = 0
     muted: bool = False
 
 
@@ -40,7 +114,9 @@ class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
     A spec whose `version` is not above the applied one is ignored. Anchors that are not listed
-    lose their connection. `on_air` feeds the room's full mix to the tap. `closed` removes the room.
+    lose their connection. `on_air` feeds the floor's full mix to the tap. `closed` removes the
+    room. `loudest` mixes that many people at a time, the loudest, 0 everybody. `automix` shares
+    one gain among those who speak. `buses` names what there is beside the floor.
     """
 
     room: RoomId
@@ -48,6 +124,12 @@ class RoomSpec:
     anchors: tuple[AnchorSpec, ...] = ()
     on_air: bool = False
     closed: bool = False
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
+    forwarders: tuple[ForwarderSpec, ...] = ()
+    rtp: tuple[RtpParticipantSpec, ...] = ()
 
 
 class PeerState(Enum):
@@ -87,7 +169,67 @@ class Talking:
     levels: Mapping[PeerId, int]
 
 
-PlaneEvent = PeerChanged | Talking
+class OverloadLevel(IntEnum):
+    """What an overloaded mixer does without; each level includes those before it."""
+
+    NONE = 0
+    LEAN = 1  # a mix has at most 64 kb/s
+    THIN = 2  # at most 48 kb/s
+    FEW = 3  # only the three loudest of a room are mixed
+    FULL = 4  # nobody new is let in
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """The mixer does with less from now on, or with more again; NONE is how it should be."""
+
+    level: OverloadLevel
+
+
+PlaneEvent = PeerChanged | Talking | Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What a room may spend.
+
+    `max_bitrate_bps` is a ceiling for each of its mixes (None: what the mix has by itself),
+    `loudest` how many people are mixed at a time (0: as many as the spec says).
+    """
+
+    max_bitrate_bps: int | None = None
+    loudest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransportStatistics:
+    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second."""
+
+    round_trip_s: float | None = None  # None: not known yet
+    loss_in: float = 0.0  # from the peer to us
+    loss_out: float = 0.0  # from us to the peer, as it reports
+    jitter_in_s: float = 0.0  # RFC 3550 §6.4.1
+    jitter_out_s: float = 0.0
+    bitrate_in: float = 0.0  # bit/s
+    bitrate_out: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """One connection as the mixer sees it.
+
+    `level_dbov` is how loud the person is now (-127 = silent). `received` and `lost` are packets of
+    the peer's present stream. `counters` are by metric name, since the connection began.
+    """
+
+    peer: PeerId
+    state: PeerState
+    level_dbov: int = -127
+    transport: TransportStatistics = TransportStatistics()
+    received: int = 0
+    lost: int = 0
+    buffered_frames: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +263,51 @@ class PlaneStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class OpusParameters:
+    """What one side of a connection asks the other to send it (RFC 7587 §6.1)."""
+
+    fec: bool = False  # useinbandfec
+    dtx: bool = False  # usedtx
+    stereo: bool = False  # it would rather hear stereo
+    sprop_stereo: bool = False  # it will probably send stereo
+    max_average_bitrate: int = 0  # bit/s; 0: it does not say
+    max_playback_rate: int = SAMPLE_RATE  # Hz: what is above half of it is not heard
+    min_ptime: int = 3  # ms
+    ptime: int = 20  # ms
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneSettings:
     """Where a media plane listens and what it tells clients about it.
 
-    `udp_host` is "" for every address of the machine; `udp_port` 0 takes a free one. `advertised`
-    are the addresses named in answers; empty = those found on the machine.
+    `udp_host` is "" for every address of the machine; `udp_port` 0 takes a free one. `tcp_port` is
+    for those whom no UDP reaches: None takes the UDP port's number if it is free, 0 is none.
+    `advertised` are the addresses named in answers; empty = those found on the machine.
     """
 
     udp_host: str = ""
     udp_port: int = 10_000
+    tcp_port: int | None = None
     advertised: tuple[str, ...] = ()
     batched_sockets: bool = True  # recvmmsg/sendmmsg where the platform has them
+    rtp_host: str = "127.0.0.1"
+    rtp_port: int | None = None  # None: no plain RTP; 0 takes a free port
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
-    """One encoded frame and the rows of the peer table (intp[n]) that hear it."""
+    """One encoded frame and the rows of the peer table (intp[n]) that hear it.
+
+    `previous` are the payloads of the same mix one, two, … ticks before, as far as they were sent:
+    redundancy (RFC 2198) for those who lose packets.
+    """
 
     payload: bytes
     rows: NDArray[np.intp]
     level_dbov: int
     marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
+    previous: tuple[bytes, ...] = ()
+    pcm: Int16Frame | None = None  # what was encoded (int16[960 * channels]), for other codecs
 
 
 class Tap(Protocol):

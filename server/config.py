@@ -13,7 +13,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
+MAX_PORT = 65_535
 DAY_S = 86_400
+# Unasked: a firewall or a container must know the range of ports beforehand, and eight cores of
+# mixing carry more people than a machine with defaults will see.
+MOST_MIXERS = 8
 
 
 def default_state_dir() -> Path:
@@ -21,6 +25,15 @@ def default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME", "")
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
     return root / "roomtone"
+
+
+def default_mixers() -> int:
+    """Return one for each core this process may use, MOST_MIXERS at most."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # not Linux
+        cores = os.cpu_count() or 1
+    return min(cores, MOST_MIXERS)
 
 
 class Settings(BaseSettings):
@@ -38,19 +51,59 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8080,
         ge=0,
-        le=65_535,
+        le=MAX_PORT,
         description="TCP port for pages, REST, signalling and HLS; 0 = any.",
     )
     udp_port: int = Field(
         default=10_000,
         ge=1,
-        le=65_535,
-        description="UDP port for all WebRTC audio of this machine.",
+        le=MAX_PORT,
+        description="First UDP port for WebRTC audio; each mixer has one of its own.",
+    )
+    mixers: int = Field(
+        default_factory=default_mixers,
+        ge=1,
+        le=256,
+        description="Mixer processes at most, on as many UDP ports from --udp-port on (default: one"
+        " for each core that may be used, 8 at most). One is started at once, each other one when"
+        " those that run have enough to do.",
+    )
+    tcp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_PORT,
+        description="First TCP port for WebRTC audio where a network lets no UDP through; each"
+        " mixer has one of its own (default: the numbers of the UDP ports, where they are free;"
+        " 0 = none).",
     )
     public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Address browsers reach the UDP port at, if it is not one of this machine's"
-        " (behind NAT). Several: repeat the option, or separate by commas.",
+        description="Address browsers reach the UDP and TCP ports at, if it is not one of"
+        " this machine's (behind NAT). Several: repeat the option, or separate by commas.",
+    )
+    rtp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="UDP port for people whose voice comes as plain RTP; none = there are none."
+        " It is not encrypted.",
+    )
+    rtp_host: str = Field(
+        default="127.0.0.1",
+        description="Address the port for plain RTP is bound to; 0.0.0.0 for all.",
+    )
+    forward_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that rooms may be sent to as plain RTP; none = nowhere."
+        " Several: repeat the option, or separate by commas.",
+    )
+    record_arrivals: Path | None = Field(
+        default=None,
+        description="Folder to record in what arrives in every room, for `roomtone replay`."
+        " That is everybody's voice: ask them first.",
+    )
+    record_limit_mb: int = Field(
+        default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,
@@ -105,7 +158,7 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", mode="before")
+    @field_validator("public_ip", "forward_to", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -122,7 +175,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("state_dir", "tls_cert", "tls_key")
+    @field_validator("forward_to")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
+        return value
+
+    @field_validator("rtp_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("it must be an IP address") from None
+
+    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -133,6 +204,13 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key belong together: give both or neither")
         if self.tls_cert is not None and self.tls != "off":
             raise ValueError("tls_cert is your own certificate: leave tls at off with it")
+        for key, first in (("udp_port", self.udp_port), ("tcp_port", self.tcp_port or 0)):
+            if first + self.mixers - 1 > MAX_PORT:
+                raise ValueError(
+                    f"{self.mixers} mixers take the ports from {first} to"
+                    f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
+                    f" choose a lower {key} or fewer mixers"
+                )
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -144,6 +222,17 @@ class Settings(BaseSettings):
     def is_tls(self) -> bool:
         """Whether the port speaks HTTPS."""
         return self.tls != "off" or self.tls_cert is not None
+
+    @property
+    def udp_ports(self) -> range:
+        """The UDP port of each mixer, by its number."""
+        return range(self.udp_port, self.udp_port + self.mixers)
+
+    @property
+    def tcp_ports(self) -> range:
+        """The TCP port of each mixer, by its number; empty for none."""
+        first = self.udp_port if self.tcp_port is None else self.tcp_port
+        return range(first, first + self.mixers) if first else range(0)
 
     @property
     def bind_host(self) -> str:

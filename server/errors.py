@@ -133,6 +133,18 @@ class NotFound(ServerError):  # noqa: N818
     code = "not_found"
 
 
+class NotEnabled(ServerError):  # noqa: N818
+    """The operator has not turned that on; the sentence names the setting."""
+
+    code = "not_enabled"
+
+
+class TooMany(ServerError):  # noqa: N818
+    """There are as many of that as there may be."""
+
+    code = "too_many"
+
+
 class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 

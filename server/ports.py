@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hls.types import BroadcastSpec
-from mixer.types import PeerId, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import PeerId, PeerStatistics, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,14 @@ class Bus(Protocol):
         """Yield messages published after the call. A slow reader loses the oldest, counted."""
 
 
+@dataclass(frozen=True, slots=True)
 class PlaneLost:
-    """The plane died: every connection it had is gone. Specs are applied again when it is back."""
+    """The plane, or a part of it, died: every connection in `rooms` is gone (None: in all rooms).
+
+    Specs are applied again, where there is a mixer for them.
+    """
+
+    rooms: frozenset[RoomId] | None = None
 
 
 class MediaPlane(Protocol):
@@ -115,7 +121,10 @@ class MediaPlane(Protocol):
         """What this plane can do beyond mixing voices."""
 
     async def apply(self, spec: RoomSpec) -> None:
-        """Make the room so, now and after every restart of the plane."""
+        """Make the room so, now and after every restart of the plane.
+
+        Raises ClientMistake for a value out of its range; then the spec before holds.
+        """
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
@@ -123,8 +132,11 @@ class MediaPlane(Protocol):
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take one of the peer's ICE candidates (an ICE-lite plane needs none)."""
 
-    async def statistics(self) -> PlaneStatistics:
-        """Return what was counted so far."""
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
+        """Return what was counted so far, by process."""
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """Return how the room's connections are; none if there is no such room."""
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """Yield what happens, in order, for one reader."""

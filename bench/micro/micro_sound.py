@@ -10,7 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.material import encoder, make_clip, speech
 from bench.settings import Uplink
 from mixer.core.limiter import LimiterState, limit
-from mixer.core.mix import mix_minus
+from mixer.core.matrix import Matrix
 from mixer.opus import Application, Decoder, Encoder
 
 FRAMES = speech()[: 960 * 300].reshape(-1, 960)
@@ -21,7 +21,15 @@ MIDDLE = 40  # of the first word
 @pytest.mark.parametrize("voices", [2, 3, 10, 50])
 def test_mix_minus(benchmark: BenchmarkFixture, voices: int) -> None:
     """Everybody's sum and each one's sum without themselves."""
-    benchmark(mix_minus, np.stack([FRAMES[MIDDLE + index] for index in range(voices)]))
+    gains = np.vstack((np.ones(voices), 1 - np.eye(voices))).astype(np.float32)
+    benchmark(Matrix(gains).mix, np.stack([FRAMES[MIDDLE + index] for index in range(voices)]))
+
+
+@pytest.mark.parametrize("voices", [3, 10])
+def test_personal_gains(benchmark: BenchmarkFixture, voices: int) -> None:
+    """A mix of their own for everybody, each voice at its own gain."""
+    gains = np.random.default_rng(1).random((voices, voices)).astype(np.float32)
+    benchmark(Matrix(gains).mix, np.stack([FRAMES[MIDDLE + index] for index in range(voices)]))
 
 
 @pytest.mark.parametrize("gain", [1, 8], ids=["quiet", "loud"])

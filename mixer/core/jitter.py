@@ -45,6 +45,8 @@ class Arrival:
     """On the clock that `pop` is asked with."""
     silent: bool
     """Known to hold nobody's voice."""
+    redundancy: tuple[tuple[int, bytes], ...] = ()
+    """Earlier frames that came with this one: timestamp units before it, and payload."""
 
 
 @dataclass(frozen=True, slots=True)

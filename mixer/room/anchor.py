@@ -9,8 +9,9 @@ from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, Pl
 from mixer.core.level import level_dbov
 from mixer.core.mix import ramp
 from mixer.core.sequence import distance
-from mixer.opus import Decoder, OpusError
-from mixer.types import FRAME_SAMPLES, Int16Frame, PeerId
+from mixer.opus import FrameDecoder, OpusError
+from mixer.room.decoders import make_decoder
+from mixer.types import FRAME_SAMPLES, Int16Frame, PeerId, RtpCodec
 
 PREROLL = 2  # packets before the one that opened the gate: a first syllable begins softly
 
@@ -18,18 +19,23 @@ PREROLL = 2  # packets before the one that opened the gate: a first syllable beg
 class Anchor:
     """Turns one peer's packets into one frame a tick, or into nothing while it is silent."""
 
-    def __init__(self, peer: PeerId, row: int) -> None:
+    def __init__(self, peer: PeerId, row: int, codec: RtpCodec = RtpCodec.OPUS) -> None:
         self.peer = peer
         self.row = row
         self.hears = False
+        self.loss_percent = 0  # of what we send them, where in-band FEC would help
         self.level_dbov = -127
         self._corrupt = 0
         self.jitter = JitterBuffer()
         self._gate = Gate()
         self._muted = False
-        self._decoder: Decoder | None = None  # made with the first sound: most people only listen
+        self._codec = codec
+        self._decoder: FrameDecoder | None = (
+            None  # made with the first sound: most people only listen
+        )
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
         self._decoded: deque[Int16Frame] = deque()
+        self._skipped: Play | None = None  # last, while the person was left out
         self._sounding = False
 
     def counters(self) -> dict[str, int]:
@@ -90,6 +96,23 @@ class Anchor:
             return ramp(frame, 0.0, 1.0)
         return frame
 
+    def skip(self, now: float) -> None:
+        """Pass over this tick's frame undecoded; in place of `hear` while nobody shall hear it."""
+        if self._muted or not self._gate.is_open(now):
+            self._skipped = None
+            self._end(None)
+            return
+        step = self.jitter.pop(now)
+        if isinstance(step, Play):
+            self._skipped = step
+        self._sounding = False
+        self._decoded.clear()
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether the person's packets tell their level."""
+        return not self._gate.is_unlevelled
+
     @property
     def is_asleep(self) -> bool:
         """Whether nothing is left to hear until the next voiced packet."""
@@ -116,6 +139,7 @@ class Anchor:
         step = self.jitter.pop(now)
         match step:
             case Play():
+                self._catch_up()
                 self._decode(step)
             case Conceal():
                 if self._sounding and self._decoder is not None:
@@ -126,9 +150,16 @@ class Anchor:
             return None
         return self._decoded.popleft()
 
+    def _catch_up(self) -> None:
+        """Let the decoder find its feet on what was skipped last: nobody hears it."""
+        skipped, self._skipped = self._skipped, None
+        if skipped is not None:
+            self._decode(skipped)
+            self._decoded.clear()
+
     def _decode(self, step: Play) -> None:
         if self._decoder is None:
-            self._decoder = Decoder()
+            self._decoder = make_decoder(self._codec)
         try:
             parts = [self._decoder.decode(payload) for payload in step.payloads]
         except OpusError:

@@ -1,58 +1,79 @@
-"""One distinct mix of a room: its limiter, its encoder and who hears it."""
+"""One distinct mix of a room: its limiter, its encodings and who hears it."""
 
-import copy
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.core.level import level_dbov
 from mixer.core.limiter import LimiterState
-from mixer.opus import Encoder
+from mixer.room.encoding import Encoding, Kind
 from mixer.types import Int16Frame, Outgoing
 
 # Opus TOC alone (RFC 6716 §3.1: CELT, full band, 20 ms, one empty frame): the receiver's decoder
 # takes it as DTX and makes comfort noise instead of concealing a loss.
 COMFORT_PAYLOAD = b"\xf8"
+COMFORT_STEREO = b"\xfc"
 COMFORT_EVERY_TICKS = 20  # 400 ms, libopus's own interval of DTX updates
+
+Row = tuple[float, ...]
+"""A gain for every voice on the stage."""
 
 
 class Mix:
-    """What one group of people hears. Sounds, then is silent; never encodes silence."""
+    """What one group of people hears. Sounds, then is silent; never encodes silence.
 
-    def __init__(self) -> None:
-        self.limiter = LimiterState()
+    It is encoded once, or twice: again with FEC while some of them lose packets, and for an instant
+    a third time for those who cease to. Nobody's loss changes what the others are sent.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
+        self.limiter = LimiterState(channels)
         self.is_sounding = False
+        self.max_bitrate_bps: int | None = None
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
+        """Of all who hear it."""
+        self.gains: Row = ()
+        self.fades_from: Row | None = None
+        """What it is to come from in the next tick, where that is not `gains`."""
+        self.apart_ticks = 0
+        """For how long nobody may come from this mix to another: its encoder is too different."""
         self._last: Int16Frame | None = None
-        self._encoder: Encoder | None = None
-        self._is_fed = False  # whether the encoder has had the frame before the next one
+        self._encodings: dict[Kind, Encoding] = {}  # made when the first hearer needs them
 
     def branch(self) -> "Mix":
         """Return a mix that goes on from this one: its hearers change over without a click."""
-        mix = Mix()
-        mix.limiter = copy.deepcopy(self.limiter)
+        mix = Mix(self.limiter.channels)
+        mix.limiter = self.limiter.branch()
         mix.is_sounding = self.is_sounding
+        mix.apart_ticks = self.apart_ticks
         mix._last = self._last
+        mix._encodings = {kind: one.branch() for kind, one in self._encodings.items()}
         return mix
 
-    def advance(self, frame: Int16Frame, *, has_sound: bool) -> Outgoing | None:
-        """Take the next 20 ms (int16[960], limited); return what to send, None if nobody hears.
+    def seat(self, hearers: Sequence[tuple[int, Kind, int]]) -> None:
+        """Take who hears it from now on.
 
-        An encoder that goes on with what others were sent so far is primed: it encodes the frame
-        before, whose output is thrown away.
+        For each the row of the peer table, the kind of encoding, the percent of packets they lose.
         """
-        begins, previous = not self.is_sounding, self._last
+        self.rows = np.array([row for row, _, _ in hearers], np.intp)
+        kinds = {kind for _, kind, _ in hearers}
+        for kind in kinds - self._encodings.keys():
+            self._encodings[kind] = Encoding(kind, self.limiter.channels)
+        for kind, encoding in self._encodings.items():
+            mine = [(row, loss) for row, its, loss in hearers if its is kind]
+            encoding.rows = np.array([row for row, _ in mine], np.intp)
+            encoding.loss_percent = max((loss for _, loss in mine), default=0)
+
+    def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> list[Outgoing]:
+        """Take the next 20 ms (int16[960 * channels], limited) and its level; return what to send.
+
+        Nothing if nobody hears.
+        """
+        previous = self._last if self.is_sounding else None
         self.is_sounding, self._last = has_sound, frame
-        if not len(self.rows):
-            self._is_fed = False
-            return None
-        if self._encoder is None:
-            self._encoder = Encoder()
-        if begins:
-            self._encoder.reset()  # whoever has lost count in the pause starts with this frame
-        elif not self._is_fed and previous is not None:
-            self._encoder.reset()
-            self._encoder.encode(previous)
-        self._is_fed = True
-        payload = self._encoder.encode(frame)
-        return Outgoing(payload, self.rows, level_dbov(frame), marker=begins)
+        sent = []
+        for encoding in self._encodings.values():
+            outgoing = encoding.advance(frame, level_dbov, previous, self.max_bitrate_bps)
+            if outgoing is not None:
+                sent.append(outgoing)
+        return sent

@@ -1,22 +1,31 @@
 """A room's tick: who speaks, what each distinct mix is, one encode for each."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixer.core.level import SILENCE_DBOV
-from mixer.core.limiter import limit
-from mixer.core.mix import mix_minus
+from mixer.core.routing import EVERYBODY, PLAIN, ear_of
+from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
-from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, Mix
-from mixer.types import FRAME_SAMPLES, Int16Frame, Outgoing, PeerId, RoomId, Tap
-
-PRIVATE_HOLD_TICKS = 50  # a speaker keeps the private mix for 1 s: pauses in speech are shorter
-
-_log = logging.getLogger(__name__)
+from mixer.room.groups import APART_TICKS, Advanced, Groups
+from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
+from mixer.room.player import EVERYONE, FrameSource, Player, Target
+from mixer.room.seat import Hearer, Seat
+from mixer.room.stage import Playing, Stage
+from mixer.room.voice import Voice
+from mixer.types import (
+    AnchorSpec,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Profile,
+    Quality,
+    RoomId,
+    RoomSpec,
+    Tap,
+)
 
 
 class Room:
@@ -24,147 +33,215 @@ class Room:
 
     def __init__(self, room: RoomId, tap: Tap | None) -> None:
         self.id = room
-        self.on_air = False
+        self.quality = Quality()
         self.anchors: dict[PeerId, Anchor] = {}
         self.encodes = 0
-        self.failures = 0  # of anchors that could not be heard in a tick
         self._tap = tap
-        self._awake: dict[PeerId, Anchor] = {}
-        self._shared = Mix()
-        self._private: dict[PeerId, Mix] = {}
-        self._left_stage: dict[PeerId, int] = {}  # tick of a private mix's last own voice
-        self._levels: dict[PeerId, int] = {}
+        self._specs: dict[PeerId, AnchorSpec] = {}
+        self._channels = 1
+        self._seats: dict[PeerId, Seat] = {}
+        self._stage = Stage(room)
+        self._groups = Groups(self._channels)
+        self._air: Hearer | None = None  # what the tap hears, while on air
+        self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
+        self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
         self._comfort_phase = crc32(room.encode()) % COMFORT_EVERY_TICKS  # not all in one tick
-        self._failed: set[PeerId] = set()
+
+    # What the control plane wants
+
+    def configure(self, spec: RoomSpec) -> None:
+        """Mix as a valid spec says from the next tick on; who comes and goes is told by others.
+
+        Gains move there without a step. Another profile begins all mixes anew, with a click.
+        """
+        before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
+        self._stage.configure(spec)
+        if not spec.on_air or self._tap is None:
+            self._air = None
+        elif self._air is None:
+            self._air = Hearer(PLAIN)
+        self._set_channels(2 if spec.profile is Profile.MUSIC else 1)
+        for peer, seat in self._seats.items():
+            if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
+                self._brief(seat)
+        self._is_stale = True
+
+    def spend(self, quality: Quality) -> None:
+        """Spend no more than that from the next tick on, whatever the spec says."""
+        self.quality = quality
+        self._stage.limit_loudest(quality.loudest)
 
     def add(self, anchor: Anchor) -> None:
         """Seat an anchor, in place of an earlier connection of the same person."""
         self.remove(anchor.peer)
         self.anchors[anchor.peer] = anchor
+        voice = Voice(self._channels, anchor.peer)
+        hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
+        self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
+        self._brief(seat)
+        self._is_stale = True
 
     def remove(self, peer: PeerId) -> None:
         """Forget an anchor."""
-        for seats in (self.anchors, self._awake, self._private, self._left_stage, self._levels):
-            seats.pop(peer, None)
-        self._failed.discard(peer)
+        self.anchors.pop(peer, None)
+        seat = self._seats.pop(peer, None)
+        if seat is not None:
+            self._stage.remove(seat)
+            self._is_stale = True
 
     def connect(self, peer: PeerId) -> None:
         """Begin to send an anchor the mix, silence included."""
         self.anchors[peer].hears = True
-        self._is_comfort_due = True
+        self._is_comfort_due = self._is_stale = True
+
+    def disconnect(self, peer: PeerId) -> None:
+        """Cease to send an anchor anything; it is heard as before."""
+        self.anchors[peer].hears = False
+        self._is_stale = True
+
+    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
+        """Send packets with in-band FEC to an anchor who loses so much (0..100); 0: no more."""
+        self.anchors[peer].loss_percent = loss_percent
+        hearer = self._seats[peer].hearer
+        if hearer.loss_percent and not loss_percent:
+            hearer.returning_ticks = APART_TICKS
+            self._returning.append(hearer)
+        hearer.loss_percent = loss_percent
+        self._is_stale = True
 
     def wake(self, anchor: Anchor) -> None:
         """Listen to an anchor from the next tick on."""
-        self._awake[anchor.peer] = anchor
+        seat = self._seats.get(anchor.peer)
+        if seat is not None and seat.anchor is anchor:
+            self._stage.wake(seat)
+
+    def play(
+        self, name: str, source: FrameSource, *, to: Target = EVERYONE, gain_db: float = 0.0
+    ) -> None:
+        """Play a source from the next tick on, in place of what was played under that name.
+
+        Raises:
+            ClientMistake: the gain is out of its range.
+            NoCapacity: the room plays too much already.
+        """
+        check_gain(gain_db)
+        voice = Voice(self._channels)
+        voice.set_gain(gain_db)
+        voice.buses, voice.only = frozenset({EVERYBODY if to.bus is None else to.bus}), to.peer
+        self._stage.play(Playing(name, Player(source), voice))
+
+    def stop(self, name: str) -> None:
+        """Fade out what is played under that name, if anything is."""
+        self._stage.stop(name)
+
+    def set_volume(self, name: str, gain_db: float) -> None:
+        """Set the gain of what is played under that name, if anything is.
+
+        Raises:
+            ClientMistake: the gain is out of its range.
+        """
+        check_gain(gain_db)
+        self._stage.set_volume(name, gain_db)
 
     def counters(self) -> dict[str, int]:
         """Return what this room has done so far, by metric name."""
-        return {"opus_encodes": self.encodes, "anchor_failures": self.failures}
+        return {
+            "opus_encodes": self.encodes,
+            "anchor_failures": self._stage.failures,
+            "player_failures": self._stage.player_failures,
+        }
 
     @property
     def talking(self) -> Mapping[PeerId, int]:
         """Who was heard in the last tick: level in dBov by person."""
-        return self._levels
+        return self._stage.levels
+
+    # Time
 
     @property
     def is_idle(self) -> bool:
         """Whether the next tick has nothing to do but comfort."""
-        return not (self._awake or self._private or self._shared.is_sounding)
+        return self._stage.is_empty and not self._groups.is_sounding
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """Advance 20 ms; return what is to be sent."""
         if not self.anchors:
             return []
         if self.is_idle:
-            self._levels = {}
             if not self._is_time_for_comfort(tick):
                 return []
-            return _comfort([anchor.row for anchor in self.anchors.values() if anchor.hears])
-        speakers = self._listen(now)
-        self._assign(speakers, tick)
-        return self._mix(speakers, tick)
+            return self._comfort([one.row for one in self.anchors.values() if one.hears])
+        heard, frames = self._stage.listen(tick, now)
+        changed = self._stage.hold(heard, tick, is_silent=not self._groups.is_sounding)
+        if changed or self._is_stale or not self._groups.is_settled:
+            self._is_stale = False
+            self._groups.regroup(self._hearers(), self._stage.voices)
+        if self._returning:
+            self._bring_back()
+        return self._send(self._groups.advance(heard, frames), tick)
 
-    def _listen(self, now: float) -> dict[PeerId, Int16Frame]:
-        speakers: dict[PeerId, Int16Frame] = {}
-        for peer, anchor in list(self._awake.items()):
-            try:
-                frame = anchor.hear(now)
-            except Exception:  # noqa: BLE001 - a boundary: one person's packets are not the room's
-                self._note_failure(peer)
-                continue
-            if frame is not None:
-                speakers[peer] = frame
-            elif anchor.is_asleep:
-                del self._awake[peer]
-        self._levels = {peer: self.anchors[peer].level_dbov for peer in speakers}
-        return speakers
-
-    def _note_failure(self, peer: PeerId) -> None:
-        self.failures += 1
-        if peer not in self._failed:
-            self._failed.add(peer)
-            _log.exception("%s in room %s cannot be heard", peer, self.id)
-
-    def _assign(self, speakers: Mapping[PeerId, Int16Frame], tick: int) -> None:
-        """Give speakers a private mix; take it back when their pause is long or all are silent."""
-        for peer in speakers:
-            self._left_stage[peer] = tick
-            if peer not in self._private:
-                self._private[peer] = self._shared.branch()
-        for peer, mix in list(self._private.items()):
-            rested = tick - self._left_stage[peer]
-            if rested >= PRIVATE_HOLD_TICKS or (
-                rested and not mix.is_sounding and not self._shared.is_sounding
-            ):
-                del self._private[peer], self._left_stage[peer]
-
-    def _mix(self, speakers: Mapping[PeerId, Int16Frame], tick: int) -> list[Outgoing]:
-        if speakers:
-            total, minus = mix_minus(np.stack(list(speakers.values())))
-        else:
-            total, minus = np.zeros(FRAME_SAMPLES, np.int32), np.zeros((0, FRAME_SAMPLES), np.int32)
-        own = dict(zip(speakers, minus, strict=True))
-        others_speak = len(speakers) > 1
-        wanted: list[tuple[Mix, NDArray[np.int32], bool]] = []
-        for peer, mix in self._private.items():
-            anchor = self.anchors[peer]
-            mix.rows = np.array([anchor.row] if anchor.hears else [], np.intp)
-            has_sound = others_speak if peer in own else bool(speakers)
-            wanted.append((mix, own.get(peer, total), has_sound))
-        shared = [a.row for p, a in self.anchors.items() if a.hears and p not in self._private]
-        self._shared.rows = np.array(shared, np.intp)
-        wanted.append((self._shared, total, bool(speakers)))
-        return self._encode(wanted, tick)
-
-    def _encode(
-        self, wanted: list[tuple[Mix, NDArray[np.int32], bool]], tick: int
-    ) -> list[Outgoing]:
-        # One tick more than there is sound: it carries the limiter's look-ahead out.
-        sounding = [entry for entry in wanted if entry[2] or entry[0].is_sounding]
-        quiet = [mix for mix, _, has_sound in wanted if not (has_sound or mix.is_sounding)]
+    def _send(self, advanced: Sequence[Advanced], tick: int) -> list[Outgoing]:
         sent = []
         if self._is_time_for_comfort(tick):
-            sent = _comfort([row for mix in quiet for row in mix.rows.tolist()])
-        if not sounding:
-            return sent
-        frames = limit(
-            np.stack([pcm for _, pcm, _ in sounding]), [mix.limiter for mix, _, _ in sounding]
-        )
-        for (mix, _, has_sound), frame in zip(sounding, frames, strict=True):
+            sounding = {one.mix for one in advanced}
+            quiet = [mix for mix in self._groups.mixes if mix not in sounding]
+            sent = self._comfort([row for mix in quiet for row in mix.rows.tolist()])
+        for mix, frame, level, has_sound in advanced:
             self._is_comfort_due |= not has_sound
-            if mix is self._shared and self.on_air and self._tap is not None:
-                self._tap.write(self.id, tick, frame)
-            if (outgoing := mix.advance(frame, has_sound=has_sound)) is not None:
-                self.encodes += 1
-                sent.append(outgoing)
+            if self._air is not None and mix is self._air.mix and self._tap is not None:
+                self._tap.write(self.id, tick, self._mono(frame))
+            mix.max_bitrate_bps = self.quality.max_bitrate_bps
+            outgoing = mix.advance(frame, level, has_sound=has_sound)
+            self.encodes += sum(bool(one.payload) for one in outgoing)
+            sent += outgoing
         return sent
+
+    def _bring_back(self) -> None:
+        """Count down for those who come back from FEC; their own encoder is soon as the others'."""
+        for hearer in self._returning:
+            hearer.returning_ticks = max(0, hearer.returning_ticks - 1)
+        still = [hearer for hearer in self._returning if hearer.returning_ticks]
+        self._is_stale |= len(still) < len(self._returning)
+        self._returning = still
 
     def _is_time_for_comfort(self, tick: int) -> bool:
         """Whether to say that silence is meant: when it begins, then now and again."""
         due, self._is_comfort_due = self._is_comfort_due, False
         return due or tick % COMFORT_EVERY_TICKS == self._comfort_phase
 
+    def _comfort(self, rows: list[int]) -> list[Outgoing]:
+        if not rows:
+            return []
+        payload = COMFORT_PAYLOAD if self._channels == 1 else COMFORT_STEREO
+        return [Outgoing(payload, np.array(rows, np.intp), SILENCE_DBOV)]
 
-def _comfort(rows: list[int]) -> list[Outgoing]:
-    return [Outgoing(COMFORT_PAYLOAD, np.array(rows, np.intp), SILENCE_DBOV)] if rows else []
+    def _mono(self, frame: Int16Frame) -> Int16Frame:
+        """Return what the tap gets: the broadcast is mono, the mean of both channels."""
+        if self._channels == 1:
+            return frame
+        mean: Int16Frame = (frame.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
+        return mean
+
+    # The seats
+
+    def _hearers(self) -> list[Hearer]:
+        hearers = [seat.hearer for seat in self._seats.values() if seat.anchor.hears]
+        return hearers if self._air is None else [*hearers, self._air]
+
+    def _brief(self, seat: Seat) -> None:
+        spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
+        seat.voice.configure(spec)
+        seat.hearer.ear = ear_of(spec)
+
+    def _set_channels(self, channels: int) -> None:
+        if channels == self._channels:
+            return
+        self._channels = channels
+        self._groups = Groups(channels)
+        self._stage.set_channels(channels)
+        for seat in self._seats.values():
+            seat.voice.set_channels(channels)
+            seat.hearer.mix = None
+        if self._air is not None:
+            self._air.mix = None

@@ -80,3 +80,10 @@ class DatagramBlock:
         vectors["control"] = 0
         vectors["control_length"] = 0
         self._iov["length"][:rows] = self.lengths[:rows]
+
+    def keep(self, kept: NDArray[np.bool_]) -> int:
+        """Move the rows that are `kept` (bool[n], of the first n) together; return their number."""
+        rows = np.flatnonzero(kept)
+        for column in (self.data, self.lengths, self.addresses, self.address_lengths):
+            column[: len(rows)] = column[rows]
+        return len(rows)

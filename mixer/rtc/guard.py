@@ -15,7 +15,7 @@ class Guard:
         self._counters = counters
         self._has_failed = False
 
-    def __call__(self, handle: Callable[..., None], *arguments: Any, **keywords: Any) -> None:
+    def __call__(self, handle: Callable[..., object], *arguments: Any, **keywords: Any) -> None:
         """Call `handle`; count a failure, and log the first."""
         try:
             handle(*arguments, **keywords)

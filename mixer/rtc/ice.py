@@ -18,6 +18,14 @@ class Credentials:
     password: str
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The credentials of both sides between two ICE restarts (RFC 8445 §9)."""
+
+    local: Credentials
+    remote: Credentials
+
+
 def make_credentials() -> Credentials:
     """Return fresh credentials: 48 bits of ufrag to find the peer by, 142 bits of password."""
     return Credentials(
@@ -56,6 +64,14 @@ class Check:
     def is_authentic(self, credentials: Credentials) -> bool:
         """Whether MESSAGE-INTEGRITY was made with our password."""
         return self.message.check_message_integrity(credentials.password.encode())
+
+    def belongs_to(self, generation: Generation) -> bool:
+        """Whether it names both sides of the generation and was signed for it."""
+        return (
+            self.local_ufrag == generation.local.ufrag
+            and self.remote_ufrag == generation.remote.ufrag
+            and self.is_authentic(generation.local)
+        )
 
 
 def read_check(datagram: bytes) -> Check | CheckRefusal:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.rtc.block import ROW_BYTES, DatagramBlock
-from mixer.rtc.sockets import BlockSocket
+from mixer.rtc.streams import SplitSender
 
 OUTBOX_ROWS = 64
 
@@ -14,8 +14,8 @@ OUTBOX_ROWS = 64
 class Outbox:
     """Collects datagrams for several peers and sends them by one call, at once when it is full."""
 
-    def __init__(self, socket: BlockSocket, *, counters: Counter[str]) -> None:
-        self._socket = socket
+    def __init__(self, sender: SplitSender, *, counters: Counter[str]) -> None:
+        self._sender = sender
         self._counters = counters
         self._block = DatagramBlock(OUTBOX_ROWS)
         self._rows = 0
@@ -37,5 +37,5 @@ class Outbox:
     def flush(self) -> None:
         """Send what is queued."""
         if self._rows:
-            self._socket.send(self._block, self._rows)
+            self._sender.send(self._block, self._rows)
             self._rows = 0

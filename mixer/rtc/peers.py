@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mixer.core.rtcp import ReceptionStatistics
 from mixer.rtc.block import ADDRESS_BYTES
 from mixer.rtc.dtls import DtlsSession
-from mixer.rtc.ice import Credentials
+from mixer.rtc.ice import Credentials, Generation
 from mixer.rtc.sdp import Offer
 from mixer.rtc.srtp import SrtpContext
 from mixer.types import PeerId, PeerState, RoomId
@@ -42,9 +42,11 @@ class Peer:
     room: RoomId
     id: PeerId
     row: int
-    local: Credentials
+    ice: list[Generation]  # the one in force, and behind it one that a restart offered
     offer: Offer
     created: float
+    session_id: int = 0  # of our answers, and their version
+    session_version: int = 0
     dtls: DtlsSession | None = None
     state: PeerState = PeerState.CONNECTING
     receive: SrtpContext | None = None
@@ -54,11 +56,30 @@ class Peer:
     reception: ReceptionStatistics | None = None
     paths: list[bytes] = field(default_factory=list)  # addresses that passed a check, oldest first
     round_trip_s: float | None = None
-    fraction_lost: float = 0.0
+    loss_in: float = 0.0  # 0..1, smoothed; `loss` of the table is the other way
+    jitter_out_s: float = 0.0  # as the peer reports it
+    bitrate_in: float = 0.0  # bit/s
+    bitrate_out: float = 0.0
+    octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
+
+    @property
+    def local(self) -> Credentials:
+        """Our newest credentials: those of the next answer."""
+        return self.ice[-1].local
+
+    def use(self, generation: Generation) -> list[Generation]:
+        """Let a generation be in force; return those before it, which are over."""
+        at = self.ice.index(generation)
+        over, self.ice = self.ice[:at], self.ice[at:]
+        return over
 
 
 class PeerTable:
     """Rows of peers; a free row is reused.
+
+    `takes_red` are those whom redundancy helps, `takes_fec` those who lose packets and take no
+    redundancy, `loss` is what they lose of ours (0..1, smoothed),
+    `allowance` how many packets they may still send now.
 
     A peer is found by any address that passed one of its checks (its *paths*). One of them is where
     our packets go: the `address` column.
@@ -92,11 +113,19 @@ class PeerTable:
         self.last_unprotected: NDArray[np.float64] = column("last_unprotected", np.float64)
         self.skipped: NDArray[np.int64] = column("skipped", np.int64)
         self.last_sequence: NDArray[np.uint16] = column("last_sequence", np.uint16)
+        self.last_skipped: NDArray[np.uint16] = column("last_skipped", np.uint16)
+        self.suspect_until: NDArray[np.float64] = column("suspect_until", np.float64)
         self.ssrc_in: NDArray[np.uint32] = column("ssrc_in", np.uint32)
         self.ssrc_out: NDArray[np.uint32] = column("ssrc_out", np.uint32)
         self.sequence_out: NDArray[np.uint16] = column("sequence_out", np.uint16)
         self.timestamp_base: NDArray[np.uint32] = column("timestamp_base", np.uint32)
         self.payload_type: NDArray[np.uint8] = column("payload_type", np.uint8)
+        self.red_payload_type: NDArray[np.uint8] = column("red_payload_type", np.uint8)
+        self.takes_red: NDArray[np.bool_] = column("takes_red", np.bool_)
+        self.takes_fec: NDArray[np.bool_] = column("takes_fec", np.bool_)
+        self.loss: NDArray[np.float32] = column("loss", np.float32)
+        self.octets_in: NDArray[np.int64] = column("octets_in", np.int64)
+        self.allowance: NDArray[np.float32] = column("allowance", np.float32)
         self.packets_out: NDArray[np.uint32] = column("packets_out", np.uint32)
         self.octets_out: NDArray[np.uint32] = column("octets_out", np.uint32)
         self.held: NDArray[np.uint8] = column("held", np.uint8, PREROLL * HELD_BYTES)
@@ -134,6 +163,10 @@ class PeerTable:
         self.has_address[row] = False
         self._free.append(row)
         self._stale = True
+
+    def knows(self, path: bytes) -> bool:
+        """Whether a peer passed a check from `path` (28 bytes)."""
+        return path in self._paths
 
     def claim(self, peer: Peer, path: bytes) -> bool:
         """Let packets from `path` (28 bytes) reach the peer, at most MAX_PATHS of them.

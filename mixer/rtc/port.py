@@ -13,7 +13,13 @@ from mixer.core.rtp import Kind, classify
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.dtls import Certificate, DtlsSession, HandshakeQueue
 from mixer.rtc.guard import Guard
-from mixer.rtc.ice import CheckRefusal, answer, make_credentials, read_check
+from mixer.rtc.ice import (
+    CheckRefusal,
+    Generation,
+    answer,
+    make_credentials,
+    read_check,
+)
 from mixer.rtc.outbox import Outbox
 from mixer.rtc.peers import Peer, PeerTable
 from mixer.rtc.receive import NOWHERE, MediaListener, MediaReceiver
@@ -21,12 +27,26 @@ from mixer.rtc.reports import Reports
 from mixer.rtc.sdp import Answerer, Offer, write_answer
 from mixer.rtc.sockets import BlockSocket, unpack_address
 from mixer.rtc.srtp import SrtpContext
+from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
-from mixer.types import GoneReason, Outgoing, PeerId, PeerState, RoomId, Spawn
+from mixer.types import (
+    TICK_S,
+    GoneReason,
+    Outgoing,
+    PeerId,
+    PeerState,
+    RoomId,
+    Spawn,
+    TransportStatistics,
+)
 
 RECEIVE_ROWS = 256
 POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflows in the kernel
 STRANGERS_PER_TICK = 100  # checks from unknown addresses: 30 µs each, and anybody can send them
+STRAYS_PER_TICK = 50  # tries to find whose media comes from an unknown address: 5 µs each
+# What a peer may send: twice what 10 ms packets are, and what a stall of two seconds held back.
+PACKETS_PER_S = 200
+BURST_PACKETS = 400
 INTERRUPTED_S = 5.0
 GONE_S = 15.0
 
@@ -39,7 +59,10 @@ class PortListener(MediaListener, Protocol):
 
 
 class WebRtcPort:
-    """ICE-lite, DTLS-SRTP and RTP for all peers of a process, on one socket."""
+    """ICE-lite, DTLS-SRTP and RTP for all peers of a process, on one UDP socket.
+
+    `streams` are those who come over TCP, where that is served.
+    """
 
     def __init__(
         self,
@@ -48,27 +71,33 @@ class WebRtcPort:
         *,
         clock: Callable[[], float],
         spawn: Spawn,
+        streams: Streams | None = None,
     ) -> None:
         self.table = PeerTable()
         self.counters: Counter[str] = Counter()
         self._socket = socket
+        self._streams = streams
+        if streams is not None:
+            streams.attach(self.table.knows)
         self._listener = listener
         self._clock = clock
         self._spawn = spawn
         self._by_ufrag: dict[str, Peer] = {}
+        self._peers: dict[Peer, None] = {}  # in order of arrival
         self._connecting: set[Peer] = set()
         self._certificate = Certificate()
         self._handshakes = HandshakeQueue(clock)
         self._incoming = DatagramBlock(RECEIVE_ROWS)
         self._guard = Guard(self.counters)
-        self._outbox = Outbox(socket, counters=self.counters)
-        self._sender = MediaSender(socket, self.table, counters=self.counters)
+        sender = SplitSender(socket, streams)
+        self._outbox = Outbox(sender, counters=self.counters)
+        self._sender = MediaSender(sender, self.table, counters=self.counters)
         self._reports = Reports(self.table, self.counters)
         self._receiver = MediaReceiver(
             self._incoming, self._reports, self._guard, life=self, listener=listener
         )
         self._next_timers = 0.0
-        self._strangers_left = STRANGERS_PER_TICK
+        self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
 
     # Peers
 
@@ -76,19 +105,25 @@ class WebRtcPort:
         """Make a connection for an offer; its handshake begins when the peer's checks arrive."""
         row = self.table.take_row()
         peer = Peer(
-            room=room, id=peer_id, row=row, local=make_credentials(), offer=offer, created=now
+            room=room,
+            id=peer_id,
+            row=row,
+            ice=[],
+            offer=offer,
+            created=now,
+            session_id=secrets.randbits(62),
         )
         table = self.table
         table.peers[row] = peer
-        table.level_id[row] = offer.level_id
-        table.payload_type[row] = offer.payload_type
+        self._peers[peer] = None
+        table.allowance[row] = BURST_PACKETS
+        self._take_offer(peer, offer)
         table.ssrc_out[row] = secrets.randbits(32)
         table.sequence_out[row] = secrets.randbits(
             15
         )  # room before the first wrap (RFC 3711 §3.3.1)
         table.timestamp_base[row] = secrets.randbits(32)
         table.last_heard[row] = now
-        self._by_ufrag[peer.local.ufrag] = peer
         self._connecting.add(peer)
         peer.dtls = DtlsSession(
             self._certificate,
@@ -99,8 +134,44 @@ class WebRtcPort:
         )
         return peer
 
-    def write_answer(self, peer: Peer, *, addresses: tuple[str, ...], port: int) -> str:
+    def renegotiate(self, peer: Peer, offer: Offer) -> bool:
+        """Take a further offer of the same connection; False if it is one of another.
+
+        With another ufrag it is an ICE restart (RFC 8839 §4.4.1.1.1): new credentials of ours are
+        taken from now on, those in force stay until a check with the new ones nominates a path.
+        """
+        continued = peer.offer.continued_by(offer)
+        if continued is None or peer.state is PeerState.GONE:
+            return False
+        self._take_offer(peer, continued)
+        return True
+
+    def _take_offer(self, peer: Peer, offer: Offer) -> None:
+        peer.offer = offer
+        table, row = self.table, peer.row
+        table.level_id[row] = offer.level_id
+        table.payload_type[row] = offer.codecs.opus
+        table.red_payload_type[row] = offer.codecs.red
+        table.takes_red[row] &= offer.codecs.red > 0
+        table.takes_fec[row] &= offer.codecs.parameters.fec
+        known = [generation for generation in peer.ice if generation.remote == offer.remote]
+        if known:  # not a restart, and one that was offered before is taken back
+            self._forget(peer.ice[peer.ice.index(known[0]) + 1 :])
+            del peer.ice[peer.ice.index(known[0]) + 1 :]
+            return
+        self._forget(peer.ice[1:])
+        peer.ice[1:] = [Generation(make_credentials(), offer.remote)]
+        self._by_ufrag[peer.local.ufrag] = peer
+
+    def _forget(self, generations: Sequence[Generation]) -> None:
+        for generation in generations:
+            self._by_ufrag.pop(generation.local.ufrag, None)
+
+    def write_answer(
+        self, peer: Peer, *, addresses: tuple[str, ...], port: int, tcp_port: int = 0
+    ) -> str:
         """Return the SDP answer that leads the peer here."""
+        peer.session_version += 1
         return write_answer(
             peer.offer,
             Answerer(
@@ -110,7 +181,9 @@ class WebRtcPort:
                 port=port,
                 ssrc=int(self.table.ssrc_out[peer.row]),
                 cname="roomtone",
-                session_id=secrets.randbits(62),
+                session_id=peer.session_id,
+                session_version=peer.session_version,
+                tcp_port=tcp_port,
             ),
         )
 
@@ -123,7 +196,8 @@ class WebRtcPort:
         if peer.dtls is not None:
             self._spawn(peer.dtls.stop(), name="dtls-stop")  # ends by itself: it sends one record
         self._set_state(peer, PeerState.GONE, reason)
-        self._by_ufrag.pop(peer.local.ufrag, None)
+        self._forget(peer.ice)
+        self._peers.pop(peer, None)
         # The row lives until close_notify has left by its address, then goes back.
         asyncio.get_running_loop().call_soon(self._release, peer)
 
@@ -157,6 +231,11 @@ class WebRtcPort:
     def poll(self, *, now: float, unix_now: float) -> None:
         """Read and handle what has arrived, for POLL_BUDGET_S at most."""
         deadline = self._clock() + POLL_BUDGET_S
+        if self._streams is not None:
+            self._streams.flush()
+            if rows := self._streams.receive(self._incoming, now=now):
+                self.counters["datagrams_received"] += rows
+                self._handle(rows, now, unix_now)
         while rows := self._socket.receive(self._incoming, now=now, unix_now=unix_now):
             self.counters["datagrams_received"] += rows
             self._handle(rows, now, unix_now)
@@ -176,7 +255,7 @@ class WebRtcPort:
             return
         peers = table.find(block.addresses[others])
         known = peers >= 0
-        self.counters["foreign_datagrams"] += int((~known).sum())
+        foreign, foreign_kinds = others[~known].tolist(), kinds[others[~known]].tolist()
         others, peers, kinds = others[known], peers[known], kinds[others[known]]
         moved = (block.addresses[others] != table.address[peers]).any(axis=1)
         elsewhere = frozenset(others[moved].tolist()) if moved.any() else NOWHERE
@@ -194,6 +273,25 @@ class WebRtcPort:
                 unix_now=unix_now,
                 is_elsewhere=row in elsewhere,
             )
+        # Last: a copy that came another way must not be taken before its original.
+        for row, kind in zip(foreign, foreign_kinds, strict=True):
+            self._guard(self._handle_stray, row, kind, now, unix_now)
+
+    def _handle_stray(self, row: int, kind: int, now: float, unix_now: float) -> None:
+        """Look whose media comes from an unknown address: their network changed under them."""
+        is_rtcp, is_found = kind == Kind.RTCP, False
+        if kind != Kind.DTLS and self._strays_left > 0:
+            for peer_row in self._receiver.find_stray(row, is_rtcp=is_rtcp):
+                self._strays_left -= 1
+                if is_rtcp:
+                    is_found = self._receiver.receive_rtcp(
+                        row, peer_row, now=now, unix_now=unix_now, is_elsewhere=True
+                    )
+                else:
+                    is_found = self._receiver.receive_stray_rtp(row, peer_row, now)
+                if is_found:
+                    return
+        self.counters["foreign_datagrams"] += 1
 
     def _handle_checks(self, rows: NDArray[np.intp], now: float) -> None:
         strange = self.table.find(self._incoming.addresses[rows]) < 0
@@ -213,7 +311,8 @@ class WebRtcPort:
         if peer is None:
             self.counters[CheckRefusal.UNKNOWN_UFRAG.value] += 1
             return
-        if check.remote_ufrag != peer.offer.remote.ufrag or not check.is_authentic(peer.local):
+        generation = next((known for known in peer.ice if check.belongs_to(known)), None)
+        if generation is None:
             self.counters[CheckRefusal.BAD_INTEGRITY.value] += 1
             return
         address, length = block.addresses[row], int(block.address_lengths[row])
@@ -221,19 +320,28 @@ class WebRtcPort:
         if not check.is_role_conflict and not self.table.claim(peer, path):
             self.counters["stun_address_taken"] += 1
             return
-        self._outbox.push(answer(check, peer.local, unpack_address(path)), address, length)
+        self._outbox.push(answer(check, generation.local, unpack_address(path)), address, length)
         self.heard_from(peer, now)
         if not check.is_role_conflict:
-            self._checked(peer, row, is_nomination=check.is_nomination)
+            self._checked(peer, row, generation, is_nomination=check.is_nomination)
 
-    def _checked(self, peer: Peer, row: int, *, is_nomination: bool) -> None:
+    def _checked(
+        self, peer: Peer, row: int, generation: Generation, *, is_nomination: bool
+    ) -> None:
         """A path works. It becomes the peer's if it has none, or nominates it to connect by.
 
         Later a check is not enough: it can be recorded and sent again from anywhere. Then the
-        peer's address is where its newest authentic media comes from.
+        peer's address is where its newest authentic media comes from. The first nomination after an
+        ICE restart is no recording, and ends the credentials before it.
         """
-        if not self.table.has_address[peer.row] or (
-            is_nomination and peer.state is PeerState.CONNECTING
+        over = peer.use(generation) if is_nomination else []
+        self._forget(over)
+        if over:
+            self.counters["ice_restarts"] += 1
+        if (
+            over
+            or not self.table.has_address[peer.row]
+            or (is_nomination and peer.state is PeerState.CONNECTING)
         ):
             self.move(peer, row)
         if peer.dtls is not None and not peer.dtls.is_started:
@@ -250,6 +358,8 @@ class WebRtcPort:
             if (table.address[peer.row] == block.addresses[row]).all():
                 return
             self.counters["address_migrations"] += 1
+        if not table.claim(peer, block.addresses[row].tobytes()):
+            return  # another live peer's: authentic or not, it cannot be ousted
         table.send_to(peer.row, block.addresses[row], int(block.address_lengths[row]))
 
     def _handle_dtls(self, row: int, peer_row: int, *, is_elsewhere: bool) -> None:
@@ -298,16 +408,20 @@ class WebRtcPort:
     def tick(self, tick: int, *, now: float, unix_now: float) -> None:
         """Do what time demands: handshake budget, reports, interrupted and gone peers."""
         self._handshakes.new_tick()
-        self._strangers_left = STRANGERS_PER_TICK
+        self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
+        allowance = self.table.allowance
+        np.minimum(allowance + PACKETS_PER_S * TICK_S, BURST_PACKETS, out=allowance)
         for peer, packet in self._reports.due(tick, now=now, unix_now=unix_now):
             self._send_rtcp(peer, packet)
         if now >= self._next_timers:
             self._next_timers = now + 0.5
             self._check_liveness(now)
+            if self._streams is not None:
+                self._streams.sweep(now)
         self._outbox.flush()
 
     def _check_liveness(self, now: float) -> None:
-        for peer in list(self._by_ufrag.values()):
+        for peer in list(self._peers):
             silent_s = now - float(self.table.last_heard[peer.row])
             if silent_s >= GONE_S or (
                 peer.state is PeerState.CONNECTING and now - peer.created >= GONE_S
@@ -319,17 +433,24 @@ class WebRtcPort:
 
     async def close(self) -> None:
         """End every connection and the socket."""
-        for peer in list(self._by_ufrag.values()):
+        for peer in list(self._peers):
             self.remove(peer, GoneReason.REMOVED)
         await asyncio.sleep(0)  # lets the close_notify records out
         await asyncio.sleep(0)
         self._outbox.flush()
         self._socket.close()
+        if self._streams is not None:
+            self._streams.close()
+
+    def statistics(self, peer: Peer) -> TransportStatistics:
+        """Return how a connection does."""
+        return self._reports.statistics(peer)
 
     @property
     def socket_counters(self) -> dict[str, int]:
-        """The socket's own counters."""
-        return self._socket.counters
+        """The sockets' own counters."""
+        streams = {} if self._streams is None else self._streams.counters
+        return {**self._socket.counters, **streams}
 
 
 def _pairs(

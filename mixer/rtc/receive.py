@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV
 from mixer.core.jitter import Arrival
+from mixer.core.red import split_red
 from mixer.core.rtp import NO_LEVEL, Headers, parse_headers, payload
 from mixer.core.sequence import newer
 from mixer.rtc.block import DatagramBlock
@@ -19,7 +20,13 @@ UNPROTECT_EVERY_S = (
     1.0  # of a silent stream: keeps libsrtp's roll-over counter and proves who sends
 )
 PLAUSIBLE_SKIP = 200  # sequence numbers ahead of the last authentic one; a second holds 50
+# Somebody sends in this peer's name: nothing is skipped unread for a while, or forged silence would
+# take the place of the real.
+SUSPECT_S = 1.0
+REMEMBER_SKIPPED = 1000  # numbers; what was skipped and comes again within them is a copy
 MEDIA_PAUSE_S = 2.0  # DTX sends every 0.4 s; longer is somebody who only listens
+
+SAME_SSRC = 4  # peers a stray packet is tried for: they choose their SSRCs, at random
 
 NOWHERE: frozenset[int] = frozenset()
 
@@ -44,7 +51,7 @@ class Life(Protocol):
         """The peer is alive."""
 
     def move(self, peer: Peer, row: int) -> None:
-        """The peer is where this row of the block came from."""
+        """The peer is where this row of the block came from, and that is one of its paths."""
 
 
 class MediaReceiver:
@@ -87,6 +94,7 @@ class MediaReceiver:
         self._elsewhere, self._now = elsewhere, now
         headers = parse_headers(block.data, block.lengths, rows, table.level_id[peers])
         self._counters["rtp_malformed"] += int((~headers.valid).sum())
+        np.add.at(table.octets_in, peers, block.lengths[rows])
         wants = table.wants[peers]
         ahead = (headers.sequence - table.last_sequence[peers]).astype(np.uint16)
         silent = (
@@ -101,13 +109,45 @@ class MediaReceiver:
             & (ahead > 0)
             & (ahead < PLAUSIBLE_SKIP)
             & (now - table.last_unprotected[peers] < UNPROTECT_EVERY_S)
+            & (now >= table.suspect_until[peers])
         )
         if skip.any():
             self._counters["rtp_skipped"] += int(skip.sum())
             np.add.at(table.skipped, peers[skip], 1)
+            self._see(peers[skip], headers.sequence[skip])
             self._hold(rows[skip & silent], peers[skip & silent])
         for index in np.flatnonzero(headers.valid & ~skip).tolist():
             self._guard(self._receive, int(rows[index]), int(peers[index]), headers, index)
+
+    def _see(self, peers: NDArray[np.intp], sequences: NDArray[np.uint16]) -> None:
+        """Note the newest of the skipped numbers: a repetition of older ones lowers nothing."""
+        last_skipped = self._table.last_skipped
+        ahead = (sequences - last_skipped[peers]).view(np.int16)
+        order = np.argsort(ahead)  # of several values for one row the last stays
+        order = order[ahead[order] > 0]
+        last_skipped[peers[order]] = sequences[order]
+
+    def find_stray(self, row: int, *, is_rtcp: bool) -> list[int]:
+        """Return the rows of the peers a datagram from an unknown address may be of.
+
+        A NAT that changes its mind, or a phone that changes its network, sends media from a new
+        address before any check comes from there: the SSRC tells whose it may be, its key decides.
+        """
+        at = 4 if is_rtcp else 8
+        ssrc = int.from_bytes(self._incoming.data[row, at : at + 4].tobytes(), "big")
+        table = self._table
+        rows = np.flatnonzero((table.ssrc_in == ssrc) & table.has_address)[:SAME_SSRC]
+        return [int(peer_row) for peer_row in rows]
+
+    def receive_stray_rtp(self, row: int, peer_row: int, now: float) -> bool:
+        """Try one RTP row of an unknown address for a peer; whether it is authentic."""
+        rows = np.array([row])
+        block = self._incoming
+        headers = parse_headers(
+            block.data, block.lengths, rows, self._table.level_id[peer_row : peer_row + 1]
+        )
+        self._elsewhere, self._now = frozenset((row,)), now
+        return bool(headers.valid[0]) and self._receive(row, peer_row, headers, 0)
 
     def _hold(self, rows: NDArray[np.intp], peers: NDArray[np.intp]) -> None:
         """Keep silent packets as they are, a few per peer: the first syllable may begin in them."""
@@ -125,28 +165,53 @@ class MediaReceiver:
                 return
             rows, peers = np.delete(rows, first), np.delete(peers, first)
 
-    def _receive(self, row: int, peer_row: int, headers: Headers, index: int) -> None:
-        peer = self._table.peers[peer_row]
+    def _receive(self, row: int, peer_row: int, headers: Headers, index: int) -> bool:
+        """Take one packet; whether it is authentic."""
+        table = self._table
+        peer = table.peers[peer_row]
         if peer is None or peer.receive is None:
             self._counters["rtp_before_keys"] += 1
-            return
+            return False
         ssrc = int(headers.ssrc[index])
         if ssrc not in peer.ssrcs and len(peer.ssrcs) >= MAX_SSRCS:
             self._counters["rtp_too_many_ssrcs"] += 1
-            return
-        if self._table.held_length[peer_row].any():
+            return False
+        if table.allowance[peer_row] < 1:
+            self._counters["rtp_over_limit"] += 1
+            return False
+        if table.held_length[peer_row].any():
             self._receive_held(peer, ssrc, int(headers.sequence[index]))
         if not unprotect_row(self._incoming_pointers, row, peer.receive):
             self._counters["srtp_refused"] += 1
-            return
+            table.suspect_until[peer_row] = self._now + SUSPECT_S
+            return False
+        if ssrc == peer.ssrc and not newer(
+            int(headers.sequence[index]), int(table.last_skipped[peer_row])
+        ):
+            self._counters["rtp_stale"] += 1
+            return True
+        table.allowance[peer_row] -= 1  # by what is authentic: a forger cannot use it up
         if row in self._elsewhere and self._is_newest(peer, ssrc, int(headers.sequence[index])):
             self._life.move(peer, row)
         self._deliver(peer, self._incoming, row, headers, index)
+        return True
+
+    def _forget_skipped(self, row: int, sequence: int, *, begins: bool) -> None:
+        """Let the newest skipped number follow at a distance, for numbers wrap."""
+        last_skipped = self._table.last_skipped
+        if begins or newer(sequence, int(last_skipped[row]) + REMEMBER_SKIPPED & 0xFFFF):
+            last_skipped[row] = (sequence - REMEMBER_SKIPPED) & 0xFFFF
 
     def _is_newest(self, peer: Peer, ssrc: int, sequence: int) -> bool:
-        """Whether a packet is no straggler, which may have taken the way the peer has left."""
-        last = int(self._table.last_sequence[peer.row])
-        return ssrc != peer.ssrc or newer(sequence, last)
+        """Whether a packet is no straggler, which may have taken the way the peer has left.
+
+        Nor the copy of a silent one that was skipped: libsrtp would not know that it came before.
+        """
+        table, row = self._table, peer.row
+        return ssrc != peer.ssrc or (
+            newer(sequence, int(table.last_sequence[row]))
+            and newer(sequence, int(table.last_skipped[row]))
+        )
 
     def _receive_held(self, peer: Peer, ssrc: int, sequence: int) -> None:
         """Decrypt the kept packets that lead up to `sequence`, oldest first."""
@@ -178,14 +243,16 @@ class MediaReceiver:
         arrival = float(block.arrivals[row])
         self._life.heard_from(peer, now)
         peer.ssrcs.add(ssrc)
-        offer = peer.offer
-        is_audio = offer.speaks and int(headers.payload_type[index]) == offer.payload_type
-        if ssrc != peer.ssrc and is_audio:
+        codecs, payload_type = peer.offer.codecs, int(headers.payload_type[index])
+        is_red = payload_type == codecs.red > 0
+        is_audio = peer.offer.speaks and (is_red or payload_type == codecs.opus)
+        if begins := ssrc != peer.ssrc and is_audio:
             self._begin_stream(peer, ssrc)
         timestamp = int(headers.timestamp[index])
         if ssrc == peer.ssrc:
             self._table.last_unprotected[peer.row] = now
             self._table.last_sequence[peer.row] = sequence
+            self._forget_skipped(peer.row, sequence, begins=begins)
             self._reports.received(peer, sequence, timestamp, arrival)
         if not is_audio:
             self._counters["rtp_unknown_payload_type"] += 1
@@ -194,11 +261,21 @@ class MediaReceiver:
         if body is None:
             self._counters["rtp_malformed"] += 1
             return
+        frames = _unwrap(body, codecs.opus) if is_red else (body, ())
+        if frames is None:
+            self._counters["red_malformed"] += 1
+            return
+        self._counters["red_received"] += is_red
         level = int(headers.level_dbov[index])
         voice = bool(headers.voice[index])
         silent = level != NO_LEVEL and level <= (CLOSE_DBOV if voice else OPEN_DBOV)
         packet = Arrival(
-            sequence=sequence, timestamp=timestamp, payload=body, arrival_s=arrival, silent=silent
+            sequence=sequence,
+            timestamp=timestamp,
+            payload=frames[0],
+            arrival_s=arrival,
+            silent=silent,
+            redundancy=frames[1],
         )
         self._counters["rtp_received"] += 1
         self._listener.arrived(peer, packet, None if level == NO_LEVEL else level, voice=voice)
@@ -213,20 +290,36 @@ class MediaReceiver:
 
     def receive_rtcp(
         self, row: int, peer_row: int, *, now: float, unix_now: float, is_elsewhere: bool
-    ) -> None:
-        """Take one SRTCP row."""
+    ) -> bool:
+        """Take one SRTCP row; whether it is authentic."""
         peer = self._table.peers[peer_row]
         if peer is None or peer.receive is None:
-            return
+            return False
+        if self._table.allowance[peer_row] < 1:
+            self._counters["rtcp_over_limit"] += 1
+            return False
         block = self._incoming
         data = peer.receive.unprotect_rtcp(
             block.data[row, : min(int(block.lengths[row]), 1500)].tobytes()
         )
         if data is None:
             self._counters["srtcp_refused"] += 1
-            return
+            return False
+        self._table.allowance[peer_row] -= 1
         # Who sends media moves with it; RTCP has no sequence that would tell stragglers.
         if is_elsewhere and now - self._table.last_unprotected[peer_row] > MEDIA_PAUSE_S:
             self._life.move(peer, row)
         self._life.heard_from(peer, now)
         self._reports.read(peer, data, arrival=float(block.arrivals[row]), unix_now=unix_now)
+        return True
+
+
+def _unwrap(body: bytes, opus: int) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | None:
+    """Return the frame of a redundant payload and the earlier ones, None if it is no Opus."""
+    blocks = split_red(body)
+    if not blocks or blocks[-1].payload_type != opus:
+        return None
+    earlier = tuple(
+        (block.offset, block.payload) for block in blocks[:-1] if block.payload_type == opus
+    )
+    return blocks[-1].payload, earlier

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from mixer.core import rtcp
 from mixer.core.rtcp import ReceptionStatistics, RtcpError, ntp_time
 from mixer.rtc.peers import Peer, PeerTable
-from mixer.types import FRAME_SAMPLES, TICK_S, PeerState
+from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S, PeerState, TransportStatistics
 
 CNAME = "roomtone"
 EVERY_TICKS = 50  # one compound packet per peer and second; browsers do the same
+# Loss is believed quickly and forgotten slowly: a browser reports every 1 to 5 s, and help that is
+# taken away too early costs more than help that stays.
+RISING, FALLING = 0.5, 0.125
+HELP_FROM, HELP_UNTIL = 0.03, 0.01  # of our packets lost: begins and ends redundancy or FEC
 
 
 class Reports:
@@ -45,6 +49,9 @@ class Reports:
         table, row = self.table, peer.row
         ssrc = int(table.ssrc_out[row])
         blocks = () if peer.reception is None else (peer.reception.block(now),)
+        for block in blocks:
+            peer.loss_in = _smoothed(peer.loss_in, block.fraction_lost / 256)
+        self._measure_bitrates(peer)
         report: rtcp.SenderReport | rtcp.ReceiverReport
         if table.packets_out[row]:
             report = rtcp.SenderReport(
@@ -59,6 +66,27 @@ class Reports:
         else:
             report = rtcp.ReceiverReport(ssrc=ssrc, blocks=blocks)
         return rtcp.serialise((report, rtcp.SourceDescription(ssrc, CNAME)))
+
+    def _measure_bitrates(self, peer: Peer) -> None:
+        table, row = self.table, peer.row
+        octets = int(table.octets_in[row]), int(table.octets_out[row])
+        octets_in, octets_out = (b - a for a, b in zip(peer.octets_seen, octets, strict=True))
+        peer.octets_seen = octets
+        peer.bitrate_in = octets_in * 8 / (EVERY_TICKS * TICK_S)
+        peer.bitrate_out = (octets_out & 0xFFFFFFFF) * 8 / (EVERY_TICKS * TICK_S)
+
+    def statistics(self, peer: Peer) -> TransportStatistics:
+        """Return how a connection does."""
+        jitter = 0.0 if peer.reception is None else peer.reception.jitter / SAMPLE_RATE
+        return TransportStatistics(
+            round_trip_s=peer.round_trip_s,
+            loss_in=peer.loss_in,
+            loss_out=float(self.table.loss[peer.row]),
+            jitter_in_s=jitter,
+            jitter_out_s=peer.jitter_out_s,
+            bitrate_in=peer.bitrate_in,
+            bitrate_out=peer.bitrate_out,
+        )
 
     def goodbye(self, peer: Peer) -> bytes:
         """Return the compound packet that ends our stream."""
@@ -95,7 +123,22 @@ class Reports:
     def _read_blocks(
         self, peer: Peer, blocks: tuple[rtcp.ReportBlock, ...], unix_now: float
     ) -> None:
+        table, row = self.table, peer.row
         for block in blocks:
-            if block.ssrc == int(self.table.ssrc_out[peer.row]):
-                peer.fraction_lost = block.fraction_lost / 256
-                peer.round_trip_s = rtcp.round_trip_s(ntp_time(unix_now), block)
+            if block.ssrc != int(table.ssrc_out[row]):
+                continue
+            loss = _smoothed(float(table.loss[row]), block.fraction_lost / 256)
+            table.loss[row] = loss
+            is_helped = table.takes_red[row] or table.takes_fec[row]
+            is_lossy = loss >= (HELP_UNTIL if is_helped else HELP_FROM)
+            has_red = table.red_payload_type[row] > 0
+            table.takes_red[row] = is_lossy and has_red
+            table.takes_fec[row] = is_lossy and not has_red and peer.offer.codecs.parameters.fec
+            peer.jitter_out_s = block.jitter / SAMPLE_RATE
+            round_trip_s = rtcp.round_trip_s(ntp_time(unix_now), block)
+            if round_trip_s is not None:
+                peer.round_trip_s = round_trip_s
+
+
+def _smoothed(before: float, now: float) -> float:
+    return before + (now - before) * (RISING if now > before else FALLING)

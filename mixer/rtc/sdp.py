@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mixer.errors import ClientMistake
 from mixer.rtc.aiortc_parts import SessionDescription
+from mixer.rtc.codecs import Codecs, describe, read_codecs
 from mixer.rtc.dtls import Fingerprint
 from mixer.rtc.ice import Credentials
+from mixer.types import OpusParameters
 
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"  # RFC 6464
 
@@ -21,6 +23,8 @@ _READ = re.compile(
     r"[vost]=|m=|a=(?:group|mid|setup|fingerprint|ice-ufrag|ice-pwd|rtpmap|extmap):"
     r"|a=(?:sendrecv|sendonly|recvonly|inactive)$"
 )
+_OURS = re.compile(r"a=(?:fmtp|ptime|tls-id|bundle-only)")  # what aiortc does not read, or slowly
+_MAX_OURS = 64  # such lines of one m-line
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]{1,64}")  # RFC 8866 token
 _ICE = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}  # what aiortc compares
@@ -30,6 +34,8 @@ _ANSWERED = {
     "recvonly": "sendonly",
     "inactive": "inactive",
 }
+# What we ask the peer to send: in-band FEC where there is loss, nothing while silent.
+WISH = OpusParameters(fec=True, dtx=True, min_ptime=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +48,46 @@ class _Media:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What we need to know of an offer. `setup` is the peer's; `media` are all its m-lines."""
+    """What we need to know of an offer. `setup` is the peer's; `media` are all its m-lines.
 
+    `session` is its `o=` line without the version: one RTCPeerConnection keeps it for life
+    (RFC 8866 §5.2, RFC 8829 §5.2.1).
+    """
+
+    session: str
     remote: Credentials
     fingerprints: tuple[Fingerprint, ...]
+    tls_id: str  # RFC 8842 §4; "": not said
     setup: str
-    payload_type: int
+    codecs: Codecs
     level_id: int  # 0: RFC 6464 levels were not offered
     direction: str
     is_bundled: bool
     media: tuple[_Media, ...]
     chosen: int
+
+    @property
+    def payload_type(self) -> int:
+        """The payload type of Opus."""
+        return self.codecs.opus
+
+    def continued_by(self, later: "Offer") -> "Offer | None":
+        """Return what a later offer makes of the connection, None if it means another one.
+
+        The same session, m-line, certificate and `tls-id`, and a `setup` that leaves the DTLS roles
+        as they are, keep the DTLS association (RFC 8842 §4); credentials, direction and codecs may
+        be others.
+        """
+        role = "passive" if self.setup == "passive" else "active"
+        if (
+            self.session != later.session
+            or self.fingerprints != later.fingerprints
+            or self.tls_id != later.tls_id
+            or self.media[self.chosen].mid != later.media[later.chosen].mid
+            or later.setup not in ("actpass", role)
+        ):
+            return None
+        return replace(later, setup=role)
 
     @property
     def speaks(self) -> bool:
@@ -76,6 +111,9 @@ class Answerer:
     ssrc: int
     cname: str
     session_id: int
+    session_version: int = 1
+    tcp_port: int = 0  # 0: no ICE over TCP
+    wish: OpusParameters = WISH
 
 
 def read_offer(text: str) -> Offer:
@@ -87,10 +125,9 @@ def read_offer(text: str) -> Offer:
     """
     if len(text) > MAX_OFFER_CHARACTERS:
         raise ClientMistake("bad_sdp", "The SDP offer is too large.")
+    lines = text.splitlines()
     try:
-        session = SessionDescription.parse(
-            "\r\n".join(line for line in text.splitlines() if _READ.match(line))
-        )
+        session = SessionDescription.parse("\r\n".join(line for line in lines if _READ.match(line)))
     except Exception as error:
         raise ClientMistake("bad_sdp", "The SDP offer cannot be read.") from error
     if not 0 < len(session.media) <= MAX_MEDIA:
@@ -98,7 +135,8 @@ def read_offer(text: str) -> Offer:
             "no_audio", "The SDP offer has no audio: add a microphone track to the connection."
         )
     media = tuple(_read_media(entry) for entry in session.media)
-    chosen = _choose(session)
+    of_session, *of_media = _sections(lines)
+    chosen, codecs = _choose(session, of_media)
     entry = session.media[chosen]
     if entry.ice is None or not (
         _ICE.fullmatch(entry.ice.usernameFragment or "")
@@ -106,10 +144,12 @@ def read_offer(text: str) -> Offer:
     ):
         raise ClientMistake("bad_sdp", "The SDP offer has no usable ice-ufrag and ice-pwd.")
     return Offer(
+        session=_session_id(session.origin),
+        tls_id=_tls_id((*of_media[chosen], *of_session)),
         remote=Credentials(entry.ice.usernameFragment, entry.ice.password),
         fingerprints=_read_fingerprints(entry),
         setup={"auto": "actpass", "client": "active", "server": "passive"}[entry.dtls.role],
-        payload_type=_opus_payload_type(entry) or 0,
+        codecs=codecs,
         level_id=_extension_id(entry, LEVEL_URI),
         direction=entry.direction or "sendrecv",
         is_bundled=any(
@@ -133,26 +173,42 @@ def _read_media(entry: Any) -> _Media:
     return _Media(entry.kind, entry.profile, formats, mid)
 
 
-def _choose(session: Any) -> int:
-    for index, entry in enumerate(session.media):
-        if entry.kind == "audio" and entry.port != 0 and _opus_payload_type(entry) is not None:
-            return index
+def _sections(lines: Sequence[str]) -> list[list[str]]:
+    """Return the lines only we read: of the session, then of each m-line."""
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("m="):
+            sections.append([])
+        elif _OURS.match(line) and len(sections[-1]) < _MAX_OURS:
+            sections[-1].append(line)
+    return sections
+
+
+def _session_id(origin: str | None) -> str:
+    """Return an `o=` line without its version, the third field."""
+    fields = (origin or "").split(" ")
+    return " ".join((*fields[:2], *fields[3:]))
+
+
+def _tls_id(lines: Sequence[str]) -> str:
+    return next((line[9:].strip() for line in lines if line.startswith("a=tls-id:")), "")
+
+
+def _choose(session: Any, of_media: Sequence[Sequence[str]]) -> tuple[int, Codecs]:
+    """Return the first audio m-line with Opus that is not rejected, and its codecs.
+
+    Port 0 rejects, except where it says that the transport is another m-line's (RFC 9143 §6).
+    """
+    for index, (entry, lines) in enumerate(zip(session.media, of_media, strict=True)):
+        is_offered = entry.port != 0 or any(line.strip() == "a=bundle-only" for line in lines)
+        if entry.kind == "audio" and is_offered:
+            codecs = read_codecs(entry, lines)
+            if codecs is not None:
+                return index, codecs
     raise ClientMistake(
         "no_audio",
         "The SDP offer has no audio with Opus: add a microphone track to the connection.",
     )
-
-
-def _opus_payload_type(entry: Any) -> int | None:
-    for codec in entry.rtp.codecs:
-        if (
-            codec.mimeType.lower() == "audio/opus"
-            and codec.clockRate == 48_000
-            and codec.payloadType in entry.fmt
-            and 0 < codec.payloadType < 128
-        ):
-            return int(codec.payloadType)
-    return None
 
 
 def _read_fingerprints(entry: Any) -> tuple[Fingerprint, ...]:
@@ -190,7 +246,7 @@ def write_answer(offer: Offer, ours: Answerer) -> str:
     """Return the SDP answer: one Opus stream, every other m-line refused (port 0)."""
     lines = [
         "v=0",
-        f"o=- {ours.session_id} 1 IN IP4 127.0.0.1",
+        f"o=- {ours.session_id} {ours.session_version} IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
         "a=ice-lite",
@@ -216,12 +272,13 @@ def _mid(media: _Media) -> list[str]:
 
 
 def _accepted(offer: Offer, media: _Media, ours: Answerer) -> list[str]:
-    payload_type = offer.payload_type
+    codecs = offer.codecs
+    formats = f"{codecs.red} {codecs.opus}" if codecs.red else str(codecs.opus)
     lines = [
-        f"m=audio {ours.port} {media.profile} {payload_type}",
+        f"m=audio {ours.port} {media.profile} {formats}",
         _connection(ours.addresses[0]),
         "a=rtcp:9 IN IP4 0.0.0.0",
-        *_candidates(ours.addresses, ours.port),
+        *_candidates(ours),
         "a=end-of-candidates",
         f"a=ice-ufrag:{ours.credentials.ufrag}",
         f"a=ice-pwd:{ours.credentials.password}",
@@ -235,10 +292,7 @@ def _accepted(offer: Offer, media: _Media, ours: Answerer) -> list[str]:
     lines += [
         f"a={direction}",
         "a=rtcp-mux",
-        f"a=rtpmap:{payload_type} opus/48000/2",
-        # What we ask the peer to send: in-band FEC where there is loss, nothing while silent.
-        f"a=fmtp:{payload_type} minptime=10;useinbandfec=1;usedtx=1",
-        "a=maxptime:60",
+        *describe(codecs, ours.wish),
     ]
     if direction in ("sendrecv", "sendonly"):
         lines += [f"a=msid:{ours.cname} mix", f"a=ssrc:{ours.ssrc} cname:{ours.cname}"]
@@ -249,13 +303,25 @@ def _connection(address: str) -> str:
     return f"c=IN IP{6 if ':' in address else 4} {address}"
 
 
-def _candidates(addresses: Sequence[str], port: int) -> list[str]:
-    """Return one host candidate per address, the first preferred (RFC 8445 §5.1.2.1)."""
-    return [
-        f"a=candidate:{index} 1 udp {_priority(index)} {address} {port} typ host"
-        for index, address in enumerate(addresses, start=1)
+def _candidates(ours: Answerer) -> list[str]:
+    """Return the host candidates of each address, UDP before TCP, the first address preferred."""
+    udp = [
+        f"1 udp {_udp_priority(index)} {address} {ours.port} typ host"
+        for index, address in enumerate(ours.addresses, start=1)
     ]
+    tcp = [
+        f"1 tcp {_tcp_priority(index)} {address} {ours.tcp_port} typ host tcptype passive"
+        for index, address in enumerate(ours.addresses, start=1)
+        if ours.tcp_port
+    ]
+    return [f"a=candidate:{index} {text}" for index, text in enumerate((*udp, *tcp), start=1)]
 
 
-def _priority(index: int) -> int:
+def _udp_priority(index: int) -> int:
+    """RFC 8445 §5.1.2.1."""
     return (126 << 24) | ((65535 - index) << 8) | 255
+
+
+def _tcp_priority(index: int) -> int:
+    """RFC 6544 §4.2: a type preference below UDP's, and 4 for the direction "passive"."""
+    return (90 << 24) | ((4 << 13) + 8191 - index << 8) | 255

@@ -28,6 +28,7 @@ class BlockSocket(Protocol):
     """A bound, non-blocking UDP socket."""
 
     port: int
+    is_six: bool  # its addresses are `sockaddr_in6`
     counters: dict[str, int]
 
     def receive(self, block: DatagramBlock, *, now: float, unix_now: float) -> int:
@@ -40,7 +41,7 @@ class BlockSocket(Protocol):
         """Close the socket."""
 
 
-def bind_udp(host: str, port: int) -> socket.socket:
+def bind_udp(host: str, port: int, option: str = "--udp-port") -> socket.socket:
     """Bind a non-blocking UDP socket; `host` "" is every address, both families if there are.
 
     Raises:
@@ -59,7 +60,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
         sock.close()
         raise SetupError(
             f"UDP port {port} on {host or 'all addresses'} cannot be bound: {error.strerror}. "
-            "Choose another with --udp-port or stop the program that holds it."
+            f"Choose another with {option} or stop the program that holds it."
         ) from error
     return sock
 
@@ -90,9 +91,12 @@ def unpack_address(row: bytes) -> tuple[str, int]:
     return str(address.ipv4_mapped or address), port
 
 
-def open_socket(host: str, port: int, *, batched: bool) -> BlockSocket:
-    """Bind and wrap a socket: batched system calls where the platform has them, else one by one."""
-    sock = bind_udp(host, port)
+def open_socket(host: str, port: int, *, batched: bool, option: str = "--udp-port") -> BlockSocket:
+    """Bind and wrap a socket: batched system calls where the platform has them, else one by one.
+
+    `option` is what to name if the port is taken. Raises SetupError.
+    """
+    sock = bind_udp(host, port, option)
     if batched and SUPPORTED:
         with contextlib.suppress(AttributeError, OSError):
             return MmsgSocket(sock)
@@ -106,6 +110,7 @@ class MmsgSocket:
         self._sock = sock
         self._fileno = sock.fileno()
         self.port: int = sock.getsockname()[1]
+        self.is_six = sock.family == socket.AF_INET6
         self.counters = {"udp_receive_overflows": 0, "udp_send_failures": 0, "udp_send_dropped": 0}
         # PyDLL keeps the GIL: the calls never block, and a mixer has no second Python thread.
         libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -185,6 +190,7 @@ class PlainSocket:
         self._sock = sock
         self._six = sock.family == socket.AF_INET6
         self.port: int = sock.getsockname()[1]
+        self.is_six = sock.family == socket.AF_INET6
         self.counters = {"udp_receive_overflows": 0, "udp_send_failures": 0, "udp_send_dropped": 0}
 
     def receive(self, block: DatagramBlock, *, now: float, unix_now: float) -> int:

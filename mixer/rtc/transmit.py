@@ -1,27 +1,40 @@
 """Media out: each frame to everybody who hears it, by columns."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.core.red import pack_red
 from mixer.core.rtp import header_length, write_headers
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.peers import PeerTable
-from mixer.rtc.sockets import BlockSocket
 from mixer.rtc.srtp import MAX_PAYLOAD_BYTES, RowPointers, protect_rows
+from mixer.rtc.streams import SplitSender
 from mixer.types import FRAME_SAMPLES, Outgoing
 
 SEND_ROWS = 1024
+MAX_RED_BYTES = 1100  # with header and SRTP within 1,200, what every path carries in one piece
+
+
+@dataclass(slots=True)
+class _Part:
+    """A payload and the rows it goes to, all of them plain or all of them redundant."""
+
+    payload: bytes
+    rows: NDArray[np.intp]
+    level_dbov: int
+    marker: bool
+    is_red: bool = False
 
 
 class MediaSender:
     """Writes packets as rows of a block, protects them in place, sends them by one call."""
 
-    def __init__(self, socket: BlockSocket, table: PeerTable, *, counters: Counter[str]) -> None:
-        self._socket = socket
+    def __init__(self, sender: SplitSender, table: PeerTable, *, counters: Counter[str]) -> None:
+        self._sender = sender
         self._table = table
         self._counters = counters
         self._outgoing = DatagramBlock(SEND_ROWS)
@@ -29,10 +42,34 @@ class MediaSender:
 
     def send(self, frames: Sequence[Outgoing], tick: int) -> None:
         """Send each frame to its hearers: headers by columns, SRTP in place, one call."""
-        for chunk in _chunks(frames):
+        for chunk in _chunks(self._parts(frames)):
             self._send_chunk(chunk, tick)
 
-    def _send_chunk(self, frames: Sequence[Outgoing], tick: int) -> None:
+    def _parts(self, frames: Sequence[Outgoing]) -> Iterator[_Part]:
+        """Split each frame into plain and redundant: packed once for all who take the same."""
+        table = self._table
+        for frame in frames:
+            rows = frame.rows
+            if frame.previous and (takes_red := table.takes_red[rows]).any():
+                yield from self._redundant(frame, rows[takes_red])
+                rows = rows[~takes_red]
+            if len(rows):
+                yield _Part(frame.payload, rows, frame.level_dbov, frame.marker)
+
+    def _redundant(self, frame: Outgoing, rows: NDArray[np.intp]) -> Iterator[_Part]:
+        earlier = [
+            (FRAME_SAMPLES * ago, payload) for ago, payload in enumerate(frame.previous, start=1)
+        ]
+        opus = self._table.payload_type[rows]
+        for payload_type in np.unique(opus).tolist():
+            body = pack_red(payload_type, frame.payload, earlier[::-1])
+            if len(body) > MAX_RED_BYTES:
+                body = pack_red(payload_type, frame.payload)
+            hearers = rows[opus == payload_type]
+            self._counters["red_sent"] += len(hearers)
+            yield _Part(body, hearers, frame.level_dbov, frame.marker, is_red=True)
+
+    def _send_chunk(self, frames: Sequence[_Part], tick: int) -> None:
         table, block = self._table, self._outgoing
         rows = np.concatenate([frame.rows for frame in frames])
         counts = [len(frame.rows) for frame in frames]
@@ -41,7 +78,7 @@ class MediaSender:
         write_headers(
             block.data,
             here,
-            payload_type=table.payload_type[rows],
+            payload_type=_payload_types(table, rows, frames, counts),
             marker=np.repeat([frame.marker for frame in frames], counts),
             sequence=table.sequence_out[rows],
             timestamp=table.timestamp_base[rows] + np.uint32(tick * FRAME_SAMPLES & 0xFFFFFFFF),
@@ -67,9 +104,10 @@ class MediaSender:
         handles = table.send_handles
         protected = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
         total = len(rows)
-        if not protected.all():
-            total = self._compact(protected)
-        self._counters["rtp_sent"] += self._socket.send(block, total)
+        if not protected.all():  # a row that failed holds clear text and must stay
+            total = block.keep(protected)
+            self._counters["srtp_protect_failures"] += len(rows) - total
+        self._counters["rtp_sent"] += self._sender.send(block, total)
 
     def _write_payload(
         self, rows: NDArray[np.intp], with_level: NDArray[np.bool_], body: bytes
@@ -84,19 +122,20 @@ class MediaSender:
                 block.data[selected, offset : offset + len(data)] = data
                 block.lengths[selected] = offset + len(data)
 
-    def _compact(self, keep: NDArray[np.bool_]) -> int:
-        """Move the protected rows together: one that failed holds clear text and must stay."""
-        block, kept = self._outgoing, np.flatnonzero(keep)
-        self._counters["srtp_protect_failures"] += len(keep) - len(kept)
-        block.data[: len(kept)] = block.data[kept]
-        for column in (block.lengths, block.addresses, block.address_lengths):
-            column[: len(kept)] = column[kept]
-        return len(kept)
+
+def _payload_types(
+    table: PeerTable, rows: NDArray[np.intp], parts: Sequence[_Part], counts: Sequence[int]
+) -> NDArray[np.uint8]:
+    is_red = [part.is_red for part in parts]
+    plain = table.payload_type[rows]
+    if not any(is_red):
+        return plain
+    return np.where(np.repeat(is_red, counts), table.red_payload_type[rows], plain)
 
 
-def _chunks(frames: Sequence[Outgoing]) -> list[list[Outgoing]]:
-    """Split frames so that each chunk fits one block; frames too long to send are left out."""
-    chunks: list[list[Outgoing]] = []
+def _chunks(frames: Iterable[_Part]) -> list[list[_Part]]:
+    """Split parts so that each chunk fits one block; those too long to send are left out."""
+    chunks: list[list[_Part]] = []
     used = SEND_ROWS
     for frame in frames:
         if len(frame.payload) > MAX_PAYLOAD_BYTES:

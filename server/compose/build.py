@@ -16,6 +16,7 @@ from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.clock import Clock
 from server.services.keyring import Keyring
+from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
@@ -80,6 +81,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
         static=ground.static,
@@ -91,6 +93,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         signalling=Signalling(
             rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
         ),
+        lines=LineKeeper(ground.store, rooms, presence, policy),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

@@ -2,18 +2,26 @@
 
 import asyncio
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from mixer.core.recording import BadRecording
+from mixer.errors import SetupError
+from mixer.room.replay import ReplaySettings
 from server.compose.measure import bench
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
+from server.compose.replay import Wishes
+from server.compose.replay import replay as run_again
 from server.compose.version import VERSION
 from server.config import load
 from server.errors import SetupMistake
 
 EXIT_MISTAKE = 2  # as click's own for a wrong option
+LONG_BYTES = 4_000_000  # some seconds of work: worth a progress bar
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,6 +43,55 @@ def serve(context: click.Context, /, **_options: Any) -> None:
     except SetupMistake as mistake:
         click.echo(f"roomtone: {mistake}", err=True)
         context.exit(EXIT_MISTAKE)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--jitter-target",
+    type=click.IntRange(1, 50),
+    help="Target of everybody's jitter buffer in frames of 20 ms.",
+)
+@click.option(
+    "--jitter-max",
+    type=click.IntRange(1, 100),
+    help="Most that a jitter buffer may hold, in frames of 20 ms.",
+)
+@click.option("--mix", type=click.Path(path_type=Path), help="Write the full mix to this WAV.")
+@click.option(
+    "--per-person",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write what each person heard to a WAV of their own in this folder.",
+)
+@click.pass_context
+def replay(
+    context: click.Context,
+    /,
+    file: Path,
+    jitter_target: int | None,
+    jitter_max: int | None,
+    **where: Path | None,
+) -> None:
+    """Run a recorded room again and print what came of it.
+
+    FILE is one that `serve` with the option record-arrivals has written. It holds everybody's
+    voice, and so do the WAVs made of it: they are personal data.
+
+    Equal settings give an equal digest, in any process.
+    """
+    wishes = Wishes(ReplaySettings(jitter_target, jitter_max), **where)
+    try:
+        size = file.stat().st_size
+        hidden = size < LONG_BYTES or not sys.stderr.isatty()
+        with click.progressbar(length=size, label=file.name, file=sys.stderr, hidden=hidden) as bar:
+            lines = run_again(file, wishes, bar.update)
+    except (BadRecording, SetupError) as mistake:
+        click.echo(f"roomtone: {file}: {mistake}", err=True)
+        context.exit(EXIT_MISTAKE)
+    except OSError as error:
+        click.echo(f"roomtone: {error.filename or file}: {error.strerror}", err=True)
+        context.exit(EXIT_MISTAKE)
+    click.echo("\n".join(lines))
 
 
 @cli.command()

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,10 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
+from mixer.rtc.sockets import bind_udp
+from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
 from server.compose.build import Ground, build
 from server.compose.certificate import Certificate, self_signed
@@ -26,7 +29,8 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
-from server.media.mixer_plane import WorkerPlane
+from server.media.fleet import LINES_HOME, Fleet
+from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
 from server.state.sqlite import open_store
@@ -57,6 +61,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
         await asyncio.to_thread(_prepare, settings.state_dir)
+        if settings.record_arrivals is not None:
+            await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -67,11 +73,13 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
         await services.context.rooms.load()
+        await services.context.lines.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(
             port=listener.getsockname()[1],
-            udp_port=mixer.udp_port,
+            udp_ports=settings.udp_ports,
+            tcp_ports=settings.tcp_ports,
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
@@ -120,6 +128,17 @@ def _prepare(folder: Path) -> None:
         ) from None
 
 
+def _prepare_recordings(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder for recordings {folder} cannot be made ({error.strerror}):"
+            f" choose another with {option('record_arrivals')}"
+        ) from None
+    log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")
+
+
 def _certificate(
     settings: Settings, addresses: tuple[str, ...], now: datetime
 ) -> Certificate | None:
@@ -132,16 +151,26 @@ def _certificate(
 
 async def _start_planes(
     settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
-) -> tuple[WorkerPlane, WorkerBroadcastPlane]:
+) -> tuple[Fleet, WorkerBroadcastPlane]:
+    _check_ports("UDP", "udp_port", settings.udp_ports, bind_udp)
+    if settings.tcp_port:  # asked for: else each mixer has one if it is free
+        _check_ports("TCP", "tcp_port", settings.tcp_ports, bind_tcp)
     audio_socket = settings.state_dir / "audio.sock"
     if len(os.fsencode(audio_socket)) > MAX_SOCKET_PATH_BYTES:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         audio_socket = folder / "audio.sock"
     broadcast = WorkerBroadcastPlane(audio_socket)
-    mixer = WorkerPlane(
-        PlaneSettings(udp_port=settings.udp_port, advertised=settings.public_ip),
-        audio_socket=audio_socket,
+    mixer = Fleet(
+        [
+            WorkerPlane(
+                _plane_settings(settings, number),
+                name=f"mixer-{number}",
+                audio_socket=audio_socket,
+                recording=_recording(settings),
+            )
+            for number in range(settings.mixers)
+        ]
     )
     stack.push_async_callback(broadcast.close)
     stack.push_async_callback(mixer.close)
@@ -152,6 +181,40 @@ async def _start_planes(
         if failure is not None:
             raise failure
     return mixer, broadcast
+
+
+def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
+    rtp_port = settings.rtp_port if number == LINES_HOME else None
+    if rtp_port is None and settings.forward_to:
+        rtp_port = 0  # any: nobody is told of it
+    return PlaneSettings(
+        udp_port=settings.udp_ports[number],
+        tcp_port=settings.tcp_port and settings.tcp_port + number,
+        advertised=settings.public_ip,
+        rtp_host=settings.rtp_host,
+        rtp_port=rtp_port,
+    )
+
+
+def _recording(settings: Settings) -> Recording | None:
+    if settings.record_arrivals is None:
+        return None
+    return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
+
+
+def _check_ports(
+    kind: str, key: str, ports: range, bind: Callable[[str, int], socket.socket]
+) -> None:
+    """Raise SetupMistake if a later mixer could not have its port; the first says so itself."""
+    for port in ports[1:]:
+        try:
+            bind("", port).close()
+        except SetupError:
+            raise SetupMistake(
+                f"{kind} port {port} is in use by another program, and {len(ports)} mixers take"
+                f" {ports[0]} to {ports[-1]}: choose others with {option(key)} (or"
+                f" {variable(key)}), or fewer with {option('mixers')} (or {variable('mixers')})"
+            ) from None
 
 
 async def _listen(

@@ -17,10 +17,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where the server can be reached: the ports are those really bound."""
+    """Where the server can be reached."""
 
     port: int
-    udp_port: int
+    udp_ports: range  # one for each mixer; the first is bound, the others when they are needed
+    tcp_ports: range  # the same; empty: none
     addresses: Sequence[str]  # this machine's, loopback last
     fingerprint: str | None = None
 
@@ -35,7 +36,8 @@ def welcome(settings: Settings, keyring: Keyring, serving: Serving) -> None:
         "serving",
         version=VERSION,
         urls=list(urls(settings, serving)),
-        udp_port=serving.udp_port,
+        udp_ports=_shown(serving.udp_ports),
+        tcp_ports=_shown(serving.tcp_ports),
         state_dir=str(settings.state_dir),
         admin_key_in=str(keyring.admin_key_path),
     )
@@ -74,11 +76,19 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
         yield _line("", serving.fingerprint)
     yield ""
     yield _line("Ports", f"{serving.port}/tcp   pages, API, signalling, broadcast")
-    yield _line("", f"{serving.udp_port}/udp  voices (WebRTC)")
+    yield _line("", f"{_shown(serving.udp_ports)}/udp  voices (WebRTC)")
+    if serving.tcp_ports:
+        yield _line("", f"{_shown(serving.tcp_ports)}/tcp  voices where no UDP gets through")
     yield _line("State", str(settings.state_dir))
     yield ""
     yield "  Ctrl-C stops it."
     yield ""
+
+
+def _shown(ports: range) -> str:
+    if not ports:
+        return "none"
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 
 def _line(label: str, text: str) -> str:

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import hls, operations, pages, rest
+from server.edge import hls, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -30,9 +30,16 @@ ROUTES: Final = (
     web.get("/api/rooms", rest.list_rooms),
     web.get("/api/rooms/{room}", rest.get_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
+    web.get("/api/rooms/{room}/statistics", rest.get_statistics),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),
     web.post("/api/rooms/{room}/users", rest.create_user),
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
+    web.post("/api/rooms/{room}/forwarders", lines.create_forwarder),
+    web.get("/api/rooms/{room}/forwarders", lines.list_forwarders),
+    web.delete("/api/rooms/{room}/forwarders/{forwarderId}", lines.delete_forwarder),
+    web.post("/api/rooms/{room}/rtp", lines.create_line),
+    web.get("/api/rooms/{room}/rtp", lines.list_lines),
+    web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),

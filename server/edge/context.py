@@ -11,6 +11,7 @@ from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
 from server.services.clock import Clock
+from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
@@ -28,6 +29,7 @@ class Context:
     presence: Presence
     access: Access
     signalling: Signalling
+    lines: LineKeeper
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

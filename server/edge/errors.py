@@ -41,11 +41,13 @@ TABLE: Final = {
     "method_not_allowed": Row(405),
     "room_exists": Row(409),
     "room_full": Row(409),
+    "not_enabled": Row(409),
+    "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
     "too_large": Row(413),
     "not_ready": Row(503, retry_after_ms=500),
-    "no_capacity": Row(503),
+    "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
     "store_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=1000),
     INTERNAL: Row(500, INTERNAL_ERROR, retry_after_ms=1000),
@@ -73,7 +75,9 @@ def refusal(error: Exception) -> Refusal | None:
     if isinstance(error, BadInput):
         return Refusal(error.code, str(error), error.fields)
     if isinstance(error, NoCapacity):
-        return Refusal("no_capacity", "The server cannot carry one more person")
+        return Refusal(
+            "no_capacity", "The server cannot carry one more person now: try again in a moment"
+        )
     if isinstance(error, PeerGone):
         return Refusal("media_unavailable", "The media connection is gone: offer again")
     if isinstance(error, ClientMistake):

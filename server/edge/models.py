@@ -1,6 +1,7 @@
 """The bodies and parameters that callers send."""
 
-from typing import Annotated, Final, Literal, TypeVar
+import ipaddress
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -14,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId
+from mixer.types import RoomId, RtpCodec
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
@@ -43,6 +44,20 @@ def _as_new_pin(text: str) -> str:
     return text
 
 
+def _as_host(text: str) -> str:
+    return str(ipaddress.ip_address(text))  # raises ValueError
+
+
+def _as_network(text: str) -> str:
+    return str(ipaddress.ip_network(text))
+
+
+def _as_payload_type(number: int) -> int:
+    if 64 <= number < 96:
+        raise ValueError("RTCP looks like that (RFC 5761 §4)")
+    return number
+
+
 def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
@@ -56,6 +71,10 @@ Name = Annotated[
     BeforeValidator(_none_is_empty),
 ]
 Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
+HostText = Annotated[str, AfterValidator(_as_host)]
+NetworkText = Annotated[str, AfterValidator(_as_network)]
+CodecText = Annotated[RtpCodec, Field(strict=False)]
+PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
 RoleText = Annotated[Role, Field(strict=False)]
 
 
@@ -102,6 +121,36 @@ class InviteRequest(Body):
     """`POST /api/rooms/{id}/invites`."""
 
     role: Annotated[InviteRole, Field(strict=False)]
+
+
+class ForwarderRequest(Body):
+    """`POST /api/rooms/{id}/forwarders`."""
+
+    host: HostText
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    codec: CodecText = RtpCodec.OPUS
+    payloadType: PayloadType | None = None  # noqa: N815
+    ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
+    bus: Literal["floor"] = "floor"
+    alwaysOn: bool = False  # noqa: N815
+
+
+class LineRequest(Body):
+    """`POST /api/rooms/{id}/rtp`."""
+
+    displayName: Name = ""  # noqa: N815
+    codec: CodecText = RtpCodec.OPUS
+    payloadType: PayloadType | None = None  # noqa: N815
+    allow: Annotated[list[NetworkText], Field(max_length=16)] = ["127.0.0.0/8", "::1/128"]
+    host: HostText | Literal[""] = ""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    anySsrc: bool = False  # noqa: N815
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if bool(self.host) != bool(self.port):
+            raise ValueError("host and port belong together")
+        return self
 
 
 class JoinParams(Body):

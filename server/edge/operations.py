@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
-from mixer.types import Histogram, PlaneStatistics
+from mixer.types import Histogram, OverloadLevel, PlaneStatistics
 from server.edge.context import CONTEXT, Context
 from server.edge.rights import require_admin
 from server.edge.signalling import OPEN_SOCKETS
@@ -24,6 +24,8 @@ from server.errors import ServerError
 
 ASK_S: Final = 1.0  # a plane that needs longer to say how it is is not well
 MOST_LATE: Final = 0.1  # of the mixer's last 5 s of ticks: another call would be heard in all
+Told = TypeVar("Told")
+
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_:]")
 
 
@@ -73,16 +75,11 @@ async def metrics(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     if not context.settings.is_loopback:
         require_admin(request)
-    processes = {
-        name: statistics
-        for name, ask in (
-            ("mixer", context.mixer.statistics),
-            ("broadcast", context.broadcast.statistics),
-        )
-        if (statistics := await _ask(ask)) is not None
-    }
+    processes = {"control": _own(request), **(await _ask(context.mixer.statistics) or {})}
+    if (broadcast := await _ask(context.broadcast.statistics)) is not None:
+        processes["broadcast"] = broadcast
     scrape = CollectorRegistry()
-    scrape.register(PlaneCollector({"control": _own(request), **processes}))
+    scrape.register(PlaneCollector(processes))
     text = generate_latest(context.registry) + generate_latest(scrape)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -100,9 +97,12 @@ def _own(request: web.Request) -> PlaneStatistics:
 
 async def _well(context: Context) -> dict[str, bool]:
     well = {name: is_up() for name, is_up in context.is_up.items()}
-    mixer = await _ask(context.mixer.statistics)
-    if mixer is not None and mixer.gauges.get("ticks_late_share", 0.0) > MOST_LATE:
+    mixers = [one.gauges for one in (await _ask(context.mixer.statistics) or {}).values()]
+    if any(gauges.get("ticks_late_share", 0.0) > MOST_LATE for gauges in mixers):
         well["ticks"] = False
+    levels = [gauges["overload_level"] for gauges in mixers if "overload_level" in gauges]
+    if levels and min(levels) >= OverloadLevel.FULL:  # else another one takes who comes
+        well["overload"] = False
     try:
         async with asyncio.timeout(ASK_S):
             await context.store.get("/")
@@ -111,7 +111,7 @@ async def _well(context: Context) -> dict[str, bool]:
     return {**well, "store": True}
 
 
-async def _ask(ask: Callable[[], Awaitable[PlaneStatistics]]) -> PlaneStatistics | None:
+async def _ask(ask: Callable[[], Awaitable[Told]]) -> Told | None:
     try:
         async with asyncio.timeout(ASK_S):
             return await ask()

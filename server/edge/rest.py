@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from mixer.types import RoomId
+from mixer.types import TICK_S, PeerStatistics, RoomId
 from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
 from server.edge.context import CONTEXT
 from server.edge.models import (
@@ -119,6 +119,15 @@ async def delete_room(request: web.Request) -> web.Response:
     return web.json_response({"success": True, "message": f"Room {room} stopped"})
 
 
+async def get_statistics(request: web.Request) -> web.Response:
+    """`GET /api/rooms/{id}/statistics`: how everybody's connection is."""
+    require_admin(request)
+    context = request.app[CONTEXT]
+    room = context.rooms.get(path_room(request))
+    peers = await context.mixer.peers(room.id)
+    return web.json_response({"success": True, "peers": [_peer(peer) for peer in peers]})
+
+
 async def renew_invite(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/invites`."""
     require_admin(request)
@@ -204,6 +213,26 @@ def _brief(request: web.Request, room: Room) -> dict[str, object]:
         "hlsUrl": _hls_url(request, room),
         "createdAt": rfc3339(room.created_at),
         "name": room.name,
+    }
+
+
+def _peer(peer: PeerStatistics) -> dict[str, object]:
+    transport, round_trip_s = peer.transport, peer.transport.round_trip_s
+    return {
+        "userId": peer.peer,
+        "state": peer.state.value,
+        "levelDbov": peer.level_dbov,
+        "roundTripMs": None if round_trip_s is None else round(1000 * round_trip_s, 1),
+        "lossIn": round(transport.loss_in, 4),
+        "lossOut": round(transport.loss_out, 4),
+        "jitterInMs": round(1000 * transport.jitter_in_s, 1),
+        "jitterOutMs": round(1000 * transport.jitter_out_s, 1),
+        "bitrateIn": round(transport.bitrate_in),
+        "bitrateOut": round(transport.bitrate_out),
+        "received": peer.received,
+        "lost": peer.lost,
+        "bufferedMs": round(1000 * TICK_S * peer.buffered_frames),
+        "counters": dict(peer.counters),
     }
 
 

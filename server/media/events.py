@@ -4,10 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from mixer.types import PlaneEvent
+from mixer.types import PeerChanged, PlaneEvent, RoomId, Talking
 from server.ports import PlaneLost
 
 MAX_EVENTS = 4096  # a reader that far behind has stalled; 40 in a room make 10 events a second
+
+
+def room_of(event: PlaneEvent | PlaneLost) -> RoomId | None:
+    """Return the room an event is about, None if it is about no single one."""
+    return event.room if isinstance(event, PeerChanged | Talking) else None
 
 
 class EventQueue:
@@ -25,10 +30,16 @@ class EventQueue:
         self._events.append(event)
         self._came.set()
 
-    def put_lost(self) -> None:
-        """Say that every connection is gone: earlier events tell of nothing that still exists."""
+    def put_lost(self, rooms: frozenset[RoomId] | None = None) -> None:
+        """Say that every connection in `rooms` (None: in all) is gone.
+
+        Earlier events of these rooms tell of nothing that still exists, and go.
+        """
+        kept = [] if rooms is None else [one for one in self._events if room_of(one) not in rooms]
         self._events.clear()
-        self._events.append(PlaneLost())
+        self._events.extend(kept)
+        self.dropped += len(self._events) == self._events.maxlen
+        self._events.append(PlaneLost(rooms))
         self._came.set()
 
     def close(self) -> None:

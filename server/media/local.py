@@ -1,11 +1,12 @@
 """A `MediaPlane` in this process: the mixer without a border."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Self
 
 from mixer.plane import Plane
 from mixer.types import (
     PeerId,
+    PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
@@ -50,6 +51,11 @@ class LocalPlane:
         """The bound UDP port."""
         return self._plane.udp_port
 
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._plane.tcp_port
+
     async def apply(self, spec: RoomSpec) -> None:
         """See MediaPlane."""
         self._open_plane().apply(spec)
@@ -62,9 +68,13 @@ class LocalPlane:
         """See MediaPlane."""
         self._open_plane().add_candidate(room, peer, candidate)
 
-    async def statistics(self) -> PlaneStatistics:
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
         """See MediaPlane."""
-        return self._open_plane().statistics()
+        return {"mixer": self._open_plane().statistics()}
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """See MediaPlane."""
+        return self._open_plane().peers(room)
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

@@ -1,19 +1,41 @@
 """A `MediaPlane` in a process of its own."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mixer.types import PeerId, PlaneEvent, PlaneSettings, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import (
+    PeerId,
+    PeerStatistics,
+    PlaneEvent,
+    PlaneSettings,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+)
 from server.errors import PlaneUnavailable
 from server.media import wire
 from server.media.child import ChildSpec, Patience, program
 from server.media.events import EventQueue
 from server.media.link import Link, SpecForm
+from server.media.recordings import RecordingFolder
 from server.media.threads import ENVIRONMENT
 from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
+from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
+
+STATISTICS_S = 0.5  # a mixer that hangs must not keep the others' numbers from being seen
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where rooms' arrivals are recorded, and up to which size each."""
+
+    folder: Path
+    limit_bytes: int
+
 
 _FORM: SpecForm[RoomSpec] = SpecForm(params=wire.room_params, is_over=lambda spec: spec.closed)
 
@@ -24,31 +46,48 @@ class WorkerPlane:
     `apply` succeeds while it is away (the spec is kept); offers fail fast with PlaneUnavailable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process is started with
         self,
         settings: PlaneSettings,
         *,
+        name: str = "mixer",
         audio_socket: Path | None = None,
+        recording: Recording | None = None,
         command: Sequence[str] | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it."""
+        """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it.
+
+        What arrives in its rooms is recorded if `recording` says where. `name` is what logs and
+        statistics call its process.
+        """
         child = ChildSpec(
-            name="mixer",
+            name=name,
             verb="mixer",
             settings={
                 "plane": asdict(settings),
                 "audio_socket": str(audio_socket) if audio_socket else None,
+                "record_bytes": recording.limit_bytes if recording else 0,
             },
             environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),
         )
+        self.name = name
         self._events = EventQueue()
-        self._link = Link(child, _FORM, add_methods=self._add_methods, lost=self._events.put_lost)
+        self._folder = RecordingFolder(recording.folder) if recording else None
+        self._link = Link(
+            child,
+            _FORM,
+            add_methods=self._add_methods,
+            take_frame=self._take_frame,
+            lost=self._events.put_lost,
+        )
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the process and wait until it serves. Raises SetupMistake if it cannot."""
+        if self._folder is not None:
+            _ = supervisor.spawn(self._folder.run(), name="recordings")
         await self._link.start(supervisor)
 
     async def close(self) -> None:
@@ -65,6 +104,11 @@ class WorkerPlane:
     def udp_port(self) -> int:
         """The bound UDP port."""
         return self._link.greeting.udp_port
+
+    @property
+    def tcp_port(self) -> int:
+        """The bound TCP port, 0 if there is none."""
+        return self._link.greeting.tcp_port
 
     @property
     def is_up(self) -> bool:
@@ -96,17 +140,24 @@ class WorkerPlane:
             wire.NOTHING, "addCandidate", {"room": room, "peer": peer, "candidate": candidate}
         )
 
-    async def statistics(self) -> PlaneStatistics:
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
         """Return the mixer's statistics and our own; while it is away only our own."""
         own = PlaneStatistics(
             {"mixer_restarts": self._link.restarts, "mixer_events_dropped": self._events.dropped},
             {"mixer_up": float(self.is_up)},
         )
+        if self._folder is not None:
+            own = own.joined(PlaneStatistics(dict(self._folder.counters)))
         try:
-            mixer = await self._link.ask(wire.STATISTICS, "statistics")
-        except PlaneUnavailable:
-            return own
-        return mixer.joined(own)
+            async with asyncio.timeout(STATISTICS_S):
+                mixer = await self._link.ask(wire.STATISTICS, "statistics")
+        except (PlaneUnavailable, TimeoutError):
+            return {self.name: own}
+        return {self.name: mixer.joined(own)}
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        """See MediaPlane."""
+        return await self._link.ask(wire.PEERS, "peers", {"room": room})
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""
@@ -114,6 +165,10 @@ class WorkerPlane:
 
     def _add_methods(self, dispatcher: Dispatcher) -> None:
         dispatcher.add("event", wire.Event, self._take_event)
+
+    def _take_frame(self, kind: FrameKind, body: bytes) -> None:
+        if self._folder is not None:
+            self._folder.take(*wire.read_recording(kind, body))
 
     async def _take_event(self, params: wire.Event) -> object:
         self._events.put(params.event)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import structlog
 
+from mixer.engine import Recordings
 from mixer.plane import Plane
 from mixer.types import PlaneEvent, PlaneStatistics
 from server.media import wire, worker, worker_log
 from server.media.audio_tap import AudioTap
+from server.media.recordings import RecordingPipe
 from server.media.threads import (
     ExtraThread,
     check_environment,
@@ -47,6 +49,7 @@ class MixerService:
         add("acceptOffer", wire.Offer, self._accept_offer)
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
+        add("peers", wire.AskPeers, self._peers)
 
     def emit(self, event: PlaneEvent) -> None:
         """Tell the control process; while it reads too slowly events are lost, counted."""
@@ -81,8 +84,12 @@ class MixerService:
         gauges = {
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
+            "mixer_tasks": float(len(asyncio.all_tasks())),
         }
         return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))
+
+    async def _peers(self, params: wire.AskPeers) -> object:
+        return wire.peers_result(self._plane.peers(params.room))
 
     def _check_threads(self) -> None:
         try:
@@ -104,7 +111,18 @@ def main(arguments: Sequence[str]) -> None:
         check_environment()
         tap = AudioTap(Path(settings.audio_socket)) if settings.audio_socket else None
         service = MixerService(transport, tap)
-        plane = Plane(settings.plane, emit=service.emit, tap=tap, spawn=supervisor.spawn)
+        recordings = (
+            Recordings(RecordingPipe(transport), settings.record_bytes)
+            if settings.record_bytes
+            else None
+        )
+        plane = Plane(
+            settings.plane,
+            emit=service.emit,
+            tap=tap,
+            spawn=supervisor.spawn,
+            recordings=recordings,
+        )
         await plane.start()
         check_single_thread()
         service.serve(plane)
@@ -114,7 +132,11 @@ def main(arguments: Sequence[str]) -> None:
         try:
             yield worker.Service(
                 service.dispatcher,
-                wire.Ready(capabilities=plane.capabilities, udp_port=plane.udp_port),
+                wire.Ready(
+                    capabilities=plane.capabilities,
+                    udp_port=plane.udp_port,
+                    tcp_port=plane.tcp_port,
+                ),
             )
         finally:
             await plane.close()

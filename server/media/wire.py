@@ -1,28 +1,30 @@
 """What the control process and its workers say to each other, checked on arrival."""
 
 import base64
+import ipaddress
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
-from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from hls.errors import BadSpec
 from hls.types import BroadcastSpec, KeySpec
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
+    ForwarderSpec,
     Int16Frame,
-    PeerChanged,
     PeerId,
+    PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
     RoomId,
     RoomSpec,
-    Talking,
+    RtpParticipantSpec,
 )
 from server.rpc.errors import RpcError
 from server.rpc.framing import FrameKind
@@ -34,6 +36,8 @@ REFUSED = -32000  # a worker's refusal; its data says `who` must react
 _TICK = struct.Struct(">Q")  # a tick number, or the number of a blob
 _PCM_BYTES = 2 * FRAME_SAMPLES
 _MAX_ROOM_BYTES = 64
+_MAX_PORT, _MAX_PAYLOAD_TYPE, _MAX_SSRC = 0xFFFF, 0x7F, 0xFFFFFFFF
+_NAME_LENGTH = struct.Struct(">B")
 
 
 class WireError(Exception):
@@ -44,9 +48,24 @@ class WireError(Exception):
 
 
 class ApplyRoom(BaseModel):
-    """`apply` of a mixer."""
+    """`apply` of a mixer. What would be a number or an address there is one here."""
 
     spec: RoomSpec
+
+    @model_validator(mode="after")
+    def _check_plain_rtp(self) -> Self:
+        every: list[ForwarderSpec | RtpParticipantSpec] = [*self.spec.forwarders, *self.spec.rtp]
+        for one in every:
+            if one.host or isinstance(one, ForwarderSpec):
+                ipaddress.ip_address(one.host)
+            if not (0 <= one.port <= _MAX_PORT and 0 <= one.payload_type <= _MAX_PAYLOAD_TYPE):
+                raise ValueError("a port or payload type is out of range")
+            if one.ssrc is not None and not 0 <= one.ssrc <= _MAX_SSRC:
+                raise ValueError("an SSRC has 32 bits")
+        for person in self.spec.rtp:
+            for network in person.allow:
+                ipaddress.ip_network(network)
+        return self
 
 
 class Offer(BaseModel):
@@ -65,10 +84,16 @@ class Candidate(BaseModel):
     candidate: str
 
 
+class AskPeers(BaseModel):
+    """`peers`; the result is a list of PeerStatistics."""
+
+    room: RoomId
+
+
 class Event(BaseModel):
     """The notification `event`."""
 
-    event: PeerChanged | Talking
+    event: PlaneEvent
 
 
 # Parameters of the broadcast's methods
@@ -123,6 +148,7 @@ class Ready(BaseModel):
 
     capabilities: frozenset[str] = frozenset()
     udp_port: int = 0
+    tcp_port: int = 0
 
 
 class Failed(BaseModel):
@@ -137,6 +163,8 @@ class MixerSettings(BaseModel):
     control_fd: int
     plane: PlaneSettings
     audio_socket: str | None = None
+    record_bytes: int = 0
+    """Record rooms' arrivals, up to this size each; 0 = not."""
 
 
 class BroadcastSettings(BaseModel):
@@ -147,6 +175,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
 FLAG = TypeAdapter(bool)
@@ -183,6 +212,12 @@ def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
     """Return the result of `statistics`."""
     result: dict[str, Any] = STATISTICS.dump_python(statistics, mode="json")
+    return result
+
+
+def peers_result(peers: tuple[PeerStatistics, ...]) -> list[dict[str, Any]]:
+    """Return the result of `peers`."""
+    result: list[dict[str, Any]] = PEERS.dump_python(peers, mode="json")
     return result
 
 
@@ -268,3 +303,22 @@ def read_blob(kind: FrameKind, body: bytes) -> tuple[int, bytes]:
     if len(body) < _TICK.size:
         raise WireError("a blob has no number")
     return _TICK.unpack_from(body)[0], body[_TICK.size :]
+
+
+def recording_body(name: str, chunk: bytes) -> bytes:
+    """Return a RECORDING frame's body; the name has at most 255 bytes."""
+    text = name.encode()
+    return _NAME_LENGTH.pack(len(text)) + text + chunk
+
+
+def read_recording(kind: FrameKind, body: bytes) -> tuple[str, bytes]:
+    """Read a RECORDING frame: the recording's name and a chunk. Raises WireError."""
+    if kind is not FrameKind.RECORDING:
+        raise WireError(f"{kind.name} is no recording")
+    end = 1 + body[0] if body else 1
+    if len(body) < end:
+        raise WireError("a recording has no name")
+    try:
+        return body[1:end].decode(), body[end:]
+    except UnicodeDecodeError:
+        raise WireError("a recording's name is no text") from None

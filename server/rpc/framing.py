@@ -14,6 +14,7 @@ class FrameKind(IntEnum):
     JSON = 1  # a JSON-RPC message
     AUDIO = 2  # one tick of one room (server.media.wire)
     BLOB = 3  # bytes that belong to an answer (server.media.wire)
+    RECORDING = 4  # a chunk of a recording (server.media.wire)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ OnFrame = Callable[[FrameKind, bytes], None]
 class UnixTransport(asyncio.Protocol):
     """A `server.rpc.peer.Transport` that carries binary frames beside the texts.
 
-    `on_frame` gets every AUDIO and BLOB frame as it arrives; it must not block, and what it raises
+    `on_frame` gets every binary frame as it arrives; it must not block, and what it raises
     is logged. A stream that breaks the framing, or a side that stops reading with 32 MiB before
     it, loses the connection.
     """

@@ -6,8 +6,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
-from mixer.types import GoneReason, PeerChanged, PeerState, PlaneEvent, RoomId, RoomSpec, Talking
+from mixer.types import (
+    GoneReason,
+    Overloaded,
+    PeerChanged,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    RoomSpec,
+    Talking,
+)
 from server.domain.identity import UserId
+from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
 from server.domain.room import Room
 from server.errors import RoomFull
@@ -69,6 +79,7 @@ class Presence:
         self._monotonic = monotonic
         self._resume_s = resume_s
         self._rosters: dict[RoomId, Roster] = {}
+        self._lines: dict[RoomId, Lines] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
@@ -84,7 +95,19 @@ class Presence:
 
     def listing(self, room: RoomId) -> list[dict[str, object]]:
         """Return the room's `roomStatus`."""
-        return self._roster(room).listing(self._monotonic())
+        on_lines = [line.entry() for line in self.lines(room).people.values()]
+        return self._roster(room).listing(self._monotonic()) + on_lines
+
+    def lines(self, room: RoomId) -> Lines:
+        """Return the room's plain RTP."""
+        return self._lines.get(room, _NO_LINES)
+
+    def set_lines(self, room: RoomId, lines: Lines) -> None:
+        """Make the room's plain RTP so."""
+        self._lines[room] = lines
+        self._want(room)
+        if room in self._rosters:
+            self.announcements.people_changed(room)
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
@@ -170,13 +193,14 @@ class Presence:
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
         self._rosters.pop(room, None)
+        self._lines.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         match event:
-            case PlaneLost():
-                self._plane_lost()
+            case PlaneLost(rooms):
+                self._plane_lost(rooms)
             case Talking(room, levels):
                 if room in self._rosters:
                     self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
@@ -184,6 +208,10 @@ class Presence:
                 person = self._roster(room).get(UserId(peer))
                 if person is not None:
                     self._peer_changed(room, person, state, reason)
+                elif (line := self.lines(room).people.get(UserId(peer))) is not None:
+                    self._line_changed(room, line, is_live=state is PeerState.LIVE)
+            case Overloaded():
+                pass  # its log and its numbers say so; people hear the calls they are in
             case _:
                 assert_never(event)
 
@@ -200,9 +228,15 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _plane_lost(self) -> None:
+    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
+        for room, lines in list(self._lines.items()):
+            for line in lines.people.values():
+                if rooms is None or room in rooms:
+                    self._line_changed(room, line, is_live=False)
         retry_after_ms = RESTART_FIRST_MS
         for room, roster in self._rosters.items():
+            if rooms is not None and room not in rooms:
+                continue
             for person in roster.people.values():
                 if person.has_media:
                     self._put(room, replace(person, has_media=False, status=Status.IDLE))
@@ -227,6 +261,21 @@ class Presence:
         elif reason is GoneReason.FAILED:
             self._reconnect(room, person.user, "media_failed", FAILED_RETRY_MS)
 
+    def _line_changed(self, room: RoomId, line: Line, *, is_live: bool) -> None:
+        if line.is_live != is_live:
+            changed = replace(line, is_live=is_live)
+            self._lines[room] = self._lines[room].with_person(changed)
+            if room in self._rosters:
+                self.announcements.people_changed(room)
+
+    def _want(self, room: RoomId) -> None:
+        """Tell the mixer how the room shall be."""
+        lines = self.lines(room)
+        spec = self._roster(room).room_spec(room, self._mixer.next_version())
+        self._mixer.want(
+            replace(spec, forwarders=tuple(lines.forwarders.values()), rtp=lines.participants())
+        )
+
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
         client = self._clients.get((room, user))
         if client is not None:
@@ -248,7 +297,7 @@ class Presence:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
         if roster.anchors() != before.anchors():
-            self._mixer.want(roster.room_spec(room, self._mixer.next_version()))
+            self._want(room)
 
     def _tell(self, room: RoomId, text: str) -> None:
         for user in self._roster(room).people:
@@ -258,3 +307,4 @@ class Presence:
 
 
 _EMPTY = Roster()
+_NO_LINES = Lines()

@@ -46,7 +46,9 @@ async def clone(tmp_path: Path) -> Clone:
     base = f"http://127.0.0.1:{port}"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ROOMTONE_", "VIRTUAL_ENV"))}
     paths = {"XDG_STATE_HOME": str(tmp_path / "state"), "BASE": base, "OUT": "tour.wav"}
-    arguments = f"ARGS=--port {port} --udp-port {udp_port}"
+    arguments = (
+        f"ARGS=--port {port} --udp-port {udp_port} --mixers 1"  # the next port may be anybody's
+    )
     return Clone(folder, base, arguments, kept | paths)
 
 

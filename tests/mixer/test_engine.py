@@ -5,10 +5,12 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mixer.core.red import split_red
 from mixer.engine import IDLE_POLL_S, MAX_CATCH_UP_TICKS, MAX_PEERS, Engine
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.opus import Application, Encoder
@@ -152,6 +154,69 @@ async def test_rows_are_finite(house: House, monkeypatch: pytest.MonkeyPatch) ->
         house.answer(house.caller(), "ann")
 
 
+async def test_an_ice_restart_keeps_the_seat(house: House) -> None:
+    """The same RTCPeerConnection with other credentials: nobody is gone, audio goes on."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(0.4, ann)
+    before = sounding(bob.heard)
+    for caller, name in ((ann, "ann"), (bob, "bob")):
+        caller.ufrag = "again"
+        caller.accept(house.answer(caller, name))
+        await house.run(0.2, ann)
+        caller.send(caller.check())
+        await house.run(0.2, ann)
+    assert sounding(bob.heard) - before >= 38
+    assert house.changes("ann") == house.changes("bob") == [(PeerState.LIVE, None)]
+    assert house.counter("ice_restarts") == 2
+    assert house.counter("dtls_handshakes") == 2
+
+
+async def test_a_full_server_still_restarts_its_peers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart needs no row."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    monkeypatch.setattr(type(house.port.table), "count", MAX_PEERS)
+    ann.ufrag = "again"
+    assert "a=setup:passive" in house.answer(ann, "ann")
+
+
+async def test_who_stops_to_listen_is_sent_nothing(house: House) -> None:
+    """A change of direction on the way, and back."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    heard = []
+    for direction in ("sendrecv", "sendonly", "sendrecv"):
+        bob.direction = direction
+        bob.accept(house.answer(bob, "bob"))
+        await house.run(0.3, ann)
+        bob.heard.clear()
+        await house.run(0.5, ann)
+        heard.append(sounding(bob.heard))
+    assert heard[1] == 0
+    assert min(heard[0], heard[2]) >= 24
+    assert house.changes("bob") == [(PeerState.LIVE, None)]
+
+
+async def test_who_loses_packets_hears_each_frame_twice(house: House) -> None:
+    """The frame before comes along, from the second packet of a sound on; others get one each."""
+    house.engine.apply(spec("r", "ann", "bob", "cyd"))
+    ann = await house.join(1, "ann")
+    bob, cyd = await house.join(2, "bob", red=True), await house.join(3, "cyd", red=True)
+    row = house.peer("bob").row
+    bob.send(bob.report(lost=0.3, about=int(house.port.table.ssrc_out[row])))
+    await house.run(0.5, ann)
+    plain = [packet[20:] for packet in cyd.heard if len(packet) > 21]
+    packed = [split_red(packet[20:]) for packet in bob.heard if packet[1] & 0x7F == 63]
+    assert [blocks[-1].payload for blocks in packed] == plain[1:]
+    assert [blocks[0].payload for blocks in packed] == plain[:-1]
+    assert all(blocks[0].offset == 960 for blocks in packed)
+    (told,) = (one for one in house.engine.peers(RoomId("r")) if one.peer == "bob")
+    assert told.transport.loss_out == pytest.approx(0.15, abs=0.01)
+
+
 async def test_offering_again_replaces_the_connection(house: House) -> None:
     """The old one ends as replaced, the new one is heard."""
     house.engine.apply(spec("r", "ann", "bob"))
@@ -188,6 +253,35 @@ async def test_an_old_spec_is_ignored(house: House) -> None:
     house.engine.apply(spec("r", version=4, closed=True))
     await house.settle()
     assert house.changes("ann") == [(PeerState.LIVE, None)]
+
+
+async def test_a_spec_says_how_a_room_is_mixed(house: House) -> None:
+    """Buses and personal gains, before people come and while they are there."""
+    plain = spec("r", "ann", "bob", "cyd")
+    ann, *others = plain.anchors
+    muting = [replace(one, for_me={ann.peer: None}) for one in others]
+    house.engine.apply(replace(plain, anchors=(ann, muting[0], others[1])))
+    callers = [
+        await house.join(number, name) for number, name in enumerate(("ann", "bob", "cyd"), 1)
+    ]
+    await house.run(0.5, callers[0])
+    assert [sounding(caller.heard) > 15 for caller in callers] == [False, False, True]
+    house.engine.apply(replace(plain, version=2, anchors=(ann, others[0], muting[1])))
+    for caller in callers:
+        caller.heard.clear()
+    await house.run(0.5, callers[0])
+    assert [sounding(caller.heard) > 15 for caller in callers] == [False, True, False]
+
+
+async def test_a_spec_out_of_range_changes_nothing(house: House) -> None:
+    """Nobody comes, nobody goes."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    with pytest.raises(ClientMistake):
+        house.engine.apply(replace(spec("r", version=2), loudest=-1))
+    await house.run(0.5)
+    assert house.changes("ann")[-1][0] is PeerState.LIVE
+    assert len(ann.heard) > 0
 
 
 async def test_a_closed_room_removes_everybody(house: House) -> None:
@@ -269,6 +363,45 @@ async def test_a_new_ssrc_is_heard_at_once(house: House) -> None:
     await house.run(0.5, ann)
     assert sounding(bob.heard) >= 22
     assert house.counter("jitter_late") == 0
+
+
+# Loss
+
+SILK_OR_HYBRID = range(16)
+
+
+def configurations(packets: list[bytes]) -> list[int]:
+    """The Opus configuration of each packet (RFC 6716 §3.1), behind a header of 20."""
+    return [packet[20] >> 3 for packet in packets if len(packet) > 21]
+
+
+async def test_who_loses_packets_and_takes_no_redundancy_gets_fec(house: House) -> None:
+    """By their receiver reports, and until these say that nothing is lost any more."""
+    house.engine.apply(spec("r", "ann", "bob", "cyd"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob", fec=True)
+    cyd = await house.join(3, "cyd", fec=True)
+    about = int(house.port.table.ssrc_out[house.peer("bob").row])
+    await house.run(0.5, ann)
+    bob.send(bob.report(lost=0.2, about=about))
+    await house.run(1.0, ann)
+    assert set(configurations(bob.heard[-30:])) <= set(SILK_OR_HYBRID)
+    assert not set(configurations(cyd.heard)) & set(SILK_OR_HYBRID)
+    for _ in range(30):
+        bob.send(bob.report(lost=0.0, about=about))
+        await house.run(0.1, ann)
+    assert bob.heard[-5:][-1][20:] == cyd.heard[-1][20:]
+
+
+async def test_redundancy_goes_before_fec(house: House) -> None:
+    """Who takes redundancy goes on with the packets of all, carried twice."""
+    house.engine.apply(spec("r", "ann", "bob"))
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob", fec=True, red=True)
+    await house.run(0.5, ann)
+    bob.send(bob.report(lost=0.2, about=int(house.port.table.ssrc_out[house.peer("bob").row])))
+    before = house.counter("opus_encodes")
+    await house.run(0.5, ann)
+    assert house.counter("opus_encodes") - before == 25
+    assert house.counter("red_sent") > 20
 
 
 # Statistics

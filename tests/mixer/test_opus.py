@@ -156,6 +156,28 @@ def test_settings_change_what_comes_out() -> None:
         encoder.set_complexity(11)
 
 
+def test_a_ceiling_holds_whatever_is_set() -> None:
+    """A limit beats the target while it stands, and is forgotten when it is lifted."""
+    encoder = Encoder(bitrate_bps=96_000)
+    frames = np.random.default_rng(1).integers(-5_000, 5_000, (20, FRAME), np.int16)
+
+    def size() -> float:
+        encoder.reset()
+        return float(np.mean([len(encoder.encode(frame)) for frame in frames]))
+
+    full = size()
+    encoder.limit_bitrate(48_000)
+    encoder.set_bitrate(96_000)
+    assert size() == pytest.approx(full / 2, rel=0.1)
+    twin = encoder.clone()
+    twin.limit_bitrate(None)
+    assert np.mean([len(twin.encode(frame)) for frame in frames]) == pytest.approx(full, rel=0.05)
+    encoder.limit_bitrate(200_000)
+    assert size() == full
+    encoder.limit_bitrate(None)
+    assert size() == full
+
+
 def test_reset_forgets_the_past() -> None:
     """A reset encoder and decoder do what new ones do."""
     encoder, decoder = Encoder(), Decoder()
@@ -239,3 +261,23 @@ def test_using_opus_does_not_import_av() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("application", list(Application))
+def test_a_clone_goes_on_from_where_it_was(channels: int, application: Application) -> None:
+    """Fed the same, both return the same packets; fed something else, neither disturbs the other.
+
+    The clone outlives the encoder it came from.
+    """
+    encoder = Encoder(channels=channels, application=application, bitrate_bps=48_000)
+    frames = np.repeat(tone(20), channels, axis=1)
+    for frame in frames[:5]:
+        encoder.encode(frame)
+    clone, other = encoder.clone(), encoder.clone()
+    expected = [encoder.encode(frame) for frame in frames[5:]]
+    other.encode(frames[0] * 2)
+    del encoder
+    gc.collect()
+    assert [clone.encode(frame) for frame in frames[5:]] == expected
+    assert [other.encode(frame) for frame in frames[5:]] != expected

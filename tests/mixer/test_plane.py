@@ -21,6 +21,7 @@ from mixer.types import (
     PlaneSettings,
     RoomId,
     RoomSpec,
+    RtpParticipantSpec,
 )
 from tests.support.callers import Tasks
 from tests.support.hostile import Spy, junk
@@ -239,3 +240,52 @@ async def test_a_call_goes_on_under_junk(stage: Stage) -> None:
         assert counters[name] > 0
     assert counters.get("datagram_failures", 0) == 0
     assert counters["dtls_handshakes"] == 2
+
+
+async def test_plain_rtp_is_off_until_it_is_asked_for(stage: Stage) -> None:
+    """No port, and nothing that says there was one."""
+    assert stage.plane.rtp_port == 0
+    assert "plain-rtp" not in stage.plane.capabilities
+    stage.plane.apply(RoomSpec(ROOM, 1, rtp=(RtpParticipantSpec(PeerId("ann")),)))
+    assert "plain_rtp_participants" not in stage.plane.statistics().gauges
+
+
+@pytest.mark.parametrize("is_batched", [True, False], ids=["batched", "plain"])
+async def test_plain_rtp_is_heard_on_a_real_socket(*, is_batched: bool) -> None:
+    """A packet over loopback makes a participant live, and the mix comes back to where it is."""
+    tasks, events = Tasks(), asyncio.Queue[PlaneEvent]()
+    plane = Plane(
+        PlaneSettings("127.0.0.1", 0, batched_sockets=is_batched, rtp_port=0),
+        emit=events.put_nowait,
+        tap=None,
+        spawn=tasks,
+    )
+    await plane.start()
+    plane.apply(RoomSpec(ROOM, 1, rtp=(RtpParticipantSpec(PeerId("ann"), ssrc=7),)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.setblocking(False)
+        device.bind(("127.0.0.1", 0))
+        packet = b"\x80\x6f\0\1" + bytes(4) + b"\0\0\0\7" + b"\xf8\xff\xfe"
+        device.sendto(packet, ("127.0.0.1", plane.rtp_port))
+        event = await events.get()
+        heard = await asyncio.get_running_loop().sock_recv(device, 1500)
+    assert event == PeerChanged(ROOM, PeerId("ann"), PeerState.LIVE)
+    assert heard[12:] == b"\xf8\xff\xfe"
+    assert "plain-rtp" in plane.capabilities
+    await plane.close()
+    await asyncio.sleep(0)
+    assert await tasks.close() == []
+
+
+async def test_a_taken_rtp_port_is_a_sentence() -> None:
+    """It names the option."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        plane = Plane(
+            PlaneSettings("127.0.0.1", 0, rtp_port=other.getsockname()[1]),
+            emit=lambda _event: None,
+            tap=None,
+            spawn=Tasks(),
+        )
+        with pytest.raises(SetupError, match="--rtp-port"):
+            await plane.start()

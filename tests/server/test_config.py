@@ -1,5 +1,6 @@
 """Settings from options, variables and defaults."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,34 @@ def test_no_arguments() -> None:
     settings = load({}, {})
     assert (settings.bind_host, settings.port, settings.udp_port) == ("127.0.0.1", 8080, 10_000)
     assert settings.is_loopback
+
+
+@pytest.mark.parametrize(("cores", "mixers"), [(1, 1), (2, 2), (8, 8), (64, 8)])
+def test_as_many_mixers_as_cores(monkeypatch: pytest.MonkeyPatch, cores: int, mixers: int) -> None:
+    """Those this process may use, not those the machine has; and no more than a firewall opens."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    settings = load({}, {})
+    assert settings.mixers == mixers
+    assert settings.udp_ports == range(10_000, 10_000 + mixers)
+
+
+@pytest.mark.parametrize(("told", "mixers"), [(4, 4), (None, 1)])
+def test_mixers_where_nobody_tells_the_affinity(
+    monkeypatch: pytest.MonkeyPatch, told: int | None, mixers: int
+) -> None:
+    """Then all cores count, or one."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: told)
+    assert load({}, {}).mixers == mixers
+
+
+def test_mixers_need_ports() -> None:
+    """As many as there are mixers, from the first on."""
+    assert load({"udp_port": 65_534, "mixers": 2}, {}).udp_ports[-1] == 65_535
+    with pytest.raises(SetupMistake, match="from 65534 to 65536, and 65535 is the last there is"):
+        load({"udp_port": 65_534, "mixers": 3}, {})
+    with pytest.raises(SetupMistake, match="choose a lower tcp_port or fewer mixers"):
+        load({"tcp_port": 65_535, "mixers": 2}, {})
 
 
 def test_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

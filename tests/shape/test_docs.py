@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.compose import cli
 from server.config import Settings, option, variable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,7 +14,7 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
 TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
-OTHERS = {"--help"}
+OTHERS = {"--help"} | {name for one in cli.commands.values() for p in one.params for name in p.opts}
 
 
 @EVERY

@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from server.config import Settings, load, variable
+from server.config import MOST_MIXERS, Settings, load, variable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,9 +62,16 @@ def test_ignored() -> None:
 
 
 def test_ports() -> None:
-    """The image exposes the ports the server takes by default."""
+    """The image exposes the ports the server takes by default, on a machine with many cores."""
     fields = Settings.model_fields
-    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {fields['udp_port'].default}/udp"]
+    first = fields["udp_port"].default
+    ports = f"{first}-{first + MOST_MIXERS - 1}"
+    assert fields["tcp_port"].default is None, "the numbers of the UDP ports"
+    assert _all("EXPOSE") == [f"{fields['port'].default}/tcp {ports}/udp {ports}/tcp"]
+    for protocol in ("udp", "tcp"):
+        on_both_sides = f"-p {ports}:{ports}/{protocol}"
+        assert on_both_sides in (ROOT / "Dockerfile").read_text()
+        assert on_both_sides in (ROOT / "README.md").read_text()
 
 
 def test_user() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
@@ -15,6 +16,7 @@ from aiortc.sdp import SessionDescription
 from pylibsrtp import Error, Session
 
 from mixer.core.jitter import Arrival
+from mixer.core.rtcp import ReceiverReport, ReportBlock, serialise
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.peers import Peer
 from mixer.rtc.port import PortListener, WebRtcPort
@@ -27,6 +29,8 @@ Address = tuple[str, int]
 
 PAYLOAD_TYPE = 111
 LEVEL_ID = 1
+RED_PAYLOAD_TYPE = 63
+SESSIONS = itertools.count(1)  # of offers: one RTCPeerConnection keeps its own
 CERTIFICATE = RTCCertificate.generateCertificate()  # 1 ms each, and all callers may share one
 
 
@@ -55,6 +59,7 @@ class MemorySocket:
     """A BlockSocket whose kernel is two queues."""
 
     port = 10_000
+    is_six = False
 
     def __init__(self) -> None:
         self.counters: dict[str, int] = {"udp_send_failures": 0}
@@ -115,14 +120,21 @@ class Caller:
 
     def __init__(
         self,
-        socket: MemorySocket,
+        socket: Any,  # with an `inbox` to append (datagram, source) to
         address: Address,
         *,
         direction: str = "sendrecv",
         setup: str = "actpass",
         level_id: int = LEVEL_ID,
+        red: bool = False,
+        fec: bool = False,
     ) -> None:
         self.address = address
+        self.direction = direction
+        self.ufrag = "caller"
+        self._version = 0
+        self._session_id = next(SESSIONS)
+        self._red, self._fec = red, fec
         self.heard: list[bytes] = []
         self.records: list[bytes] = []
         self.replies: list[stun.Message] = []
@@ -131,7 +143,7 @@ class Caller:
         self.sequence = 1000
         self.ssrc = 0x1234
         self._socket = socket
-        self._direction, self._setup, self._level_id = direction, setup, level_id
+        self._setup, self._level_id = setup, level_id
         self._remote: tuple[str, str] = ("", "")
         self._inbox: asyncio.Queue[bytes] = asyncio.Queue()
         self.dtls = RTCDtlsTransport(self, [CERTIFICATE])  # type: ignore[arg-type]
@@ -147,19 +159,27 @@ class Caller:
     # Signalling
 
     def offer(self) -> str:
+        """Return the next offer of this connection: its session, a new version."""
+        self._version += 1
         fingerprint = CERTIFICATE.getFingerprints()[0]
+        red = [
+            f"a=rtpmap:{RED_PAYLOAD_TYPE} red/48000/2",
+            f"a=fmtp:{RED_PAYLOAD_TYPE} {PAYLOAD_TYPE}/{PAYLOAD_TYPE}",
+        ]
         levels = [f"a=extmap:{self._level_id} urn:ietf:params:rtp-hdrext:ssrc-audio-level"]
         lines = [
-            *("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"),
-            f"m=audio 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}",
+            *("v=0", f"o=- {self._session_id} {self._version} IN IP4 127.0.0.1", "s=-", "t=0 0"),
+            f"m=audio 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE} {RED_PAYLOAD_TYPE if self._red else 0}",
             "c=IN IP4 0.0.0.0",
-            *("a=ice-ufrag:caller", "a=ice-pwd:a-callers-password-of-24"),
+            *(f"a=ice-ufrag:{self.ufrag}", f"a=ice-pwd:{'p' * 24}"),
             f"a=fingerprint:{fingerprint.algorithm} {fingerprint.value}",
-            *(f"a=setup:{self._setup}", "a=mid:0", f"a={self._direction}", "a=rtcp-mux"),
+            *(f"a=setup:{self._setup}", "a=mid:0", f"a={self.direction}", "a=rtcp-mux"),
             f"a=rtpmap:{PAYLOAD_TYPE} opus/48000/2",
+            *([f"a=fmtp:{PAYLOAD_TYPE} minptime=10;useinbandfec=1"] if self._fec else []),
+            *(red if self._red else []),
             *(levels if self._level_id else []),
         ]
-        return "\r\n".join(lines).replace("a-callers-password-of-24", "p" * 24) + "\r\n"
+        return "\r\n".join(lines) + "\r\n"
 
     def accept(self, answer: str) -> None:
         media = SessionDescription.parse(answer).media[0]
@@ -167,6 +187,8 @@ class Caller:
         assert media.dtls is not None
         self._remote = (media.ice.usernameFragment or "", media.ice.password or "")
         self._fingerprints = media.dtls.fingerprints
+        if self.dtls.state == "connected":  # a further answer
+            return
         self.dtls._set_role("client" if self._setup != "passive" else "server")
 
     # Packets
@@ -175,13 +197,14 @@ class Caller:
         self,
         *,
         nominate: bool = True,
+        user: str | None = None,
         role: str = "ICE-CONTROLLING",
         ufrag: str | None = None,
         password: str | None = None,
     ) -> bytes:
         """Return a connectivity check, signed for the port."""
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-        request.attributes["USERNAME"] = f"{ufrag or self._remote[0]}:caller"
+        request.attributes["USERNAME"] = f"{ufrag or self._remote[0]}:{user or self.ufrag}"
         request.attributes["PRIORITY"] = 1
         request.attributes[role] = 1
         if nominate:
@@ -220,6 +243,11 @@ class Caller:
         clear = struct.pack("!BBHI", 0x80, 201, 1, self.ssrc) if packet is None else packet
         return bytes(self._session.protect_rtcp(clear))
 
+    def report(self, *, lost: float, about: int, jitter: int = 0) -> bytes:
+        """Return a protected receiver report: the share of our packets `about` that was lost."""
+        block = ReportBlock(about, round(lost * 256), 0, 0, jitter, 0, 0)
+        return self.rtcp(serialise((ReceiverReport(self.ssrc, (block,)),)))
+
     @property
     def _session(self) -> Session:
         return self.dtls._tx_srtp
@@ -238,6 +266,8 @@ class Caller:
         elif datagram[0] < 64:
             self.records.append(datagram)
             self._inbox.put_nowait(datagram)
+        elif self.dtls.state != "connected":
+            return  # media that overtakes the end of the handshake
         elif 192 <= datagram[1] <= 223:
             self.reports.append(bytes(self.dtls._rx_srtp.unprotect_rtcp(datagram)))
         else:

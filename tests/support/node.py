@@ -102,4 +102,5 @@ async def open_node(folder: Path, **options: Any) -> AsyncIterator[Node]:
     async with open_store(folder / "state.db") as store:
         node = Node(folder, store, settings)
         await node.rooms.load()
+        await node.services.context.lines.load()
         yield node

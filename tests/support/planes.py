@@ -2,11 +2,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from hls.types import BroadcastSpec
 from mixer.errors import PeerGone
-from mixer.types import Histogram, PeerId, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import (
+    Histogram,
+    OverloadLevel,
+    PeerId,
+    PeerStatistics,
+    PlaneEvent,
+    PlaneStatistics,
+    RoomId,
+    RoomSpec,
+)
 from server.errors import PlaneUnavailable
 from server.ports import PlaneLost
 
@@ -16,12 +25,16 @@ ANSWER = "v=0\r\nanswer\r\n"
 class FakeMixer:
     """A MediaPlane. `is_away` makes it unavailable, `refusal` is raised by the next offers."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "mixer") -> None:
+        self.name = name
         self.specs: dict[RoomId, RoomSpec] = {}
         self.offers: list[tuple[RoomId, PeerId, str]] = []
         self.candidates: list[str] = []
         self.is_away = False
         self.late_share = 0.0
+        self.busy_share = 0.0
+        self.overload_level = OverloadLevel.NONE
+        self.described: tuple[PeerStatistics, ...] = ()
         self.refusal: Exception | None = None
         self._events: deque[PlaneEvent | PlaneLost] = deque()
         self._came = asyncio.Event()
@@ -50,13 +63,25 @@ class FakeMixer:
         self._check()
         self.candidates.append(candidate)
 
-    async def statistics(self) -> PlaneStatistics:
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
         self._check()
-        return PlaneStatistics(
-            {"packets_total": 7},
-            {"rooms": float(len(self.specs)), "ticks_late_share": self.late_share},
-            {"tick_lateness_seconds": Histogram((0.001, 0.01), (5, 2, 1), 0.25)},
-        )
+        gauges = {
+            "rooms": float(len(self.specs)),
+            "ticks_late_share": self.late_share,
+            "tick_busy_share": self.busy_share,
+            "overload_level": float(self.overload_level),
+        }
+        return {
+            self.name: PlaneStatistics(
+                {"packets_total": 7},
+                gauges,
+                {"tick_lateness_seconds": Histogram((0.001, 0.01), (5, 2, 1), 0.25)},
+            )
+        }
+
+    async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
+        self._check()
+        return self.described if room in self.specs else ()
 
     async def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         while True:
@@ -72,6 +97,56 @@ class FakeMixer:
     def _check(self) -> None:
         if self.is_away:
             raise PlaneUnavailable
+
+
+class FakeMember(FakeMixer):
+    """A mixer of a fleet. `refuses_to_start` is what its start raises."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.starts = 0
+        self.refuses_to_start: Exception | None = None
+        self.able = frozenset({"mix-minus"})
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return self.able
+
+    @property
+    def is_up(self) -> bool:
+        return not self.is_away
+
+    async def start(self, _supervisor: object) -> None:
+        self.starts += 1
+        if self.refuses_to_start is not None:
+            raise self.refuses_to_start
+
+    async def close(self) -> None:
+        self.is_away = True
+
+    async def statistics(self) -> Mapping[str, PlaneStatistics]:
+        if self.is_away:
+            return {self.name: PlaneStatistics(gauges={"mixer_up": 0.0})}
+        return await super().statistics()
+
+    async def apply(self, spec: RoomSpec) -> None:
+        """Keep it while away, as a worker's plane does; a closed room is forgotten."""
+        before = self.specs.get(spec.room)
+        if before is None or spec.version > before.version:
+            self.specs[spec.room] = spec
+        if self.specs[spec.room].closed and not self.is_away:
+            del self.specs[spec.room]
+
+    def die(self) -> None:
+        """Be away, and say so."""
+        self.is_away = True
+        self.emit(PlaneLost())
+
+    def come_back(self) -> None:
+        """Serve again; what was wanted while it was away is done."""
+        self.is_away = False
+        for room in [room for room, spec in self.specs.items() if spec.closed]:
+            del self.specs[room]
 
 
 class FakeBroadcast:

@@ -78,6 +78,7 @@ class Program:
                 "serve",
                 *("--port", str(self.port), "--udp-port", str(self.udp_port)),
                 *("--state-dir", str(self.state_dir)),
+                *("--mixers", "1"),  # the next port may be anybody's; an option below beats it
                 *self._options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

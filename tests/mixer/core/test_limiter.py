@@ -112,6 +112,99 @@ def test_loud_tones_keep_their_shape() -> None:
     assert np.sqrt((rest**2).sum()) < 0.02 * spectrum.max()
 
 
+def distortion(out: NDArray[np.float64], hertz: list[float]) -> float:
+    """Return what is in a signal beside these tones, as a share of its amplitude."""
+    time = np.arange(len(out)) / 48_000
+    basis = [np.ones(len(out))]
+    for one in hertz:
+        basis += [np.sin(2 * np.pi * one * time), np.cos(2 * np.pi * one * time)]
+    columns = np.stack(basis, axis=1)
+    rest = out - columns @ np.linalg.lstsq(columns, out, rcond=None)[0]
+    return float(np.sqrt((rest**2).mean() / (out**2).mean()))
+
+
+def test_ten_full_scale_talkers_stay_clean() -> None:
+    """Ten tones at full scale, 18 dB too much together: no sample beyond the ceiling.
+
+    What the moving gain adds is under 4 %, most of it swells within 80 Hz of the tones; a clipper
+    adds 46 %, most of it far from them, where it is heard as crackle.
+    """
+    pitches = [211 * 1.31**number for number in range(10)]
+    talkers = np.stack([tone(100, 32_767.0, hertz) for hertz in pitches])
+    mix = np.add.reduce(talkers, axis=0, dtype=np.int32)
+    assert np.abs(mix).max() > 8 * 32_767
+    out = run(mix)[50 * TICK :].astype(np.float64)
+    clipped = np.clip(mix, -32_768, 32_767)[50 * TICK :].astype(np.float64)
+    assert np.abs(out).max() <= CEILING
+    assert distortion(out, pitches) < 0.04
+    assert distortion(clipped, pitches) > 0.4
+    assert crackle(out, pitches) < 0.015
+    assert crackle(clipped, pitches) > 0.3
+
+
+def crackle(out: NDArray[np.float64], hertz: list[float]) -> float:
+    """Return what is more than 80 Hz away from all of these tones, as a share of the amplitude."""
+    spectrum = np.abs(np.fft.rfft(out * np.hanning(len(out)))) ** 2
+    frequencies = np.fft.rfftfreq(len(out), 1 / 48_000)
+    is_near = np.any([np.abs(frequencies - one) < 80 for one in hertz], axis=0)
+    return float(np.sqrt(spectrum[~is_near].sum() / spectrum.sum()))
+
+
+def stereo(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return both channels by turns."""
+    return np.stack((left, right), axis=1).reshape(-1)
+
+
+def run_stereo(signal: NDArray[np.int32]) -> NDArray[np.int16]:
+    """Limit one stereo mix tick by tick; return int16[n, 2]."""
+    state = LimiterState(2)
+    ticks = signal.reshape(-1, 1, 2 * TICK)
+    return np.concatenate([limit(tick, [state])[0] for tick in ticks]).reshape(-1, 2)
+
+
+def test_both_channels_have_the_same_gain() -> None:
+    """A loud voice on the left turns the right down by as much, and nothing wanders."""
+    out = run_stereo(stereo(tone(20, 90_000), np.full(20 * TICK, 10_000, np.int32)))
+    np.testing.assert_array_equal(out[:, 0], run(tone(20, 90_000)))
+    wanted = delayed(tone(20, 90_000))
+    loud = np.abs(wanted) > 30_000
+    assert np.abs(out[loud, 0] / wanted[loud] - out[loud, 1] / 10_000).max() < 1e-4
+
+
+def test_quiet_stereo_is_only_delayed() -> None:
+    """Bit for bit, by 3 ms, each channel for itself."""
+    left, right = tone(5, 20_000), tone(5, 30_000, 100.0)
+    out = run_stereo(stereo(left, right))
+    np.testing.assert_array_equal(out[:, 0], delayed(left))
+    np.testing.assert_array_equal(out[:, 1], delayed(right))
+
+
+@pytest.mark.parametrize("amplitude", [9_000, 90_000])
+def test_a_branch_goes_on_from_where_it_was(amplitude: float) -> None:
+    """As the one it came from would, and without touching it."""
+    signal = tone(6, amplitude).reshape(6, 1, TICK)
+    state = LimiterState()
+    for tick in signal[:3]:
+        limit(tick, [state])
+    branch = state.branch()
+    assert branch.is_at_rest == state.is_at_rest == (amplitude < CEILING)
+    first = [limit(tick, [branch]) for tick in signal[3:]]
+    np.testing.assert_array_equal(first, [limit(tick, [state]) for tick in signal[3:]])
+
+
+def test_a_loud_mix_beside_a_quiet_one_leaves_it_alone() -> None:
+    """Only the mix that needs it is worked on, bit for bit."""
+    states = [LimiterState(), LimiterState()]
+    loud, quiet = tone(2, 90_000), tone(2, 20_000)
+    ticks = np.split(np.stack((loud, quiet)), 2, axis=1)
+    out = np.concatenate([limit(tick, states) for tick in ticks], axis=1)
+    np.testing.assert_array_equal(out[1], delayed(quiet))
+    assert not states[0].is_at_rest
+    # The loud one goes quiet while its gain is still on the way back.
+    out = limit(np.stack((quiet[:TICK], quiet[:TICK])), states)
+    assert np.abs(out[0][200:]).max() < np.abs(out[1]).max()
+
+
 def test_mixes_do_not_touch_each_other() -> None:
     """Each row is limited as if it were alone, loud or quiet, whatever rows stand beside it."""
     signals = np.stack([tone(6, 9_000), tone(6, 90_000), tone(6, 40_000, 100.0)])

@@ -228,3 +228,50 @@ def test_a_restart_forgets_what_has_arrived() -> None:
     talk.anchor.restart()
     talk.number += 30_000
     assert any(sounding(talk.talk(6)))
+
+
+def test_what_is_skipped_is_not_decoded_but_passed() -> None:
+    """Time goes on: after it the voice is where it would be, faded in, and not delayed."""
+    talk, other = Talk(), Talk()
+    heard = []
+    for tick in range(60):
+        talk.send()
+        other.send()
+        if 20 <= tick < 40:
+            talk.anchor.skip(talk.now)
+            talk.tick += 1
+            other.hear()
+        else:
+            heard.append((talk.hear()[0], other.hear()[0]))
+    assert talk.anchor.counters() == other.anchor.counters()
+    first, expected = heard[20]
+    assert first is not None
+    assert expected is not None
+    assert np.abs(first[:48]).max() < 0.15 * np.abs(expected).max()
+    # 10 ms of fade; what is heard after it the decoder knew already.
+    error = first[480:].astype(float) - expected[480:]
+    assert np.abs(error).max() < 0.1 * np.abs(expected).max()
+
+
+def test_who_is_skipped_falls_asleep_like_anybody() -> None:
+    """When the gate has closed, or with a mute; nothing from before is warmed up later."""
+    talk = Talk()
+    talk.talk(20)
+    for _ in range(60):
+        talk.anchor.skip(talk.now)
+        talk.tick += 1
+    assert talk.anchor.is_asleep
+    assert talk.anchor._skipped is None
+    talk.send()
+    talk.anchor.mute(True)
+    talk.anchor.skip(talk.now)
+    assert talk.anchor.is_asleep
+
+
+def test_a_level_is_told_or_not() -> None:
+    """By the last packet."""
+    talk = Talk()
+    talk.send(None)
+    assert not talk.anchor.is_levelled
+    talk.send(LOUD)
+    assert talk.anchor.is_levelled

@@ -1,115 +1,16 @@
 """A room's tick: who speaks, what each distinct mix is, one encode for each."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixer.core.jitter import Arrival
 from mixer.core.limiter import CEILING
-from mixer.opus import Application, Decoder, Encoder
-from mixer.room.anchor import Anchor
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD
-from mixer.room.room import PRIVATE_HOLD_TICKS, Room
-from mixer.types import FRAME_SAMPLES, TICK_S, Int16Frame, Outgoing, PeerId, RoomId
-from tests.support.webrtc_client import level_db, tone
-
-LOUD = -20
-NOISE = -65
-
-
-class TapRecorder:
-    """A tap that keeps everything."""
-
-    def __init__(self) -> None:
-        self.frames: list[tuple[int, Int16Frame]] = []
-
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
-        self.frames.append((tick, pcm))
-
-
-class Person:
-    """Somebody with a voice (a tone), and ears."""
-
-    def __init__(self, room: Room, name: str, row: int, hertz: float, amplitude: float) -> None:
-        self.anchor = Anchor(PeerId(name), row)
-        self.heard: list[Int16Frame] = []
-        self.payloads: list[bytes] = []
-        self._room = room
-        self._source = tone(hertz, amplitude)
-        self._encoder = Encoder(application=Application.AUDIO, bitrate_bps=128_000, complexity=5)
-        self._decoder = Decoder()
-        self._number = 0
-        room.add(self.anchor)
-        room.connect(self.anchor.peer)
-
-    def say(self, now: float, level: int | None = LOUD) -> None:
-        """Send the next 20 ms."""
-        pcm = self._source(self._number)
-        packet = Arrival(
-            self._number & 0xFFFF,
-            self._number * FRAME_SAMPLES & 0xFFFFFFFF,
-            self._encoder.encode(pcm),
-            now,
-            silent=level is not None and level <= -50,
-        )
-        self._number += 1
-        if self.anchor.arrived(packet, level, now):
-            self._room.wake(self.anchor)
-
-    def hear(self, payload: bytes) -> None:
-        self.payloads.append(payload)
-        is_comfort = payload == COMFORT_PAYLOAD
-        self.heard.append(self._decoder.conceal() if is_comfort else self._decoder.decode(payload))
-
-    def pcm(self, last: int) -> Int16Frame:
-        """Return the last frames heard, joined."""
-        return np.concatenate(self.heard[-last:])
-
-
-class Hall:
-    """A room full of people, on a clock that moves a tick at a time."""
-
-    def __init__(self, tap: TapRecorder | None = None) -> None:
-        self.room = Room(RoomId("hall"), tap)
-        self.people: dict[str, Person] = {}
-        self.tick = 1000
-
-    def seat(self, name: str, hertz: float = 440.0, amplitude: float = 0.3) -> Person:
-        made = Person(self.room, name, len(self.people), hertz, amplitude)
-        self.people[name] = made
-        return made
-
-    @property
-    def now(self) -> float:
-        return self.tick * TICK_S + 0.004
-
-    def run(self, ticks: int, *speakers: str, level: int | None = LOUD) -> list[list[Outgoing]]:
-        """Pass some ticks in which some people speak; everybody hears what they are sent."""
-        sent = []
-        for _ in range(ticks):
-            for name in speakers:
-                self.people[name].say(self.now - 0.005, level)
-            sent.append(self.room.tick(self.tick, self.now))
-            by_row = {person.anchor.row: person for person in self.people.values()}
-            for outgoing in sent[-1]:
-                for row in outgoing.rows.tolist():
-                    by_row[row].hear(outgoing.payload)
-            self.tick += 1
-        return sent
-
-
-def encodes(hall: Hall, ticks: int, *speakers: str, level: int | None = LOUD) -> int:
-    before = hall.room.encodes
-    hall.run(ticks, *speakers, level=level)
-    return hall.room.encodes - before
-
-
-def rows(sent: Iterable[Outgoing]) -> list[int]:
-    return sorted(row for outgoing in sent for row in outgoing.rows.tolist())
-
+from mixer.room.stage import HOLD_TICKS
+from mixer.types import PeerId, Quality, RoomId, RoomSpec
+from tests.support.hall import LOUD, NOISE, Hall, Person, TapRecorder, encodes, jumps, rows
+from tests.support.webrtc_client import level_db
 
 # The plan
 
@@ -130,6 +31,40 @@ def test_a_lone_speaker_costs_one_encode() -> None:
         hall.seat(name)
     hall.run(10, "ann")
     assert encodes(hall, 50, "ann") == 50
+
+
+def test_an_overloaded_mixer_spends_less_on_every_mix() -> None:
+    """The ceiling holds for mixes that are there and for those that come, until it is lifted."""
+    hall = Hall()
+    for name in ("ann", "bob", "cyd"):
+        hall.seat(name)
+
+    def size(*speakers: str) -> float:
+        sent = hall.run(50, *speakers)[-20:]
+        return float(np.mean([len(outgoing.payload) for tick in sent for outgoing in tick]))
+
+    full = size("ann", "bob")
+    hall.room.spend(Quality(max_bitrate_bps=48_000))
+    assert size("ann", "bob") == pytest.approx(full / 2, rel=0.1)
+    assert size("ann", "bob", "cyd") == pytest.approx(full / 2, rel=0.1)
+    hall.room.spend(Quality())
+    assert size("ann", "bob", "cyd") == pytest.approx(full, rel=0.1)
+
+
+@pytest.mark.parametrize(("wanted", "limit", "heard"), [(0, 2, 2), (1, 2, 1), (3, 2, 2), (3, 0, 3)])
+def test_an_overloaded_mixer_mixes_fewer(wanted: int, limit: int, heard: int) -> None:
+    """The lower of what the spec wants and what may be spent, 0 being everybody."""
+    hall = Hall()
+    hall.room.configure(RoomSpec(RoomId("r"), 1, loudest=wanted))
+    hall.room.spend(Quality(loudest=limit))
+    names = ("ann", "bob", "cyd", "dan")
+    for name in names:
+        hall.seat(name)
+    hall.run(100, *names)
+    assert len(hall.room.talking) == heard
+    hall.room.spend(Quality())
+    hall.run(100, *names)
+    assert len(hall.room.talking) == (wanted or len(names))
 
 
 def test_silence_costs_nothing() -> None:
@@ -215,7 +150,7 @@ def test_the_limiter_works_on_what_is_left_of_the_mix() -> None:
     """Three loud voices are limited for the listener; the mix of one of two is left alone."""
     tap = TapRecorder()
     hall = Hall(tap)
-    hall.room.on_air = True
+    hall.configure(on_air=True)
     ann = hall.seat("ann", 440, 0.9)
     hall.seat("bob", 1000, 0.9)
     hall.seat("cyd", 1700, 0.05)
@@ -232,19 +167,13 @@ def test_the_tap_gets_the_full_mix_while_there_is_sound() -> None:
     hall.seat("ann")
     hall.run(20, "ann")
     assert tap.frames == []
-    hall.room.on_air = True
+    hall.configure(on_air=True)
     hall.run(20, "ann")
     hall.run(100)
     ticks = [tick for tick, _ in tap.frames]
     assert ticks == list(range(1020, 1020 + len(ticks)))
     assert 20 <= len(ticks) <= 20 + 25
     assert level_db(np.concatenate([pcm for _, pcm in tap.frames[:20]]), 440) > -12
-
-
-def jumps(pcm: Int16Frame, hertz: float, amplitude: float = 0.3) -> float:
-    """Return the largest step between samples, in multiples of the tone's own largest."""
-    own = 2 * np.pi * hertz / 48_000 * amplitude * 32767
-    return float(np.abs(np.diff(pcm.astype(np.int32))).max() / own)
 
 
 @pytest.mark.parametrize("pause", [5, 60, 120])
@@ -271,8 +200,37 @@ def test_a_shared_mix_that_had_no_hearers_goes_on_without_a_click() -> None:
     bob = hall.seat("bob", 3000, 0.001)
     hall.run(30, "ann", "bob")
     start = len(bob.heard)
-    hall.run(PRIVATE_HOLD_TICKS + 60, "ann")
+    hall.run(HOLD_TICKS + 60, "ann")
     assert jumps(np.concatenate(bob.heard[start:]), 440) < 1.6
+
+
+def test_a_mix_for_the_air_alone_is_not_encoded_until_somebody_joins_it() -> None:
+    """Both who are here speak; who comes later hears all from the first frame on, without a hole.
+
+    The encoder is primed with the frame before: its first packet is one of a running stream.
+    """
+    hall = Hall(TapRecorder())
+    hall.configure(on_air=True)
+    hall.seat("ann", 440)
+    hall.seat("bob", 3000)
+    hall.run(10, "ann", "bob")
+    assert encodes(hall, 20, "ann", "bob") == 2 * 20
+    late = hall.seat("late")
+    assert encodes(hall, 20, "ann", "bob") == 3 * 20
+    steady = np.abs(late.heard[19]).max()
+    assert np.abs(late.heard[0][200:]).max() > 0.7 * steady
+    assert max(np.abs(frame).max() for frame in late.heard) < 1.3 * steady
+
+
+def test_who_has_left_wakes_nobody() -> None:
+    """A packet that was on its way when its sender left or was replaced is nobody's."""
+    hall = Hall()
+    ann = hall.seat("ann")
+    hall.room.remove(PeerId("ann"))
+    hall.seat("bob")
+    hall.run(1)
+    hall.room.wake(ann.anchor)
+    assert hall.room.is_idle
 
 
 def test_beginning_and_ending_are_faded() -> None:

@@ -7,18 +7,32 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mixer.rtc.ice import Credentials
+from mixer.rtc.codecs import Codecs
+from mixer.rtc.ice import Credentials, Generation
 from mixer.rtc.peers import MAX_PATHS, Peer, PeerTable
 from mixer.rtc.sdp import Offer
 from mixer.rtc.sockets import pack_address
-from mixer.types import PeerId, PeerState, RoomId
+from mixer.types import OpusParameters, PeerId, PeerState, RoomId
 
-OFFER = Offer(Credentials("them", "t" * 24), (), "actpass", 111, 1, "sendrecv", True, (), 0)
+OFFER = Offer(
+    session="- 1 IN IP4 127.0.0.1",
+    remote=Credentials("them", "t" * 24),
+    fingerprints=(),
+    tls_id="",
+    setup="actpass",
+    codecs=Codecs(opus=111, red=0, parameters=OpusParameters()),
+    level_id=1,
+    direction="sendrecv",
+    is_bundled=True,
+    media=(),
+    chosen=0,
+)
 
 
 def seat(table: PeerTable, name: str = "ann") -> Peer:
     row = table.take_row()
-    peer = Peer(RoomId("room"), PeerId(name), row, Credentials("us", "u" * 24), OFFER, 0.0)
+    ice = [Generation(Credentials("us", "u" * 24), OFFER.remote)]
+    peer = Peer(RoomId("room"), PeerId(name), row, ice, OFFER, 0.0)
     table.peers[row] = peer
     return peer
 

@@ -1,17 +1,26 @@
 """One UDP port of WebRTC peers: connecting, media, time, removal."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from aiortc import RTCCertificate
 
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV, Gate
+from mixer.core.red import Block, pack_red, split_red
 from mixer.rtc.peers import MAX_SSRCS, Peer, Wants
-from mixer.rtc.port import STRANGERS_PER_TICK
+from mixer.rtc.port import (
+    BURST_PACKETS,
+    PACKETS_PER_S,
+    STRANGERS_PER_TICK,
+    STRAYS_PER_TICK,
+)
+from mixer.rtc.sdp import read_offer
 from mixer.rtc.srtp import MAX_PAYLOAD_BYTES
 from mixer.rtc.transmit import SEND_ROWS
 from mixer.types import GoneReason, Outgoing, PeerId, PeerState
 from tests.support import callers
-from tests.support.callers import Caller, Rig
+from tests.support.callers import PAYLOAD_TYPE, RED_PAYLOAD_TYPE, Caller, Rig
 
 ELSEWHERE = ("203.0.113.7", 7000)
 
@@ -259,6 +268,295 @@ async def test_strangers_checks_are_bounded_and_members_go_first(rig: Rig) -> No
     assert len(caller.replies) == before + 1
 
 
+async def test_a_silent_person_is_followed_by_their_next_report(rig: Rig) -> None:
+    """Muted or silent, without checks on the new way yet: the first authentic RTCP moves them.
+
+    (The new address must be known by a check: without one nothing tells whose datagram it is.)
+    """
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    await rig.run(3.0)
+    caller.send(caller.check(nominate=False), source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert rig.lost[ELSEWHERE] == 1  # the check's answer
+    caller.send(caller.rtcp(), source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert rig.lost[ELSEWHERE] == 2
+
+
+async def test_media_from_an_unchecked_address_is_found_by_its_key(rig: Rig) -> None:
+    """A NAT that gives a peer another address between two checks loses no packet of theirs."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    for _ in range(3):
+        caller.send(caller.rtp(level_dbov=-70), source=ELSEWHERE)
+        rig.exchange()
+        rig.say([frame(rig.peer().row)])
+    assert rig.listener.sequences == [1001, 1002, 1003, 1004]
+    assert rig.lost[ELSEWHERE] == 3
+    assert rig.port.counters["address_migrations"] == 1
+    assert rig.port.counters["foreign_datagrams"] == 0
+
+
+async def test_a_report_from_an_unchecked_address_is_found_by_its_key(rig: Rig) -> None:
+    """The same for somebody who is silent: the next authentic RTCP moves them."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    await rig.run(3.0)
+    caller.send(caller.rtcp(), source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert rig.lost[ELSEWHERE] == 1
+
+
+async def test_two_peers_with_one_ssrc_are_told_apart_by_their_keys(rig: Rig) -> None:
+    """Of those who send with an SSRC, the one whose key fits has moved."""
+    ann, bob = await rig.connect(1, "ann"), await rig.connect(2, "bob")
+    for caller in (ann, bob):
+        caller.send(caller.rtp())
+    rig.exchange()
+    bob.send(bob.rtp(), source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer("ann").row, rig.peer("bob").row)])
+    assert (len(ann.heard), len(bob.heard), rig.lost[ELSEWHERE]) == (1, 0, 1)
+
+
+async def test_a_copy_of_a_skipped_packet_moves_nobody(rig: Rig) -> None:
+    """Silence that was not decrypted is unknown to libsrtp: its copy is authentic, and no news."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    for _ in range(5):
+        caller.send(caller.rtp(level_dbov=-70))
+        rig.exchange()
+    copy = caller.sent[-1]
+    caller.send(caller.sent[-3])
+    caller.send(copy)
+    caller.send(caller.sent[-5])
+    rig.exchange()
+    caller.send(copy, source=ELSEWHERE)
+    caller.send(caller.sent[0], source=ELSEWHERE)  # a check: now that is one of its paths
+    caller.send(copy, source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert len(caller.heard) == 1
+    assert rig.port.counters["address_migrations"] == 0
+
+
+async def test_a_copy_of_skipped_silence_is_not_played(rig: Rig) -> None:
+    """Neither is what a muted person said, when it comes again after the mute."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    row = rig.peer().row
+    rig.port.table.wants[row] = Wants.NONE
+    caller.send(caller.rtp(b"secret"))
+    rig.exchange()
+    rig.port.table.wants[row] = Wants.ALL
+    caller.send(caller.sent[-1])
+    caller.send(caller.rtp(b"public"))
+    rig.exchange()
+    assert [packet.payload for _, packet, _ in rig.listener.packets][1:] == [b"public"]
+    assert rig.port.counters["rtp_stale"] == 1
+
+
+async def test_what_was_skipped_is_forgotten_in_time(rig: Rig) -> None:
+    """Numbers wrap: a skip long ago makes no later packet stale, not even across 2**16."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    for _ in range(3):
+        caller.send(caller.rtp(level_dbov=-70))
+        rig.exchange()
+    before = len(rig.listener.packets)
+    for _ in range(80):
+        caller.sequence = (caller.sequence + 998) & 0xFFFF
+        caller.send(caller.rtp())
+        await rig.run(0.02)
+    assert len(rig.listener.packets) - before >= 80
+    assert rig.port.counters["rtp_stale"] == 0
+
+
+async def test_forged_silence_does_not_displace_the_pre_roll(rig: Rig) -> None:
+    """When somebody is found to send in a peer's name, its silence is read for a while."""
+    caller = await rig.connect()
+    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    caller.send(caller.rtp(level_dbov=-70))
+    rig.exchange()
+    caller.send(caller.sent[-1])  # a replay gives the forger away
+    for _ in range(4):
+        real = caller.rtp(level_dbov=-70)
+        caller.send(real[:-1] + bytes([real[-1] ^ 1]))
+        caller.send(real)
+        rig.exchange()
+    caller.send(caller.rtp(level_dbov=-20))
+    rig.exchange()
+    assert rig.listener.sequences[-3:] == [1004, 1005, 1006]
+
+
+async def test_an_original_is_taken_before_its_copy(rig: Rig) -> None:
+    """Of two that came in one read, that from the known path is the peer's."""
+    caller = await rig.connect()
+    caller.send(caller.rtp())
+    rig.exchange()
+    packet = caller.rtp()
+    caller.send(packet, source=ELSEWHERE)
+    caller.send(packet)
+    rig.exchange()
+    assert rig.port.counters["address_migrations"] == 0
+    assert len(rig.listener.packets) == 2
+
+
+async def test_forged_media_from_elsewhere_moves_nobody(rig: Rig) -> None:
+    """Replays, changed and invented packets under a known SSRC: foreign, in bounded work."""
+    caller = await rig.connect()
+    packet = caller.rtp()
+    caller.send(packet)
+    rig.exchange()
+    forged = [packet, packet[:-1] + b"!", packet[:20], b"\x80\xc9\0\1" + packet[8:12] + b"\0" * 20]
+    for number in range(60):
+        caller.send(forged[number % 4], source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert len(caller.heard) == 1
+    assert rig.port.counters["foreign_datagrams"] == 60
+    tried = rig.port.counters["srtp_refused"] + rig.port.counters["srtcp_refused"]
+    assert 0 < tried <= STRAYS_PER_TICK
+
+
+# ICE restart
+
+
+def restart(rig: Rig, caller: Caller, ufrag: str = "again") -> tuple[str, str]:
+    """Offer anew as `pc.restartIce()` does; return the credentials that were in force."""
+    before = caller._remote
+    caller.ufrag = ufrag
+    assert rig.port.renegotiate(rig.peer(), read_offer(caller.offer()))
+    caller.accept(rig.port.write_answer(rig.peer(), addresses=("192.0.2.99",), port=10_000))
+    return before
+
+
+async def test_a_restart_keeps_the_connection(rig: Rig) -> None:
+    """Other credentials, the same keys, streams and state: audio goes on both ways."""
+    caller = await rig.connect()
+    peer, ssrc = rig.peer(), int(rig.port.table.ssrc_out[rig.peer().row])
+    caller.send(caller.rtp())
+    rig.say([frame(peer.row)])
+    old = restart(rig, caller)
+    assert caller._remote != old
+    caller.send(caller.check())
+    caller.send(caller.rtp())
+    rig.say([frame(peer.row)])
+    assert caller.replies[-1].check_message_integrity(caller._remote[1].encode())
+    assert sequences(caller.heard)[1] == sequences(caller.heard)[0] + 1
+    assert {int.from_bytes(packet[8:12], "big") for packet in caller.heard} == {ssrc}
+    assert len(rig.listener.packets) == 2
+    assert rig.listener.changes == [("ann", PeerState.LIVE, None)]
+    assert rig.port.counters["ice_restarts"] == 1
+
+
+async def test_the_old_path_serves_until_the_new_one_is_nominated(rig: Rig) -> None:
+    """Checks with the old credentials are answered until then, and not afterwards."""
+    caller = await rig.connect()
+    old_ufrag, old_password = restart(rig, caller)
+    old = {"ufrag": old_ufrag, "password": old_password, "user": "caller"}
+    caller.send(caller.check(**old))  # type: ignore[arg-type]
+    caller.send(caller.check(nominate=False), source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert (len(caller.replies), len(caller.heard)) == (2, 1)
+    caller.send(caller.check(), source=ELSEWHERE)
+    rig.exchange()
+    caller.send(caller.check(**old))  # type: ignore[arg-type]
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert (len(caller.replies), len(caller.heard)) == (2, 1)
+    assert rig.port.counters["stun_unknown_ufrag"] == 1
+    assert rig.lost[ELSEWHERE] == 3  # two answers, a frame
+
+
+async def test_a_recorded_nomination_moves_nobody_after_a_restart(rig: Rig) -> None:
+    """Only the first nomination of a restart moves the peer without media."""
+    caller = await rig.connect()
+    restart(rig, caller)
+    caller.send(caller.check())
+    caller.send(caller.sent[-1], source=ELSEWHERE)
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert len(caller.heard) == 1
+
+
+async def test_credentials_of_two_sides_do_not_mix(rig: Rig) -> None:
+    """Our new ufrag with the peer's old one belongs to no generation."""
+    caller = await rig.connect()
+    restart(rig, caller)
+    caller.send(caller.check(user="caller"))
+    rig.exchange()
+    assert rig.port.counters["stun_bad_integrity"] == 1
+
+
+async def test_a_restart_that_is_offered_again_is_one(rig: Rig) -> None:
+    """Its first answer was lost: the newest credentials count, those in force stay."""
+    caller = await rig.connect()
+    in_force = restart(rig, caller, "first")
+    lost = restart(rig, caller, "second")
+    caller.send(caller.check(ufrag=lost[0], password=lost[1], user="first"))
+    rig.exchange()
+    assert rig.port.counters["stun_unknown_ufrag"] == 1
+    old = {"ufrag": in_force[0], "password": in_force[1], "user": "caller"}
+    caller.send(caller.check(**old))  # type: ignore[arg-type]
+    caller.send(caller.check())
+    rig.exchange()
+    assert len(caller.replies) == 3
+    assert rig.port.counters["ice_restarts"] == 1
+
+
+async def test_a_restart_that_is_taken_back_leaves_the_connection(rig: Rig) -> None:
+    """An offer with the credentials in force again (a rollback) is answered with ours of before."""
+    caller = await rig.connect()
+    in_force = restart(rig, caller)
+    restart(rig, caller, "caller")
+    assert caller._remote == in_force
+    assert len(rig.port._by_ufrag) == 1
+    caller.send(caller.check())
+    rig.exchange()
+    assert rig.port.counters["ice_restarts"] == 0
+
+
+async def test_a_change_of_direction_changes_nothing_else(rig: Rig) -> None:
+    """Who stops to speak is answered with the same credentials, and not heard any more."""
+    caller = await rig.connect()
+    caller.direction = "recvonly"
+    in_force = restart(rig, caller, "caller")
+    assert caller._remote == in_force
+    caller.send(caller.rtp())
+    rig.exchange()
+    rig.say([frame(rig.peer().row)])
+    assert rig.listener.packets == []
+    assert len(caller.heard) == 1
+
+
+async def test_an_offer_of_another_connection_does_not_continue_one(rig: Rig) -> None:
+    """The same certificate in another RTCPeerConnection is another handshake."""
+    await rig.connect()
+    other = read_offer(rig.caller(2).offer())
+    assert not rig.port.renegotiate(rig.peer(), other)
+    rig.port.remove(rig.peer(), GoneReason.REMOVED)
+
+
+async def test_answers_of_a_connection_have_one_session(rig: Rig) -> None:
+    """Session and SSRC stay, the version counts (RFC 8829 §5.3.1)."""
+    caller = await rig.connect()
+    texts = [rig.port.write_answer(rig.peer(), addresses=("::1",), port=1) for _ in range(2)]
+    origins = [text.split("\r\n")[1].split() for text in texts]
+    assert origins[0][1] == origins[1][1]
+    assert [origin[2] for origin in origins] == ["2", "3"]
+    assert caller.dtls.state == "connected"
+
+
 # Media in
 
 
@@ -426,6 +724,68 @@ async def test_ssrcs_are_bounded(rig: Rig) -> None:
     assert rig.port.counters["rtp_too_many_ssrcs"] == 5
 
 
+async def test_redundancy_is_unwrapped(rig: Rig) -> None:
+    """A RED packet is its newest frame with the earlier ones beside it (RFC 2198)."""
+    caller = await rig.connect(red=True)
+    body = pack_red(PAYLOAD_TYPE, b"\xf8new", [(1920, b"\xf8older"), (960, b"\xf8old")])
+    caller.send(caller.rtp(body, payload_type=RED_PAYLOAD_TYPE))
+    caller.send(caller.rtp(b"\xf8plain"))
+    rig.exchange()
+    red, plain = (packet for _, packet, _ in rig.listener.packets)
+    assert (red.payload, red.redundancy) == (b"\xf8new", ((1920, b"\xf8older"), (960, b"\xf8old")))
+    assert (plain.payload, plain.redundancy) == (b"\xf8plain", ())
+
+
+@pytest.mark.parametrize("body", [b"", b"\xef", pack_red(PAYLOAD_TYPE + 1, b"\xf8new")])
+async def test_redundancy_around_something_else_is_malformed(rig: Rig, body: bytes) -> None:
+    """Counted, not played, and a sign of life all the same."""
+    caller = await rig.connect(red=True)
+    caller.send(caller.rtp(body, payload_type=RED_PAYLOAD_TYPE))
+    rig.exchange()
+    assert rig.listener.packets == []
+    assert rig.port.counters["red_malformed"] == 1
+
+
+async def test_redundancy_nobody_negotiated_is_not_unwrapped(rig: Rig) -> None:
+    """Its payload type means nothing then."""
+    caller = await rig.connect()
+    body = pack_red(PAYLOAD_TYPE, b"\xf8new")
+    caller.send(caller.rtp(body, payload_type=RED_PAYLOAD_TYPE))
+    rig.exchange()
+    assert rig.listener.packets == []
+    assert rig.port.counters["rtp_unknown_payload_type"] == 1
+
+
+async def test_a_peer_that_sends_too_much_is_cut_off(rig: Rig) -> None:
+    """Beyond the burst, packets are dropped unread; after a while some are taken again."""
+    caller = await rig.connect()
+    for _ in range(BURST_PACKETS + 50):
+        caller.send(caller.rtp())
+    caller.send(caller.rtcp())
+    while rig.socket.inbox:
+        rig.exchange()
+    assert len(rig.listener.packets) == BURST_PACKETS
+    assert rig.port.counters["rtp_over_limit"] == 50
+    assert rig.port.counters["rtcp_over_limit"] == 1
+    await rig.run(1.0)
+    for _ in range(PACKETS_PER_S + 20):
+        caller.send(caller.rtp())
+    rig.exchange()
+    assert len(rig.listener.packets) == BURST_PACKETS + PACKETS_PER_S
+
+
+async def test_forgeries_use_up_nobodys_allowance(rig: Rig) -> None:
+    """What is sent in a peer's name costs the peer nothing."""
+    caller = await rig.connect()
+    packet = caller.rtp()
+    for _ in range(BURST_PACKETS + 50):
+        caller.send(packet[:-1] + bytes([packet[-1] ^ 1]))
+    caller.send(packet)
+    while rig.socket.inbox:
+        rig.exchange()
+    assert len(rig.listener.packets) == 1
+
+
 async def test_impossible_padding_is_malformed(rig: Rig) -> None:
     """Padding that claims more than there is can only be seen after decryption."""
     caller = await rig.connect()
@@ -522,6 +882,83 @@ async def test_a_frame_too_long_for_a_row_is_left_out(rig: Rig) -> None:
     rig.say([frame(row, payload=b"x" * (MAX_PAYLOAD_BYTES + 1))])
     rig.say([frame(row, payload=b"y" * MAX_PAYLOAD_BYTES)])
     assert [packet[20:21] for packet in caller.heard] == [b"y"]
+
+
+def redundant(*rows: int) -> Outgoing:
+    return dataclasses.replace(frame(*rows), previous=(b"\xf8before",))
+
+
+async def test_who_loses_packets_gets_them_twice(rig: Rig) -> None:
+    """Redundancy for those who report loss and take it; the others' payload is what it was."""
+    ann, bob = await rig.connect(1, "ann", red=True), await rig.connect(2, "bob", red=True)
+    old = await rig.connect(3, "old")
+    rows = [rig.peer(name).row for name in ("ann", "bob", "old")]
+    for caller, row in ((ann, rows[0]), (old, rows[2])):
+        caller.send(caller.report(lost=0.2, about=int(rig.port.table.ssrc_out[row])))
+    rig.exchange()
+    rig.say([redundant(*rows)])
+    assert [packet[1] & 0x7F for packet in (ann.heard[0], bob.heard[0])] == [63, 111]
+    assert split_red(ann.heard[0][20:]) == (
+        Block(111, 960, b"\xf8before"),
+        Block(111, 0, b"\xf8mix"),
+    )
+    assert bob.heard[0][20:] == old.heard[0][20:] == b"\xf8mix"
+    assert rig.port.counters["red_sent"] == 1
+    assert rig.port.table.loss[rows].tolist() == pytest.approx([0.1, 0.0, 0.1], abs=0.01)
+
+
+async def test_redundancy_ends_when_the_loss_has(rig: Rig) -> None:
+    """It begins at 3 % of smoothed loss, stays above 1 %, and ends below."""
+    caller = await rig.connect(red=True)
+    row, table = rig.peer().row, rig.port.table
+    states = []
+    for lost in (0.04, 0.06, 0.0, 0.0, *[0.0] * 20):
+        caller.send(caller.report(lost=lost, about=int(table.ssrc_out[row])))
+        rig.exchange()
+        states.append((bool(table.takes_red[row]), float(table.loss[row])))
+    assert [is_on for is_on, _ in states[:4]] == [False, True, True, True]
+    assert all(loss >= 0.01 for is_on, loss in states if is_on)
+    assert states[-1][0] is False
+
+
+async def test_redundancy_too_long_for_a_path_is_left_out(rig: Rig) -> None:
+    """Frames of a high bit rate go alone rather than in pieces."""
+    caller = await rig.connect(red=True)
+    row = rig.peer().row
+    rig.port.table.takes_red[row] = True
+    long = dataclasses.replace(frame(row, payload=b"x" * 700), previous=(b"y" * 700,))
+    rig.say([long])
+    assert split_red(caller.heard[0][20:]) == (Block(111, 0, b"x" * 700),)
+
+
+async def test_a_report_about_another_stream_says_nothing(rig: Rig) -> None:
+    """Loss of an SSRC that is not ours is somebody else's."""
+    caller = await rig.connect(red=True)
+    row = rig.peer().row
+    caller.send(caller.report(lost=0.5, about=int(rig.port.table.ssrc_out[row]) ^ 1))
+    rig.exchange()
+    assert rig.port.table.loss[row] == 0
+
+
+async def test_statistics_tell_how_a_connection_does(rig: Rig) -> None:
+    """Loss both ways, jitter both ways, bit rates over a second."""
+    caller = await rig.connect()
+    row, table = rig.peer().row, rig.port.table
+    for number in range(100):
+        packet = caller.rtp(b"\xf8" * 80)
+        if number % 10:
+            caller.send(packet)
+        rig.port.send([frame(row, payload=b"\xf8" * 100)], tick=number)
+        await rig.run(0.02)
+    caller.send(caller.report(lost=0.5, about=int(table.ssrc_out[row]), jitter=480))
+    rig.exchange()
+    told = rig.peer()
+    assert told.round_trip_s is None
+    assert told.loss_in == pytest.approx(0.1, abs=0.05)
+    assert table.loss[row] == pytest.approx(0.25, abs=0.01)
+    assert told.jitter_out_s == pytest.approx(0.01)
+    assert told.bitrate_in == pytest.approx(45 * 110 * 8, rel=0.1)
+    assert told.bitrate_out == pytest.approx(50 * 100 * 8, rel=0.05)
 
 
 async def test_reports_go_out_once_a_second(rig: Rig) -> None:

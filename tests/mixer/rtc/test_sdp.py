@@ -1,5 +1,6 @@
 """Offers read and answers written."""
 
+import dataclasses
 import re
 from pathlib import Path
 from random import Random
@@ -31,7 +32,7 @@ LINES = re.compile(
     r"[vost]=.*|m=(audio|video|application) \d+ [A-Z/]+ [\w .-]+|c=IN IP[46] [\da-f.:]+"
     r"|a=(ice-lite|end-of-candidates|rtcp-mux|sendrecv|sendonly|recvonly|inactive)"
     r"|a=(group|msid-semantic|rtcp|candidate|ice-ufrag|ice-pwd|fingerprint|setup|mid|extmap|rtpmap"
-    r"|fmtp|maxptime|msid|ssrc):.*"
+    r"|fmtp|ptime|maxptime|msid|ssrc):.*"
 )
 
 
@@ -146,8 +147,73 @@ def test_what_was_not_offered_is_not_answered() -> None:
 
 def test_unread_lines_may_be_anything() -> None:
     """Candidates, feedback, SSRCs and attributes yet to be invented are not looked at."""
-    odd = CHROMIUM + "a=candidate:odd\r\na=ssrc:x\r\na=rtcp-fb:\r\na=fmtp:1\r\nc=FOO\r\nz=?\r\n"
+    odd = CHROMIUM + "a=candidate:odd\r\na=ssrc:x\r\na=rtcp-fb:\r\na=fmtp:1\r\na=ptime:\r\nz=?\r\n"
     assert read_offer(odd) == read_offer(CHROMIUM)
+
+
+def test_redundancy_is_answered_first() -> None:
+    """Browsers send the first format of the answer: with RED in front they send it (RFC 2198)."""
+    lines = answer_lines(read_offer(CHROMIUM))
+    assert "m=audio 10000 UDP/TLS/RTP/SAVPF 63 111" in lines
+    assert {"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(lines)
+    plain = answer_lines(read_offer(without(CHROMIUM, "a=fmtp:63")))
+    assert "m=audio 10000 UDP/TLS/RTP/SAVPF 111" in plain
+    assert not any("red/48000" in line for line in plain)
+
+
+def test_candidates_over_tcp_come_behind_those_over_udp() -> None:
+    """RFC 6544: passive, with lower priorities than every UDP candidate; none without a port."""
+    text = write_answer(read_offer(CHROMIUM), dataclasses.replace(OURS, tcp_port=443))
+    lines = [line for line in text.split("\r\n") if line.startswith("a=candidate")]
+    assert lines[2:] == [
+        "a=candidate:3 1 tcp 1520434943 192.0.2.1 443 typ host tcptype passive",
+        "a=candidate:4 1 tcp 1520434687 2001:db8::1 443 typ host tcptype passive",
+    ]
+    priorities = [int(line.split()[3]) for line in lines]
+    assert priorities == sorted(priorities, reverse=True)
+    assert " tcp " not in write_answer(read_offer(CHROMIUM), OURS)
+
+
+def test_audio_that_is_bundle_only_is_taken() -> None:
+    """Port 0 with a=bundle-only rejects nothing: the transport is another m-line's (RFC 9143)."""
+    text = replaced("^m=audio [0-9]+(.*)", r"m=audio 0\1\na=bundle-only")
+    assert read_offer(text).payload_type == 111
+    assert read_offer(text.replace("\n", "\r\n")).chosen == 0
+
+
+def test_a_restart_continues_its_connection() -> None:
+    """Another ufrag, password, version, direction or payload type: the same DTLS association."""
+    earlier = read_offer(CHROMIUM)
+    changed = replaced("^a=ice-ufrag:.*", "a=ice-ufrag:another")
+    changed = replaced("^o=- (\\d+) 2", r"o=- \1 3", changed)
+    changed = replaced("^a=sendrecv", "a=recvonly", changed)
+    later = earlier.continued_by(read_offer(changed))
+    assert later is not None
+    assert (later.remote.ufrag, later.direction, later.setup) == ("another", "recvonly", "active")
+    assert "a=setup:passive" in answer_lines(later)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [
+        ("^o=- ", "o=- 1"),
+        ("^(a=fingerprint:sha-256) ..", r"\1 FF"),
+        ("^a=setup:actpass", "a=setup:passive"),
+        ("^a=setup:actpass", "a=tls-id:another\r\na=setup:actpass"),
+        ("^a=mid:0", "a=mid:1"),
+    ],
+)
+def test_another_association_is_another_connection(pattern: str, by: str) -> None:
+    """Session, certificate, DTLS role, tls-id and mid are the connection (RFC 8842 §4)."""
+    assert read_offer(CHROMIUM).continued_by(read_offer(replaced(pattern, by))) is None
+
+
+def test_a_peer_that_was_called_is_the_server_for_good() -> None:
+    """Roles stay where the first answer put them, whatever a later offer leaves open."""
+    earlier = read_offer(replaced("^a=setup:actpass", "a=setup:passive"))
+    later = earlier.continued_by(read_offer(CHROMIUM))
+    assert later is not None
+    assert "a=setup:active" in answer_lines(later)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +253,9 @@ def test_a_bad_offer_is_the_clients_mistake(text: str, code: str) -> None:
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("line", ["a=rtcp-fb:* x\r\n", "a=ssrc:{} a:b\r\n", "a=rtpmap:{} a/1\r\n"])
+@pytest.mark.parametrize(
+    "line", ["a=rtcp-fb:* x\r\n", "a=ssrc:{} a:b\r\n", "a=rtpmap:{} a/1\r\n", "a=fmtp:{} a\r\n"]
+)
 def test_a_long_offer_is_no_work(line: str) -> None:
     """What the parser would go through again and again does not reach it."""
     lines = "".join(line.format(number) for number in range(1200))

@@ -14,7 +14,13 @@ from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.services.keyring import Keyring
 
-SERVING = Serving(8080, 10_000, ("192.0.2.5", "2001:db8::5", "127.0.0.1"), "AB:CD")
+SERVING = Serving(
+    8080,
+    range(10_000, 10_004),
+    range(10_100, 10_104),
+    ("192.0.2.5", "2001:db8::5", "127.0.0.1"),
+    "AB:CD",
+)
 
 
 def test_version() -> None:
@@ -69,6 +75,28 @@ def test_port_in_use(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "key"), [(socket.SOCK_DGRAM, "udp_port"), (socket.SOCK_STREAM, "tcp_port")]
+)
+def test_a_later_mixers_port_in_use(tmp_path: Path, kind: socket.SocketKind, key: str) -> None:
+    """A port that only a later mixer would take is known at the start."""
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("", 0))
+        port = taken.getsockname()[1]
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        udp = ["--udp-port", str(port - 2)]
+        arguments = ["--port", "0", *udp, option(key), str(port - 2), "--mixers", "3"]
+        result = CliRunner().invoke(cli, ["serve", *arguments, "--state-dir", str(tmp_path)])
+    assert result.exit_code == EXIT_MISTAKE
+    assert f"{port} is in use by another program, and 3 mixers take {port - 2} to {port}" in (
+        result.output
+    )
+    assert f"{option(key)} (or {variable(key)}), or fewer with --mixers (or ROOMTONE_MIXERS)" in (
+        result.output
+    )
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({}, ["http://127.0.0.1:8080"]),
@@ -97,7 +125,13 @@ def test_on_a_terminal(
     welcome(settings, Keyring.open(tmp_path), SERVING)
     second = capsys.readouterr().out
     assert f"http://127.0.0.1:8080/#admin={keyring.first_run}" in first
-    for expected in ("8080/tcp", "10000/udp", str(tmp_path), "AB:CD"):
+    for expected in (
+        "8080/tcp",
+        "10000-10003/udp",
+        "10100-10103/tcp",
+        str(tmp_path),
+        "AB:CD",
+    ):
         assert expected in first
     assert keyring.admin_key in first
     assert keyring.admin_key not in second

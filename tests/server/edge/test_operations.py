@@ -1,7 +1,9 @@
 """Health, readiness and metrics."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mixer.types import OverloadLevel, PlaneStatistics
 from tests.server.edge.conftest import Edge, Serve
 from tests.support.node import NOON
 
@@ -40,6 +42,31 @@ async def test_not_ready_while_ticks_are_late(edge: Edge) -> None:
     """A mixer that cannot keep up is named, so that nobody sends it more people."""
     edge.node.mixer.late_share = 0.2
     assert await edge.ask("GET", "/ready") == (503, {"ready": False, "reasons": ["ticks"]})
+
+
+async def test_not_ready_while_overloaded(edge: Edge) -> None:
+    """A mixer that refuses people is named; one that only spends less is not."""
+    edge.node.mixer.overload_level = OverloadLevel.FEW
+    assert await edge.ask("GET", "/ready") == (200, {"ready": True})
+    edge.node.mixer.overload_level = OverloadLevel.FULL
+    assert await edge.ask("GET", "/ready") == (503, {"ready": False, "reasons": ["overload"]})
+
+
+async def test_one_mixer_with_room_is_enough(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several, each with numbers of its own, only all together make the server full."""
+    levels = {"mixer-0": 4.0, "mixer-1": 0.0}
+
+    async def statistics() -> dict[str, PlaneStatistics]:
+        told = {n: PlaneStatistics(gauges={"overload_level": at}) for n, at in levels.items()}
+        return {**told, "mixer-2": PlaneStatistics(gauges={"mixer_up": 0.0})}
+
+    monkeypatch.setattr(edge.node.mixer, "statistics", statistics)
+    assert (await edge.ask("GET", "/ready"))[0] == 200
+    found = await samples(edge)
+    assert found["roomtone_overload_level", "mixer-0"] == 4
+    assert found["roomtone_mixer_up", "mixer-2"] == 0
+    levels["mixer-1"] = 4.0
+    assert (await edge.ask("GET", "/ready"))[0] == 503
 
 
 async def test_histograms(edge: Edge) -> None:

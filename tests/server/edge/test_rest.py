@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mixer.types import PeerId, PeerState, PeerStatistics, TransportStatistics
 from tests.server.edge.conftest import Edge, Serve
 
 ADMIN_ONLY = [
@@ -11,6 +12,7 @@ ADMIN_ONLY = [
     ("GET", "/api/rooms", None),
     ("DELETE", "/api/rooms/demo", None),
     ("POST", "/api/rooms/demo/invites", {"role": "join"}),
+    ("GET", "/api/rooms/demo/statistics", None),
     ("GET", "/api/stats", None),
 ]
 
@@ -45,6 +47,63 @@ async def test_list(edge: Edge) -> None:
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
     assert set(answer["rooms"][0]) == {"roomId", "hlsUrl", "createdAt", "name", "anchors"}
+
+
+async def test_statistics(edge: Edge) -> None:
+    """How each connection is, in the units that people read."""
+    await edge.new_room()
+    await edge.node.settle()
+    edge.node.mixer.described = (
+        PeerStatistics(
+            PeerId("ann"),
+            PeerState.LIVE,
+            level_dbov=-20,
+            transport=TransportStatistics(
+                round_trip_s=0.0456,
+                loss_in=0.25,
+                loss_out=0.03126,
+                jitter_in_s=0.00321,
+                jitter_out_s=0.001,
+                bitrate_in=32_000.4,
+                bitrate_out=96_000.0,
+            ),
+            received=100,
+            lost=3,
+            buffered_frames=2,
+            counters={"jitter_late": 1},
+        ),
+        PeerStatistics(PeerId("bob"), PeerState.CONNECTING),
+    )
+    status, answer = await edge.as_admin("GET", "/api/rooms/demo/statistics")
+    ann, bob = answer["peers"]
+    assert (status, answer["success"]) == (200, True)
+    assert ann == {
+        "userId": "ann",
+        "state": "live",
+        "levelDbov": -20,
+        "roundTripMs": 45.6,
+        "lossIn": 0.25,
+        "lossOut": 0.0313,
+        "jitterInMs": 3.2,
+        "jitterOutMs": 1.0,
+        "bitrateIn": 32_000,
+        "bitrateOut": 96_000,
+        "received": 100,
+        "lost": 3,
+        "bufferedMs": 40,
+        "counters": {"jitter_late": 1},
+    }
+    assert (bob["state"], bob["roundTripMs"], bob["counters"]) == ("connecting", None, {})
+
+
+async def test_statistics_of_nothing(edge: Edge) -> None:
+    """A room that is not there, and a mixer that is away, have their own answers."""
+    status, answer = await edge.as_admin("GET", "/api/rooms/demo/statistics")
+    assert (status, answer["code"]) == (404, "room_not_found")
+    await edge.new_room()
+    edge.node.mixer.is_away = True
+    status, answer = await edge.as_admin("GET", "/api/rooms/demo/statistics")
+    assert (status, answer["code"], answer["retryable"]) == (503, "media_unavailable", True)
 
 
 async def test_get(edge: Edge) -> None:

@@ -109,6 +109,41 @@ async def test_what_a_mixer_sends_is_heard(
     assert sum(counters.get(f"ticks_{fate}", 0) for fate in ("accepted", "late")) == 1
 
 
+async def test_one_mixers_end_disturbs_no_other(
+    plane: WorkerBroadcastPlane, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """When one is lost the others' rooms go on, and its own when another one has them."""
+    other = RoomId("other")
+    await plane.apply(on_air_for(30))
+    await plane.apply(replace(on_air_for(30), room=other))
+    first, second = supervisor.scope("first"), supervisor.scope("second")
+
+    def mixer(scope: Supervisor) -> AudioTap:
+        tap = AudioTap(tmp_path / "audio.sock")
+        _ = scope.spawn(tap.run(), name="tap")
+        return tap
+
+    async def until(mixers: int, ticks: int) -> None:
+        while True:
+            told = await plane.statistics()
+            arrived = sum(told.counters.get(f"ticks_{fate}", 0) for fate in ("accepted", "late"))
+            if (told.gauges["broadcast_mixers"], arrived) == (mixers, ticks):
+                return
+
+    ours, theirs = mixer(first), mixer(second)
+    pcm, tick = np.full(960, 1000, np.int16), tick_at(time.monotonic())
+    ours.write(ROOM, tick, pcm)
+    theirs.write(other, tick, pcm)
+    await until(2, 2)
+    await first.close()
+    await until(1, 2)
+    theirs.write(other, tick + 1, pcm)
+    await until(1, 3)
+    theirs.write(ROOM, tick + 2, pcm)  # placed again: the same stream, from another process
+    await until(1, 4)
+    assert (await playlist(plane)).startswith("#EXTM3U")
+
+
 async def test_a_killed_process_comes_back_with_its_rooms(plane: WorkerBroadcastPlane) -> None:
     """Kill -9: the last playlist and held segments are served meanwhile; then it goes on."""
     await plane.apply(on_air_for(30))

@@ -1,4 +1,13 @@
-from mixer.types import PeerChanged, PeerId, PeerState, PlaneEvent, RoomId
+from mixer.types import (
+    Overloaded,
+    OverloadLevel,
+    PeerChanged,
+    PeerId,
+    PeerState,
+    PlaneEvent,
+    RoomId,
+    Talking,
+)
 from server.media.events import EventQueue
 from server.ports import PlaneLost
 
@@ -41,6 +50,22 @@ async def test_the_loss_of_the_plane_replaces_what_came_before() -> None:
     assert isinstance(lost, PlaneLost)
     assert after == event(2)
     assert queue.dropped == 0
+
+
+async def test_the_loss_of_some_rooms_leaves_the_others_events() -> None:
+    """Another mixer's connections live on, and what is about no room is kept."""
+    queue = EventQueue(max_events=3)
+    queue.put(event(1))
+    queue.put(Talking(RoomId("other"), {}))
+    queue.put(Overloaded(OverloadLevel.LEAN))
+    queue.put_lost(frozenset({RoomId("other")}))
+    queue.put_lost(frozenset({RoomId("another")}))
+    assert queue.dropped == 1
+    assert await read_all(queue) == [
+        Overloaded(OverloadLevel.LEAN),
+        PlaneLost(frozenset({RoomId("other")})),
+        PlaneLost(frozenset({RoomId("another")})),
+    ]
 
 
 async def test_a_waiting_reader_is_woken() -> None:

@@ -1,14 +1,16 @@
-"""The contract of `MediaPlane`, the same in this process and in a worker process."""
+"""The contract of `MediaPlane`: in this process, in a worker process, in a fleet of them."""
 
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from mixer.errors import ClientMistake, PeerGone
-from mixer.types import AnchorSpec, PeerId, PlaneSettings, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, PeerState, PlaneSettings, RoomId, RoomSpec
 from server.errors import PlaneUnavailable
+from server.media.fleet import Fleet
 from server.media.local import LocalPlane
 from server.media.mixer_plane import WorkerPlane
 from server.ports import MediaPlane
@@ -18,22 +20,36 @@ from server.supervise import Supervisor
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SETTINGS = PlaneSettings(udp_host="127.0.0.1", udp_port=0)
+OFFER = "\r\n".join(
+    (
+        *("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"),
+        *("m=audio 9 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0"),
+        *("a=ice-ufrag:ufrag", f"a=ice-pwd:{'p' * 24}", f"a=fingerprint:sha-256 {'AB:' * 31}AB"),
+        *("a=setup:actpass", "a=mid:0", "a=sendrecv", "a=rtcp-mux", "a=rtpmap:111 opus/48000/2"),
+        "",
+    )
+)
 ANN, BOB = PeerId("ann"), PeerId("bob")
 _rooms = (RoomId(f"room-{number}") for number in itertools.count())
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["local", "worker"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["local", "worker", "fleet"])
 async def plane(request: pytest.FixtureRequest) -> AsyncIterator[MediaPlane]:
     """A plane that serves."""
     async with Supervisor() as supervisor:
         if request.param == "local":
             async with LocalPlane(SETTINGS, spawn=supervisor.spawn) as local:
                 yield local
-        else:
+        elif request.param == "worker":
             worker = WorkerPlane(SETTINGS)
             await worker.start(supervisor)
             yield worker
             await worker.close()
+        else:
+            fleet = Fleet([WorkerPlane(SETTINGS, name=f"mixer-{n}") for n in range(2)], first=2)
+            await fleet.start(supervisor)
+            yield fleet
+            await fleet.close()
 
 
 @pytest.fixture
@@ -45,6 +61,11 @@ def room() -> RoomId:
 def spec(room: RoomId, version: int, *peers: PeerId) -> RoomSpec:
     """A room with these people."""
     return RoomSpec(room, version, tuple(AnchorSpec(peer) for peer in peers))
+
+
+async def count_rooms(plane: MediaPlane) -> float:
+    """How many rooms all its processes have."""
+    return sum(one.gauges["rooms"] for one in (await plane.statistics()).values())
 
 
 async def is_listed(plane: MediaPlane, room: RoomId, peer: PeerId) -> bool:
@@ -78,6 +99,19 @@ async def test_the_newest_version_holds(plane: MediaPlane, room: RoomId) -> None
     await plane.apply(spec(room, 4, BOB))
     assert await is_listed(plane, room, ANN)
     assert not await is_listed(plane, room, BOB)
+
+
+async def test_a_spec_out_of_range_is_refused(plane: MediaPlane, room: RoomId) -> None:
+    """The sentence names who and what, on whatever side of a border; the spec before holds."""
+    await plane.apply(spec(room, 1, ANN))
+    wrong = RoomSpec(room, 2, (AnchorSpec(ANN), AnchorSpec(BOB, gain_db=99.0)))
+    with pytest.raises(ClientMistake, match="bob: gain_db is -60 to 20, not 99") as caught:
+        await plane.apply(wrong)
+    assert caught.value.code == "bad_spec"
+    assert await is_listed(plane, room, ANN)
+    assert not await is_listed(plane, room, BOB)
+    await plane.apply(replace(wrong, anchors=(AnchorSpec(BOB, gain_db=-6.0),)))
+    assert await is_listed(plane, room, BOB)
 
 
 async def test_a_closed_room_is_gone(plane: MediaPlane, room: RoomId) -> None:
@@ -114,11 +148,34 @@ async def test_a_candidate_is_taken(plane: MediaPlane, room: RoomId) -> None:
 
 async def test_statistics_count_rooms(plane: MediaPlane, room: RoomId) -> None:
     """Gauges follow what is applied."""
-    before = (await plane.statistics()).gauges["rooms"]
+    before = await count_rooms(plane)
     await plane.apply(spec(room, 1, ANN))
-    assert (await plane.statistics()).gauges["rooms"] == before + 1
+    assert await count_rooms(plane) == before + 1
     await plane.apply(RoomSpec(room, 2, closed=True))
-    assert (await plane.statistics()).gauges["rooms"] == before
+    assert await count_rooms(plane) == before
+
+
+async def test_peers_are_told_by_room(plane: MediaPlane, room: RoomId) -> None:
+    """Who has a connection, and how it is; nobody where there is no room."""
+    await plane.apply(spec(room, 1, ANN, BOB))
+    assert await plane.peers(room) == await plane.peers(RoomId("nowhere")) == ()
+    await plane.accept_offer(room, ANN, OFFER)
+    (ann,) = await plane.peers(room)
+    assert (ann.peer, ann.state) == (ANN, PeerState.CONNECTING)
+    assert (ann.received, ann.transport.round_trip_s) == (0, None)
+    assert ann.counters["jitter_late"] == 0
+    await plane.apply(spec(room, 2, BOB))
+    assert await plane.peers(room) == ()
+
+
+async def test_a_room_comes_back_as_a_new_one(plane: MediaPlane, room: RoomId) -> None:
+    """After it was closed any version is new, and emptied rooms take people again."""
+    await plane.apply(spec(room, 7, ANN))
+    await plane.apply(RoomSpec(room, 8, closed=True))
+    await plane.apply(spec(room, 3))
+    assert not await is_listed(plane, room, ANN)
+    await plane.apply(spec(room, 4, ANN))
+    assert await is_listed(plane, room, ANN)
 
 
 async def test_a_closed_local_plane_is_unavailable() -> None:

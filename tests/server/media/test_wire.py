@@ -13,14 +13,20 @@ from hls.types import BroadcastSpec, KeySpec
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import (
     AnchorSpec,
+    ForwarderSpec,
     GoneReason,
+    Overloaded,
+    OverloadLevel,
     PeerChanged,
     PeerId,
     PeerState,
     PlaneEvent,
     PlaneStatistics,
+    Profile,
     RoomId,
     RoomSpec,
+    RtpCodec,
+    RtpParticipantSpec,
     Talking,
 )
 from server.media import wire
@@ -30,13 +36,29 @@ from server.rpc.framing import FrameKind
 names = st.text(max_size=10)
 rooms = names.map(RoomId)
 peers = names.map(PeerId)
+gains = st.floats(allow_nan=False, allow_infinity=False)
+anchor_specs = st.builds(
+    AnchorSpec,
+    peers,
+    st.booleans(),
+    gain_db=gains,
+    pan=gains,
+    agc_target_dbov=st.none() | gains,
+    hears=st.dictionaries(names, gains, max_size=3),
+    speaks=st.lists(names, max_size=3).map(tuple),
+    for_me=st.dictionaries(peers, st.none() | gains, max_size=3),
+)
 room_specs = st.builds(
     RoomSpec,
     rooms,
     st.integers(),
-    st.lists(st.builds(AnchorSpec, peers, st.booleans())).map(tuple),
+    st.lists(st.builds(AnchorSpec, peers, st.booleans()) | anchor_specs, max_size=4).map(tuple),
     st.booleans(),
     st.booleans(),
+    profile=st.sampled_from(Profile),
+    loudest=st.integers(),
+    automix=st.booleans(),
+    buses=st.lists(names, max_size=3).map(tuple),
 )
 broadcast_specs = st.builds(
     BroadcastSpec,
@@ -47,9 +69,17 @@ broadcast_specs = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
 )
-events = st.builds(
-    PeerChanged, rooms, peers, st.sampled_from(PeerState), st.none() | st.sampled_from(GoneReason)
-) | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+events = (
+    st.builds(
+        PeerChanged,
+        rooms,
+        peers,
+        st.sampled_from(PeerState),
+        st.none() | st.sampled_from(GoneReason),
+    )
+    | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
+    | st.builds(Overloaded, st.sampled_from(OverloadLevel))
+)
 
 
 def over_the_wire(value: object) -> Any:
@@ -61,6 +91,13 @@ def over_the_wire(value: object) -> Any:
 def test_a_room_arrives_as_it_left(spec: RoomSpec) -> None:
     """A RoomSpec survives the border."""
     assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(spec))).spec == spec
+
+
+def test_a_room_that_says_little_is_read_with_defaults() -> None:
+    """Whoever writes the least gets a plain room."""
+    params = {"spec": {"room": "r", "version": 1, "anchors": [{"peer": "ann"}]}}
+    spec = RoomSpec(RoomId("r"), 1, (AnchorSpec(PeerId("ann")),))
+    assert wire.ApplyRoom.model_validate(params).spec == spec
 
 
 @given(broadcast_specs)
@@ -90,7 +127,18 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["spec", "room", "version", "key", "iv", "event", "levels", "counters"]
+                [
+                    "spec",
+                    "room",
+                    "version",
+                    "anchors",
+                    "peer",
+                    "hears",
+                    "key",
+                    "iv",
+                    "event",
+                    "levels",
+                ]
             ),
             inner,
         )
@@ -169,3 +217,39 @@ def test_blobs_keep_their_number() -> None:
         wire.read_blob(FrameKind.AUDIO, wire.blob_body(1, b""))
     with pytest.raises(wire.WireError):
         wire.read_audio(FrameKind.BLOB, bytes(1930))
+
+
+LINES = RoomSpec(
+    RoomId("r"),
+    1,
+    forwarders=(ForwarderSpec("f", "192.0.2.1", 5004, 7, RtpCodec.PCMA, 8),),
+    rtp=(RtpParticipantSpec(PeerId("ann"), RtpCodec.PCMU, 0, allow=("10.0.0.0/8",)),),
+)
+
+
+def test_plain_rtp_arrives_as_it_left() -> None:
+    """Forwarders and participants."""
+    assert wire.ApplyRoom.model_validate(over_the_wire(wire.room_params(LINES))).spec == LINES
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("forwarders", {"host": "studio.example.org"}),
+        ("forwarders", {"host": ""}),
+        ("forwarders", {"port": 70_000}),
+        ("forwarders", {"payload_type": 128}),
+        ("forwarders", {"ssrc": 1 << 32}),
+        ("forwarders", {"codec": "mp3"}),
+        ("rtp", {"allow": ["10.0.0.1/8"]}),
+        ("rtp", {"host": "nowhere"}),
+        ("rtp", {"port": -1}),
+        ("rtp", {"ssrc": -1}),
+    ],
+)
+def test_plain_rtp_that_cannot_be_is_refused(kind: str, change: dict[str, object]) -> None:
+    """The mixer takes addresses and numbers for what they say."""
+    params = wire.room_params(LINES)
+    params["spec"][kind][0] |= change
+    with pytest.raises(ValidationError):
+        wire.ApplyRoom.model_validate(params)

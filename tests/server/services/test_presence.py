@@ -2,7 +2,16 @@
 
 import pytest
 
-from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, RoomId, Talking
+from mixer.types import (
+    GoneReason,
+    Overloaded,
+    OverloadLevel,
+    PeerChanged,
+    PeerId,
+    PeerState,
+    RoomId,
+    Talking,
+)
 from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import RoomFull
@@ -144,6 +153,18 @@ async def test_mixer_lost(node: Node, room: Room) -> None:
     assert first["reason"] == second["reason"] == "media_restarted"
     assert 0 < first["retryAfterMs"] < second["retryAfterMs"]
     assert status(node) == [(ADA, "idle"), (BOB, "idle")]
+
+
+async def test_some_rooms_lost(node: Node, room: Room) -> None:
+    """When one of several mixers is lost, only its rooms' people are told to come back."""
+    client = await on_air(node, room)
+    node.presence.handle(PlaneLost(frozenset({RoomId("other")})))
+    node.presence.handle(Overloaded(OverloadLevel.FEW))
+    assert told(client, "reconnect") == []
+    assert status(node) == [(ADA, "onair")]
+    node.presence.handle(PlaneLost(frozenset({DEMO})))
+    assert [params["reason"] for params in told(client, "reconnect")] == ["media_restarted"]
+    assert status(node) == [(ADA, "idle")]
 
 
 async def test_events_of_strangers(node: Node, room: Room) -> None:

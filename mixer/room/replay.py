@@ -1,0 +1,241 @@
+"""A recorded room, run again: the same code, the times of the file, no clock."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mixer.core.recording import (
+    ROOM,
+    BadRecording,
+    Call,
+    Fed,
+    Heard,
+    Lost,
+    Record,
+    Seat,
+    Sent,
+    Tick,
+)
+from mixer.core.specjson import read_spec
+from mixer.errors import MixerError
+from mixer.room.anchor import Anchor
+from mixer.room.player import Target
+from mixer.room.recorder import Digest
+from mixer.room.room import Room
+from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId
+
+MAX_SEATS = 4096  # in one recording; each is remembered for the table
+MAX_TICKS_APART = 24 * 3600 * 50
+MAX_FED_FRAMES = 64  # a player takes no more at a time
+MAX_PLAYERS = 4096  # names in one recording; the room itself bounds how many play at a time
+ANCHOR_CALLS = frozenset({"mute", "restart"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """What may be other than it was; None leaves it."""
+
+    jitter_target_frames: int | None = None
+    jitter_max_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """One tick run again: what was sent, and the full mix (int16[960]), None for silence."""
+
+    tick: int
+    sent: list[Outgoing]
+    mix: Int16Frame | None
+
+
+class _LastFrame:
+    """A tap that keeps one frame."""
+
+    def __init__(self) -> None:
+        self.frame: Int16Frame | None = None
+
+    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+        del room, tick
+        self.frame = pcm
+
+
+class _FedSource:
+    """A FrameSource that gives what the recording says was taken."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Int16Frame] = deque()  # bounded where it is fed
+        self.is_closed = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_closed and not self.frames
+
+    def take_nowait(self) -> Int16Frame | None:
+        return self.frames.popleft() if self.frames else None
+
+
+class Replay:
+    """Feeds records to a room of its own."""
+
+    def __init__(self, room: RoomId, settings: ReplaySettings | None = None) -> None:
+        self.digest = Digest()
+        self.ticks = 0
+        self.lost_chunks = 0
+        self.failures = 0
+        self.recorded_digest: bytes | None = None
+        self.is_as_recorded = True
+        self.seats: list[tuple[Seat, Anchor]] = []
+        self._settings = settings or ReplaySettings()
+        self._tap = _LastFrame()
+        self.room = Room(room, self._tap)  # the tap hears what was on air
+        self._fed: dict[str, _FedSource] = {}
+        self._room_calls: dict[str, Callable[..., None]] = {
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "protect": self._protect,
+            "remove": self._remove,
+            "configure": self._configure,
+            "spend": self._spend,
+            "play": self._play,
+            "over": self._over,
+            "stop": self.room.stop,
+            "set_volume": self.room.set_volume,
+        }
+        self._by_row: dict[int, Anchor] = {}
+        self._last_tick: int | None = None
+
+    def feed(self, record: Record) -> Played | None:
+        """Take the next record; return what a tick made. Raises BadRecording."""
+        match record:
+            case Heard():
+                self._hear(record)
+            case Tick():
+                return self._tick(record)
+            case Seat():
+                self._seat(record)
+            case Call():
+                self._call(record)
+            case Sent(digest):
+                self.recorded_digest = digest
+                self.is_as_recorded = self.is_as_recorded and digest == self.digest.value()
+            case Lost(chunks):
+                self.lost_chunks += chunks
+                self.is_as_recorded = False
+            case Fed():
+                self._feed(record)
+        return None
+
+    def statistics(self) -> Iterator[tuple[Seat, dict[str, Any]]]:
+        """Yield every seat with its counters, in the order they came."""
+        for seat, anchor in self.seats:
+            yield (
+                seat,
+                asdict(anchor.jitter.statistics()) | {"corrupt": anchor.counters()["opus_corrupt"]},
+            )
+
+    def _seat(self, seat: Seat) -> None:
+        if len(self.seats) >= MAX_SEATS:
+            raise BadRecording(f"The recording has more than {MAX_SEATS} people")
+        anchor = Anchor(PeerId(seat.peer), seat.row, seat.codec)
+        if self._settings.jitter_target_frames is not None:
+            anchor.jitter.target_frames = self._settings.jitter_target_frames
+        if self._settings.jitter_max_frames is not None:
+            anchor.jitter.max_frames = self._settings.jitter_max_frames
+        self.room.add(anchor)
+        self._by_row[seat.row] = anchor
+        self.seats.append((seat, anchor))
+
+    def _hear(self, heard: Heard) -> None:
+        anchor = self._by_row.get(heard.row)
+        if anchor is None:  # their seat was in a chunk that is lost
+            self.is_as_recorded = False
+        elif anchor.arrived(heard.packet, heard.level, heard.now, voice=heard.voice):
+            self.room.wake(anchor)
+
+    def _call(self, call: Call) -> None:
+        if call.row == ROOM:
+            self._call_room(call)
+            return
+        anchor = self._by_row.get(call.row)
+        if call.name not in ANCHOR_CALLS:
+            raise BadRecording(f"The recording calls a person's {call.name!r}, which is unknown")
+        if anchor is not None:
+            if call.name == "mute":
+                anchor.mute(bool(call.args and call.args[0]))
+            else:
+                anchor.restart()
+
+    def _call_room(self, call: Call) -> None:
+        method = self._room_calls.get(call.name)
+        if method is None:
+            raise BadRecording(f"The recording calls the room's {call.name!r}, which is unknown")
+        try:
+            method(*call.args)
+        except BadRecording:
+            raise
+        except (MixerError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise BadRecording(
+                f"The recording calls the room's {call.name!r} with something else: {error}"
+            ) from None
+
+    def _connect(self, peer: str) -> None:
+        if PeerId(peer) in self.room.anchors:
+            self.room.connect(PeerId(peer))
+
+    def _disconnect(self, peer: str) -> None:
+        if PeerId(peer) in self.room.anchors:
+            self.room.disconnect(PeerId(peer))
+
+    def _protect(self, peer: str, loss_percent: int) -> None:
+        if not 0 <= loss_percent <= 100:
+            raise ValueError(f"{loss_percent} is no percentage")
+        if PeerId(peer) in self.room.anchors:
+            self.room.protect(PeerId(peer), loss_percent=loss_percent)
+
+    def _remove(self, peer: str) -> None:
+        anchor = self.room.anchors.get(PeerId(peer))
+        if anchor is not None:
+            self._by_row.pop(anchor.row, None)
+            self.room.remove(PeerId(peer))
+
+    def _configure(self, written: dict[str, Any]) -> None:
+        self.room.configure(read_spec(self.room.id, written))
+
+    def _spend(self, max_bitrate_bps: int | None, loudest: int) -> None:
+        self.room.spend(Quality(max_bitrate_bps, loudest))
+
+    def _play(self, name: str, peer: str | None, bus: str | None, gain_db: float) -> None:
+        if len(self._fed) >= MAX_PLAYERS and name not in self._fed:
+            raise BadRecording(f"The recording plays more than {MAX_PLAYERS} things")
+        source = self._fed[name] = _FedSource()
+        target = Target(None if peer is None else PeerId(peer), bus)
+        self.room.play(name, source, to=target, gain_db=gain_db)
+
+    def _over(self, name: str) -> None:
+        if name in self._fed:
+            self._fed[name].is_closed = True
+
+    def _feed(self, fed: Fed) -> None:
+        source = self._fed.get(fed.name)
+        if source is None:  # what began it was in a chunk that is lost
+            self.is_as_recorded = False
+        elif len(source.frames) >= MAX_FED_FRAMES:
+            raise BadRecording("The recording feeds a player more than it can take")
+        else:
+            source.frames.append(fed.frame)
+
+    def _tick(self, record: Tick) -> Played:
+        last = record.tick - 1 if self._last_tick is None else self._last_tick
+        if not 0 < record.tick - last <= MAX_TICKS_APART:
+            raise BadRecording(f"The recording goes from tick {last} to {record.tick}")
+        self._last_tick = record.tick
+        self.ticks += 1
+        self._tap.frame = None
+        try:
+            sent = self.room.tick(record.tick, record.now)
+        except Exception:  # noqa: BLE001 - as in the engine: the next tick goes on
+            self.failures += 1
+            sent = []
+        self.digest.add(record.tick, sent)
+        return Played(record.tick, sent, self._tap.frame)

@@ -1,0 +1,43 @@
+"""A place in a room: who sits there, what goes in from it and what comes out to it."""
+
+from dataclasses import dataclass
+
+from mixer.core.routing import Ear
+from mixer.room.anchor import Anchor
+from mixer.room.encoding import Kind
+from mixer.room.mix import Mix
+from mixer.room.voice import Voice
+from mixer.types import PeerId
+
+
+@dataclass(eq=False, slots=True)
+class Hearer:
+    """Somebody who hears the room: an anchor, or the tap, which has neither row nor voice."""
+
+    ear: Ear
+    row: int | None = None
+    """Of the peer table."""
+    voice: Voice | None = None
+    """Their own, which they never hear."""
+    peer: PeerId | None = None
+    mix: Mix | None = None
+    loss_percent: int = 0
+    """How much they lose of the mix, if its packets shall carry FEC for them."""
+    returning_ticks: int = 0
+    """For how long they are still on their way back from FEC."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which encoding of the mix they take."""
+        if self.loss_percent:
+            return Kind.ROBUST
+        return Kind.RETURN if self.returning_ticks else Kind.CLEAR
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """An anchor's place."""
+
+    anchor: Anchor
+    voice: Voice
+    hearer: Hearer

@@ -1,0 +1,195 @@
+"""Plain RTP of the rooms: made and ended by the admin, stored, and told to the mixer."""
+
+import asyncio
+import ipaddress
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from mixer.types import ForwarderSpec, PeerId, RoomId, RtpCodec, RtpParticipantSpec
+from server.domain.identity import UserId
+from server.domain.lines import (
+    MAX_FORWARDERS,
+    MAX_PARTICIPANTS,
+    Line,
+    Lines,
+    decode_lines,
+    encode_lines,
+)
+from server.errors import (
+    BadRecord,
+    Forbidden,
+    NotEnabled,
+    NotFound,
+    RoomNotFound,
+    TooMany,
+)
+from server.ports import StateStore
+from server.services.presence import Presence
+from server.services.rooms import PREFIX, Rooms
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LinePolicy:
+    """What the operator allows: plain RTP at all, and the networks it may be sent to."""
+
+    rtp_port: int | None = None
+    forward_to: tuple[str, ...] = ()
+
+    def check_destination(self, host: str) -> None:
+        """Raise Forbidden if nothing may be sent there."""
+        address = ipaddress.ip_address(host)
+        if not any(address in ipaddress.ip_network(network) for network in self.forward_to):
+            raise Forbidden(
+                f"Nothing may be sent to {host}: the server's setting forward_to does not name it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedForwarder:
+    """A forwarder somebody asks for; None means: make it up."""
+
+    host: str
+    port: int
+    codec: RtpCodec
+    payload_type: int
+    ssrc: int | None = None
+    always_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLine:
+    """A participant somebody asks for; with `is_any_ssrc` they choose their SSRC themselves."""
+
+    codec: RtpCodec
+    payload_type: int
+    display_name: str = ""
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    host: str = ""
+    port: int = 0
+    is_any_ssrc: bool = False
+
+
+class LineKeeper:
+    """All plain RTP of this node. The store is written before the mixer hears of a change."""
+
+    def __init__(
+        self, store: StateStore, rooms: Rooms, presence: Presence, policy: LinePolicy
+    ) -> None:
+        self.policy = policy
+        self._store = store
+        self._rooms = rooms
+        self._presence = presence
+        self._changing = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Read the lines of the rooms that are on air. Raises StoreLost.
+
+        A record that cannot be read is logged and left alone.
+        """
+        for room in self._rooms.all():
+            record = await self._store.get(_key(room.id))
+            if record is None:
+                continue
+            try:
+                self._presence.set_lines(room.id, decode_lines(record.key, record.value))
+            except BadRecord as error:
+                log.error("lines_unreadable", room=room.id, reason=str(error))  # noqa: TRY400 - the sentence is all
+
+    def get(self, room: RoomId) -> Lines:
+        """Return a room's lines. Raises RoomNotFound."""
+        self._rooms.get(room)
+        return self._presence.lines(room)
+
+    async def add_forwarder(self, room: RoomId, wanted: WantedForwarder) -> ForwarderSpec:
+        """Begin to send a room somewhere. Raises RoomNotFound, Forbidden, TooMany, StoreLost."""
+        self.policy.check_destination(wanted.host)
+        async with self._changing:
+            lines = self.get(room)
+            if len(lines.forwarders) >= MAX_FORWARDERS:
+                raise TooMany(f"A room has at most {MAX_FORWARDERS} forwarders")
+            spec = ForwarderSpec(
+                id=secrets.token_hex(8),
+                host=wanted.host,
+                port=wanted.port,
+                ssrc=secrets.randbits(32) if wanted.ssrc is None else wanted.ssrc,
+                codec=wanted.codec,
+                payload_type=wanted.payload_type,
+                always_on=wanted.always_on,
+            )
+            await self._put(room, lines.with_forwarder(spec))
+        return spec
+
+    async def remove_forwarder(self, room: RoomId, name: str) -> None:
+        """End a forwarder. Raises RoomNotFound, NotFound, StoreLost."""
+        async with self._changing:
+            lines = self.get(room)
+            if name not in lines.forwarders:
+                raise NotFound("There is no such forwarder")
+            await self._put(room, lines.without_forwarder(name))
+
+    async def add_line(self, room: RoomId, wanted: WantedLine) -> Line:
+        """Expect a person on plain RTP.
+
+        Raises RoomNotFound, NotEnabled, Forbidden, TooMany, StoreLost.
+        """
+        if self.policy.rtp_port is None:
+            raise NotEnabled("Plain RTP is off: start the server with the setting rtp_port")
+        if wanted.host:
+            self.policy.check_destination(wanted.host)
+        async with self._changing:
+            lines = self.get(room)
+            if len(lines.people) >= MAX_PARTICIPANTS:
+                raise TooMany(f"A room has at most {MAX_PARTICIPANTS} people on plain RTP")
+            spec = RtpParticipantSpec(
+                peer=PeerId(str(uuid.uuid4())),
+                codec=wanted.codec,
+                payload_type=wanted.payload_type,
+                ssrc=None if wanted.is_any_ssrc else secrets.randbits(32),
+                allow=wanted.allow,
+                host=wanted.host,
+                port=wanted.port,
+            )
+            line = Line(spec, wanted.display_name)
+            await self._put(room, lines.with_person(line))
+        return line
+
+    async def remove_line(self, room: RoomId, user: UserId) -> None:
+        """Let a person on plain RTP go. Raises RoomNotFound, NotFound, StoreLost."""
+        async with self._changing:
+            lines = self.get(room)
+            if user not in lines.people:
+                raise NotFound("There is no such person on plain RTP")
+            await self._put(room, lines.without_person(user))
+
+    async def _put(self, room: RoomId, lines: Lines) -> None:
+        await self._store.commit(put={_key(room): encode_lines(lines)})
+        try:
+            self._rooms.get(room)
+        except RoomNotFound:  # it was removed meanwhile, and its records with it
+            await self._store.commit(delete=[_key(room)])
+            raise
+        self._presence.set_lines(room, _with_life(lines, self._presence.lines(room)))
+
+
+def _with_life(lines: Lines, before: Lines) -> Lines:
+    """Return `lines` with who is live as it is now: it may have changed while we wrote."""
+    for line in _changed(lines, before):
+        lines = lines.with_person(line)
+    return lines
+
+
+def _changed(lines: Lines, before: Lines) -> Iterable[Line]:
+    for user, line in lines.people.items():
+        known = before.people.get(user)
+        if known is not None and known.is_live != line.is_live:
+            yield known
+
+
+def _key(room: RoomId) -> str:
+    return f"{PREFIX}{room}/lines"

@@ -1,0 +1,140 @@
+"""The engine's recordings: calls over the in-memory port, run again from the file alone."""
+
+import io
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mixer.core import g711
+from mixer.core.recording import Seat, read_header, read_records
+from mixer.engine import Recordings
+from mixer.room.replay import Replay
+from mixer.types import AnchorSpec, PeerId, RoomId, RoomSpec, RtpCodec
+from tests.mixer.room.test_replay import Shelf
+from tests.mixer.test_lines import STUDIO, TRUNK, House, forwarder, trunk
+from tests.support.callers import Caller
+
+
+class Studio(House):
+    """A house that records."""
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+        super().__init__(Recordings(self.shelf, 1 << 30))
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Studio]:
+    made = Studio()
+    yield made
+    assert await made.close() == []
+
+
+def replayed(shelf: Shelf, name: str) -> tuple[Replay, dict[str, list[bytes]]]:
+    """Run a recording; return what each person was sent."""
+    stream = io.BytesIO(shelf.files[name])
+    made = Replay(RoomId(read_header(stream.read).room))
+    sent: dict[str, list[bytes]] = defaultdict(list)
+    peers: dict[int, str] = {}
+    for record in read_records(stream.read):
+        if isinstance(record, Seat):
+            peers[record.row] = record.peer
+        if (played := made.feed(record)) is not None:
+            for frame in played.sent:
+                for row in frame.rows.tolist():
+                    sent[peers[row]].append(frame.payload)
+    return made, sent
+
+
+def payloads(caller: Caller) -> list[bytes]:
+    """What a caller was really sent, decrypted: 20 bytes of header, then the payload."""
+    return [packet[20:] for packet in caller.heard]
+
+
+async def test_a_replay_sends_what_the_port_sent(house: Studio) -> None:
+    """Byte for byte what the callers decrypted, with mutes, plain RTP and leaving in between."""
+    house.apply("ann", "bob", "cyd", rtp=(trunk(),), forwarders=(forwarder(),))
+    callers = {name: await house.join(n, name) for n, name in enumerate(("ann", "bob", "cyd"), 1)}
+    ann, bob = callers["ann"], callers["bob"]
+    await house.run(1.0, ann)
+    await house.run(0.5, ann, bob, plain=RtpCodec.OPUS)
+    muted = AnchorSpec(PeerId("ann"), muted=True)
+    others = (AnchorSpec(PeerId("bob")), AnchorSpec(PeerId("cyd")))
+    house._version += 1
+    house.engine.apply(
+        RoomSpec(
+            RoomId("r"), house._version, (muted, *others), rtp=(trunk(),), forwarders=(forwarder(),)
+        )
+    )
+    await house.run(0.5, ann, bob)
+    house.apply("ann", "cyd", rtp=(trunk(),), forwarders=(forwarder(),))
+    await house.settle()
+    await house.run(0.5, ann)
+    house.apply()
+    await house.settle()
+    (name,) = house.shelf.files
+    made, sent = replayed(house.shelf, name)
+    assert made.is_as_recorded
+    assert made.recorded_digest == made.digest.value()
+    for person, caller in callers.items():
+        assert sent[person] == payloads(caller), person
+    sounding = [body for body in sent["forwarder:studio"] if len(body) > 2]
+    assert sounding
+    assert sounding == [body for body in house.heard[STUDIO] if len(body) > 3]
+
+
+async def test_g711_is_replayed_too(house: Studio) -> None:
+    """Its decoder is known from the seat."""
+    codec = RtpCodec.PCMA
+    house.apply("ann", rtp=(trunk(codec=codec, payload_type=g711.STATIC_PAYLOAD_TYPES[codec]),))
+    ann = await house.join(1, "ann")
+    await house.run(1.0, ann, plain=codec)
+    house.apply()
+    await house.settle()
+    (name,) = house.shelf.files
+    made, sent = replayed(house.shelf, name)
+    assert made.is_as_recorded
+    assert sent["ann"] == payloads(ann)
+    assert len(house.heard[TRUNK]) >= 45
+
+
+async def test_each_call_is_a_recording_of_its_own(house: Studio) -> None:
+    """From the first who comes to the last who leaves; the room begins as new."""
+    for number in (1, 2):
+        house.apply("ann", "bob")
+        ann = await house.join(10 * number, "ann")
+        await house.join(10 * number + 1, "bob")
+        await house.run(0.6, ann)
+        house.apply()
+        await house.settle()
+    assert len(house.shelf.files) == 2
+    for name in house.shelf.files:
+        assert name.startswith("r-")
+        made, sent = replayed(house.shelf, name)
+        assert made.is_as_recorded
+        assert len(sent["bob"]) >= 25
+    assert house.counter("recorded_bytes") == sum(map(len, house.shelf.files.values()))
+    assert house.counter("opus_encodes") >= 50
+
+
+async def test_what_is_left_is_handed_on_at_the_end(house: Studio) -> None:
+    """A plane that closes in the middle of a call."""
+    house.apply("ann")
+    ann = await house.join(1, "ann")
+    await house.run(0.2, ann)
+    before = sum(map(len, house.shelf.files.values()))
+    house.engine.end_recordings()
+    (name,) = house.shelf.files
+    assert len(house.shelf.files[name]) > before
+    assert replayed(house.shelf, name)[0].ticks >= 10
+
+
+async def test_without_recordings_rooms_are_plain() -> None:
+    """Nothing is written, nothing is counted."""
+    house = House()
+    house.apply("ann")
+    await house.join(1, "ann")
+    await house.run(0.1)
+    assert "recorded_bytes" not in house.engine.statistics().counters
+    assert await house.close() == []
