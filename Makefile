@@ -9,7 +9,7 @@ PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive.
-PROGRAMS := chromium ffmpeg espeak-ng sox
+PROGRAMS := chromium ffmpeg espeak-ng sox janus
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help run test fast check format bench clean static-checks programs
@@ -35,7 +35,7 @@ format: .installed-dev ## let ruff format the tree and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .installed-dev ## measure (ARGS="--help")
+bench: .installed-dev ## measure beside Janus (ARGS="cpu --quick"; ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the verbs above made

@@ -37,7 +37,9 @@ class Voice:
         """Read the track for ever."""
         resampler = AudioResampler(format="s16", layout="mono", rate=48_000)
         while True:
-            for frame in resampler.resample(await track.recv()):
+            heard = await track.recv()
+            assert isinstance(heard, AudioFrame), "an audio track"
+            for frame in resampler.resample(heard):
                 self.frames.append(frame.to_ndarray()[0].astype(np.int32))
 
 
@@ -86,7 +88,11 @@ async def main() -> None:
         kept.add(connection)
         return str(connection.localDescription.sdp)
 
-    await serve_lines(answer)
+    def open_rooms(count: int) -> None:
+        for number in range(count):
+            rooms[f"idle-{number}"] = {}
+
+    await serve_lines(answer, open_rooms)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import click
 from mixer.core.recording import BadRecording
 from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
+from server.compose.measure import bench
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
 from server.compose.replay import Wishes
@@ -103,3 +104,6 @@ def replay(
 def version() -> None:
     """Print the version."""
     click.echo(f"roomtone {VERSION}")
+
+
+cli.add_command(bench)
