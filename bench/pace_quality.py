@@ -6,9 +6,8 @@ periods twice or by a concealed frame.
 """
 
 import numpy as np
-from pesq import pesq
-from scipy.signal import resample_poly
 
+from bench import speech_score
 from bench.uplink_quality import encoded, speech
 from mixer.core.stretch import lengthen, shorten
 from mixer.opus import Decoder
@@ -57,8 +56,7 @@ def decoded(packets: list[bytes], *, first: int, drop: int = -1, conceal: int = 
 
 def score(reference: Int16Frame, heard: Int16Frame) -> float:
     """Return PESQ-WB."""
-    pair = (resample_poly(pcm.astype(float), 1, 3).astype(np.int16) for pcm in (reference, heard))
-    return float(pesq(16_000, *pair, "wb"))
+    return speech_score.score(reference, heard, 0).pesq
 
 
 def run() -> None:

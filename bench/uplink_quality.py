@@ -9,20 +9,15 @@ own encoder (CELT, 96 kb/s) once, as they would on their way to a listener.
 
 import argparse
 import statistics
-import subprocess
-import tempfile
-import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from random import Random
 
 import numpy as np
-from pesq import pesq
-from pystoi import stoi
-from scipy.signal import resample_poly
 
+from bench import material, speech_score
+from bench.speech_score import Score
 from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, Play
 from mixer.core.red import pack_red, split_red
 from mixer.core.toc import has_fec
@@ -31,10 +26,6 @@ from mixer.room.playout import Playout
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S, Int16Frame
 from tests.support.netem import Network
 
-SENTENCES = (
-    "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore. "
-    "Each person hears everybody but themselves, and the rain in Spain stays in the plain."
-)
 OPUS_TYPE = 111
 EXPECTED_LOSS = (0, 1, 5, 10, 20)  # Chrome tells its encoder the reported loss in such steps
 
@@ -83,14 +74,7 @@ class Heard:
 @cache
 def speech() -> Int16Frame:
     """Return some sentences of synthetic speech, mono 48 kHz, in whole frames."""
-    with tempfile.TemporaryDirectory() as folder:
-        spoken, out = Path(folder) / "spoken.wav", Path(folder) / "speech.wav"
-        subprocess.run(["espeak-ng", "-w", spoken, SENTENCES], check=True)
-        subprocess.run(
-            ["sox", "-D", spoken, "-r", "48000", "-c", "1", out, "gain", "-n", "-6"], check=True
-        )
-        with wave.open(str(out)) as file:
-            pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    pcm = material.speech()
     return pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES]
 
 
@@ -154,7 +138,8 @@ def hear(cell: Cell, seed: int) -> tuple[Int16Frame, list[float], WatchedBuffer]
     playout = Playout(buffer)
     now = Random(seed).random() * TICK_S
     came: dict[bytes, float] = {}
-    frames, delays = [], []
+    frames: list[Int16Frame] = []
+    delays: list[float] = []
     waiting = list(arrivals(cell, seed))[::-1]
     end = len(encoded(cell.expected_loss)) * TICK_S + 0.5
     while now < end:
@@ -196,28 +181,16 @@ def mixed(pcm: Int16Frame) -> Int16Frame:
     return np.concatenate([decoder.decode(encoder.encode(f)) for f in pcm.reshape(-1, 960)])
 
 
-def score(pcm: Int16Frame) -> tuple[float, float]:
-    """Return PESQ-WB and STOI of what was heard of the speech."""
-    reference = resample_poly(speech().astype(float), 1, 3)
-    degraded = resample_poly(pcm.astype(float), 1, 3)
-    aligned = align(reference, degraded)
-    quality = float(pesq(16_000, reference.astype(np.int16), aligned.astype(np.int16), "wb"))
-    return quality, float(stoi(reference, aligned, 16_000))
-
-
-def align(reference: np.ndarray, degraded: np.ndarray) -> np.ndarray:
-    """Return `degraded` moved over `reference` as a whole, as long as it."""
-    size = 1 << (len(reference) + len(degraded)).bit_length()
-    spectrum = np.fft.rfft(degraded, size) * np.conj(np.fft.rfft(reference, size))
-    lag = int(np.argmax(np.fft.irfft(spectrum, size)[: len(degraded)]))
-    return np.pad(degraded[lag:], (0, len(reference)))[: len(reference)]
+def score(pcm: Int16Frame) -> Score:
+    """Score what was heard of the speech."""
+    return speech_score.score(speech(), pcm, 0)
 
 
 def measure(cell: Cell, seed: int) -> Heard:
     """Score one seed of one cell."""
     pcm, delays, _ = hear(cell, seed)
-    quality, intelligibility = score(mixed(pcm))
-    return Heard(quality, score(mixed(floor(cell, seed)))[0], intelligibility, delays)
+    heard = score(mixed(pcm))
+    return Heard(heard.pesq, score(mixed(floor(cell, seed))).pesq, heard.stoi, delays)
 
 
 def run(seeds: Iterable[int] = range(10), cells: Iterable[Cell] = CELLS) -> dict[str, list[Heard]]:
