@@ -7,7 +7,7 @@ periods twice or by a concealed frame.
 
 import numpy as np
 from pesq import pesq
-from scipy.signal import resample_poly
+from scipy.signal import resample_poly  # type: ignore[attr-defined]  # named by a lazy __all__
 
 from bench.uplink_quality import encoded, speech
 from mixer.core.stretch import lengthen, shorten

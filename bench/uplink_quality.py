@@ -21,7 +21,7 @@ from random import Random
 import numpy as np
 from pesq import pesq
 from pystoi import stoi
-from scipy.signal import resample_poly
+from scipy.signal import resample_poly  # type: ignore[attr-defined]  # named by a lazy __all__
 
 from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, Play
 from mixer.core.red import pack_red, split_red
@@ -154,7 +154,8 @@ def hear(cell: Cell, seed: int) -> tuple[Int16Frame, list[float], WatchedBuffer]
     playout = Playout(buffer)
     now = Random(seed).random() * TICK_S
     came: dict[bytes, float] = {}
-    frames, delays = [], []
+    frames: list[Int16Frame] = []
+    delays: list[float] = []
     waiting = list(arrivals(cell, seed))[::-1]
     end = len(encoded(cell.expected_loss)) * TICK_S + 0.5
     while now < end:
