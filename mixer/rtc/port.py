@@ -47,6 +47,7 @@ STRAYS_PER_TICK = 50  # tries to find whose media comes from an unknown address:
 # What a peer may send: twice what 10 ms packets are, and what a stall of two seconds held back.
 PACKETS_PER_S = 200
 BURST_PACKETS = 400
+BUSY_ROWS = 128  # in a tick
 INTERRUPTED_S = 5.0
 GONE_S = 15.0
 
@@ -97,6 +98,7 @@ class WebRtcPort:
             self._incoming, self._reports, self._guard, life=self, listener=listener
         )
         self._next_timers = 0.0
+        self._rows_last_tick = self._rows_this_tick = 0
         self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
 
     # Peers
@@ -228,16 +230,24 @@ class WebRtcPort:
         """Whether a peer is still on its way in, so that the socket is worth reading more often."""
         return bool(self._connecting)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether so much came in the last tick that the socket is worth reading twice in one.
+
+        A stock receive buffer of 208 KiB holds some 270 packets.
+        """
+        return self._rows_last_tick >= BUSY_ROWS
+
     def poll(self, *, now: float, unix_now: float) -> None:
         """Read and handle what has arrived, for POLL_BUDGET_S at most."""
         deadline = self._clock() + POLL_BUDGET_S
         if self._streams is not None:
             self._streams.flush()
             if rows := self._streams.receive(self._incoming, now=now):
-                self.counters["datagrams_received"] += rows
+                self._rows_this_tick += rows
                 self._handle(rows, now, unix_now)
         while rows := self._socket.receive(self._incoming, now=now, unix_now=unix_now):
-            self.counters["datagrams_received"] += rows
+            self._rows_this_tick += rows
             self._handle(rows, now, unix_now)
             if rows < RECEIVE_ROWS or self._clock() >= deadline:
                 break
@@ -408,6 +418,8 @@ class WebRtcPort:
     def tick(self, tick: int, *, now: float, unix_now: float) -> None:
         """Do what time demands: handshake budget, reports, interrupted and gone peers."""
         self._handshakes.new_tick()
+        self.counters["datagrams_received"] += self._rows_this_tick
+        self._rows_last_tick, self._rows_this_tick = self._rows_this_tick, 0
         self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
         allowance = self.table.allowance
         np.minimum(allowance + PACKETS_PER_S * TICK_S, BURST_PACKETS, out=allowance)

@@ -179,7 +179,8 @@ class MediaReceiver:
         if table.allowance[peer_row] < 1:
             self._counters["rtp_over_limit"] += 1
             return False
-        if table.held_length[peer_row].any():
+        # A silent packet that is read as a proof needs no pre-roll: it opens nothing.
+        if table.held_length[peer_row].any() and not _is_quiet(headers, index):
             self._receive_held(peer, ssrc, int(headers.sequence[index]))
         if not unprotect_row(self._incoming_pointers, row, peer.receive):
             self._counters["srtp_refused"] += 1
@@ -229,7 +230,7 @@ class MediaReceiver:
             block.data, block.lengths, held, np.repeat(table.level_id[row], len(order))
         )
         behind = sequence - headers.sequence.astype(np.int32) & 0xFFFF
-        recent = headers.valid & (headers.ssrc == ssrc) & (behind > 0) & (behind <= 2 * PREROLL)
+        recent = headers.valid & (headers.ssrc == ssrc) & (behind > 0) & (behind <= PREROLL)
         table.skipped[row] -= np.count_nonzero(recent)  # they are received after all
         for at in np.flatnonzero(recent).tolist():
             if peer.receive is not None and unprotect_row(self._held_pointers, at, peer.receive):
@@ -267,18 +268,21 @@ class MediaReceiver:
             return
         self._counters["red_received"] += is_red
         level = int(headers.level_dbov[index])
-        voice = bool(headers.voice[index])
-        silent = level != NO_LEVEL and level <= (CLOSE_DBOV if voice else OPEN_DBOV)
         packet = Arrival(
             sequence=sequence,
             timestamp=timestamp,
             payload=frames[0],
             arrival_s=arrival,
-            silent=silent,
+            silent=_is_quiet(headers, index),
             redundancy=frames[1],
         )
         self._counters["rtp_received"] += 1
-        self._listener.arrived(peer, packet, None if level == NO_LEVEL else level, voice=voice)
+        self._listener.arrived(
+            peer,
+            packet,
+            None if level == NO_LEVEL else level,
+            voice=bool(headers.voice[index]),
+        )
 
     def _begin_stream(self, peer: Peer, ssrc: int) -> None:
         if peer.ssrc is not None:
@@ -312,6 +316,11 @@ class MediaReceiver:
         self._life.heard_from(peer, now)
         self._reports.read(peer, data, arrival=float(block.arrivals[row]), unix_now=unix_now)
         return True
+
+
+def _is_quiet(headers: Headers, index: int) -> bool:
+    """Whether a packet says that it would not open the gate; NO_LEVEL is above every threshold."""
+    return bool(headers.level_dbov[index] <= (CLOSE_DBOV if headers.voice[index] else OPEN_DBOV))
 
 
 def _unwrap(body: bytes, opus: int) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | None:
