@@ -21,7 +21,7 @@ from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
-from mixer.rtc.sdp import Offer, read_offer
+from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
 from mixer.types import (
     TICK_S,
     Emit,
@@ -33,6 +33,7 @@ from mixer.types import (
     PeerState,
     PeerStatistics,
     PlaneStatistics,
+    Profile,
     RoomId,
     RoomSpec,
     RtpCodec,
@@ -212,7 +213,13 @@ class Engine:
         else:
             peer = self._add_peer(seat, peer_id, offer)
             self._mute(seat, peer_id, muted=listed[peer_id].muted)
-        return self.port.write_answer(peer, addresses=addresses, port=udp_port, tcp_port=tcp_port)
+        return self.port.write_answer(
+            peer,
+            addresses=addresses,
+            port=udp_port,
+            tcp_port=tcp_port,
+            wish=MUSIC_WISH if seat.spec.profile is Profile.MUSIC else WISH,
+        )
 
     def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:

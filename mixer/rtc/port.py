@@ -24,7 +24,7 @@ from mixer.rtc.outbox import Outbox
 from mixer.rtc.peers import Peer, PeerTable
 from mixer.rtc.receive import NOWHERE, MediaListener, MediaReceiver
 from mixer.rtc.reports import Reports
-from mixer.rtc.sdp import Answerer, Offer, write_answer
+from mixer.rtc.sdp import WISH, Answerer, Offer, write_answer
 from mixer.rtc.sockets import BlockSocket, unpack_address
 from mixer.rtc.srtp import SrtpContext
 from mixer.rtc.streams import SplitSender, Streams
@@ -32,6 +32,7 @@ from mixer.rtc.transmit import MediaSender
 from mixer.types import (
     TICK_S,
     GoneReason,
+    OpusParameters,
     Outgoing,
     PeerId,
     PeerState,
@@ -170,9 +171,15 @@ class WebRtcPort:
             self._by_ufrag.pop(generation.local.ufrag, None)
 
     def write_answer(
-        self, peer: Peer, *, addresses: tuple[str, ...], port: int, tcp_port: int = 0
+        self,
+        peer: Peer,
+        *,
+        addresses: tuple[str, ...],
+        port: int,
+        tcp_port: int = 0,
+        wish: OpusParameters = WISH,
     ) -> str:
-        """Return the SDP answer that leads the peer here."""
+        """Return the SDP answer that leads the peer here and asks for sound as wished."""
         peer.session_version += 1
         return write_answer(
             peer.offer,
@@ -186,6 +193,7 @@ class WebRtcPort:
                 session_id=peer.session_id,
                 session_version=peer.session_version,
                 tcp_port=tcp_port,
+                wish=wish,
             ),
         )
 

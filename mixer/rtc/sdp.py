@@ -36,6 +36,8 @@ _ANSWERED = {
 }
 # What we ask the peer to send: in-band FEC where there is loss, nothing while silent.
 WISH = OpusParameters(fec=True, dtx=True, min_ptime=10)
+# Of music rooms: both channels, all of the time.
+MUSIC_WISH = replace(WISH, dtx=False, stereo=True, sprop_stereo=True, max_average_bitrate=128_000)
 
 
 @dataclass(frozen=True, slots=True)

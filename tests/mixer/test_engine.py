@@ -1,6 +1,5 @@
-"""The ticker and all the rooms of a process, with callers in memory."""
+"""All the rooms of a process, with callers in memory."""
 
-import asyncio
 import itertools
 import logging
 from collections import Counter
@@ -11,93 +10,21 @@ from typing import Any
 import pytest
 
 from mixer.core.red import split_red
-from mixer.engine import IDLE_POLL_S, MAX_CATCH_UP_TICKS, MAX_PEERS, Engine
+from mixer.engine import MAX_PEERS
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
-from mixer.opus import Application, Encoder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer
-from mixer.rtc.port import BUSY_ROWS
 from mixer.types import (
-    TICK_S,
-    AnchorSpec,
     GoneReason,
     Outgoing,
-    PeerChanged,
     PeerId,
     PeerState,
-    PlaneEvent,
+    Profile,
     RoomId,
-    RoomSpec,
     Talking,
     tick_at,
 )
-from tests.support.callers import Caller, Rig
-from tests.support.virtual_time import VirtualLoop, run_virtually
-from tests.support.webrtc_client import tone
-
-ENCODER = Encoder(application=Application.AUDIO, complexity=5)
-VOICE = [ENCODER.encode(tone(440)(number)) for number in range(100)]
-
-
-def spec(room: str, *people: str, version: int = 1, muted: str = "", **more: Any) -> RoomSpec:
-    anchors = tuple(AnchorSpec(PeerId(name), name in muted.split()) for name in people)
-    return RoomSpec(RoomId(room), version, anchors, **more)
-
-
-class House(Rig):
-    """An engine on a rig."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[PlaneEvent] = []
-        self.engine = Engine(
-            emit=self.events.append,
-            tap=None,
-            clock=self.clock,
-            unix_clock=lambda: self.clock() + 1e9,
-        )
-        self.port = self.open_port(self.engine)
-        self.engine.attach(self.port)
-
-    async def join(self, number: int, name: str, room: str = "r", **options: Any) -> Caller:
-        """Connect a person."""
-        caller = self.caller(number, **options)
-        caller.accept(self.answer(caller, name, room))
-        caller.send(caller.check())
-        self.exchange()
-        handshake = self.tasks(caller.handshake(), name="handshake")
-        await self.settle()
-        await handshake
-        return caller
-
-    def answer(self, caller: Caller, name: str, room: str = "r") -> str:
-        return self.engine.accept_offer(
-            RoomId(room),
-            PeerId(name),
-            caller.offer(),
-            addresses=("192.0.2.99",),
-            udp_port=10_000,
-        )
-
-    async def run(self, seconds: float, *speakers: Caller, level_dbov: int = -20) -> None:
-        """Tick; the speakers send a packet before each."""
-        for number in range(round(seconds / TICK_S)):
-            for caller in speakers:
-                caller.send(caller.rtp(VOICE[number % 100], level_dbov=level_dbov))
-            self.clock.advance(TICK_S)
-            self.engine._tick(tick_at(self.clock()))
-            self.exchange()
-            await asyncio.sleep(0)
-
-    def changes(self, name: str) -> list[tuple[PeerState, GoneReason | None]]:
-        return [
-            (event.state, event.reason)
-            for event in self.events
-            if isinstance(event, PeerChanged) and event.peer == name
-        ]
-
-    def counter(self, name: str) -> int:
-        return self.engine.statistics().counters.get(name, 0)
+from tests.support.house import House, sounding, spec
 
 
 @pytest.fixture
@@ -106,11 +33,6 @@ async def house(caplog: pytest.LogCaptureFixture) -> AsyncIterator[House]:
     yield made
     assert await made.close() == []
     assert [r for r in caplog.get_records("call") if r.levelno >= logging.WARNING] == []
-
-
-def sounding(packets: list[bytes]) -> int:
-    """How many packets hold sound: comfort is one byte behind a header of 20."""
-    return sum(len(packet) > 21 for packet in packets)
 
 
 # Rooms
@@ -283,6 +205,18 @@ async def test_a_spec_out_of_range_changes_nothing(house: House) -> None:
     await house.run(0.5)
     assert house.changes("ann")[-1][0] is PeerState.LIVE
     assert len(ann.heard) > 0
+
+
+async def test_a_music_room_asks_for_stereo(house: House) -> None:
+    """At a rate that is worth it, without pauses; a voice room does not."""
+    house.engine.apply(spec("r", "ann", profile=Profile.MUSIC))
+    house.engine.apply(spec("s", "bob"))
+    answers = [house.answer(house.caller(1), "ann"), house.answer(house.caller(2), "bob", "s")]
+    asked = [
+        [wish in answer for wish in ("stereo=1", "maxaveragebitrate=128000", "usedtx=1")]
+        for answer in answers
+    ]
+    assert asked == [[True, True, False], [False, False, True]]
 
 
 async def test_a_closed_room_removes_everybody(house: House) -> None:
@@ -508,146 +442,3 @@ async def test_one_peers_trouble_is_not_the_blocks(
     assert sounding(cyd.heard) > 20
     assert house.counter("datagram_failures") == 25
     caplog.clear()
-
-
-# Time
-
-
-class Ticker:
-    """An engine that runs in virtual time, with or without somebody who is connecting."""
-
-    def __init__(self, *, is_empty: bool = False, rows_a_tick: int = 0) -> None:
-        self._rows_a_tick = rows_a_tick
-        self.loop = VirtualLoop()
-        self.ticks: list[tuple[int, float]] = []
-        self.polls: list[float] = []
-        self._is_empty = is_empty
-
-    def run(self, seconds: float, *, stalls: dict[float, float] | None = None) -> Engine:
-        """Run for some virtual seconds; `stalls` are when (from the start) and how long."""
-        return run_virtually(self._run(seconds, stalls or {}), self.loop)
-
-    async def _run(self, seconds: float, stalls: dict[float, float]) -> Engine:
-        house = House()
-        engine = house.engine = Engine(
-            emit=house.events.append, tap=None, clock=self.loop.time, unix_clock=self.loop.time
-        )
-        house.port = house.open_port(engine)
-        engine.attach(house.port)
-        self._watch(engine, house)
-        engine.apply(spec("r", "ann"))
-        if not self._is_empty:
-            house.answer(house.caller(), "ann")
-            house.port._connecting.clear()
-        for at, length in stalls.items():
-            self.loop.call_later(at, self.loop.stall, length)
-        ticker = asyncio.create_task(engine.run())
-        await asyncio.sleep(seconds)  # sleep: virtual time
-        ticker.cancel()
-        await asyncio.gather(ticker, return_exceptions=True)
-        house.port._spawn = house.tasks
-        assert await house.close() == []
-        return engine
-
-    def _watch(self, engine: Engine, house: House) -> None:
-        tick, poll = engine._tick, house.port.poll
-
-        def count(tick_number: int) -> None:
-            self.ticks.append((tick_number, self.loop.time()))
-            house.port._rows_this_tick += self._rows_a_tick
-            tick(tick_number)
-
-        def count_poll(**now: float) -> None:
-            self.polls.append(self.loop.time())
-            poll(**now)
-
-        engine._tick = count  # type: ignore[method-assign, assignment]
-        house.port.poll = count_poll  # type: ignore[method-assign]
-
-    @property
-    def numbers(self) -> list[int]:
-        return [number for number, _ in self.ticks]
-
-    @property
-    def is_gapless(self) -> bool:
-        return self.numbers == list(range(self.numbers[0], self.numbers[-1] + 1))
-
-
-def test_a_tick_comes_every_20_ms() -> None:
-    """At its time, none twice and none left out."""
-    ticker = Ticker()
-    engine = ticker.run(2.01)
-    assert len(ticker.ticks) == 100
-    assert ticker.is_gapless
-    assert all(0 <= at - number * TICK_S < 0.002 for number, at in ticker.ticks)
-    assert engine.statistics().gauges["tick_lateness_p99_seconds"] <= 0.002
-
-
-def test_the_socket_is_read_before_each_tick() -> None:
-    """Arrival times are the kernel's: more often would win nothing."""
-    ticker = Ticker()
-    ticker.run(1.01)
-    assert len(ticker.polls) == pytest.approx(len(ticker.ticks), abs=2)
-
-
-def test_a_busy_socket_is_read_between_two_ticks_too() -> None:
-    """What would overflow a stock receive buffer in a tick does not in half of one."""
-    ticker = Ticker(rows_a_tick=BUSY_ROWS)
-    ticker.run(1.01)
-    assert len(ticker.polls) == pytest.approx(2 * len(ticker.ticks), abs=2)
-
-
-def test_a_short_stall_is_caught_up() -> None:
-    """80 ms late: the missed ticks are made up at once, and every one of them is made."""
-    ticker = Ticker()
-    engine = ticker.run(1.01, stalls={0.505: 0.08})
-    assert ticker.is_gapless
-    assert engine.statistics().counters.get("ticks_dropped", 0) == 0
-    assert engine.statistics().counters["ticks_late"] == 1
-
-
-def test_after_a_long_stall_ticks_are_dropped() -> None:
-    """A suspended machine wakes up to the present: what nobody can hear any more is not made."""
-    ticker = Ticker()
-    engine = ticker.run(4.0, stalls={0.505: 2.0})
-    dropped = engine.statistics().counters["ticks_dropped"]
-    assert dropped == pytest.approx(2.0 / TICK_S - MAX_CATCH_UP_TICKS, abs=1)
-    assert ticker.numbers[-1] - ticker.numbers[0] + 1 == len(ticker.ticks) + dropped
-    assert engine.statistics().gauges["tick_lateness_worst_seconds"] == pytest.approx(2, abs=0.03)
-
-
-def test_nobody_there_costs_nothing() -> None:
-    """No tick; the socket is emptied now and then."""
-    ticker = Ticker(is_empty=True)
-    ticker.run(60.0)
-    assert ticker.ticks == []
-    assert len(ticker.polls) == pytest.approx(60 / IDLE_POLL_S, abs=1)
-
-
-def test_the_first_offer_wakes_the_ticker() -> None:
-    """It does not wait for the idle poll."""
-    ticker = Ticker(is_empty=True)
-
-    async def main() -> list[int]:
-        house = House()
-        engine = Engine(
-            emit=house.events.append,
-            tap=None,
-            clock=ticker.loop.time,
-            unix_clock=ticker.loop.time,
-        )
-        house.engine, house.port = engine, house.open_port(engine)
-        engine.attach(house.port)
-        ticker._watch(engine, house)
-        engine.apply(spec("r", "ann"))
-        running = asyncio.create_task(engine.run())
-        await asyncio.sleep(0.3)  # sleep: virtual time
-        house.answer(house.caller(), "ann")
-        await asyncio.sleep(0.1)  # sleep: virtual time
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await house.close()
-        return ticker.numbers
-
-    assert len(run_virtually(main(), ticker.loop)) == pytest.approx(5, abs=1)
-    assert len(ticker.polls) > 20  # a handshake is pending: the socket is read every 2 ms

@@ -16,8 +16,8 @@ import pytest
 from mixer.core.red import pack_red
 from mixer.rtc.block import ADDRESS_BYTES
 from mixer.types import TICK_S, PeerState, tick_at
-from tests.mixer.test_engine import VOICE, House, spec
 from tests.support.callers import Address, Caller
+from tests.support.house import VOICE, House, spec
 
 DATAGRAMS = int(os.environ.get("ROOMTONE_HOSTILE", "100000"))
 SEED = 20_260_101

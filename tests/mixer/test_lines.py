@@ -29,8 +29,8 @@ from mixer.types import (
     RtpParticipantSpec,
     tick_at,
 )
-from tests.mixer.test_engine import ENCODER, VOICE
 from tests.support.callers import Address, Caller, MemorySocket, Rig
+from tests.support.house import ENCODER, VOICE
 from tests.support.webrtc_client import level_db, tone
 
 TRUNK: Address = ("127.0.0.1", 4000)

@@ -11,7 +11,7 @@ from mixer.core.strain import Strain
 from mixer.engine import Engine
 from mixer.errors import NoCapacity
 from mixer.types import Overloaded, OverloadLevel, PeerId, PeerState, RoomId
-from tests.mixer.test_engine import House, Ticker, sounding, spec
+from tests.support.house import House, Ticker, sounding, spec
 
 Cost = Callable[[float, OverloadLevel], float]
 
