@@ -37,7 +37,7 @@ class Uplink:
     """What the clients send."""
 
     bitrate_bps: int = 32_000
-    complexity: int = 5
+    complexity: int = 9
     fec: bool = True
 
 
