@@ -48,9 +48,10 @@ class MediaSender:
     def _parts(self, frames: Sequence[Outgoing]) -> Iterator[_Part]:
         """Split each frame into plain and redundant: packed once for all who take the same."""
         table = self._table
+        some_take_red = bool(table.takes_red.any())  # mostly nobody does: once, not for each frame
         for frame in frames:
             rows = frame.rows
-            if frame.previous and (takes_red := table.takes_red[rows]).any():
+            if some_take_red and frame.previous and (takes_red := table.takes_red[rows]).any():
                 yield from self._redundant(frame, rows[takes_red])
                 rows = rows[~takes_red]
             if len(rows):
@@ -145,8 +146,10 @@ def _chunks(frames: Iterable[_Part]) -> list[list[_Part]]:
             if used >= SEND_ROWS:
                 chunks.append([])
                 used = 0
-            part = frame.rows[start : start + SEND_ROWS - used]
-            chunks[-1].append(replace(frame, rows=part))
-            used += len(part)
-            start += len(part)
+            count = min(len(frame.rows) - start, SEND_ROWS - used)
+            is_whole = count == len(frame.rows)  # as nearly all are
+            part = frame if is_whole else replace(frame, rows=frame.rows[start : start + count])
+            chunks[-1].append(part)
+            used += count
+            start += count
     return chunks
