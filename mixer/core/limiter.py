@@ -21,7 +21,6 @@ BLOCK_SAMPLES = SAMPLE_RATE // 1000
 LOOKAHEAD_BLOCKS = 3  # 3 ms: a shorter attack is heard as a click, a longer one only as delay
 LOOKAHEAD_SAMPLES = LOOKAHEAD_BLOCKS * BLOCK_SAMPLES
 CEILING = 32_000  # -0.2 dBFS: room for what Opus adds to a peak, and for rounding
-FULL_SCALE = 32_767
 
 _RELEASE = 0.99  # per block: a time constant of 100 ms, slow enough not to pump with syllables
 _HOLD = 0.1  # per tick of the way: 200 ms, so that a lone peak hardly raises it
@@ -41,7 +40,7 @@ class LimiterState:
     channels: int = 1
     tail: NDArray[np.int32] | NDArray[np.int16] = field(init=False)
     attenuation: Attenuation = field(default_factory=lambda: _AT_REST)
-    """At the last three block edges, before averaging."""
+    """At the last three block edges, before averaging; `_AT_REST` itself if nothing is."""
     held: float = 0.0
     """What is taken off at least, because so much was taken off lately."""
     let_go: float = 0.0
@@ -49,11 +48,6 @@ class LimiterState:
 
     def __post_init__(self) -> None:
         self.tail = np.zeros(LOOKAHEAD_SAMPLES * self.channels, np.int32)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether nothing is taken off; then all of the tail is under the ceiling."""
-        return self.attenuation is _AT_REST
 
     def branch(self) -> "LimiterState":
         """Return a state that goes on from this one on its own."""
