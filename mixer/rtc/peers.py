@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.core.link import Link
 from mixer.core.rtcp import ReceptionStatistics
 from mixer.rtc.block import ADDRESS_BYTES
 from mixer.rtc.dtls import DtlsSession
@@ -56,11 +57,14 @@ class Peer:
     reception: ReceptionStatistics | None = None
     paths: list[bytes] = field(default_factory=list)  # addresses that passed a check, oldest first
     round_trip_s: float | None = None
-    loss_in: float = 0.0  # 0..1, smoothed; `loss` of the table is the other way
+    loss_in: float = 0.0  # 0..1, smoothed; the link's is the other way
     jitter_out_s: float = 0.0  # as the peer reports it
     bitrate_in: float = 0.0  # bit/s
     bitrate_out: float = 0.0
     octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
+    link: Link = field(default_factory=Link)
+    last_lsr: int = 0  # of our sender reports, the last the peer had when it last reported
+    sent_before: tuple[int, int] = (0, 0)  # packets and octets, at the last report to us
 
     @property
     def local(self) -> Credentials:
@@ -77,9 +81,8 @@ class Peer:
 class PeerTable:
     """Rows of peers; a free row is reused.
 
-    `takes_red` are those whom redundancy helps, `takes_fec` those who lose packets and take no
-    redundancy, `loss` is what they lose of ours (0..1, smoothed),
-    `allowance` how many packets they may still send now.
+    `red_depth` is how many earlier frames each packet to them carries, `allowance` how many packets
+    they may still send now.
 
     A peer is found by any address that passed one of its checks (its *paths*). One of them is where
     our packets go: the `address` column.
@@ -121,9 +124,7 @@ class PeerTable:
         self.timestamp_base: NDArray[np.uint32] = column("timestamp_base", np.uint32)
         self.payload_type: NDArray[np.uint8] = column("payload_type", np.uint8)
         self.red_payload_type: NDArray[np.uint8] = column("red_payload_type", np.uint8)
-        self.takes_red: NDArray[np.bool_] = column("takes_red", np.bool_)
-        self.takes_fec: NDArray[np.bool_] = column("takes_fec", np.bool_)
-        self.loss: NDArray[np.float32] = column("loss", np.float32)
+        self.red_depth: NDArray[np.uint8] = column("red_depth", np.uint8)
         self.octets_in: NDArray[np.int64] = column("octets_in", np.int64)
         self.allowance: NDArray[np.float32] = column("allowance", np.float32)
         self.packets_out: NDArray[np.uint32] = column("packets_out", np.uint32)
