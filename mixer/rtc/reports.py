@@ -1,27 +1,48 @@
 """RTCP of a port: sender and receiver reports out, theirs read (RFC 3550 §6)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mixer.core import rtcp
+from mixer.core.congestion import Feedback
+from mixer.core.link import Terms, smoothed
 from mixer.core.rtcp import ReceptionStatistics, RtcpError, ntp_time
 from mixer.rtc.peers import Peer, PeerTable
-from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S, PeerState, TransportStatistics
+from mixer.types import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    TICK_S,
+    LinkMode,
+    PeerState,
+    TransportStatistics,
+)
 
 CNAME = "roomtone"
 EVERY_TICKS = 50  # one compound packet per peer and second; browsers do the same
-# Loss is believed quickly and forgotten slowly: a browser reports every 1 to 5 s, and help that is
-# taken away too early costs more than help that stays.
-RISING, FALLING = 0.5, 0.125
-HELP_FROM, HELP_UNTIL = 0.03, 0.01  # of our packets lost: begins and ends redundancy or FEC
+RED_DEPTHS = {LinkMode.RED1: 1, LinkMode.RED2: 2}
 
 
 class Reports:
     """What is said to, and learned from, each peer about its two streams."""
 
-    def __init__(self, table: PeerTable, counters: Counter[str]) -> None:
+    def __init__(
+        self, table: PeerTable, counters: Counter[str], clock: Callable[[], float]
+    ) -> None:
+        self._clock = clock
         self.table = table
         self.counters = counters
+
+    def agree(self, peer: Peer, *, mix_bps: int | None = None) -> None:
+        """Send to a peer as its newest offer allows, of a mix that has so many bits a second."""
+        codecs, link = peer.offer.codecs, peer.link
+        terms = Terms(
+            takes_red=codecs.red > 0,
+            takes_fec=codecs.parameters.fec,
+            limit_bps=codecs.parameters.max_average_bitrate,
+            mix_bps=link.terms.mix_bps if mix_bps is None else mix_bps,
+        )
+        link.agree(terms, self._clock())
+        self._follow(peer)
 
     def restart(self, peer: Peer) -> None:
         """Begin the statistics of a new SSRC."""
@@ -50,7 +71,7 @@ class Reports:
         ssrc = int(table.ssrc_out[row])
         blocks = () if peer.reception is None else (peer.reception.block(now),)
         for block in blocks:
-            peer.loss_in = _smoothed(peer.loss_in, block.fraction_lost / 256)
+            peer.loss_in = smoothed(peer.loss_in, block.fraction_lost / 256)
         self._measure_bitrates(peer)
         report: rtcp.SenderReport | rtcp.ReceiverReport
         if table.packets_out[row]:
@@ -81,11 +102,13 @@ class Reports:
         return TransportStatistics(
             round_trip_s=peer.round_trip_s,
             loss_in=peer.loss_in,
-            loss_out=float(self.table.loss[peer.row]),
+            loss_out=peer.link.loss,
             jitter_in_s=jitter,
             jitter_out_s=peer.jitter_out_s,
             bitrate_in=peer.bitrate_in,
             bitrate_out=peer.bitrate_out,
+            mode=peer.link.mode,
+            capacity_bps=peer.link.capacity_bps(self._clock()),
         )
 
     def goodbye(self, peer: Peer) -> bytes:
@@ -112,33 +135,42 @@ class Reports:
                 case rtcp.SenderReport():
                     if peer.reception is not None and packet.ssrc == peer.ssrc:
                         peer.reception.sender_report(packet.ntp, arrival)
-                    self._read_blocks(peer, packet.blocks, unix_now)
+                    self._read_blocks(peer, packet.blocks, arrival, unix_now)
                 case rtcp.ReceiverReport():
-                    self._read_blocks(peer, packet.blocks, unix_now)
+                    self._read_blocks(peer, packet.blocks, arrival, unix_now)
+                case rtcp.Remb(bitrate_bps):
+                    peer.link.limit(bitrate_bps, arrival)
+                    self._follow(peer)
                 case rtcp.Bye():
                     self.counters["rtcp_byes"] += 1  # a stream's end, not the connection's
                 case _:
                     pass
 
     def _read_blocks(
-        self, peer: Peer, blocks: tuple[rtcp.ReportBlock, ...], unix_now: float
+        self, peer: Peer, blocks: tuple[rtcp.ReportBlock, ...], now: float, unix_now: float
     ) -> None:
         table, row = self.table, peer.row
         for block in blocks:
             if block.ssrc != int(table.ssrc_out[row]):
                 continue
-            loss = _smoothed(float(table.loss[row]), block.fraction_lost / 256)
-            table.loss[row] = loss
-            is_helped = table.takes_red[row] or table.takes_fec[row]
-            is_lossy = loss >= (HELP_UNTIL if is_helped else HELP_FROM)
-            has_red = table.red_payload_type[row] > 0
-            table.takes_red[row] = is_lossy and has_red
-            table.takes_fec[row] = is_lossy and not has_red and peer.offer.codecs.parameters.fec
             peer.jitter_out_s = block.jitter / SAMPLE_RATE
             round_trip_s = rtcp.round_trip_s(ntp_time(unix_now), block)
             if round_trip_s is not None:
                 peer.round_trip_s = round_trip_s
+            is_new, peer.last_lsr = block.lsr != peer.last_lsr, block.lsr  # else it is an old story
+            sent = int(table.packets_out[row]), int(table.octets_out[row])
+            packets, octets = (b - a for a, b in zip(peer.sent_before, sent, strict=True))
+            peer.sent_before = sent
+            feedback = Feedback(
+                block.fraction_lost / 256,
+                peer.jitter_out_s,
+                round_trip_s if is_new else None,
+                packets & 0xFFFFFFFF,
+                octets & 0xFFFFFFFF,
+            )
+            peer.link.report(feedback, now)
+            self._follow(peer)
 
-
-def _smoothed(before: float, now: float) -> float:
-    return before + (now - before) * (RISING if now > before else FALLING)
+    def _follow(self, peer: Peer) -> None:
+        """Redundancy begins and ends at once: nobody else's packets change."""
+        self.table.red_depth[peer.row] = RED_DEPTHS.get(peer.link.mode, 0)
