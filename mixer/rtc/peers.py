@@ -63,6 +63,7 @@ class Peer:
     bitrate_in: float = 0.0  # bit/s
     bitrate_out: float = 0.0
     octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
+    measured_at: float = 0.0  # when that was
     wants: Wants = Wants.ALL
     media_at: float = -1e9  # when the last authentic packet of its stream came
     suspect_until: float = 0.0
@@ -87,9 +88,9 @@ class Peer:
 class PeerTable:
     """Rows of peers; a free row is reused.
 
-    `red_depth` is how many earlier frames each packet to them carries. A
-    packet whose level is not above `unread_dbov` (int16[n, 2]: without, with the voice bit) need not
-    be decrypted before `proven_until`.
+    `red_depth` is how many earlier frames each packet to them carries. A packet whose level is not
+    above `unread_dbov` (int16[n, 2]: without, with the voice bit) need not be decrypted before
+    `proven_until`.
 
     A peer is found by any address that passed one of its checks (its *paths*). One of them is where
     our packets go: the `address` column.
