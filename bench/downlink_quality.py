@@ -15,6 +15,7 @@ import numpy as np
 from bench.uplink_quality import score, speech
 from mixer.core.encode_terms import ROBUST_ALONE_BPS, ROBUST_BPS, ROBUST_LEAST_BPS
 from mixer.core.headroom import BUSY, SPARE, USUAL
+from mixer.core.link import LEAST_FEC
 from mixer.core.toc import has_fec
 from mixer.opus import Application, Decoder, Encoder
 from mixer.types import FRAME_SAMPLES, Int16Frame
@@ -72,7 +73,7 @@ def encoded(way: Way, percent: int) -> list[bytes]:
             application=Application.VOIP, bitrate_bps=way.robust_bps, complexity=way.complexity
         )
         encoder.set_fec(enabled=True)
-        encoder.set_expected_loss(percent)
+        encoder.set_expected_loss(max(percent, LEAST_FEC) if percent else 0)
     return [encoder.encode(frame) for frame in speech().reshape(-1, FRAME_SAMPLES)]
 
 
