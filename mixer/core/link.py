@@ -166,7 +166,9 @@ class Link:
         capacity, terms = self.capacity_bps(now), self.terms
         if self.mode is LinkMode.ROBUST:
             loss = FEC_STEP * ceil(self._chance_loss * 100 / FEC_STEP)
-            carried = [] if capacity is None else [_step(capacity, ROBUST_STEP_BPS)]
+            carried = []
+            if capacity is not None and capacity < terms.mix_bps:
+                carried.append(_step(capacity, ROBUST_STEP_BPS))
             if terms.limit_bps:
                 carried.append(terms.limit_bps)
             is_helped = self._help and terms.takes_fec
