@@ -63,14 +63,15 @@ class Peer:
     bitrate_in: float = 0.0  # bit/s
     bitrate_out: float = 0.0
     octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
-    link: Link = field(default_factory=Link)
-    last_lsr: int = 0  # of our sender reports, the last the peer had when it last reported
-    sent_before: tuple[int, int] = (0, 0)  # packets and octets, at the last report to us
+    measured_at: float = 0.0  # when that was
     wants: Wants = Wants.ALL
     media_at: float = -1e9  # when the last authentic packet of its stream came
     suspect_until: float = 0.0
     allowance: float = 0.0  # how many packets it may still send
     allowed_at: float = 0.0  # when that was
+    link: Link = field(default_factory=Link)
+    last_lsr: int = 0  # of our sender reports, the last the peer had when it last reported
+    sent_before: tuple[int, int] = (0, 0)  # packets and octets, at the last report to us
 
     @property
     def local(self) -> Credentials:

@@ -18,7 +18,9 @@ from mixer.types import (
 )
 
 CNAME = "roomtone"
-EVERY_TICKS = 50  # one compound packet per peer and second; browsers do the same
+EVERY_TICKS = 50  # a peer's turn comes once a second
+HARDLY_ANY = 0.002  # of the packets lost, smoothed
+CALM_TURNS = 3  # and only the third is used for whom nothing is lost: RFC 3550 §6.2 asks for 5 s
 RED_DEPTHS = {LinkMode.RED1: 1, LinkMode.RED2: 2}
 
 
@@ -59,11 +61,16 @@ class Reports:
         peer.reception.receive(sequence, timestamp, arrival_s)
 
     def due(self, tick: int, *, now: float, unix_now: float) -> Iterator[tuple[Peer, bytes]]:
-        """Yield the compound packet of every peer whose turn it is; each has one a second."""
-        peers = self.table.peers
+        """Yield the compound packet of every peer whose turn it is.
+
+        Each has one a second while losses must be known soon, else one in three.
+        """
+        peers, round_ = self.table.peers, tick // EVERY_TICKS
         for row in range(tick % EVERY_TICKS, len(peers), EVERY_TICKS):
             peer = peers[row]
-            if peer is not None and peer.send is not None and peer.state is not PeerState.GONE:
+            if peer is None or peer.send is None or peer.state is PeerState.GONE:
+                continue
+            if not _is_calm(peer) or (round_ + row) % CALM_TURNS == 0:
                 yield peer, self._compose(peer, now, unix_now)
 
     def _compose(self, peer: Peer, now: float, unix_now: float) -> bytes:
@@ -72,7 +79,7 @@ class Reports:
         blocks = () if peer.reception is None else (peer.reception.block(now),)
         for block in blocks:
             peer.loss_in = smoothed(peer.loss_in, block.fraction_lost / 256)
-        self._measure_bitrates(peer)
+        self._measure_bitrates(peer, now)
         report: rtcp.SenderReport | rtcp.ReceiverReport
         if table.packets_out[row]:
             report = rtcp.SenderReport(
@@ -88,13 +95,15 @@ class Reports:
             report = rtcp.ReceiverReport(ssrc=ssrc, blocks=blocks)
         return rtcp.serialise((report, rtcp.SourceDescription(ssrc, CNAME)))
 
-    def _measure_bitrates(self, peer: Peer) -> None:
+    def _measure_bitrates(self, peer: Peer, now: float) -> None:
         table, row = self.table, peer.row
         octets = int(table.octets_in[row]), int(table.octets_out[row])
         octets_in, octets_out = (b - a for a, b in zip(peer.octets_seen, octets, strict=True))
         peer.octets_seen = octets
-        peer.bitrate_in = octets_in * 8 / (EVERY_TICKS * TICK_S)
-        peer.bitrate_out = (octets_out & 0xFFFFFFFF) * 8 / (EVERY_TICKS * TICK_S)
+        seconds = max(now - peer.measured_at, EVERY_TICKS * TICK_S)
+        peer.measured_at = now
+        peer.bitrate_in = octets_in * 8 / seconds
+        peer.bitrate_out = (octets_out & 0xFFFFFFFF) * 8 / seconds
 
     def statistics(self, peer: Peer) -> TransportStatistics:
         """Return how a connection does."""
@@ -174,3 +183,10 @@ class Reports:
     def _follow(self, peer: Peer) -> None:
         """Redundancy begins and ends at once: nobody else's packets change."""
         self.table.red_depth[peer.row] = RED_DEPTHS.get(peer.link.mode, 0)
+
+
+def _is_calm(peer: Peer) -> bool:
+    """Whether nothing is lost either way, and the round trip is known."""
+    loss = max(peer.link.loss, peer.loss_in)
+    is_clear = peer.link.mode is LinkMode.CLEAR and loss < HARDLY_ANY
+    return is_clear and peer.round_trip_s is not None

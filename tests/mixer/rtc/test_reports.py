@@ -67,3 +67,21 @@ async def test_another_offer_may_take_redundancy_back(rig: Rig) -> None:
     caller._red = False
     assert rig.port.renegotiate(peer, read_offer(caller.offer()))
     assert rig.port.table.red_depth[peer.row] == 0
+
+
+async def test_reports_are_rarer_where_nothing_is_lost(rig: Rig) -> None:
+    """Each second until the round trip is known and while packets are lost, else every three."""
+    caller = await rig.connect()
+    about = int(rig.port.table.ssrc_out[rig.peer().row])
+
+    async def count(seconds: int) -> int:
+        caller.reports.clear()
+        await rig.run(seconds)
+        return len(caller.reports)
+
+    assert await count(6) == 6
+    rig.peer().round_trip_s = 0.04
+    assert await count(6) == 2
+    assert rig.peer().bitrate_out == 0
+    caller.send(caller.report(lost=0.1, about=about))
+    assert await count(6) == 6
