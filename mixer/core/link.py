@@ -71,6 +71,7 @@ class Link:
         self._wait_s = WAIT_S
         self._congested_at = self._stepped_up_at = -inf
         self._reported_at = 0.0
+        self._is_news = False  # since the delivery was last thought over
         self._delivery = Delivery()
         self._delivered_at = -inf
 
@@ -112,8 +113,10 @@ class Link:
 
     def delivery(self, now: float) -> Delivery:
         """Return what suits the link; it changes in steps, and once a second at most."""
-        if now - self._delivered_at >= EVERY_S and (wanted := self._wanted(now)) != self._delivery:
-            self._delivery, self._delivered_at = wanted, now
+        if self._is_news and now - self._delivered_at >= EVERY_S:
+            self._is_news = False
+            if (wanted := self._wanted(now)) != self._delivery:
+                self._delivery, self._delivered_at = wanted, now
         return self._delivery
 
     def _narrow(self, feedback: Feedback, verdict: Verdict, now: float) -> None:
@@ -146,7 +149,7 @@ class Link:
                 self._capacity_bps = None
 
     def _choose(self, now: float) -> None:
-        before, self.mode = self.mode, self._suitable(now)
+        before, self.mode, self._is_news = self.mode, self._suitable(now), True
         if _RATES[self.mode] > _RATES[before]:
             self._stepped_up_at = now
 
