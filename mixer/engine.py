@@ -368,6 +368,8 @@ class Engine:
         for seat in self._occupied.values():
             mix_bps = MUSIC_BPS if seat.spec.profile is Profile.MUSIC else MIX_BPS
             for peer_id, peer in seat.peers.items():
+                if peer.link.is_plain and peer.link.terms.mix_bps == mix_bps:
+                    continue  # as nearly everybody is
                 delivery = self.port.deliver(peer, mix_bps=mix_bps, now=now)
                 if seat.room.anchors[peer_id].delivery != delivery:
                     seat.room.deliver(peer_id, delivery)
