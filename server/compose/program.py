@@ -29,6 +29,7 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
@@ -71,7 +72,9 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         supervisor = await stack.enter_async_context(Supervisor("server"))
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
-        services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
+        decoder = DecoderProcesses(supervisor.scope("decoders"))
+        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, is_up)
+        services = build(settings, ground)
         await services.context.rooms.load()
         await services.context.lines.load()
         services.keep(supervisor)
