@@ -13,6 +13,8 @@ export class Sounds {
   #next;
   /** Those that were over when the page came, or were dismissed. @type {Set<string> | null} */
   #old = null;
+  /** Begun on this page. @type {Set<string>} */
+  #own = new Set();
   /** @type {File | null} */
   #file = null;
 
@@ -38,7 +40,7 @@ export class Sounds {
 
   /** Something is played: show it until nothing is. */
   follow() {
-    if (this.#next === undefined) this.#look();
+    if (this.#next === undefined) this.#lookIn(0);
   }
 
   /** The card is gone. */
@@ -70,6 +72,7 @@ export class Sounds {
     say(start, "Sending…");
     try {
       const begun = await api.playSound(this.roomId, form);
+      this.#own.add(begun.announcementId);
       this.announce(`${begun.name} is being played`);
     } catch (error) {
       show(problem, why(error));
@@ -79,26 +82,30 @@ export class Sounds {
     this.follow();
   }
 
-  async #look() {
+  /** @param {number} ms */
+  #lookIn(ms) {
     clearTimeout(this.#next);
-    this.#next = setTimeout(() => {}, FOLLOW_MS); // looking: nobody else need begin
+    this.#next = setTimeout(() => this.#look(), ms);
+  }
+
+  async #look() {
     /** @type {api.Announcement[]} */
     let found = [];
     try {
       found = await api.listSounds(this.roomId);
     } catch (error) {
       if (error instanceof api.Refusal && !error.retryable) return this.end();
-      this.#next = setTimeout(() => this.#look(), 4 * FOLLOW_MS);
-      return;
+      return this.#lookIn(4 * FOLLOW_MS);
     }
     this.#draw(found);
-    if (found.some(isOn)) this.#next = setTimeout(() => this.#look(), FOLLOW_MS);
+    if (found.some(isOn)) this.#lookIn(FOLLOW_MS);
     else this.end();
   }
 
   /** @param {api.Announcement[]} found */
   #draw(found) {
-    this.#old ??= new Set(found.filter((one) => !isOn(one)).map((one) => one.announcementId));
+    const isOld = (/** @type {api.Announcement} */ one) => !isOn(one) && !this.#own.has(one.announcementId);
+    this.#old ??= new Set(found.filter(isOld).map((one) => one.announcementId));
     // What ended is over; what failed stays until somebody has seen why.
     const shown = found.filter((one) => isOn(one) || (one.state === "failed" && !this.#old?.has(one.announcementId)));
     const ids = new Set(shown.map((one) => one.announcementId));
@@ -153,7 +160,7 @@ export class Sounds {
       } catch (error) {
         if (!(error instanceof api.Refusal && error.status === 404)) this.announce(why(error));
       }
-      this.#look();
+      this.#lookIn(0);
     });
     return item;
   }
