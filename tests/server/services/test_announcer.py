@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mixer.errors import NoCapacity
-from mixer.types import Played, PlayerSpec, RoomId
+from mixer.types import PeerId, Played, PlayerSpec, RoomId
 from server.domain.announcement import Announcement, PlayState
 from server.domain.identity import UserId
 from server.domain.people import Role
@@ -213,7 +213,7 @@ async def test_one_person(desk: Desk) -> None:
     bob_id = UserId(str(ANN).replace("0f0e", "0e0f"))
     desk.node.presence.enter(room, Arrival(bob_id, Role.ANCHOR), bob)
     one = await desk.play(to=ANN, name="psst")
-    assert desk.mixer.played[DEMO, one.id].peer == ANN
+    assert desk.mixer.played[DEMO, one.id] == PlayerSpec(one.id, PeerId(ANN))
     assert [json.loads(text) for text in ann.texts] == [
         {
             "jsonrpc": "2.0",
