@@ -19,7 +19,7 @@ STEP_S = 10  # without a frame: a file that needs longer for one is not worth wa
 NICENESS = 10  # the mixers go first
 LIMITS = {
     resource.RLIMIT_CPU: 600,  # 30 hours of MP3, which decodes 200 times as fast as it plays
-    resource.RLIMIT_AS: 1 << 30,  # numpy and FFmpeg map 600 MB, and use 60
+    resource.RLIMIT_AS: 1 << 30,  # numpy and FFmpeg map 250 MB, and use 75
     resource.RLIMIT_FSIZE: 0,
     resource.RLIMIT_CORE: 0,
 }

@@ -23,7 +23,7 @@ from server.supervise import Supervisor
 log = structlog.get_logger(__name__)
 
 MAX_IN_ROOM: Final = 8  # a mixer's room plays 16, those that fade out included
-MAX_PLAYING: Final = 32  # decoders are processes, of 60 MB each
+MAX_PLAYING: Final = 32  # decoders are processes, of 75 MB each
 MAX_OVER: Final = 8  # of each room, for whoever wants to know what became of them
 READ_FRAMES: Final = 5  # a decoder gives that many at a time
 RETRY_S: Final = 0.2  # a player that could not be fed is fed then

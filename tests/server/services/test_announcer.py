@@ -280,3 +280,24 @@ async def test_a_mixer_that_stays_away_is_a_failure(
         failed = await desk.over(one)
     assert failed.state is PlayState.FAILED
     assert "restarting" in failed.reason
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+async def test_a_mixer_that_forgets_to_say_that_it_is_over(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    is_stopped: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Events may be lost: what was stopped, or taken whole, is over after a while all the same."""
+    monkeypatch.setattr("server.services.announcer.LAST_WORDS_S", -1.0)
+    monkeypatch.setattr("server.services.announcer.RETRY_S", 0.01)
+    one = await desk.play()
+    if is_stopped:
+        await desk.announcer.stop(DEMO, one.id)
+    else:
+        await desk.until(lambda: len(desk.fed(one.id)) == 10 * CHUNK)
+        desk.played(one, 10)
+        await desk.until(lambda: desk.mixer.fed[one.id][-1] == b"")
+        desk.played(one, 50)
+    over = await desk.over(one)
+    assert over.state is (PlayState.STOPPED if is_stopped else PlayState.ENDED)
