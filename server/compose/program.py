@@ -64,6 +64,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await asyncio.to_thread(_prepare, settings.state_dir)
         if settings.record_arrivals is not None:
             await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
+        if settings.announcements_dir is not None:
+            await asyncio.to_thread(_check_announcements, settings.announcements_dir)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -140,6 +142,17 @@ def _prepare_recordings(folder: Path) -> None:
             f" choose another with {option('record_arrivals')}"
         ) from None
     log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")
+
+
+def _check_announcements(folder: Path) -> None:
+    try:
+        next(iter(folder.iterdir()), None)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder of announcements {folder} cannot be read ({error.strerror}):"
+            f" choose another with {option('announcements_dir')}"
+            f" (or {variable('announcements_dir')})"
+        ) from None
 
 
 def _certificate(

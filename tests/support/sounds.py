@@ -55,6 +55,22 @@ def endless_wav() -> bytes:
     return bytes(whole)
 
 
+def bomb() -> bytes:
+    """Return a WAV of 48 kB that claims a sample a second: it plays for six hours."""
+    whole = bytearray(wav(0.5))
+    struct.pack_into("<I", whole, 24, 1)
+    return bytes(whole)
+
+
+def damaged(name: str, seed: int) -> bytes:
+    """Return a file of one of FORMATS in which one byte of fifty is another."""
+    whole = np.frombuffer(encoded(name, 1.0), np.uint8).copy()
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, len(whole), len(whole) // 50)
+    whole[places] = rng.integers(0, 256, len(places))
+    return whole.tobytes()
+
+
 HOSTILE = {
     "empty": b"\0",
     "text": b"I am no sound, whatever my name says.\n" * 100,
