@@ -79,15 +79,15 @@ def _open_in(folder: Path, name: str) -> IO[bytes]:
         try:
             # A link could lead anywhere, and a pipe would make us wait.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            file = os.fdopen(os.open(name, flags, dir_fd=inside), "rb")
+            found = os.open(name, flags, dir_fd=inside)
         finally:
             os.close(inside)
     except (OSError, ValueError):
         raise NotFound("There is no such file among the announcements") from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)  # a folder would stay open when it cannot be made a file
         raise NotFound("There is no such file among the announcements")
-    return file
+    return os.fdopen(found, "rb")
 
 
 def _lost(error: OSError) -> StoreLost:

@@ -301,3 +301,30 @@ async def test_a_mixer_that_forgets_to_say_that_it_is_over(
         desk.played(one, 50)
     over = await desk.over(one)
     assert over.state is (PlayState.STOPPED if is_stopped else PlayState.ENDED)
+
+
+async def test_a_server_plays_so_many_and_no_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoders cost memory, whatever the room."""
+    monkeypatch.setattr("server.services.announcer.MAX_PLAYING", 1)
+    await desk.play()
+    with pytest.raises(TooMany, match="This server"):
+        await desk.play()
+
+
+async def test_a_room_that_is_removed_while_it_begins(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left running."""
+    play = desk.mixer.play
+
+    async def play_slowly(room: RoomId, spec: PlayerSpec) -> None:
+        await play(room, spec)
+        await desk.node.rooms.remove(DEMO)
+
+    monkeypatch.setattr(desk.mixer, "play", play_slowly)
+    with pytest.raises(NotFound, match="gone"):
+        await desk.play()
+    assert desk.decoder.opened[0].is_closed
+    assert desk.announcer.count == 0

@@ -87,9 +87,12 @@ async def test_a_file_of_the_folder(tmp_path: Path) -> None:
     ],
 )
 async def test_no_other_file(tmp_path: Path, name: str) -> None:
-    """No path, no link, no pipe, nothing hidden."""
+    """No path, no link, no pipe, nothing hidden; no descriptor is left open."""
+    sounds = made(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, no paths
     with pytest.raises(NotFound):
-        await made(tmp_path).open(name)
+        await sounds.open(name)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - numbers, no paths
 
 
 async def test_without_a_folder(tmp_path: Path) -> None:
