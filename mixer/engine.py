@@ -65,9 +65,15 @@ class _Seat:
     spec: RoomSpec
     room: Room
     peers: dict[PeerId, Peer] = field(default_factory=dict)
+    listeners: set[PeerId] = field(default_factory=set)  # of the peers, those the spec lists not
     said: dict[PeerId, int] = field(default_factory=dict)
     make_anchor: MakeAnchor = Anchor
     recorder: Recorder | None = None
+
+    def admits(self, peer: PeerId, *, listener: bool) -> bool:
+        """Whether that person may be here, to speak or only to hear."""
+        is_listed = any(anchor.peer == peer for anchor in self.spec.anchors)
+        return self.spec.listeners and not is_listed if listener else is_listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,12 @@ class Engine:
         seat.spec = spec
         seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
+        may_listen = spec.listeners and not spec.closed
         for peer_id, peer in list(seat.peers.items()):
-            if peer_id not in wanted:
+            if peer_id in seat.listeners:
+                if not may_listen or peer_id in wanted:  # who is to speak from now on offers anew
+                    self.port.remove(peer, GoneReason.REMOVED)
+            elif peer_id not in wanted:
                 self.port.remove(peer, GoneReason.REMOVED)
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
@@ -230,23 +240,29 @@ class Engine:
         addresses: tuple[str, ...],
         udp_port: int,
         tcp_port: int = 0,
+        listener: bool = False,
     ) -> str:
-        """Answer an offer.
+        """Answer an offer; of a listener, who is not in the room's spec, nothing is heard.
 
         A further offer of the same RTCPeerConnection goes on with its peer, ICE restart included;
         one of another replaces the person's earlier connection.
         """
         seat = self._seats.get(room)
-        listed = {} if seat is None else {anchor.peer: anchor for anchor in seat.spec.anchors}
-        if seat is None or peer_id not in listed:
+        if seat is None or not seat.admits(peer_id, listener=listener):
             raise PeerGone(f"{peer_id} is not in room {room}")
         offer = read_offer(sdp)
+        if listener:
+            offer = offer.unheard()
         peer = seat.peers.get(peer_id)
         if peer is not None and self.port.renegotiate(peer, offer):
             self._hears_now(peer)
         else:
             peer = self._add_peer(seat, peer_id, offer)
-            self._mute(seat, peer_id, muted=listed[peer_id].muted)
+            if listener:
+                seat.listeners.add(peer_id)
+                self.port.table.want(peer, Wants.NONE)
+            else:
+                self._mute(seat, peer_id, muted=_is_muted(seat.spec, peer_id))
         return self.port.write_answer(
             peer,
             addresses=addresses,
@@ -254,6 +270,12 @@ class Engine:
             tcp_port=tcp_port,
             wish=MUSIC_WISH if seat.spec.profile is Profile.MUSIC else WISH,
         )
+
+    def drop_peer(self, room: RoomId, peer_id: PeerId) -> None:
+        """End a connection, if it is there; the person may offer again if the room lets them."""
+        seat = self._seats.get(room)
+        if seat is not None and (peer := seat.peers.get(peer_id)) is not None:
+            self.port.remove(peer, GoneReason.REMOVED)
 
     def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:
@@ -317,6 +339,7 @@ class Engine:
             self._counters.update(known[1].counters())
             if seat is not None and seat.peers.get(peer.id) is peer:
                 del seat.peers[peer.id]
+                seat.listeners.discard(peer.id)
                 seat.room.remove(peer.id)
                 self._settle(seat)
         self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
@@ -480,6 +503,7 @@ class Engine:
         gauges = self._peer_gauges()
         gauges["rooms"] = float(len(self._seats))
         gauges["players"] = float(len(self.players))
+        gauges["listeners"] = float(sum(len(seat.listeners) for seat in self._seats.values()))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
         if self._lines is not None:
@@ -503,9 +527,15 @@ class Engine:
         return gauges | {f"peers_sent_{mode.value}": float(modes[mode]) for mode in LinkMode}
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
-        """Return how the room's connections are; none if there is no such room."""
+        """Return how the anchors' connections are; none if there is no such room."""
         seat = self._seats.get(room)
-        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+        if seat is None:
+            return ()
+        return tuple(
+            self._describe(peer, seat)
+            for peer_id, peer in seat.peers.items()
+            if peer_id not in seat.listeners
+        )
 
     def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
         anchor, reception = seat.room.anchors[peer.id], peer.reception
@@ -518,3 +548,7 @@ class Engine:
             lost=0 if reception is None else reception.lost,
             reception=anchor.statistics(),
         )
+
+
+def _is_muted(spec: RoomSpec, peer: PeerId) -> bool:
+    return any(anchor.muted for anchor in spec.anchors if anchor.peer == peer)

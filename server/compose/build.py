@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomSpec
+from mixer.types import RoomId, RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
@@ -16,6 +16,7 @@ from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.clock import Clock
+from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
@@ -23,6 +24,7 @@ from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.standing import Standings
 from server.services.tokens import Tokens
 from server.supervise import Supervisor
 
@@ -42,6 +44,7 @@ class Ground:
     decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     static: Path = field(default_factory=static_folder)
+    turn_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,14 @@ class Services:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
             self.context.announcer.handle(event)
+            self.context.standings.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
             for _ in range(EXPIRE_EVERY):
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
+                self.context.standings.sweep()
             await self.context.rooms.expire()
 
 
@@ -85,9 +90,18 @@ def build(settings: Settings, ground: Ground) -> Services:
     presence = Presence(specs, clock.monotonic, settings.resume_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
-    rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    signalling = Signalling(
+        rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+    )
+    standings = Standings(signalling, clock.monotonic, settings.live_listeners)
+
+    def forget(room: RoomId) -> None:
+        announcer.forget(room)
+        standings.forget_room(room)
+
+    rooms.when_gone = forget
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -97,8 +111,10 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms=rooms,
         presence=presence,
         access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
-        signalling=Signalling(
-            rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+        signalling=signalling,
+        standings=standings,
+        ice=IceServers(
+            settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         announcer=announcer,

@@ -105,4 +105,4 @@ class Roster:
 
     def room_spec(self, room: RoomId, version: int) -> RoomSpec:
         """Return the room as the mixer shall have it."""
-        return RoomSpec(room, version, self.anchors(), on_air=True)
+        return RoomSpec(room, version, self.anchors(), on_air=True, listeners=True)

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import announcements, hls, lines, operations, pages, rest
+from server.edge import announcements, hls, lines, operations, pages, rest, whip
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -47,6 +47,16 @@ ROUTES: Final = (
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),
+    web.post("/whip/{room}", whip.publish),
+    web.options("/whip/{room}", whip.describe),
+    web.patch("/whip/{room}/{connection}", whip.change),
+    web.delete("/whip/{room}/{connection}", whip.end),
+    web.options("/whip/{room}/{connection}", whip.describe),
+    web.post("/whep/{room}", whip.listen),
+    web.options("/whep/{room}", whip.describe),
+    web.patch("/whep/{room}/{connection}", whip.change),
+    web.delete("/whep/{room}/{connection}", whip.end),
+    web.options("/whep/{room}/{connection}", whip.describe),
     web.get("/hls/rooms/{room}/enc.key", hls.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
@@ -101,6 +111,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     for name, value in pages.HEADERS.items():
         answer.headers.setdefault(name, value)
+    if request.path.startswith(whip.PREFIXES):
+        for name, value in whip.HEADERS.items():
+            answer.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
     answer.headers["Server"] = "roomtone"

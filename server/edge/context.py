@@ -12,11 +12,13 @@ from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.clock import Clock
+from server.services.ice import IceServers
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.standing import Standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Context:
     presence: Presence
     access: Access
     signalling: Signalling
+    standings: Standings
+    ice: IceServers
     lines: LineKeeper
     announcer: Announcer
     sounds: Sounds

@@ -2,7 +2,9 @@
 
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -31,8 +33,6 @@ TABLE: Final = {
     "bad_sdp": Row(400),
     "bad_sound": Row(400),
     "bad_bus": Row(400),
-    "no_audio": Row(400),
-    "bad_fingerprint": Row(400),
     "bad_secret": Row(401),
     "unauthorized": Row(401),
     "forbidden": Row(403),
@@ -41,13 +41,19 @@ TABLE: Final = {
     "not_found": Row(404),
     "room_not_found": Row(404),
     "method_not_allowed": Row(405),
+    "not_acceptable": Row(406),
     "room_exists": Row(409),
     "room_full": Row(409),
     "not_enabled": Row(409),
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
+    "precondition_failed": Row(412),
     "too_large": Row(413),
+    "unsupported_media": Row(415),
+    "no_audio": Row(422),
+    "bad_fingerprint": Row(422),
+    "precondition_required": Row(428),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
@@ -90,6 +96,9 @@ def refusal(error: Exception) -> Refusal | None:
     return None
 
 
+TOO_LARGE: Final = Refusal("too_large", "The body is larger than 32 KiB")
+
+
 def rpc_error(error: Exception) -> RpcError | None:
     """Return `error` as JSON-RPC carries it; None if it is our fault."""
     refused = refusal(error)
@@ -108,8 +117,8 @@ def rpc_error(error: Exception) -> RpcError | None:
     )
 
 
-def response(refused: Refusal) -> web.Response:
-    """Return the HTTP answer of the contract's shape."""
+def response(refused: Refusal, more: Mapping[str, object] | None = None) -> web.Response:
+    """Return the HTTP answer of the contract's shape, and `more`."""
     row = refused.row
     body: dict[str, object] = {
         "success": False,
@@ -117,6 +126,7 @@ def response(refused: Refusal) -> web.Response:
         "code": refused.code,
         "retryable": row.retry_after_ms is not None,
     }
+    body |= more or {}
     if refused.code == BadInput.code:
         body["details"] = (
             None
@@ -126,6 +136,21 @@ def response(refused: Refusal) -> web.Response:
     answer = web.json_response(body, status=row.status)
     if row.retry_after_ms is not None:
         answer.headers["Retry-After"] = str(math.ceil(row.retry_after_ms / 1000))
+    return answer
+
+
+def problem(request: web.Request, refused: Refusal) -> web.Response:
+    """Return the HTTP answer as problem details (RFC 9457), with what the contract's shape has."""
+    log.info("refused", method=request.method, path=request.path, code=refused.code)
+    status = refused.row.status
+    answer = response(
+        refused,
+        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+        | {"detail": refused.sentence},
+    )
+    answer.content_type = "application/problem+json"
+    if status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
@@ -154,7 +179,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _of_http(error: web.HTTPException) -> Refusal:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Refusal("too_large", "The body is larger than 32 KiB")
+        return TOO_LARGE
     code = _HTTP_CODES.get(error.status, "bad_params")
     sentences = {
         "not_found": "There is nothing at this address",

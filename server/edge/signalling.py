@@ -1,6 +1,7 @@
 """`/ws`: JSON-RPC methods on one person's conversation."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -52,10 +53,11 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     transport = SocketTransport(socket, request)
     session = Session(context.signalling, grant, transport)
+    servers = [server.entry() for server in context.ice.give(grant.user)]
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
-        await _converse(Peer(transport, methods(session)), transport)
+        await _converse(Peer(transport, methods(session, servers)), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
         log.exception("socket_failed")
     finally:
@@ -82,7 +84,7 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
-def methods(session: Session) -> Dispatcher:
+def methods(session: Session, ice_servers: Sequence[object] = ()) -> Dispatcher:
     """Return the methods of one conversation; docs/protocol.md describes each."""
     dispatcher = Dispatcher(rpc_error)
 
@@ -93,6 +95,7 @@ def methods(session: Session) -> Dispatcher:
             "resume": joined.resumed,
             "userId": joined.user,
             "room": {"roomId": joined.room.id, "name": joined.room.name},
+            "iceServers": list(ice_servers),
         }
 
     async def offer(params: OfferParams) -> object:
