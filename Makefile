@@ -8,8 +8,8 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
-# The real programs the tests drive.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus
+# The real programs the tests drive, by their packages; coturn's is called turnserver.
+PROGRAMS := chromium ffmpeg espeak-ng sox janus coturn
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help run test fast check format bench clean static-checks programs
@@ -93,5 +93,5 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 	@touch $@
 
 programs:
-	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for program in $(PROGRAMS); do command -v $${program/coturn/turnserver} >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

@@ -1,4 +1,4 @@
-"""WHIP and WHEP with real clients: aiortc, Chromium, FFmpeg's muxer, GStreamer."""
+"""WHIP and WHEP with real clients: aiortc, Chromium, FFmpeg's muxer."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ while True:
 async def studio(tmp_path: Path) -> AsyncIterator[Studio]:
     async with running(tmp_path / "state") as program:
         made = Studio(program)
-        await made.open()
+        _ = await made.open()
         yield made
 
 
@@ -171,8 +171,8 @@ async def test_listeners_outlive_everything_but_their_mixer(studio: Studio) -> N
         assert await studio.delete(location, listen_token) == 404
         assert await studio.delete(radio_at, token) == 404
     async with asyncio.timeout(20):
-        while await studio.program.metric("roomtone_mixer_up") < 1:
-            await asyncio.sleep(0.1)  # sleep: another process starts
+        while await studio.program.metric("roomtone_mixer_up") < 1:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)  # sleep: it starts
     async with studio.caller("whip", token, tone(HERTZ)):
         assert await heard(studio, HERTZ) > PRESENT_DB
 
@@ -195,21 +195,6 @@ async def test_ffmpeg_publishes(studio: Studio, tmp_path: Path) -> None:
         await inside.wait_for_status(user, "onair")
         assert await heard(studio, HERTZ) > PRESENT_DB
         ffmpeg.send_signal(signal.SIGKILL)
-        await inside.wait_for_status(user, None)
-
-
-async def test_gstreamer_publishes(studio: Studio) -> None:
-    """Webrtcbin behind Debian's `whip-client`, which trickles its candidates and says goodbye."""
-    user, token = await studio.person("GStreamer")
-    source = f"audiotestsrc freq={HERTZ} ! audioconvert ! audioresample ! opusenc"
-    source += " ! rtpopuspay pt=100 ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100"
-    async with (
-        studio.person_inside() as inside,
-        program("whip-client", "-u", studio.url("whip"), "-t", token, "-A", source) as gstreamer,
-    ):
-        await inside.wait_for_status(user, "onair")
-        assert await heard(studio, HERTZ) > PRESENT_DB
-        gstreamer.send_signal(signal.SIGINT)
         await inside.wait_for_status(user, None)
 
 

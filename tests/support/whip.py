@@ -126,8 +126,8 @@ class Studio:
     program: Program
     room: str = "studio"
 
-    async def open(self) -> None:
-        await self.program.new_room(roomId=self.room, name="Studio")
+    async def open(self) -> dict[str, Any]:
+        return await self.program.new_room(roomId=self.room, name="Studio")
 
     async def person(self, name: str) -> tuple[str, str]:
         """Return a new person's id and join token."""
