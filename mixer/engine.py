@@ -349,7 +349,7 @@ class Engine:
         frames = self._tick_rooms(tick, now)
         if self._lines is not None:
             frames = self._lines.send(frames, tick)
-            self._attempt("plain timers", self._lines.port.tick, now=now)
+            self._attempt("plain timers", self._lines.port.tick, now=now, unix_now=unix_now)
         if frames:
             self._attempt("sending", self.port.send, frames, tick=tick)
         self._attempt("timers", self.port.tick, tick, now=now, unix_now=unix_now)
@@ -451,7 +451,10 @@ class Engine:
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the room's connections are; none if there is no such room."""
         seat = self._seats.get(room)
-        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+        if seat is None:
+            return ()
+        plain = () if self._lines is None else self._lines.peers(room)
+        return (*(self._describe(peer, seat) for peer in seat.peers.values()), *plain)
 
     def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
         anchor, reception = seat.room.anchors[peer.id], peer.reception

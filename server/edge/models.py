@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId, RtpCodec
+from mixer.types import RoomId, RtcpMode, RtpCodec
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
@@ -74,6 +74,7 @@ Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none
 HostText = Annotated[str, AfterValidator(_as_host)]
 NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
+RtcpText = Annotated[RtcpMode, Field(strict=False)]
 PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
 RoleText = Annotated[Role, Field(strict=False)]
 
@@ -133,6 +134,17 @@ class ForwarderRequest(Body):
     ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
     bus: Literal["floor"] = "floor"
     alwaysOn: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
+
+
+class ForwarderPatch(Body):
+    """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`: what is absent stays."""
+
+    host: HostText | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    bus: Literal["floor"] | None = None
+    alwaysOn: bool | None = None  # noqa: N815
+    rtcp: RtcpText | None = None
 
 
 class LineRequest(Body):
@@ -145,10 +157,32 @@ class LineRequest(Body):
     host: HostText | Literal[""] = ""
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     anySsrc: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if bool(self.host) != bool(self.port):
+            raise ValueError("host and port belong together")
+        return self
+
+
+class LinePatch(Body):
+    """`PATCH /api/rooms/{id}/rtp/{userId}`: what is absent stays; `host` "" forgets the address."""
+
+    displayName: Name | None = None  # noqa: N815
+    muted: bool | None = None
+    gainDb: Annotated[float, Field(ge=-60, le=20)] | None = None  # noqa: N815
+    pan: Annotated[float, Field(ge=-1, le=1)] | None = None
+    allow: Annotated[list[NetworkText], Field(max_length=16)] | None = None
+    host: HostText | Literal[""] | None = None
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    rtcp: RtcpText | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.host is None) != (self.port is None) and self.host != "":
+            raise ValueError("host and port belong together")
+        if self.host is not None and bool(self.host) != bool(self.port):
             raise ValueError("host and port belong together")
         return self
 

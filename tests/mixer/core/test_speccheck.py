@@ -7,7 +7,7 @@ import pytest
 
 from mixer.core.speccheck import check_gain, check_spec
 from mixer.errors import ClientMistake
-from mixer.types import AnchorSpec, PeerId, Profile, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, Profile, RoomId, RoomSpec, RtpParticipantSpec
 
 ANN = PeerId("ann")
 NAN = float("nan")
@@ -83,3 +83,15 @@ def test_a_gain_has_a_range(gain_db: float) -> None:
     check_gain(0.0)
     with pytest.raises(ClientMistake, match="-60 to 20 dB"):
         check_gain(gain_db)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("gain_db", -61.0, "trunk: gain_db is -60 to 20"), ("pan", 2.0, "trunk: pan is -1 to 1")],
+)
+def test_plain_rtp_out_of_range_is_told(field: str, value: float, said: str) -> None:
+    """As of anybody else."""
+    trunk = RtpParticipantSpec(PeerId("trunk"))
+    check_spec(replace(ROOM, rtp=(trunk,)))
+    with pytest.raises(ClientMistake, match=said):
+        check_spec(replace(ROOM, rtp=(replace(trunk, **{field: value}),)))  # type: ignore[arg-type]
