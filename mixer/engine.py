@@ -17,13 +17,14 @@ from mixer.core.strain import StrainMeter
 from mixer.errors import NoCapacity, PeerGone
 from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
-from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
+from mixer.room.recorder import ArrivalSink, Journal, Limits, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
 from mixer.types import (
     TICK_S,
+    ArrivalsSpec,
     Emit,
     GoneReason,
     Outgoing,
@@ -60,15 +61,19 @@ class _Seat:
     peers: dict[PeerId, Peer] = field(default_factory=dict)
     said: dict[PeerId, int] = field(default_factory=dict)
     make_anchor: MakeAnchor = Anchor
-    recorder: Recorder | None = None
+    journal: Journal = field(default_factory=Journal)
+    wish: ArrivalsSpec | None = None  # the recording that was begun last because of one
 
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """Where rooms' arrivals are recorded, and up to which size each."""
+    """Where rooms' arrivals are recorded: of every room up to a size, of others when asked for.
+
+    With a `limit_bytes` of 0 it is only when asked for.
+    """
 
     sink: ArrivalSink
-    limit_bytes: int
+    limit_bytes: int = 0
 
 
 class Engine:
@@ -126,7 +131,7 @@ class Engine:
         if seat is None:
             if spec.closed:
                 return
-            seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+            seat = self._seats[spec.room] = self._make_seat(spec)
             seat.room.spend(self._overload.quality)
         seat.spec = spec
         seat.room.configure(with_lines(spec))
@@ -137,10 +142,19 @@ class Engine:
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
         self._settle(seat)
+        self._heed_wish(seat)
         if spec.closed:
             self._counters.update(seat.room.counters())
+            self._counters.update(seat.journal.counters())
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
+
+    def _make_seat(self, spec: RoomSpec) -> _Seat:
+        if self._recordings is None:
+            return _Seat(spec, Room(spec.room, self._tap))
+        journal = Journal()
+        room = RecordedRoom(spec.room, self._tap, journal)
+        return _Seat(spec, room, make_anchor=journal.make_anchor, journal=journal)
 
     def _settle(self, seat: _Seat) -> None:
         """Begin to tick a room, or end it, when its first comes or its last has left.
@@ -156,36 +170,51 @@ class Engine:
         if room not in self._occupied:
             self._occupied[room] = seat
             self._wake.set()
-            if self._recordings is not None:
+            if self._recordings is not None and self._recordings.limit_bytes:
                 self._record(seat, self._recordings)
+            seat.wish = None  # each call is a recording of its own
+            self._heed_wish(seat)
         if self._lines is not None and not spec.closed:
             self._lines.apply(seat)
 
     def _record(self, seat: _Seat, recordings: Recordings) -> None:
         """Begin a recording; its room is as new, or the replay could not begin where it did."""
-        room = seat.spec.room
-        name = f"{room}-{int(1000 * self._unix_clock())}"
-        seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
+        room, limits = seat.spec.room, Limits(recordings.limit_bytes)
         self._counters.update(seat.room.counters())
-        seat.room = RecordedRoom(room, self._tap, seat.recorder)
+        seat.journal.recorder = Recorder(recordings.sink, room, self._name(seat), limits)
+        seat.room = RecordedRoom(room, self._tap, seat.journal)
         seat.room.spend(self._overload.quality)
         seat.room.configure(with_lines(seat.spec))
-        seat.make_anchor = seat.recorder.make_anchor
+
+    def _heed_wish(self, seat: _Seat) -> None:
+        """Begin or end the recording that is asked for; one of every room is not touched."""
+        wish, recordings, room = seat.spec.arrivals, self._recordings, seat.room
+        if recordings is None or recordings.limit_bytes or wish == seat.wish:
+            return
+        if seat.spec.room not in self._occupied or not isinstance(room, RecordedRoom):
+            return
+        seat.wish = wish
+        seat.journal.end()
+        left_s = 0.0 if wish is None else wish.until_unix_s - self._unix_clock()
+        if wish is not None and left_s > 0:
+            limits = Limits(wish.limit_bytes, tick_at(self._clock() + left_s))
+            name = self._name(seat)
+            room.begin(Recorder(recordings.sink, room.id, name, limits, is_whole=False))
+
+    def _name(self, seat: _Seat) -> str:
+        """Return what a recording that begins now is called."""
+        return f"{seat.spec.room}-{int(1000 * self._unix_clock())}"
 
     def _vacate(self, seat: _Seat) -> None:
         if self._lines is not None:
             self._lines.clear(seat.spec.room)
-        if seat.recorder is not None:
-            seat.recorder.close()
-            self._counters.update(seat.recorder.counters)
-            seat.recorder = None
+        seat.journal.end()
         self._say_who_talks(seat)
 
     def end_recordings(self) -> None:
         """Hand on what is left of every recording."""
         for seat in self._seats.values():
-            if seat.recorder is not None:
-                seat.recorder.close()
+            seat.journal.end()
 
     def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
         self,
@@ -424,8 +453,7 @@ class Engine:
         counters.update(self.port.socket_counters)
         for seat in self._seats.values():
             counters.update(seat.room.counters())
-            if seat.recorder is not None:
-                counters.update(seat.recorder.counters)
+            counters.update(seat.journal.counters())
         for _, anchor in self._anchors.values():
             counters.update(anchor.counters())
         states = Counter(

@@ -158,7 +158,7 @@ class Plane:
 
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
-        self._engine.end_recordings()
+        self.end_recordings()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -166,6 +166,10 @@ class Plane:
                 await self._engine.port.close()
             if self._lines is not None:
                 self._lines.port.close()
+
+    def end_recordings(self) -> None:
+        """Hand on what is left of every recording, and record nothing more of these calls."""
+        self._engine.end_recordings()
 
     def apply(self, spec: RoomSpec) -> None:
         """Make a room what the spec says; an older or equal version is ignored.

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import hls, lines, operations, pages, rest
+from server.edge import arrivals, hls, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -42,6 +42,11 @@ ROUTES: Final = (
     web.get("/api/rooms/{room}/rtp", lines.list_lines),
     web.patch("/api/rooms/{room}/rtp/{user}", lines.patch_line),
     web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
+    web.post("/api/rooms/{room}/arrivals", arrivals.start_arrivals),
+    web.get("/api/rooms/{room}/arrivals", arrivals.list_arrivals),
+    web.delete("/api/rooms/{room}/arrivals", arrivals.stop_arrivals),
+    web.get("/api/rooms/{room}/arrivals/{name}", arrivals.get_arrivals),
+    web.delete("/api/rooms/{room}/arrivals/{name}", arrivals.delete_arrivals),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),

@@ -8,8 +8,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from server.config import Settings
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
@@ -30,6 +31,8 @@ class Context:
     access: Access
     signalling: Signalling
     lines: LineKeeper
+    arrivals: ArrivalsKeeper
+    shelf: RecordingShelf
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

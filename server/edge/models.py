@@ -187,6 +187,13 @@ class LinePatch(Body):
         return self
 
 
+class ArrivalsRequest(Body):
+    """`POST /api/rooms/{id}/arrivals`."""
+
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    limitMb: Annotated[int, Field(ge=1, le=1 << 20)] | None = None  # noqa: N815
+
+
 class JoinParams(Body):
     """`join`."""
 

@@ -50,6 +50,7 @@ class MixerService:
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
         add("peers", wire.AskPeers, self._peers)
+        add("endRecordings", None, self._end_recordings)
 
     def emit(self, event: PlaneEvent) -> None:
         """Tell the control process; while it reads too slowly events are lost, counted."""
@@ -91,6 +92,10 @@ class MixerService:
     async def _peers(self, params: wire.AskPeers) -> object:
         return wire.peers_result(self._plane.peers(params.room))
 
+    async def _end_recordings(self, _params: Params) -> object:
+        self._plane.end_recordings()  # the answer goes out behind them
+        return None
+
     def _check_threads(self) -> None:
         try:
             check_single_thread()
@@ -111,11 +116,7 @@ def main(arguments: Sequence[str]) -> None:
         check_environment()
         tap = AudioTap(Path(settings.audio_socket)) if settings.audio_socket else None
         service = MixerService(transport, tap)
-        recordings = (
-            Recordings(RecordingPipe(transport), settings.record_bytes)
-            if settings.record_bytes
-            else None
-        )
+        recordings = Recordings(RecordingPipe(transport), settings.record_bytes)
         plane = Plane(
             settings.plane,
             emit=service.emit,
