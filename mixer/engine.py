@@ -280,7 +280,7 @@ class Engine:
         if anchor is None or anchor.is_muted == muted:
             return
         anchor.mute(muted)
-        self.port.table.wants[anchor.row] = Wants.NONE if muted else Wants.ALL
+        self.port.table.want(seat.peers[peer_id], Wants.NONE if muted else Wants.ALL)
 
     # What the port tells
 
@@ -292,9 +292,9 @@ class Engine:
         seat, anchor = known
         if anchor.arrived(packet, level_dbov, self._clock(), voice=voice):
             seat.room.wake(anchor)
-            self.port.table.wants[peer.row] = Wants.ALL
+            self.port.table.want(peer, Wants.ALL)
         elif not anchor.is_muted and level_dbov is not None:
-            self.port.table.wants[peer.row] = Wants.VOICED
+            self.port.table.want(peer, Wants.VOICED)
 
     def began(self, peer: Peer) -> None:
         """See PortListener."""

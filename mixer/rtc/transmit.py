@@ -16,6 +16,8 @@ from mixer.rtc.streams import SplitSender
 from mixer.types import FRAME_SAMPLES, Outgoing
 
 SEND_ROWS = 1024
+_ONE = np.uint16(1)
+_WITH_LEVEL, _WITHOUT_LEVEL = header_length(level=True), header_length(level=False)
 MAX_RED_BYTES = 1100  # with header and SRTP within 1,200, what every path carries in one piece
 
 
@@ -73,55 +75,57 @@ class MediaSender:
     def _send_chunk(self, frames: Sequence[_Part], tick: int) -> None:
         table, block = self._table, self._outgoing
         rows = np.concatenate([frame.rows for frame in frames])
+        total = len(rows)
         counts = [len(frame.rows) for frame in frames]
-        here = np.arange(len(rows))
         level_ids = table.level_id[rows]
         write_headers(
             block.data,
-            here,
+            slice(total),
             payload_type=_payload_types(table, rows, frames, counts),
-            marker=np.repeat([frame.marker for frame in frames], counts),
+            marker=np.array([frame.marker for frame in frames]).repeat(counts),
             sequence=table.sequence_out[rows],
             timestamp=table.timestamp_base[rows] + np.uint32(tick * FRAME_SAMPLES & 0xFFFFFFFF),
             ssrc=table.ssrc_out[rows],
             level_id=level_ids,
-            level_dbov=np.repeat(
-                np.array([frame.level_dbov for frame in frames], np.int16), counts
-            ),
+            level_dbov=np.array([frame.level_dbov for frame in frames], np.int16).repeat(counts),
         )
-        at = 0
-        for frame, count in zip(frames, counts, strict=True):
-            self._write_payload(
-                here[at : at + count], level_ids[at : at + count] > 0, frame.payload
-            )
-            at += count
-        table.sequence_out[rows] += np.uint16(1)
-        table.packets_out[rows] += np.uint32(1)
-        table.octets_out[rows] += np.repeat(
-            np.array([len(frame.payload) for frame in frames], np.uint32), counts
-        )
-        block.addresses[: len(rows)] = table.address[rows]
-        block.address_lengths[: len(rows)] = table.address_length[rows]
+        sizes = np.array([len(frame.payload) for frame in frames], np.uint32).repeat(counts)
+        self._write_payloads(frames, counts, level_ids > 0)
+        block.lengths[:total] += sizes.view(np.int32)
+        table.sequence_out[rows] += _ONE
+        table.packets_out[rows] += _ONE
+        table.octets_out[rows] += sizes
+        block.addresses[:total] = table.address[rows]
+        block.address_lengths[:total] = table.address_length[rows]
         handles = table.send_handles
-        protected = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
-        total = len(rows)
-        if not protected.all():  # a row that failed holds clear text and must stay
+        failed = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
+        if failed:  # such a row holds clear text and must stay
+            protected = np.ones(total, np.bool_)
+            protected[failed] = False
             total = block.keep(protected)
-            self._counters["srtp_protect_failures"] += len(rows) - total
+            self._counters["srtp_protect_failures"] += len(failed)
         self._counters["rtp_sent"] += self._sender.send(block, total)
 
-    def _write_payload(
-        self, rows: NDArray[np.intp], with_level: NDArray[np.bool_], body: bytes
+    def _write_payloads(
+        self, parts: Sequence[_Part], counts: Sequence[int], levelled: NDArray[np.bool_]
     ) -> None:
-        block = self._outgoing
-        data = np.frombuffer(body, np.uint8)
-        for selected, offset in (
-            (rows[with_level], header_length(level=True)),
-            (rows[~with_level], header_length(level=False)),
-        ):
-            if len(selected):
-                block.data[selected, offset : offset + len(data)] = data
-                block.lengths[selected] = offset + len(data)
+        """Write each payload behind its rows' headers, and the headers' lengths as those so far."""
+        block, at = self._outgoing, 0
+        if np.logical_and.reduce(levelled):  # all take the same header, as nearly always
+            block.lengths[: len(levelled)] = _WITH_LEVEL
+            for part, count in zip(parts, counts, strict=True):
+                end = _WITH_LEVEL + len(part.payload)
+                block.data[at : at + count, _WITH_LEVEL:end] = np.frombuffer(part.payload, np.uint8)
+                at += count
+            return
+        offsets = np.where(levelled, _WITH_LEVEL, _WITHOUT_LEVEL)
+        block.lengths[: len(levelled)] = offsets
+        for part, count in zip(parts, counts, strict=True):
+            data = np.frombuffer(part.payload, np.uint8)
+            for offset in (_WITH_LEVEL, _WITHOUT_LEVEL):
+                rows = at + np.flatnonzero(offsets[at : at + count] == offset)
+                block.data[rows, offset : offset + len(data)] = data
+            at += count
 
 
 def _payload_types(
@@ -131,7 +135,7 @@ def _payload_types(
     plain = table.payload_type[rows]
     if not any(is_red):
         return plain
-    return np.where(np.repeat(is_red, counts), table.red_payload_type[rows], plain)
+    return np.where(np.array(is_red).repeat(counts), table.red_payload_type[rows], plain)
 
 
 def _chunks(frames: Iterable[_Part]) -> list[list[_Part]]:
