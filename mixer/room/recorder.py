@@ -4,7 +4,7 @@ import hashlib
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 from mixer.core.jitter import Arrival
@@ -26,7 +26,17 @@ from mixer.core.specjson import write_spec
 from mixer.room.anchor import Anchor
 from mixer.room.player import EVERYONE, FrameSource, Target
 from mixer.room.room import Room
-from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId, RoomSpec, RtpCodec, Tap
+from mixer.types import (
+    Delivery,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Quality,
+    RoomId,
+    RoomSpec,
+    RtpCodec,
+    Tap,
+)
 
 CHUNK_BYTES = 16_384  # 100 people who speak fill one in 20 ms
 FLUSH_TICKS = 250  # 5 s: what is lost when the process is killed
@@ -229,7 +239,7 @@ class RecordedRoom(Room):
         self._journal.end()
         self._journal.recorder = recorder
         put = recorder.put
-        put(Call(ROOM, "spend", (self.quality.max_bitrate_bps, self.quality.loudest)))
+        put(Call(ROOM, "spend", astuple(self.quality)))
         if self._written is not None:
             put(Call(ROOM, "configure", (self._written,)))
         for peer, anchor in self.anchors.items():
@@ -238,8 +248,8 @@ class RecordedRoom(Room):
                 put(Call(anchor.row, "mute", (True,)))
             if anchor.hears:
                 put(Call(ROOM, "connect", (peer,)))
-            if anchor.loss_percent:
-                put(Call(ROOM, "protect", (peer, anchor.loss_percent)))
+            if anchor.delivery != Delivery():
+                put(Call(ROOM, "deliver", (peer, *astuple(anchor.delivery))))
         for name, source in self._plays.items():
             if not source.was_over:
                 put(Call(ROOM, "play", (name, source.to.peer, source.to.bus, source.gain_db)))
@@ -264,10 +274,10 @@ class RecordedRoom(Room):
         self._journal.put(Call(ROOM, "disconnect", (peer,)))
         super().disconnect(peer)
 
-    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
+    def deliver(self, peer: PeerId, delivery: Delivery) -> None:
         """See Room."""
-        self._journal.put(Call(ROOM, "protect", (peer, loss_percent)))
-        super().protect(peer, loss_percent=loss_percent)
+        self._journal.put(Call(ROOM, "deliver", (peer, *astuple(delivery))))
+        super().deliver(peer, delivery)
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """See Room."""
@@ -290,7 +300,7 @@ class RecordedRoom(Room):
 
     def spend(self, quality: Quality) -> None:
         """See Room."""
-        self._journal.put(Call(ROOM, "spend", (quality.max_bitrate_bps, quality.loudest)))
+        self._journal.put(Call(ROOM, "spend", astuple(quality)))
         super().spend(quality)
 
     def play(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV
+from mixer.core.link import Link
 from mixer.core.rtcp import ReceptionStatistics
 from mixer.rtc.block import ADDRESS_BYTES
 from mixer.rtc.dtls import DtlsSession
@@ -57,16 +58,20 @@ class Peer:
     reception: ReceptionStatistics | None = None
     paths: list[bytes] = field(default_factory=list)  # addresses that passed a check, oldest first
     round_trip_s: float | None = None
-    loss_in: float = 0.0  # 0..1, smoothed; `loss` of the table is the other way
+    loss_in: float = 0.0  # 0..1, smoothed; the link's is the other way
     jitter_out_s: float = 0.0  # as the peer reports it
     bitrate_in: float = 0.0  # bit/s
     bitrate_out: float = 0.0
     octets_seen: tuple[int, int] = (0, 0)  # in and out, at the last report
+    measured_at: float = 0.0  # when that was
     wants: Wants = Wants.ALL
     media_at: float = -1e9  # when the last authentic packet of its stream came
     suspect_until: float = 0.0
     allowance: float = 0.0  # how many packets it may still send
     allowed_at: float = 0.0  # when that was
+    link: Link = field(default_factory=Link)
+    last_lsr: int = 0  # of our sender reports, the last the peer had when it last reported
+    sent_before: tuple[int, int] = (0, 0)  # packets and octets, at the last report to us
 
     @property
     def local(self) -> Credentials:
@@ -83,9 +88,8 @@ class Peer:
 class PeerTable:
     """Rows of peers; a free row is reused.
 
-    `takes_red` are those whom redundancy helps, `takes_fec` those who lose packets and take no
-    redundancy, `loss` is what they lose of ours (0..1, smoothed). A packet whose level is not above
-    `unread_dbov` (int16[n, 2]: without, with the voice bit) need not be decrypted before
+    `red_depth` is how many earlier frames each packet to them carries. A packet whose level is not
+    above `unread_dbov` (int16[n, 2]: without, with the voice bit) need not be decrypted before
     `proven_until`.
 
     A peer is found by any address that passed one of its checks (its *paths*). One of them is where
@@ -124,9 +128,7 @@ class PeerTable:
         self.timestamp_base: NDArray[np.uint32] = column("timestamp_base", np.uint32)
         self.payload_type: NDArray[np.uint8] = column("payload_type", np.uint8)
         self.red_payload_type: NDArray[np.uint8] = column("red_payload_type", np.uint8)
-        self.takes_red: NDArray[np.bool_] = column("takes_red", np.bool_)
-        self.takes_fec: NDArray[np.bool_] = column("takes_fec", np.bool_)
-        self.loss: NDArray[np.float32] = column("loss", np.float32)
+        self.red_depth: NDArray[np.uint8] = column("red_depth", np.uint8)
         self.octets_in: NDArray[np.int64] = column("octets_in", np.int64)
         self.packets_out: NDArray[np.uint32] = column("packets_out", np.uint32)
         self.octets_out: NDArray[np.uint32] = column("octets_out", np.uint32)

@@ -30,6 +30,7 @@ from mixer.rtc.srtp import SrtpContext
 from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
 from mixer.types import (
+    Delivery,
     GoneReason,
     OpusParameters,
     Outgoing,
@@ -91,7 +92,7 @@ class WebRtcPort:
         sender = SplitSender(socket, streams)
         self._outbox = Outbox(sender, counters=self.counters)
         self._sender = MediaSender(sender, self.table, counters=self.counters)
-        self._reports = Reports(self.table, self.counters)
+        self._reports = Reports(self.table, self.counters, clock)
         self._receiver = MediaReceiver(
             self._incoming, self._reports, self._guard, life=self, listener=listener
         )
@@ -153,8 +154,7 @@ class WebRtcPort:
         table.level_id[row] = offer.level_id
         table.payload_type[row] = offer.codecs.opus
         table.red_payload_type[row] = offer.codecs.red
-        table.takes_red[row] &= offer.codecs.red > 0
-        table.takes_fec[row] &= offer.codecs.parameters.fec
+        self._reports.agree(peer)
         known = [generation for generation in peer.ice if generation.remote == offer.remote]
         if known:  # not a restart, and one that was offered before is taken back
             self._forget(peer.ice[peer.ice.index(known[0]) + 1 :])
@@ -462,6 +462,12 @@ class WebRtcPort:
         self._socket.close()
         if self._streams is not None:
             self._streams.close()
+
+    def deliver(self, peer: Peer, *, mix_bps: int, now: float) -> Delivery:
+        """Return what suits a peer's link, of a mix that has so many bits a second."""
+        if peer.link.terms.mix_bps != mix_bps:
+            self._reports.agree(peer, mix_bps=mix_bps)
+        return peer.link.delivery(now)
 
     def statistics(self, peer: Peer) -> TransportStatistics:
         """Return how a connection does."""

@@ -50,24 +50,27 @@ class MediaSender:
     def _parts(self, frames: Sequence[Outgoing]) -> Iterator[_Part]:
         """Split each frame into plain and redundant: packed once for all who take the same."""
         table = self._table
-        some_take_red = bool(table.takes_red.any())  # mostly nobody does: once, not for each frame
+        some_take_red = bool(table.red_depth.any())  # mostly nobody does: once, not for each frame
         for frame in frames:
             rows = frame.rows
-            if some_take_red and frame.previous and (takes_red := table.takes_red[rows]).any():
-                yield from self._redundant(frame, rows[takes_red])
-                rows = rows[~takes_red]
+            if some_take_red and frame.previous and (depths := table.red_depth[rows]).any():
+                for depth in np.unique(depths[depths > 0]).tolist():
+                    yield from self._redundant(frame, rows[depths == depth], depth)
+                rows = rows[depths == 0]
             if len(rows):
                 yield _Part(frame.payload, rows, frame.level_dbov, frame.marker)
 
-    def _redundant(self, frame: Outgoing, rows: NDArray[np.intp]) -> Iterator[_Part]:
+    def _redundant(self, frame: Outgoing, rows: NDArray[np.intp], depth: int) -> Iterator[_Part]:
         earlier = [
-            (FRAME_SAMPLES * ago, payload) for ago, payload in enumerate(frame.previous, start=1)
+            (FRAME_SAMPLES * ago, payload)
+            for ago, payload in enumerate(frame.previous[:depth], start=1)
         ]
         opus = self._table.payload_type[rows]
         for payload_type in np.unique(opus).tolist():
             body = pack_red(payload_type, frame.payload, earlier[::-1])
-            if len(body) > MAX_RED_BYTES:
-                body = pack_red(payload_type, frame.payload)
+            for kept in range(len(earlier))[::-1]:  # the oldest goes first
+                if len(body) > MAX_RED_BYTES:
+                    body = pack_red(payload_type, frame.payload, earlier[:kept][::-1])
             hearers = rows[opus == payload_type]
             self._counters["red_sent"] += len(hearers)
             yield _Part(body, hearers, frame.level_dbov, frame.marker, is_red=True)

@@ -14,6 +14,7 @@ from mixer.core.rtcp import (
     Packet,
     ReceiverReport,
     ReceptionStatistics,
+    Remb,
     ReportBlock,
     RtcpError,
     SenderReport,
@@ -154,6 +155,8 @@ def test_what_we_do_not_read_is_passed_over() -> None:
     assert parse(feedback + serialise((REPORT,))) == (Other(206), REPORT)
     with pytest.raises(TypeError):
         serialise((Other(206),))
+    with pytest.raises(TypeError):
+        serialise((Remb(1),))
 
 
 def test_padding_is_not_content() -> None:
@@ -305,3 +308,24 @@ def test_jitter_is_in_the_sources_own_clock() -> None:
     for number in range(400):
         reception.receive(number, number * 160, number * 0.02 + (0.002 if number % 2 else 0.0))
     assert reception.jitter == pytest.approx(16, rel=0.01)
+
+
+def remb(body: bytes, kind: int = 15) -> bytes:
+    return struct.pack("!BBHII", 0x80 | kind, 206, 2 + len(body) // 4, 1, 0) + body
+
+
+def test_a_receivers_estimate_is_read() -> None:
+    """REMB: 18 bits of mantissa, 6 of exponent, in front of the SSRCs it is about."""
+    word = 2 << 24 | 3 << 18 | 0x3FFFF
+    assert parse(remb(b"REMB" + struct.pack("!III", word, 5, 6))) == (Remb(0x3FFFF << 3),)
+    assert parse(remb(b"REMB" + struct.pack("!I", 0xFFFFFFFF))) == (Remb(0x3FFFF << 63),)
+    assert parse(remb(b"REMB" + struct.pack("!I", 0))) == (Remb(0),)
+
+
+def test_what_only_looks_like_an_estimate_is_not() -> None:
+    """Another kind of feedback, another application's, and one that is cut off."""
+    word = struct.pack("!I", 1 << 24 | 1000)
+    assert parse(remb(b"REMB" + word, kind=1)) == parse(remb(b"RAMB" + word)) == (Other(206),)
+    assert parse(remb(b"")) == (Other(206),)
+    with pytest.raises(RtcpError):
+        parse(remb(b"REMB"))
