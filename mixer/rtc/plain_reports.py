@@ -40,11 +40,13 @@ class PlainReports:
         RFC 3550 §6.2 lets the first of a unicast session go at once: a receiver that shall play
         several streams in step waits for it.
         """
-        if now < stream.control.due_s or not stream.packets_out:
+        control = stream.control
+        if now < control.due_s or not stream.packets_out or stream.address is None:
             return
+        control.due_s = now + rtcp.interval_s(self._draw())
+        # Also where nobody is told: what arrives is measured over the same times.
         if self._push(stream, self._compose(stream, participant, now, unix_now)):
-            stream.control.due_s = now + rtcp.interval_s(self._draw())
-            stream.control.has_spoken = True
+            control.has_spoken = True
 
     def end(self, stream: Stream) -> None:
         """Queue the goodbye of a stream that has said anything (§6.6)."""

@@ -172,6 +172,17 @@ def test_who_sends_is_told_how_it_arrives(exchange: Exchange) -> None:
     assert ann.loss_in == pytest.approx(0.09, abs=0.01)
 
 
+def test_what_arrives_is_measured_though_nobody_is_told(exchange: Exchange) -> None:
+    """Loss stands in the room's statistics where `rtcp` is off."""
+    ann = exchange.add(rtcp=RtcpMode.OFF)
+    for sequence in range(100):
+        if sequence % 4:
+            exchange.push(rtp(sequence))
+    run(exchange, 0.6)
+    assert ann.loss_in == pytest.approx(0.25, abs=0.02)
+    assert exchange.reports == []
+
+
 def test_who_goes_is_said_goodbye(exchange: Exchange) -> None:
     """Each stream when it is removed, the others when the port closes; never twice."""
     ann = exchange.add()
