@@ -33,6 +33,7 @@ FEC_STEP, LEAST_FEC, MOST_FEC = 5, 10, 30
 ROBUST_STEP_BPS, CLEAR_STEP_BPS = 4_000, 8_000
 EVERY_S = 1.0  # a room regroups for each change
 
+_AS_IT_IS = Delivery()
 _RATES = {LinkMode.ROBUST: 0, LinkMode.CLEAR: 1, LinkMode.RED1: 2, LinkMode.RED2: 3}
 
 
@@ -72,8 +73,18 @@ class Link:
         self._congested_at = self._stepped_up_at = -inf
         self._reported_at = 0.0
         self._is_news = False  # since the delivery was last thought over
-        self._delivery = Delivery()
+        self._delivery = _AS_IT_IS
         self._delivered_at = -inf
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything is sent as it is, and nothing is known that would change that."""
+        return (
+            self._capacity_bps is None
+            and self._remb is None
+            and self.mode is LinkMode.CLEAR
+            and self._delivery == _AS_IT_IS
+        )
 
     def agree(self, terms: Terms, now: float) -> None:
         """Take other terms."""

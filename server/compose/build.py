@@ -13,8 +13,9 @@ from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
 from server.media.recordings import FolderShelf
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
+from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.keyring import Keyring
@@ -23,6 +24,7 @@ from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
+from server.services.sounds import Sounds
 from server.services.tokens import Tokens
 from server.supervise import Supervisor
 
@@ -37,8 +39,9 @@ class Ground:
     store: StateStore
     keyring: Keyring
     clock: Clock
-    mixer: MediaPlane
+    mixer: MixingPlane
     broadcast: BroadcastPlane
+    decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     static: Path = field(default_factory=static_folder)
 
@@ -54,6 +57,7 @@ class Services:
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
+        self.context.announcer.serve(supervisor.scope("announcer"))
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
@@ -63,6 +67,7 @@ class Services:
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
+            self.context.announcer.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
@@ -86,6 +91,8 @@ def build(settings: Settings, ground: Ground) -> Services:
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
+    announcer = Announcer(ground.mixer, ground.decoder, presence)
+    rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
@@ -105,6 +112,12 @@ def build(settings: Settings, ground: Ground) -> Services:
             rooms, presence, clock, is_every_room=settings.record_arrivals is not None
         ),
         shelf=FolderShelf(recordings_folder(settings)),
+        announcer=announcer,
+        sounds=Sounds(
+            settings.state_dir,
+            settings.announcements_dir,
+            settings.announcement_limit_mb * 1_000_000,
+        ),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

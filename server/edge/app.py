@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import arrivals, hls, lines, operations, pages, rest
+from server.edge import announcements, arrivals, hls, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -47,6 +47,10 @@ ROUTES: Final = (
     web.delete("/api/rooms/{room}/arrivals", arrivals.stop_arrivals),
     web.get("/api/rooms/{room}/arrivals/{name}", arrivals.get_arrivals),
     web.delete("/api/rooms/{room}/arrivals/{name}", arrivals.delete_arrivals),
+    web.post("/api/rooms/{room}/announcements", announcements.create),
+    web.get("/api/rooms/{room}/announcements", announcements.list_all),
+    web.patch("/api/rooms/{room}/announcements/{announcementId}", announcements.change),
+    web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),

@@ -13,6 +13,7 @@ from mixer.types import (
     PeerChanged,
     PeerState,
     PlaneEvent,
+    Played,
     RoomId,
     RoomSpec,
     Talking,
@@ -99,6 +100,18 @@ class Presence:
         """Return the room's `roomStatus`."""
         on_lines = [line.entry() for line in self.lines(room).people.values()]
         return self._roster(room).listing(self._monotonic()) + on_lines
+
+    def is_in(self, room: RoomId, user: UserId) -> bool:
+        """Whether that person is in the room, by browser or plain RTP."""
+        return self._roster(room).get(user) is not None or user in self.lines(room).people
+
+    def tell(self, room: RoomId, told: Notification, only: UserId | None = None) -> None:
+        """Tell everybody in the room, or one person."""
+        text = encode(told)
+        if only is None:
+            self._tell(room, text)
+        elif (client := self._clients.get((room, only))) is not None:
+            client.push(text)
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -225,6 +238,8 @@ class Presence:
                     self._peer_changed(room, person, state, reason)
                 elif (line := self.lines(room).people.get(UserId(peer))) is not None:
                     self._line_changed(room, line, is_live=state is PeerState.LIVE)
+            case Played():
+                pass  # the announcer's
             case Overloaded():
                 pass  # its log and its numbers say so; people hear the calls they are in
             case _:

@@ -5,6 +5,7 @@ import { copyFrom } from "./clipboard.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
 import { explainError } from "./sentences.js";
+import { Sounds } from "./sounds.js";
 
 const REFRESH_MS = 4000; // people come and go; a glance at the page should be true
 const SECTIONS = ["loading", "locked", "rooms-page"];
@@ -22,6 +23,8 @@ Object.assign(window, { roomtone: hooks });
 const cards = new Map();
 /** @type {Map<string, api.Links>} */
 const links = new Map();
+/** @type {Map<string, Sounds>} */
+const sounds = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let nextRefresh;
 
@@ -133,6 +136,8 @@ function draw(found) {
     card.remove();
     cards.delete(roomId);
     links.delete(roomId);
+    sounds.get(roomId)?.end();
+    sounds.delete(roomId);
   }
   newestFirst.forEach((room, place) => {
     let card = cards.get(room.roomId);
@@ -153,6 +158,7 @@ function makeCard(room) {
   say(/** @type {Element} */ (remove.querySelector(".sr-only")), `Delete ${title}`);
   remove.title = "Delete this room";
   remove.addEventListener("click", () => askAndDelete(room.roomId, title));
+  sounds.set(room.roomId, new Sounds(card, room.roomId, (text) => say(said, text)));
   return card;
 }
 
@@ -165,6 +171,7 @@ function update(card, room) {
   const people = part(card, "people", HTMLElement);
   say(people, count === 0 ? "empty" : count === 1 ? "1 person in it" : `${count} people in it`);
   people.classList.toggle("busy", count > 0);
+  if (room.announcements) sounds.get(room.roomId)?.follow();
   say(part(card, "age", HTMLElement), room.createdAt ? `made ${ago(Date.parse(room.createdAt))}` : "");
   const place = part(card, "links", HTMLElement);
   const known = links.get(room.roomId);

@@ -125,7 +125,8 @@ def test_everybody_hears_what_their_spec_says(told: list[Scene]) -> None:
             heard = expected(scene, values)
             for row, peer in enumerate(PEERS):
                 value = played[row][-1] if row in played else 0
-                assert value == pytest.approx(heard[peer], abs=1.5 + heard[peer] * 1e-5)
+                # A voice is rounded before a gain of up to 6 dB, and the mix after it.
+                assert value == pytest.approx(heard[peer], abs=3 + heard[peer] * 1e-5)
 
 
 def _note(played: dict[int, Int16Frame]) -> object:
