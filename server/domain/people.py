@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from mixer.types import AnchorSpec, PeerId, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, RoomSpec
 from server.domain.identity import UserId
+from server.domain.room import Room
 
 STATUS_TIMEOUT_S = 30.0  # two keepalives missed: no longer listed (the reference's)
 
@@ -103,6 +104,15 @@ class Roster:
             AnchorSpec(PeerId(person.user), person.muted) for person in self.people.values()
         )
 
-    def room_spec(self, room: RoomId, version: int) -> RoomSpec:
+    def room_spec(self, room: Room, version: int) -> RoomSpec:
         """Return the room as the mixer shall have it."""
-        return RoomSpec(room, version, self.anchors(), on_air=True)
+        return RoomSpec(
+            room.id,
+            version,
+            self.anchors(),
+            on_air=room.broadcast,
+            profile=room.profile,
+            loudest=room.loudest,
+            automix=room.automix,
+            buses=room.buses,
+        )

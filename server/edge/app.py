@@ -29,6 +29,7 @@ ROUTES: Final = (
     web.post("/api/rooms", rest.create_room),
     web.get("/api/rooms", rest.list_rooms),
     web.get("/api/rooms/{room}", rest.get_room),
+    web.patch("/api/rooms/{room}", rest.change_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
     web.get("/api/rooms/{room}/statistics", rest.get_statistics),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),

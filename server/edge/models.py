@@ -1,7 +1,9 @@
 """The bodies and parameters that callers send."""
 
 import ipaddress
-from typing import Annotated, Final, Literal, Self, TypeVar
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -15,10 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId, RtpCodec
+from mixer.core.speccheck import MAX_BUS_CHARACTERS, MAX_BUSES, MAX_LOUDEST
+from mixer.types import FLOOR, Profile, RoomId, RtpCodec
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
-from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
+from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,6 +61,12 @@ def _as_payload_type(number: int) -> int:
     return number
 
 
+def _as_buses(names: list[str]) -> list[str]:
+    if FLOOR in names or len(set(names)) < len(names):
+        raise ValueError("names of their own, and the floor is there anyway")
+    return names
+
+
 def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
@@ -76,6 +85,15 @@ NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
 PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
 RoleText = Annotated[Role, Field(strict=False)]
+ProfileText = Annotated[Profile, Field(strict=False)]
+MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
+Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST)]
+BusName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
+Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Body(BaseModel):
@@ -89,9 +107,42 @@ class CreateRoomRequest(Body):
 
     roomId: RoomIdText | None = None  # noqa: N815 - the wire's name, as below
     pin: NewPin | None = None
-    maxAnchors: Annotated[int, Field(ge=0, le=10_000)] | None = MAX_ANCHORS_DEFAULT  # noqa: N815
-    expiresIn: Annotated[int, Field(ge=1, le=10**9)] | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
+    maxAnchors: MaxAnchors | None = MAX_ANCHORS_DEFAULT  # noqa: N815
+    expiresIn: Seconds | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
     name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+
+class ChangeRoomRequest(Body):
+    """`PATCH /api/rooms/{id}`: what is not named stays as it is."""
+
+    pin: NewPin = ""
+    maxAnchors: MaxAnchors | None = None  # noqa: N815
+    expiresIn: Seconds | None = None  # noqa: N815
+    name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+    def amended(self, room: Room, now: datetime) -> Room:
+        """Return the room with what was named; its time is counted from `now` (aware) on."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        if "expiresIn" in named:
+            room = room.lasting(named.pop("expiresIn"), now)
+        values: dict[str, Any] = {_OF_ROOM.get(name, name): one for name, one in named.items()}
+        if values.get("max_anchors") == 0:
+            values["max_anchors"] = MAX_ANCHORS_DEFAULT
+        if "buses" in values:
+            values["buses"] = tuple(values["buses"])
+        return replace(room, **values)
 
 
 class CreateUserRequest(Body):
@@ -211,6 +262,7 @@ class NoParams(Body):
         return {}
 
 
+_OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
 

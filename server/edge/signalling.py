@@ -92,7 +92,7 @@ def methods(session: Session) -> Dispatcher:
             "jtoken": joined.jtoken,
             "resume": joined.resumed,
             "userId": joined.user,
-            "room": {"roomId": joined.room.id, "name": joined.room.name},
+            "room": joined.room.notice(),
         }
 
     async def offer(params: OfferParams) -> object:

@@ -20,7 +20,7 @@ from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
 from server.domain.room import Room
-from server.errors import RoomFull
+from server.errors import RoomFull, RoomLocked
 from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
@@ -78,6 +78,7 @@ class Presence:
         self._mixer = mixer
         self._monotonic = monotonic
         self._resume_s = resume_s
+        self._rooms: dict[RoomId, Room] = {}  # those on air
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
@@ -113,18 +114,36 @@ class Presence:
         """Whether that socket is the one the person is in the room with."""
         return self._clients.get((room, user)) is client
 
-    def check_space(self, room: Room, user: UserId) -> None:
-        """Raise RoomFull if `user` could not come in now."""
-        limit = room.max_anchors
-        if limit is not None and not self._roster(room.id).has_space(user, limit):
+    def open_room(self, room: Room) -> None:
+        """Put a room on air; nobody is in it yet."""
+        self._rooms[room.id] = room
+        self._want(room.id)
+
+    def change_room(self, room: Room) -> None:
+        """Make a room so, and tell those in it what they can see of that."""
+        before, self._rooms[room.id] = self._rooms[room.id], room
+        self._want(room.id)
+        if room.notice() != before.notice():
+            self._tell(room.id, encode(Notification("roomChanged", room.notice())))
+
+    def check_space(self, room: Room, user: UserId, *, returns: bool = False) -> None:
+        """Raise RoomFull or RoomLocked if `user` could not come in now.
+
+        Who `returns` was in before: the lock is not meant for them.
+        """
+        limit, roster = room.max_anchors, self._roster(room.id)
+        if room.locked and not returns and roster.get(user) is None:
+            raise RoomLocked(room.id)
+        if limit is not None and not roster.has_space(user, limit):
             raise RoomFull(room.id, limit)
 
     def enter(self, room: Room, arrival: Arrival, client: Client) -> Entry:
-        """Let a person in; whoever was there under the same id is told and goes. Raises RoomFull.
+        """Let a person in; whoever was there under the same id is told and goes.
 
-        The media connection is kept if it still lives and the person knows its session.
+        The media connection is kept if it still lives and the person knows its session. Raises
+        RoomFull, RoomLocked.
         """
-        self.check_space(room, arrival.user)
+        self.check_space(room, arrival.user, returns=bool(arrival.resumes))
         now = self._monotonic()
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.session == arrival.resumes:
@@ -192,6 +211,7 @@ class Presence:
             client = self._clients.pop((room, user), None)
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
+        self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
         self.announcements.forget(room)
@@ -271,7 +291,7 @@ class Presence:
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
         lines = self.lines(room)
-        spec = self._roster(room).room_spec(room, self._mixer.next_version())
+        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
         self._mixer.want(
             replace(spec, forwarders=tuple(lines.forwarders.values()), rtp=lines.participants())
         )

@@ -1,14 +1,17 @@
 """The roster of a room."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from mixer.types import AnchorSpec, PeerId, RoomId
+from mixer.types import AnchorSpec, PeerId, Profile, RoomId
 from server.domain.identity import UserId
 from server.domain.people import Person, Role, Roster, Status
+from server.domain.room import Invites, Room
 
 ADA, BOB = UserId("ada"), UserId("bob")
+DEMO = Room(RoomId("demo"), datetime(2026, 1, 2, tzinfo=UTC), Invites("j", "l"))
 
 
 def person(user: UserId = ADA, **values: object) -> Person:
@@ -66,6 +69,16 @@ def test_overdue() -> None:
 def test_room_spec() -> None:
     """The mixer gets everybody, with who is muted, on air."""
     roster = Roster().with_person(person(ADA)).with_person(person(BOB, muted=True))
-    spec = roster.room_spec(RoomId("demo"), 7)
+    spec = roster.room_spec(DEMO, 7)
     assert spec.anchors == (AnchorSpec(PeerId("ada")), AnchorSpec(PeerId("bob"), muted=True))
     assert (spec.version, spec.on_air, spec.closed) == (7, True, False)
+
+
+def test_how_it_is_mixed() -> None:
+    """The mixer gets what was decided about the room."""
+    decided = replace(
+        DEMO, profile=Profile.MUSIC, loudest=3, automix=True, buses=("fr",), broadcast=False
+    )
+    spec = Roster().room_spec(decided, 1)
+    assert (spec.profile, spec.loudest, spec.automix) == (Profile.MUSIC, 3, True)
+    assert (spec.buses, spec.on_air) == (("fr",), False)

@@ -1,5 +1,7 @@
 """Who is in a room, through losses, returns and restarts of the mixer."""
 
+from dataclasses import replace
+
 import pytest
 
 from mixer.types import (
@@ -14,7 +16,7 @@ from mixer.types import (
 )
 from server.domain.people import Status
 from server.domain.room import Room
-from server.errors import RoomFull
+from server.errors import RoomFull, RoomLocked
 from server.ports import PlaneLost
 from server.services.presence import Farewell
 from server.services.rooms import Wanted
@@ -61,6 +63,17 @@ async def test_full(node: Node, room: Room) -> None:
     with pytest.raises(RoomFull, match="holds 2"):
         enter(node, room, type(ADA)("cccccccc-0000-4000-8000-000000000003"))
     assert node.presence.total == 2
+
+
+async def test_locked(node: Node, room: Room) -> None:
+    """A locked room lets nobody new in, but who is inside, and who comes back to it."""
+    enter(node, room, ADA)
+    locked = await node.rooms.change(DEMO, lambda before: replace(before, locked=True))
+    with pytest.raises(RoomLocked, match="demo is locked"):
+        enter(node, locked, BOB)
+    enter(node, locked, ADA)
+    enter(node, locked, BOB, resumes="a session from before a restart")
+    assert node.presence.count(DEMO) == 2
 
 
 async def test_newest_wins(node: Node, room: Room) -> None:
