@@ -15,6 +15,7 @@ from server.edge.pages import static_folder
 from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
@@ -81,6 +82,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -91,9 +93,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         presence=presence,
         access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
         signalling=Signalling(
-            rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+            rooms,
+            presence,
+            tokens,
+            ground.mixer,
+            specs,
+            resume_token_s=settings.join_token_s,
+            desk=desk,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
+        desk=desk,
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

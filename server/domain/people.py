@@ -1,11 +1,12 @@
 """The people in a room: who is there, what they do, and what the mixer shall know of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
 from mixer.types import AnchorSpec, PeerId, RoomSpec
+from server.domain.controls import PLAIN, Controls
 from server.domain.identity import UserId
 from server.domain.room import Room
 
@@ -45,6 +46,8 @@ class Person:
     muted: bool = False
     has_media: bool = False
     lost_at: float | None = None
+    controls: Controls = PLAIN
+    """What those who run the room decided about this person."""
 
     def is_listed(self, now: float) -> bool:
         """Whether the others shall see this person."""
@@ -57,7 +60,8 @@ class Person:
             "role": self.role.value,
             "status": self.status.value,
             "displayName": self.display_name,
-            "muted": self.muted,
+            "muted": self.muted or self.controls.muted,
+            "serverMuted": self.controls.muted,
         }
 
 
@@ -98,10 +102,11 @@ class Roster:
             if person.lost_at is not None and now - person.lost_at >= resume_s
         ]
 
-    def anchors(self) -> tuple[AnchorSpec, ...]:
-        """Return what the mixer needs to know of everybody."""
+    def anchors(self, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
+        """Return what the mixer needs to know of everybody in a room with these buses."""
         return tuple(
-            AnchorSpec(PeerId(person.user), person.muted) for person in self.people.values()
+            person.controls.within(buses).anchor(PeerId(person.user), muted=person.muted)
+            for person in self.people.values()
         )
 
     def room_spec(self, room: Room, version: int) -> RoomSpec:
@@ -109,7 +114,7 @@ class Roster:
         return RoomSpec(
             room.id,
             version,
-            self.anchors(),
+            self.anchors(room.buses),
             on_air=room.broadcast,
             profile=room.profile,
             loudest=room.loudest,

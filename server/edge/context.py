@@ -11,6 +11,7 @@ from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -30,6 +31,7 @@ class Context:
     access: Access
     signalling: Signalling
     lines: LineKeeper
+    desk: Desk
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

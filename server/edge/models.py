@@ -17,8 +17,16 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.core.speccheck import MAX_BUS_CHARACTERS, MAX_BUSES, MAX_LOUDEST
+from mixer.core.speccheck import (
+    AGC_DBOV,
+    GAIN_DB,
+    MAX_BUS_CHARACTERS,
+    MAX_BUSES,
+    MAX_LOUDEST,
+    PAN,
+)
 from mixer.types import FLOOR, Profile, RoomId, RtpCodec
+from server.domain.controls import Controls
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
@@ -93,6 +101,9 @@ BusName = Annotated[
     StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
 Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
+Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
+AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -152,6 +163,25 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+
+
+class ControlRequest(Body):
+    """`PATCH /api/rooms/{id}/participants/{userId}`: what is not named stays as it is."""
+
+    muted: bool = False
+    gainDb: GainDb = 0.0  # noqa: N815
+    pan: Pan = 0.0
+    agcTargetDbov: AgcDbov | None = None  # noqa: N815
+    speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
+    hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+
+    def amended(self, controls: Controls) -> Controls:
+        """Return the controls with what was named."""
+        named = self.model_fields_set & _OF_CONTROLS.keys()
+        values: dict[str, Any] = {_OF_CONTROLS[name]: getattr(self, name) for name in named}
+        if "speaks" in values:
+            values["speaks"] = tuple(dict.fromkeys(values["speaks"]))
+        return replace(controls, **values)
 
 
 class TokenRequest(Body):
@@ -247,6 +277,24 @@ class MuteParams(Body):
     muted: bool
 
 
+class ParticipantParams(Body):
+    """`requestUnmute`."""
+
+    userId: UserIdText  # noqa: N815
+
+
+class KickParams(ParticipantParams):
+    """`kick`."""
+
+    ban: bool = False
+
+
+class ControlParams(ControlRequest):
+    """`control`."""
+
+    userId: UserIdText  # noqa: N815
+
+
 class KeepaliveParams(Body):
     """`keepalive` and `status`."""
 
@@ -262,6 +310,14 @@ class NoParams(Body):
         return {}
 
 
+_OF_CONTROLS: Final = {
+    "muted": "muted",
+    "gainDb": "gain_db",
+    "pan": "pan",
+    "agcTargetDbov": "agc_target_dbov",
+    "speaks": "speaks",
+    "hears": "hears",
+}
 _OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital

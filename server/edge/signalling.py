@@ -16,6 +16,7 @@ from server.edge.models import (
     NoParams,
     OfferParams,
 )
+from server.edge.participants import add_host_methods
 from server.edge.rights import bearer, is_same_origin
 from server.edge.socket import SocketTransport
 from server.errors import BadToken, Forbidden, Unauthorized
@@ -118,4 +119,5 @@ def methods(session: Session) -> Dispatcher:
     dispatcher.add("keepalive", KeepaliveParams, keepalive)
     dispatcher.add("status", KeepaliveParams, keepalive)
     dispatcher.add("leave", NoParams, leave)
+    add_host_methods(dispatcher, session)
     return dispatcher

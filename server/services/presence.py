@@ -1,7 +1,7 @@
 """Who is in which room, on which socket, and with which connection to the mixer."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
@@ -16,6 +16,7 @@ from mixer.types import (
     RoomSpec,
     Talking,
 )
+from server.domain.controls import PLAIN, Controls
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
@@ -29,6 +30,7 @@ from server.services.reconcile import Reconciler
 RESTART_FIRST_MS = 300  # a mixer process is back after about that
 RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
 FAILED_RETRY_MS = 1000
+MAX_KICKED = 1000
 
 
 class Farewell(Enum):
@@ -37,6 +39,7 @@ class Farewell(Enum):
     LEFT = "left"
     REPLACED = "replaced by a newer connection"
     REVOKED = "removed from the room"
+    KICKED = "taken out of the room"
     ROOM_GONE = "the room is gone"
     STOPPING = "the server stops"
 
@@ -81,6 +84,8 @@ class Presence:
         self._rooms: dict[RoomId, Room] = {}  # those on air
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
+        self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
+        self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
@@ -98,6 +103,34 @@ class Presence:
         """Return the room's `roomStatus`."""
         on_lines = [line.entry() for line in self.lines(room).people.values()]
         return self._roster(room).listing(self._monotonic()) + on_lines
+
+    def people(self, room: RoomId) -> list[Person]:
+        """Return those with a connection of their own, in the order they came."""
+        return list(self._roster(room).people.values())
+
+    def person(self, room: RoomId, user: UserId) -> Person | None:
+        """Return one of them, None if they are not there."""
+        return self._roster(room).get(user)
+
+    def controls(self, room: RoomId) -> Mapping[UserId, Controls]:
+        """Return what was decided about people, also of those who are not there, oldest first."""
+        return self._controls.get(room, {})
+
+    def set_controls(self, room: RoomId, user: UserId, controls: Controls) -> None:
+        """Mix a person so, now or as soon as they come."""
+        decided = self._controls.setdefault(room, {})
+        decided.pop(user, None)
+        if controls != PLAIN:
+            decided[user] = controls
+        person = self._roster(room).get(user)
+        if person is not None and person.controls != controls:
+            self._put(room, replace(person, controls=controls))
+
+    def tell(self, room: RoomId, user: UserId, notification: Notification) -> None:
+        """Tell one person something, if they have a socket now."""
+        client = self._clients.get((room, user))
+        if client is not None:
+            client.push(encode(notification))
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -143,7 +176,10 @@ class Presence:
         The media connection is kept if it still lives and the person knows its session. Raises
         RoomFull, RoomLocked.
         """
-        self.check_space(room, arrival.user, returns=bool(arrival.resumes))
+        kicked = self._kicked.get(room.id, {})
+        returns = bool(arrival.resumes) and arrival.user not in kicked
+        self.check_space(room, arrival.user, returns=returns)
+        kicked.pop(arrival.user, None)
         now = self._monotonic()
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.session == arrival.resumes:
@@ -152,7 +188,9 @@ class Presence:
         else:
             session = secrets.token_hex(16)
             name = arrival.display_name
-            person, resumed = Person(arrival.user, arrival.role, session, now, name), False
+            controls = self.controls(room.id).get(arrival.user, PLAIN)
+            person = Person(arrival.user, arrival.role, session, now, name, controls=controls)
+            resumed = False
         former = self._clients.get((room.id, arrival.user))
         self._clients[room.id, arrival.user] = client
         if former is not None:
@@ -190,8 +228,14 @@ class Presence:
         if client is not None:
             client.end(why)
         roster = self._roster(room)
-        if roster.get(user) is not None:
-            self._set(room, roster.without(user))
+        if roster.get(user) is None:
+            return
+        if why is Farewell.KICKED:
+            kicked = self._kicked.setdefault(room, {})
+            kicked[user] = None
+            if len(kicked) > MAX_KICKED:
+                del kicked[next(iter(kicked))]
+        self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
         """Note that a socket is gone: the person is kept for a resume if their media lives."""
@@ -214,6 +258,8 @@ class Presence:
         self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
+        self._controls.pop(room, None)
+        self._kicked.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
@@ -297,10 +343,8 @@ class Presence:
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
-        client = self._clients.get((room, user))
-        if client is not None:
-            params = {"reason": reason, "retryAfterMs": retry_after_ms}
-            client.push(encode(Notification("reconnect", params)))
+        params = {"reason": reason, "retryAfterMs": retry_after_ms}
+        self.tell(room, user, Notification("reconnect", params))
 
     def _roster(self, room: RoomId) -> Roster:
         return self._rosters.get(room, _EMPTY)
@@ -316,7 +360,8 @@ class Presence:
         else:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
-        if roster.anchors() != before.anchors():
+        buses = self._rooms[room].buses
+        if roster.anchors(buses) != before.anchors(buses):
             self._want(room)
 
     def _tell(self, room: RoomId, text: str) -> None:

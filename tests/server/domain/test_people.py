@@ -26,7 +26,7 @@ def test_order() -> None:
 
 
 def test_entry() -> None:
-    """An entry of roomStatus has the contract's five fields."""
+    """An entry of roomStatus has the contract's five fields, and whose the mute is."""
     roster = Roster().with_person(person(display_name="Ada", status=Status.ON_AIR, muted=True))
     (entry,) = roster.listing(100)
     assert entry == {
@@ -35,6 +35,7 @@ def test_entry() -> None:
         "status": "onair",
         "displayName": "Ada",
         "muted": True,
+        "serverMuted": False,
     }
 
 

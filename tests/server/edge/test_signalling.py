@@ -110,6 +110,7 @@ async def test_room_status(edge: Edge, demo: dict[str, Any]) -> None:
             "status": "idle",
             "displayName": "Ada",
             "muted": False,
+            "serverMuted": False,
         }
         assert (await eve.refused("keepalive"))[1] == "not_joined"
         assert eve.heard == []
