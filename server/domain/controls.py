@@ -30,14 +30,18 @@ class Controls:
 
     def within(self, buses: Collection[str]) -> Self:
         """Return the controls without the buses that a room with these (and the floor) has not."""
+        if self is PLAIN:  # most people, at every change of a room
+            return self
         known = {FLOOR, *buses}
         if known.issuperset(self.speaks) and known.issuperset(self.hears):
             return self
         hears = {bus: gain_db for bus, gain_db in self.hears.items() if bus in known}
         return replace(self, speaks=tuple(b for b in self.speaks if b in known), hears=hears)
 
-    def anchor(self, peer: PeerId, *, muted: bool) -> AnchorSpec:
-        """Return what the mixer needs to know; `muted`: whether they muted themselves."""
+    def anchor(
+        self, peer: PeerId, *, muted: bool, for_me: Mapping[PeerId, float | None]
+    ) -> AnchorSpec:
+        """Return what the mixer needs to know; `muted` and `for_me` are the person's own wishes."""
         return AnchorSpec(
             peer,
             muted=muted or self.muted,
@@ -46,6 +50,7 @@ class Controls:
             agc_target_dbov=self.agc_target_dbov,
             hears=self.hears,
             speaks=self.speaks,
+            for_me=for_me,
         )
 
 

@@ -1,7 +1,7 @@
 """The people in a room: who is there, what they do, and what the mixer shall know of it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
@@ -48,6 +48,13 @@ class Person:
     lost_at: float | None = None
     controls: Controls = PLAIN
     """What those who run the room decided about this person."""
+    for_me: Mapping[UserId, float | None] = field(default_factory=dict)
+    """How this person wants to hear others: dB, None is not at all; who is not named, as all do."""
+
+    def hearing(self, user: UserId, gain_db: float | None) -> Self:
+        """Return the person with another volume of `user` for their own ears; 0 dB is as all do."""
+        others = {one: gain for one, gain in self.for_me.items() if one != user}
+        return replace(self, for_me=others if gain_db == 0.0 else {**others, user: gain_db})
 
     def is_listed(self, now: float) -> bool:
         """Whether the others shall see this person."""
@@ -83,8 +90,14 @@ class Roster:
         return type(self)({**self.people, person.user: person})
 
     def without(self, user: UserId) -> Self:
-        """Return the roster without that person."""
-        return type(self)({key: one for key, one in self.people.items() if key != user})
+        """Return the roster without that person; how others wanted to hear them is forgotten."""
+        return type(self)(
+            {
+                key: one.hearing(user, 0.0) if user in one.for_me else one
+                for key, one in self.people.items()
+                if key != user
+            }
+        )
 
     def has_space(self, user: UserId, limit: int | None) -> bool:
         """Whether `user` may come in: there is space, or they are inside already."""
@@ -105,7 +118,11 @@ class Roster:
     def anchors(self, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
         """Return what the mixer needs to know of everybody in a room with these buses."""
         return tuple(
-            person.controls.within(buses).anchor(PeerId(person.user), muted=person.muted)
+            person.controls.within(buses).anchor(
+                PeerId(person.user),
+                muted=person.muted,
+                for_me={PeerId(user): gain_db for user, gain_db in person.for_me.items()},
+            )
             for person in self.people.values()
         )
 

@@ -277,6 +277,14 @@ class MuteParams(Body):
     muted: bool
 
 
+class VolumeParams(Body):
+    """`volume`."""
+
+    userId: UserIdText  # noqa: N815
+    gainDb: GainDb = 0.0  # noqa: N815
+    muted: bool = False
+
+
 class ParticipantParams(Body):
     """`requestUnmute`."""
 

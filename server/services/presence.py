@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
+from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
     GoneReason,
     Overloaded,
@@ -21,7 +22,7 @@ from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
 from server.domain.room import Room
-from server.errors import RoomFull, RoomLocked
+from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
@@ -137,7 +138,10 @@ class Presence:
         return self._lines.get(room, _NO_LINES)
 
     def set_lines(self, room: RoomId, lines: Lines) -> None:
-        """Make the room's plain RTP so."""
+        """Make the room's plain RTP so; how others wanted to hear who went is forgotten."""
+        for user in self.lines(room).people.keys() - lines.people.keys():
+            if room in self._rosters:
+                self._rosters[room] = self._rosters[room].without(user)
         self._lines[room] = lines
         self._want(room)
         if room in self._rosters:
@@ -215,6 +219,23 @@ class Presence:
         person = self._roster(room).get(user)
         if person is not None and person.muted != muted:
             self._put(room, replace(person, muted=muted))
+
+    def hear(self, room: RoomId, user: UserId, other: UserId, gain_db: float | None) -> None:
+        """Mix `other` so for `user` alone: dB, None is not at all, 0 as everybody hears them.
+
+        It is forgotten when either of them leaves. Raises NotFound, TooMany.
+        """
+        person = self._roster(room).get(user)
+        if person is None:
+            return
+        there = self._roster(room).get(other) is not None or other in self.lines(room).people
+        if other == user or not there:
+            raise NotFound("There is no such other person in the room")
+        changed = person.hearing(other, gain_db)
+        if len(changed.for_me) > MAX_FOR_ME:
+            raise TooMany(f"At most {MAX_FOR_ME} people can have a volume of your own")
+        if changed.for_me != person.for_me:
+            self._put(room, changed)
 
     def media_answered(self, room: RoomId, user: UserId) -> None:
         """Note that the mixer has answered the person's offer."""

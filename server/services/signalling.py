@@ -156,6 +156,12 @@ class Session:
             self._check_joined()
             self._services.presence.mute(self._grant.room, self._grant.user, muted=muted)
 
+    async def hear(self, other: UserId, gain_db: float | None) -> None:
+        """Hear another person so, nobody else does. Raises NotFound, TooMany."""
+        async with self._turn:
+            self._check_joined()
+            self._services.presence.hear(self._grant.room, self._grant.user, other, gain_db)
+
     async def keep_alive(self, status: Status | None) -> None:
         """Note a sign of life."""
         self._check_joined()

@@ -63,13 +63,13 @@ def test_wrong_record(change: dict[str, object]) -> None:
 )
 def test_muted(*, decided: bool, own: bool, muted: bool) -> None:
     """Who is muted by the room, or by themselves, is muted."""
-    assert Controls(muted=decided).anchor(PeerId("ada"), muted=own).muted is muted
+    assert Controls(muted=decided).anchor(PeerId("ada"), muted=own, for_me={}).muted is muted
 
 
 def test_anchor() -> None:
     """The mixer gets all of it; of whom nothing was decided, its own defaults."""
     controls = Controls(False, -3.0, 0.5, -20.0, ("fr",), {"fr": -6.0})
-    assert controls.anchor(PeerId("ada"), muted=False) == AnchorSpec(
+    assert controls.anchor(PeerId("ada"), muted=False, for_me={}) == AnchorSpec(
         PeerId("ada"),
         gain_db=-3.0,
         pan=0.5,
@@ -77,7 +77,7 @@ def test_anchor() -> None:
         speaks=("fr",),
         hears={"fr": -6.0},
     )
-    assert PLAIN.anchor(PeerId("ada"), muted=False) == AnchorSpec(PeerId("ada"))
+    assert PLAIN.anchor(PeerId("ada"), muted=False, for_me={}) == AnchorSpec(PeerId("ada"))
 
 
 def test_within() -> None:

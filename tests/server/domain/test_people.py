@@ -10,7 +10,7 @@ from server.domain.identity import UserId
 from server.domain.people import Person, Role, Roster, Status
 from server.domain.room import Invites, Room
 
-ADA, BOB = UserId("ada"), UserId("bob")
+ADA, BOB, CYD = UserId("ada"), UserId("bob"), UserId("cyd")
 DEMO = Room(RoomId("demo"), datetime(2026, 1, 2, tzinfo=UTC), Invites("j", "l"))
 
 
@@ -65,6 +65,15 @@ def test_overdue() -> None:
     roster = Roster().with_person(person(ADA)).with_person(replace(person(BOB), lost_at=100.0))
     assert roster.overdue(159.9, 60) == []
     assert roster.overdue(160, 60) == [BOB]
+
+
+def test_own_hearing() -> None:
+    """A person's own volumes go to the mixer; 0 dB is none, and who leaves has none."""
+    ada = person(ADA).hearing(BOB, None).hearing(CYD, -6.0)
+    roster = Roster().with_person(ada).with_person(person(BOB)).with_person(person(CYD))
+    assert roster.anchors(())[0].for_me == {"bob": None, "cyd": -6.0}
+    assert roster.without(BOB).anchors(())[0].for_me == {"cyd": -6.0}
+    assert ada.hearing(BOB, 0.0).hearing(CYD, 3.0).for_me == {CYD: 3.0}
 
 
 def test_room_spec() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mixer.types import PeerId
 from server.domain.identity import UserId
 from tests.server.edge.conftest import Edge
 
@@ -180,6 +181,22 @@ async def test_host(edge: Edge) -> None:
         assert await host.call("kick", userId=bob.user, ban=True) is None
         assert [await one.close_code() for one in (ada, bob)] == [4005, 4003]
         assert await host.call("kick", userId=ada.user) == "not_found"
+
+
+async def test_volume(edge: Edge) -> None:
+    """Everybody turns others up and down for themselves, within the mixer's range."""
+    async with member(edge) as ada, member(edge) as bob:
+        assert await ada.call("volume", userId=bob.user, gainDb=-6) is None
+        await edge.node.settle()
+        anchors = edge.node.mixer.specs[edge.node.rooms.all()[0].id].anchors
+        assert [one.for_me for one in anchors] == [{PeerId(bob.user): -6.0}, {}]
+        assert await ada.call("volume", userId=bob.user, muted=True) is None
+        assert await ada.call("volume", userId=bob.user) is None
+        await edge.node.settle()
+        anchors = edge.node.mixer.specs[edge.node.rooms.all()[0].id].anchors
+        assert [one.for_me for one in anchors] == [{}, {}]
+        assert await ada.call("volume", userId=NOBODY) == "not_found"
+        assert await ada.call("volume", userId=bob.user, gainDb=20.1) == "bad_params"
 
 
 @pytest.mark.parametrize(
