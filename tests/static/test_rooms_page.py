@@ -24,7 +24,7 @@ def test_new_room_asks_for_no_limits_and_no_pin(rooms: Page, site: ScriptedSite)
 
 def test_new_room_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
     """Name, PIN and Enter make a room without a mouse."""
-    rooms.get_by_label("Name").focus()
+    rooms.locator("#new-room").get_by_label("Name").focus()
     rooms.keyboard.type("Choir")
     rooms.keyboard.press("Tab")
     rooms.keyboard.type("abc123")
@@ -35,7 +35,7 @@ def test_new_room_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
 
 def test_bad_pin_is_refused_before_it_is_sent(rooms: Page, site: ScriptedSite) -> None:
     """A PIN that is not six letters or digits is explained beside the field."""
-    rooms.get_by_label("PIN").fill("12")
+    rooms.locator("#new-room").get_by_label("PIN").fill("12")
     rooms.get_by_role("button", name="New room").click()
     expect(rooms.get_by_role("alert")).to_contain_text("exactly six letters or digits")
     assert site.calls == []
