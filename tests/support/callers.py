@@ -27,11 +27,17 @@ from tests.support.clock import FakeClock
 
 Address = tuple[str, int]
 
+ELSEWHERE: Address = ("203.0.113.7", 7000)  # whence nobody was invited
 PAYLOAD_TYPE = 111
 LEVEL_ID = 1
 RED_PAYLOAD_TYPE = 63
 SESSIONS = itertools.count(1)  # of offers: one RTCPeerConnection keeps its own
 CERTIFICATE = RTCCertificate.generateCertificate()  # 1 ms each, and all callers may share one
+
+
+def frame(*rows: int, payload: bytes = b"\xf8mix") -> Outgoing:
+    """Return a frame for the peers in these rows."""
+    return Outgoing(payload, np.array(rows, np.intp), -30)
 
 
 class Tasks:
