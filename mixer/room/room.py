@@ -9,6 +9,7 @@ from mixer.core.level import SILENCE_DBOV
 from mixer.core.routing import EVERYBODY, PLAIN, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
+from mixer.room.fade import Fade, faded
 from mixer.room.groups import APART_TICKS, Advanced, Groups
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
@@ -38,7 +39,9 @@ class Room:
         self.encodes = 0
         self._tap = tap
         self._specs: dict[PeerId, AnchorSpec] = {}
-        self._channels = 1
+        self._channels = self._wanted_channels = 1
+        self._turn_ticks = 0  # until another profile is heard
+        self._is_rising = False  # from the silence between two profiles
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
@@ -53,7 +56,8 @@ class Room:
     def configure(self, spec: RoomSpec) -> None:
         """Mix as a valid spec says from the next tick on; who comes and goes is told by others.
 
-        Gains move there without a step. Another profile begins all mixes anew, with a click.
+        Gains move there without a step. For another profile all mixes begin anew 240 ms later, in a
+        tick of silence; what is heard fades out in the one before and in again in the one after.
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
@@ -61,7 +65,8 @@ class Room:
             self._air = None
         elif self._air is None:
             self._air = Hearer(PLAIN)
-        self._set_channels(2 if spec.profile is Profile.MUSIC else 1)
+        self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
+        self._prepare()
         for peer, seat in self._seats.items():
             if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
                 self._brief(seat)
@@ -80,6 +85,7 @@ class Room:
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
         anchor.adapt(self._channels, is_gated=self._channels == 1)
+        anchor.prepare(self._wanted_channels)
         self._brief(seat)
         self._is_stale = True
 
@@ -170,6 +176,7 @@ class Room:
         if not self.anchors:
             return []
         if self.is_idle:
+            self._turn()
             if not self._is_time_for_comfort(tick):
                 return []
             return self._comfort([one.row for one in self.anchors.values() if one.hears])
@@ -180,7 +187,24 @@ class Room:
             self._groups.regroup(self._hearers(), self._stage.voices)
         if self._returning:
             self._bring_back()
-        return self._send(self._groups.advance(heard, frames), tick)
+        advanced = self._groups.advance(heard, frames)
+        if self._turn_ticks or self._is_rising:
+            advanced = self._lead(advanced)
+        sent = self._send(advanced, tick)
+        if self._turn_ticks:
+            self._turn_ticks -= 1
+            if not self._turn_ticks:
+                self._turn()
+                self._is_rising = self._is_comfort_due = True
+        return sent
+
+    def _lead(self, advanced: list[Advanced]) -> list[Advanced]:
+        """Lead what is heard out of one profile and into the other."""
+        if self._is_rising:
+            self._is_rising = False
+            return faded(advanced, self._channels, Fade.IN)
+        way = {2: Fade.OUT, 1: Fade.SILENCE}.get(self._turn_ticks)
+        return advanced if way is None else faded(advanced, self._channels, way)
 
     def _send(self, advanced: Sequence[Advanced], tick: int) -> list[Outgoing]:
         sent = []
@@ -235,10 +259,22 @@ class Room:
         seat.voice.configure(spec)
         seat.hearer.ear = ear_of(spec)
 
-    def _set_channels(self, channels: int) -> None:
+    def _prepare(self) -> None:
+        """Begin to decode for as many channels as are wanted, to `_turn` to them later."""
+        if self.is_idle:
+            self._turn()  # nobody hears it
+        elif bool(self._turn_ticks) == (self._wanted_channels == self._channels):
+            self._is_rising |= self._turn_ticks == 1  # the way back, from silence
+            self._turn_ticks = 0 if self._turn_ticks else APART_TICKS + 2
+            for anchor in self.anchors.values():
+                anchor.prepare(self._wanted_channels)
+
+    def _turn(self) -> None:
+        """Go on with as many channels as are wanted: every mix begins anew."""
+        channels, self._turn_ticks = self._wanted_channels, 0
         if channels == self._channels:
             return
-        self._channels = channels
+        self._channels, self._is_stale = channels, True
         self._groups = Groups(channels)
         self._stage.set_channels(channels)
         for seat in self._seats.values():
