@@ -307,8 +307,8 @@ class Crowd:
         block.data[:count, HEADER_BYTES : HEADER_BYTES + width] = plan.store.data[packets, :width]
         block.lengths[:count] = HEADER_BYTES + lengths
         senders = clients.tolist()
-        done = protect_rows(self._out_pointers, [self._handles[client] for client in senders])
-        assert done.all(), "our own packets can be protected"
+        failed = protect_rows(self._out_pointers, [self._handles[client] for client in senders])
+        assert not failed, "our own packets can be protected"
         self.sockets.send(block, senders)
 
     def _receive(self) -> None:

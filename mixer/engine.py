@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import ceil
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mixer.core.headroom import Headroom
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
 from mixer.core.level import SILENCE_DBOV
+from mixer.core.link import MIX_BPS
 from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
-from mixer.core.strain import StrainMeter
+from mixer.core.strain import Strain, StrainMeter
 from mixer.errors import NoCapacity, PeerGone
 from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.room.anchor import Anchor
+from mixer.room.encoding import MUSIC_BPS
 from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
@@ -26,6 +28,7 @@ from mixer.types import (
     TICK_S,
     Emit,
     GoneReason,
+    LinkMode,
     Outgoing,
     Overloaded,
     PeerChanged,
@@ -34,6 +37,7 @@ from mixer.types import (
     PeerStatistics,
     PlaneStatistics,
     Profile,
+    Quality,
     RoomId,
     RoomSpec,
     RtpCodec,
@@ -99,6 +103,7 @@ class Engine:
         self._lateness = Lateness()
         self._strain = StrainMeter(clock())
         self._overload = Overload()
+        self._headroom = Headroom()
 
     def attach(self, port: WebRtcPort, lines: Lines | None = None) -> None:
         """Take the port this engine drives, and its plain RTP."""
@@ -127,7 +132,7 @@ class Engine:
             if spec.closed:
                 return
             seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
-            seat.room.spend(self._overload.quality)
+            seat.room.spend(self._quality)
         seat.spec = spec
         seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
@@ -168,7 +173,7 @@ class Engine:
         seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
         self._counters.update(seat.room.counters())
         seat.room = RecordedRoom(room, self._tap, seat.recorder)
-        seat.room.spend(self._overload.quality)
+        seat.room.spend(self._quality)
         seat.room.configure(with_lines(seat.spec))
         seat.make_anchor = seat.recorder.make_anchor
 
@@ -251,7 +256,7 @@ class Engine:
         if anchor is None or anchor.is_muted == muted:
             return
         anchor.mute(muted)
-        self.port.table.wants[anchor.row] = Wants.NONE if muted else Wants.ALL
+        self.port.table.want(seat.peers[peer_id], Wants.NONE if muted else Wants.ALL)
 
     # What the port tells
 
@@ -263,9 +268,9 @@ class Engine:
         seat, anchor = known
         if anchor.arrived(packet, level_dbov, self._clock(), voice=voice):
             seat.room.wake(anchor)
-            self.port.table.wants[peer.row] = Wants.ALL
+            self.port.table.want(peer, Wants.ALL)
         elif not anchor.is_muted and level_dbov is not None:
-            self.port.table.wants[peer.row] = Wants.VOICED
+            self.port.table.want(peer, Wants.VOICED)
 
     def began(self, peer: Peer) -> None:
         """See PortListener."""
@@ -356,16 +361,16 @@ class Engine:
         if tick % TALKING_EVERY_TICKS == 0:
             for seat in list(self._occupied.values()):
                 self._say_who_talks(seat)
-            self._note_losses()
+            self._follow_links(now)
 
-    def _note_losses(self) -> None:
-        """Tell the rooms whom in-band FEC would help, and how much they lose."""
-        table = self.port.table
-        for row, (seat, anchor) in self._anchors.items():
-            # In steps, so that a loss that wavers does not regroup the room.
-            percent = 5 * ceil(20 * float(table.loss[row])) if table.takes_fec[row] else 0
-            if anchor.loss_percent != percent:
-                seat.room.protect(anchor.peer, loss_percent=percent)
+    def _follow_links(self, now: float) -> None:
+        """Tell the rooms what suits whose link."""
+        for seat in self._occupied.values():
+            mix_bps = MUSIC_BPS if seat.spec.profile is Profile.MUSIC else MIX_BPS
+            for peer_id, peer in seat.peers.items():
+                delivery = self.port.deliver(peer, mix_bps=mix_bps, now=now)
+                if seat.room.anchors[peer_id].delivery != delivery:
+                    seat.room.deliver(peer_id, delivery)
 
     def _poll(self, now: float, unix_now: float) -> None:
         self._attempt("receiving", self.port.poll, now=now, unix_now=unix_now)
@@ -375,11 +380,21 @@ class Engine:
     def _judge(self) -> None:
         """Once a second, do with less or more according to how hard it was."""
         strain = self._strain.second(self._clock())
-        if strain is None or not self._overload.note(strain):
+        if strain is None:
             return
+        is_other_work, is_other_level = self._headroom.note(strain), self._overload.note(strain)
+        if is_other_work or is_other_level:
+            for seat in self._seats.values():
+                seat.room.spend(self._quality)
+        if is_other_level:
+            self._say_level(strain)
+
+    @property
+    def _quality(self) -> Quality:
+        return replace(self._overload.quality, robust_complexity=self._headroom.complexity)
+
+    def _say_level(self, strain: Strain) -> None:
         level = self._overload.level
-        for seat in self._seats.values():
-            seat.room.spend(self._overload.quality)
         _log.warning(
             "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
             level,
@@ -428,14 +443,7 @@ class Engine:
                 counters.update(seat.recorder.counters)
         for _, anchor in self._anchors.values():
             counters.update(anchor.counters())
-        states = Counter(
-            peer.state for seat in self._seats.values() for peer in seat.peers.values()
-        )
-        gauges = {
-            f"peers_{state.value}": float(states[state])
-            for state in PeerState
-            if state is not PeerState.GONE
-        }
+        gauges = self._peer_gauges()
         gauges["rooms"] = float(len(self._seats))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
@@ -447,6 +455,17 @@ class Engine:
         gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
         histograms = {"tick_lateness_seconds": self._lateness.histogram()}
         return PlaneStatistics(dict(counters), gauges, histograms)
+
+    def _peer_gauges(self) -> dict[str, float]:
+        peers = [peer for seat in self._seats.values() for peer in seat.peers.values()]
+        states = Counter(peer.state for peer in peers)
+        modes = Counter(peer.link.mode for peer in peers)
+        gauges = {
+            f"peers_{state.value}": float(states[state])
+            for state in PeerState
+            if state is not PeerState.GONE
+        }
+        return gauges | {f"peers_sent_{mode.value}": float(modes[mode]) for mode in LinkMode}
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the room's connections are; none if there is no such room."""

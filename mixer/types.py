@@ -194,16 +194,43 @@ class Quality:
     """What a room may spend.
 
     `max_bitrate_bps` is a ceiling for each of its mixes (None: what the mix has by itself),
-    `loudest` how many people are mixed at a time (0: as many as the spec says).
+    `loudest` how many people are mixed at a time (0: as many as the spec says),
+    `robust_complexity` libopus's for packets with FEC.
     """
 
     max_bitrate_bps: int | None = None
     loudest: int = 0
+    robust_complexity: int = 5
+
+
+class LinkMode(Enum):
+    """How a person is sent the mix."""
+
+    CLEAR = "clear"  # each frame once
+    RED1 = "red1"  # with the frame before (RFC 2198)
+    RED2 = "red2"  # with the two before
+    ROBUST = "robust"  # fewer bits, in-band FEC
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Which encoding of a mix suits a person's link; the default is everybody's.
+
+    `loss_percent` (0..100) is how much of it they lose, if FEC would help them, `bitrate_bps` the
+    most their link carries (None: more than any mix has).
+    """
+
+    is_robust: bool = False
+    loss_percent: int = 0
+    bitrate_bps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TransportStatistics:
-    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second."""
+    """How one connection does. Losses are 0..1 and smoothed; bit rates are RTP over a second.
+
+    `mode` is how we send to it.
+    """
 
     round_trip_s: float | None = None  # None: not known yet
     loss_in: float = 0.0  # from the peer to us
@@ -212,6 +239,8 @@ class TransportStatistics:
     jitter_out_s: float = 0.0
     bitrate_in: float = 0.0  # bit/s
     bitrate_out: float = 0.0
+    mode: LinkMode = LinkMode.CLEAR
+    capacity_bps: float | None = None  # what the way to the peer carries; None: all we would send
 
 
 @dataclass(frozen=True, slots=True)

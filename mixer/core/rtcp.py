@@ -16,6 +16,8 @@ _HEADER = struct.Struct("!BBH")
 _SENDER = struct.Struct("!QIII")
 _BLOCK = struct.Struct("!IIIIII")
 _CNAME = 1
+_APPLICATION_LAYER = 15  # RFC 4585 §6.4
+_REMB = b"REMB"
 _MAX_ROUND_TRIP = 60 << 16  # a minute, in 1/65536 s: beyond it, somebody's clock was set
 
 
@@ -24,6 +26,7 @@ class _Type(IntEnum):
     RECEIVER_REPORT = 201
     SOURCE_DESCRIPTION = 202
     BYE = 203
+    PAYLOAD_FEEDBACK = 206
 
 
 class RtcpError(ValueError):
@@ -86,13 +89,21 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True)
+class Remb:
+    """A receiver's estimate of what it can take (draft-alvestrand-rmcat-remb-03 §2.2)."""
+
+    bitrate_bps: int
+    """Of all streams together, headers included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
-    """A packet we do not read, such as feedback (RFC 4585)."""
+    """A packet we do not read, such as other feedback (RFC 4585)."""
 
     packet_type: int
 
 
-Packet = SenderReport | ReceiverReport | SourceDescription | Bye | Other
+Packet = SenderReport | ReceiverReport | SourceDescription | Bye | Remb | Other
 
 
 def parse(data: bytes) -> tuple[Packet, ...]:
@@ -141,6 +152,9 @@ def _parse_one(packet_type: int, count: int, body: bytes) -> Packet:
             ssrcs = struct.unpack_from(f"!{count}I", body)
             rest = body[4 * count :]
             return Bye(ssrcs, rest[1 : 1 + rest[0]].decode(errors="replace") if rest else "")
+        case _Type.PAYLOAD_FEEDBACK if count == _APPLICATION_LAYER and body[8:12] == _REMB:
+            (word,) = struct.unpack_from("!I", body, 12)  # 8 bits SSRCs, 6 exponent, 18 mantissa
+            return Remb((word & 0x3FFFF) << (word >> 18 & 0x3F))
         case _:
             return Other(packet_type)
 
@@ -176,7 +190,7 @@ def serialise(packets: Iterable[Packet]) -> bytes:
     """Return the compound packet; names and reasons are cut off at 255 bytes.
 
     Raises:
-        TypeError: one is an `Other`.
+        TypeError: one is an `Other` or `Remb`.
     """
     return b"".join(_serialise_one(packet) for packet in packets)
 
@@ -204,8 +218,8 @@ def _serialise_one(packet: Packet) -> bytes:
                 reason = packet.reason.encode()[:255]
                 body += bytes((len(reason),)) + reason
             return _frame(_Type.BYE, len(packet.ssrcs), body + b"\0" * (-len(body) % 4))
-        case Other():
-            raise TypeError("a packet that was not read cannot be written")
+        case Other() | Remb():
+            raise TypeError("feedback is read and never written")
         case _:
             assert_never(packet)
 

@@ -5,8 +5,8 @@ holds what the datagrams really measured, which may be more than `width` (trunca
 Bytes behind a row's length are left-overs of earlier datagrams and mean nothing.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,8 +84,19 @@ def classify(block: NDArray[np.uint8], lengths: NDArray[np.int32]) -> NDArray[np
     return kinds
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Header(NamedTuple):
+    """The RTP header of one packet, in the words of `Headers`."""
+
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload_offset: int
+    level_dbov: int
+    voice: bool
+
+
+class Headers(NamedTuple):
     """RTP headers of `k` rows, one array per field; where `valid` is False the rest is noise."""
 
     valid: NDArray[np.bool_]
@@ -100,6 +111,18 @@ class Headers:
     """RFC 6464: -127 (silence) to 0 (overload), or `NO_LEVEL`."""
     voice: NDArray[np.bool_]
     """RFC 6464's V bit; False without a level."""
+
+    def at(self, index: int) -> Header:
+        """Return one row's header in Python's own numbers, which are faster one by one."""
+        return Header(
+            self.payload_type.item(index),
+            self.sequence.item(index),
+            self.timestamp.item(index),
+            self.ssrc.item(index),
+            self.payload_offset.item(index),
+            self.level_dbov.item(index),
+            self.voice.item(index),
+        )
 
 
 def parse_headers(
@@ -116,40 +139,61 @@ def parse_headers(
     CSRCs, extension or an element before the level point outside the datagram. A walk ends at the
     level, or after 16 steps as if there were none.
     """
-    width = block.shape[1]
     head = block[rows, : _READ.itemsize].view(_READ)[:, 0]
-    first, second = head["first"], head["second"]
-    ends = lengths[rows].astype(np.int32)
-    offsets = _FIXED + 4 * (first & 0x0F).astype(np.int32)
-    valid = (first >> 6 == 2) & (ends <= width) & (offsets <= ends)
+    first, second, level = head["first"], head["second"], head["level"]
+    ends = lengths[rows]
     # Browsers put the level first, behind no CSRC: then there is nothing to walk.
     words = head["words"].astype(np.int32)
-    short = valid & (first & 0x1F == 0x10) & (16 + 4 * words <= ends)
-    at_front = (head["element"] == _ELEMENT_BY_ID[level_ids]) & (head["profile"] == _ONE_BYTE)
-    levelled = short & at_front & (words > 0)
-    short = levelled | (short & (level_ids == 0))
-    offsets[short] = 16 + 4 * words[short]
-    level = head["level"]
-    levels = np.where(levelled, -(level & 0x7F).astype(np.int16), np.int16(NO_LEVEL))
-    voice = levelled & (level >= 0x80)
-    long = np.flatnonzero(valid & (first & 0x10 != 0) & ~short)
-    if long.size:
-        walk = _Walk(block, rows[long], offsets[long], ends[long], level_ids[long])
-        valid[long] = walk.valid
-        offsets[long] = walk.payload_offset
-        levels[long] = walk.level_dbov
-        voice[long] = walk.voice
-    return Headers(
-        valid=valid,
-        payload_type=second & np.uint8(0x7F),
-        marker=second >= 0x80,
-        sequence=head["sequence"].astype(np.uint16),
-        timestamp=head["timestamp"].astype(np.uint32),
-        ssrc=head["ssrc"].astype(np.uint32),
-        payload_offset=offsets,
-        level_dbov=levels,
-        voice=voice,
+    offsets = 16 + 4 * words
+    valid = (
+        (first & 0xDF == 0x90)  # whatever its padding
+        & (head["profile"] == _ONE_BYTE)
+        & (head["element"] == _ELEMENT_BY_ID[level_ids])
+        & (words > 0)
+        & (offsets <= np.minimum(ends, block.shape[1]))
     )
+    levels = -(level & 0x7F).astype(np.int16)
+    voice = level >= 0x80
+    if not np.logical_and.reduce(valid):
+        rest = np.flatnonzero(~valid)
+        other = _Others(block, rows[rest], ends[rest], level_ids[rest], first[rest])
+        valid[rest], offsets[rest] = other.valid, other.payload_offset
+        levels[rest], voice[rest] = other.level_dbov, other.voice
+    return Headers(
+        valid,
+        second & np.uint8(0x7F),
+        second >= 0x80,
+        head["sequence"].astype(np.uint16),
+        head["timestamp"].astype(np.uint32),
+        head["ssrc"].astype(np.uint32),
+        offsets,
+        levels,
+        voice,
+    )
+
+
+class _Others:
+    """The fields of rows that do not begin with the level: CSRCs, extensions, or nothing of it."""
+
+    def __init__(
+        self,
+        block: NDArray[np.uint8],
+        rows: NDArray[np.intp],
+        ends: NDArray[np.int32],
+        level_ids: NDArray[np.uint8],
+        first: NDArray[np.uint8],
+    ) -> None:
+        self.payload_offset = _FIXED + 4 * (first & 0x0F).astype(np.int32)
+        self.valid = (first >> 6 == 2) & (ends <= block.shape[1]) & (self.payload_offset <= ends)
+        self.level_dbov = np.full(rows.size, NO_LEVEL, np.int16)
+        self.voice = np.zeros(rows.size, np.bool_)
+        long = np.flatnonzero(self.valid & (first & 0x10 != 0))
+        if long.size:
+            walk = _Walk(block, rows[long], self.payload_offset[long], ends[long], level_ids[long])
+            self.valid[long] = walk.valid
+            self.payload_offset[long] = walk.payload_offset
+            self.level_dbov[long] = walk.level_dbov
+            self.voice[long] = walk.voice
 
 
 class _Walk:
@@ -238,7 +282,7 @@ def header_length(*, level: bool) -> int:
 
 def write_headers(  # noqa: PLR0913 - the fields of a header
     block: NDArray[np.uint8],
-    rows: NDArray[np.intp],
+    rows: NDArray[np.intp] | slice,
     *,
     payload_type: NDArray[np.uint8] | int,
     marker: NDArray[np.bool_] | bool,
@@ -251,13 +295,15 @@ def write_headers(  # noqa: PLR0913 - the fields of a header
 ) -> None:
     """Write an RTP header at the front of each of `rows`; the arrays are one value per row.
 
+    Rows that follow each other are quicker as a slice.
+
     A row with `level_id` 1 to 14 gets 20 bytes: an extension with one one-byte element, the audio
     level (RFC 6464, -127 to 0) and `voice` as its V bit. A row with `level_id` 0 gets 12.
     """
     levelled = level_id != 0
-    head = np.empty(rows.size, _WRITTEN)
+    head = np.empty(level_id.size, _WRITTEN)
     head["first"] = 0x80 | levelled.view(np.uint8) << 4
-    head["second"] = np.left_shift(marker, 7, dtype=np.uint8) | np.asarray(payload_type, np.uint8)
+    head["second"] = np.left_shift(marker, 7, dtype=np.uint8) | payload_type
     head["sequence"] = sequence
     head["timestamp"] = timestamp
     head["ssrc"] = ssrc
@@ -267,8 +313,9 @@ def write_headers(  # noqa: PLR0913 - the fields of a header
     head["level"] = np.left_shift(voice, 7, dtype=np.uint8) | (-level_dbov).astype(np.uint8)
     head["padding"] = 0
     data = head.view(np.uint8).reshape(-1, _WRITTEN.itemsize)
-    if levelled.all():
+    if np.logical_and.reduce(levelled):
         block[rows, : _WRITTEN.itemsize] = data
         return
     block[rows, :_FIXED] = data[:, :_FIXED]
-    block[rows[levelled], _FIXED : _WRITTEN.itemsize] = data[levelled, _FIXED:]
+    numbers = np.arange(len(block))[rows] if isinstance(rows, slice) else rows
+    block[numbers[levelled], _FIXED : _WRITTEN.itemsize] = data[levelled, _FIXED:]

@@ -8,7 +8,7 @@ from mixer.core.level import level_dbov
 from mixer.core.mix import ramp
 from mixer.core.sequence import distance
 from mixer.room.playout import Playout
-from mixer.types import Int16Frame, PeerId, ReceptionStatistics, RtpCodec
+from mixer.types import Delivery, Int16Frame, PeerId, ReceptionStatistics, RtpCodec
 
 PREROLL = 2  # packets before the one that opened the gate: a first syllable begins softly
 
@@ -30,7 +30,7 @@ class Anchor:
         self.peer = peer
         self.row = row
         self.hears = False
-        self.loss_percent = 0  # of what we send them, where in-band FEC would help
+        self.delivery = Delivery()  # of the mix to them
         self.level_dbov = -127
         self.jitter = jitter or JitterBuffer()
         self._playout = Playout(self.jitter, codec)

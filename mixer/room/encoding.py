@@ -1,17 +1,17 @@
 """One encoder of a mix, and who gets its packets."""
 
+from collections.abc import Sequence
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.core.encode_terms import ROBUST_ALONE_BPS, EncodeTerms, clear_terms, robust_terms
 from mixer.opus import Application, Encoder
-from mixer.types import PCM_ROWS, Int16Frame, Outgoing
+from mixer.types import PCM_ROWS, Delivery, Int16Frame, Outgoing, Quality
 
 MUSIC_BPS = 128_000  # stereo
-# Of speech at 10 % loss no other of libopus's modes leaves more: SILK's packets carry the one
-# before at a quarter of its size. Complexity 5 is a third dearer than 0 and heard (3.23 for 2.62).
-ROBUST_BPS, ROBUST_COMPLEXITY = 40_000, 5
+KEPT = 2  # earlier payloads, for redundancy
 
 
 class Kind(Enum):
@@ -27,27 +27,37 @@ class Encoding:
 
     def __init__(self, kind: Kind, channels: int) -> None:
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.loss_percent = 0
-        """Expected: the more, the more of a packet is FEC. Of a robust encoding alone."""
+        self._terms = EncodeTerms()
+        self._complexity = 0
         self._kind = kind
         self._channels = channels
         self._encoder: Encoder | None = None
         self._is_fed = False  # whether the encoder has had the frame before the next one
-        self._sent: tuple[bytes, ...] = ()  # the payload of the tick before, for redundancy
+        self._sent: tuple[bytes, ...] = ()  # the payloads of the ticks before, newest first
 
     def branch(self) -> "Encoding":
         """Return an encoding that goes on from this one: who changes over hears no seam."""
         encoding = Encoding(self._kind, self._channels)
         if self._is_fed and self._encoder is not None:
             encoding._encoder, encoding._is_fed = self._encoder.clone(), True
+            encoding._complexity = self._complexity
         return encoding
+
+    def seat(self, hearers: Sequence[tuple[int, Delivery]]) -> None:
+        """Take who hears it from now on: rows of the peer table, and what suits their links."""
+        self.rows = np.array([row for row, _ in hearers], np.intp)
+        deliveries = [delivery for _, delivery in hearers]
+        if self._kind is Kind.ROBUST and deliveries:
+            self._terms = robust_terms(deliveries, self._channels)
+        else:
+            self._terms = clear_terms(deliveries)
 
     def advance(
         self,
         frame: Int16Frame,
         level_dbov: int,
         previous: Int16Frame | None,
-        ceiling_bps: int | None,
+        quality: Quality,
     ) -> Outgoing | None:
         """Take the next 20 ms, their level and the 20 ms before; return what to send.
 
@@ -63,18 +73,23 @@ class Encoding:
         if (self.rows >= PCM_ROWS).all():
             self._is_fed, self._sent = False, ()
             return Outgoing(b"", self.rows, level_dbov, marker=begins, pcm=frame)
-        encoder = self._prepare(previous, ceiling_bps)
+        encoder = self._prepare(previous, quality)
         payload = encoder.encode(frame)
-        earlier, self._sent = () if begins else self._sent, (payload,)
+        earlier = () if begins else self._sent
+        self._sent = (payload, *earlier[: KEPT - 1])
         return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier, pcm=frame)
 
-    def _prepare(self, previous: Int16Frame | None, ceiling_bps: int | None) -> Encoder:
+    def _prepare(self, previous: Int16Frame | None, quality: Quality) -> Encoder:
         if self._encoder is None:
             self._encoder = self._make()
-        encoder = self._encoder
-        encoder.limit_bitrate(ceiling_bps)
+        encoder, terms = self._encoder, self._terms
+        ceilings = (quality.max_bitrate_bps, terms.ceiling_bps)
+        encoder.limit_bitrate(min((one for one in ceilings if one is not None), default=None))
         if self._kind is Kind.ROBUST:
-            encoder.set_expected_loss(self.loss_percent)
+            encoder.set_expected_loss(terms.loss_percent)
+            if quality.robust_complexity != self._complexity:
+                self._complexity = quality.robust_complexity
+                encoder.set_complexity(self._complexity)
         if previous is None:
             encoder.reset()  # whoever has lost count in the pause starts with this frame
         elif not self._is_fed:
@@ -94,8 +109,7 @@ class Encoding:
         encoder = Encoder(
             channels=self._channels,
             application=Application.VOIP,
-            bitrate_bps=ROBUST_BPS * self._channels,
-            complexity=ROBUST_COMPLEXITY,
+            bitrate_bps=ROBUST_ALONE_BPS * self._channels,
         )
         encoder.set_fec(enabled=True)
         return encoder

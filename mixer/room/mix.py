@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mixer.core.limiter import LimiterState
 from mixer.room.encoding import Encoding, Kind
-from mixer.types import Int16Frame, Outgoing
+from mixer.types import Delivery, Int16Frame, Outgoing, Quality
 
 # Opus TOC alone (RFC 6716 §3.1: CELT, full band, 20 ms, one empty frame): the receiver's decoder
 # takes it as DTX and makes comfort noise instead of concealing a loss.
@@ -29,7 +29,7 @@ class Mix:
     def __init__(self, channels: int = 1) -> None:
         self.limiter = LimiterState(channels)
         self.is_sounding = False
-        self.max_bitrate_bps: int | None = None
+        self.quality = Quality()
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         """Of all who hear it."""
         self.gains: Row = ()
@@ -50,19 +50,17 @@ class Mix:
         mix._encodings = {kind: one.branch() for kind, one in self._encodings.items()}
         return mix
 
-    def seat(self, hearers: Sequence[tuple[int, Kind, int]]) -> None:
+    def seat(self, hearers: Sequence[tuple[int, Kind, Delivery]]) -> None:
         """Take who hears it from now on.
 
-        For each the row of the peer table, the kind of encoding, the percent of packets they lose.
+        For each the row of the peer table, the kind of encoding, and what suits their link.
         """
         self.rows = np.array([row for row, _, _ in hearers], np.intp)
         kinds = {kind for _, kind, _ in hearers}
         for kind in kinds - self._encodings.keys():
             self._encodings[kind] = Encoding(kind, self.limiter.channels)
         for kind, encoding in self._encodings.items():
-            mine = [(row, loss) for row, its, loss in hearers if its is kind]
-            encoding.rows = np.array([row for row, _ in mine], np.intp)
-            encoding.loss_percent = max((loss for _, loss in mine), default=0)
+            encoding.seat([(row, delivery) for row, its, delivery in hearers if its is kind])
 
     def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> list[Outgoing]:
         """Take the next 20 ms (int16[960 * channels], limited) and its level; return what to send.
@@ -73,7 +71,7 @@ class Mix:
         self.is_sounding, self._last = has_sound, frame
         sent = []
         for encoding in self._encodings.values():
-            outgoing = encoding.advance(frame, level_dbov, previous, self.max_bitrate_bps)
+            outgoing = encoding.advance(frame, level_dbov, previous, self.quality)
             if outgoing is not None:
                 sent.append(outgoing)
         return sent

@@ -4,7 +4,7 @@ import hashlib
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Protocol
 
 from mixer.core.jitter import Arrival
@@ -26,7 +26,17 @@ from mixer.core.specjson import write_spec
 from mixer.room.anchor import Anchor
 from mixer.room.player import EVERYONE, FrameSource, Target
 from mixer.room.room import Room
-from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId, RoomSpec, RtpCodec, Tap
+from mixer.types import (
+    Delivery,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Quality,
+    RoomId,
+    RoomSpec,
+    RtpCodec,
+    Tap,
+)
 
 CHUNK_BYTES = 16_384  # 100 people who speak fill one in 20 ms
 FLUSH_TICKS = 250  # 5 s: what is lost when the process is killed
@@ -180,10 +190,10 @@ class RecordedRoom(Room):
         self._recorder.put(Call(ROOM, "disconnect", (peer,)))
         super().disconnect(peer)
 
-    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
+    def deliver(self, peer: PeerId, delivery: Delivery) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "protect", (peer, loss_percent)))
-        super().protect(peer, loss_percent=loss_percent)
+        self._recorder.put(Call(ROOM, "deliver", (peer, *astuple(delivery))))
+        super().deliver(peer, delivery)
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """See Room."""
@@ -203,7 +213,7 @@ class RecordedRoom(Room):
 
     def spend(self, quality: Quality) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "spend", (quality.max_bitrate_bps, quality.loudest)))
+        self._recorder.put(Call(ROOM, "spend", astuple(quality)))
         super().spend(quality)
 
     def play(

@@ -24,12 +24,13 @@ from mixer.room.anchor import Anchor
 from mixer.room.player import Target
 from mixer.room.recorder import Digest
 from mixer.room.room import Room
-from mixer.types import Int16Frame, Outgoing, PeerId, Quality, RoomId
+from mixer.types import Delivery, Int16Frame, Outgoing, PeerId, Quality, RoomId
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
 MAX_FED_FRAMES = 64  # a player takes no more at a time
 MAX_PLAYERS = 4096  # names in one recording; the room itself bounds how many play at a time
+BITRATES = range(500, 512_001)  # libopus refuses others
 ANCHOR_CALLS = frozenset({"mute", "restart"})
 
 
@@ -104,7 +105,7 @@ class Replay:
         self._room_calls: dict[str, Callable[..., None]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
-            "protect": self._protect,
+            "deliver": self._deliver,
             "remove": self._remove,
             "configure": self._configure,
             "spend": self._spend,
@@ -195,11 +196,15 @@ class Replay:
         if PeerId(peer) in self.room.anchors:
             self.room.disconnect(PeerId(peer))
 
-    def _protect(self, peer: str, loss_percent: int) -> None:
+    def _deliver(
+        self, peer: str, is_robust: object, loss_percent: int, bitrate_bps: int | None
+    ) -> None:
         if not 0 <= loss_percent <= 100:
             raise ValueError(f"{loss_percent} is no percentage")
+        _check_bitrate(bitrate_bps)
         if PeerId(peer) in self.room.anchors:
-            self.room.protect(PeerId(peer), loss_percent=loss_percent)
+            delivery = Delivery(bool(is_robust), loss_percent, bitrate_bps)
+            self.room.deliver(PeerId(peer), delivery)
 
     def _remove(self, peer: str) -> None:
         anchor = self.room.anchors.get(PeerId(peer))
@@ -210,8 +215,11 @@ class Replay:
     def _configure(self, written: dict[str, Any]) -> None:
         self.room.configure(read_spec(self.room.id, written))
 
-    def _spend(self, max_bitrate_bps: int | None, loudest: int) -> None:
-        self.room.spend(Quality(max_bitrate_bps, loudest))
+    def _spend(self, max_bitrate_bps: int | None, loudest: int, robust_complexity: int) -> None:
+        _check_bitrate(max_bitrate_bps)
+        if robust_complexity not in range(11):
+            raise ValueError(f"{robust_complexity} is no complexity")
+        self.room.spend(Quality(max_bitrate_bps, loudest, robust_complexity))
 
     def _play(self, name: str, peer: str | None, bus: str | None, gain_db: float) -> None:
         if len(self._fed) >= MAX_PLAYERS and name not in self._fed:
@@ -247,3 +255,8 @@ class Replay:
             sent = []
         self.digest.add(record.tick, sent)
         return Played(record.tick, sent, self._tap.frame)
+
+
+def _check_bitrate(bitrate_bps: int | None) -> None:
+    if bitrate_bps is not None and bitrate_bps not in BITRATES:
+        raise ValueError(f"{bitrate_bps} is no bit rate")

@@ -18,6 +18,7 @@ from mixer.room.stage import Playing, Stage
 from mixer.room.voice import Voice
 from mixer.types import (
     AnchorSpec,
+    Delivery,
     Int16Frame,
     Outgoing,
     PeerId,
@@ -107,14 +108,14 @@ class Room:
         self.anchors[peer].hears = False
         self._is_stale = True
 
-    def protect(self, peer: PeerId, *, loss_percent: int) -> None:
-        """Send packets with in-band FEC to an anchor who loses so much (0..100); 0: no more."""
-        self.anchors[peer].loss_percent = loss_percent
+    def deliver(self, peer: PeerId, delivery: Delivery) -> None:
+        """Send an anchor what suits their link from the next tick on."""
+        self.anchors[peer].delivery = delivery
         hearer = self._seats[peer].hearer
-        if hearer.loss_percent and not loss_percent:
+        if hearer.delivery.is_robust and not delivery.is_robust:
             hearer.returning_ticks = APART_TICKS
             self._returning.append(hearer)
-        hearer.loss_percent = loss_percent
+        hearer.delivery = delivery
         self._is_stale = True
 
     def wake(self, anchor: Anchor) -> None:
@@ -216,7 +217,7 @@ class Room:
             self._is_comfort_due |= not has_sound
             if self._air is not None and mix is self._air.mix and self._tap is not None:
                 self._tap.write(self.id, tick, self._mono(frame))
-            mix.max_bitrate_bps = self.quality.max_bitrate_bps
+            mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             self.encodes += sum(bool(one.payload) for one in outgoing)
             sent += outgoing

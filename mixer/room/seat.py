@@ -1,13 +1,13 @@
 """A place in a room: who sits there, what goes in from it and what comes out to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mixer.core.routing import Ear
 from mixer.room.anchor import Anchor
 from mixer.room.encoding import Kind
 from mixer.room.mix import Mix
 from mixer.room.voice import Voice
-from mixer.types import PeerId
+from mixer.types import Delivery, PeerId
 
 
 @dataclass(eq=False, slots=True)
@@ -21,15 +21,14 @@ class Hearer:
     """Their own, which they never hear."""
     peer: PeerId | None = None
     mix: Mix | None = None
-    loss_percent: int = 0
-    """How much they lose of the mix, if its packets shall carry FEC for them."""
+    delivery: Delivery = field(default_factory=Delivery)
     returning_ticks: int = 0
     """For how long they are still on their way back from FEC."""
 
     @property
     def kind(self) -> Kind:
         """Which encoding of the mix they take."""
-        if self.loss_percent:
+        if self.delivery.is_robust:
             return Kind.ROBUST
         return Kind.RETURN if self.returning_ticks else Kind.CLEAR
 

@@ -53,32 +53,42 @@ class DatagramBlock:
         self._vectors["iov"] = self._iov.ctypes.data + rows * np.uint64(_IOVEC.itemsize)
         self._vectors["iov_length"] = 1
         self._control = self.control.ctypes.data + rows * np.uint64(CONTROL_BYTES)
+        self._first_vector = int(self._vectors.ctypes.data)  # asking numpy costs more than the call
+        self._filled = -1  # rows of the last `recvmmsg`; -1: they are set to send
 
     def vector_at(self, row: int) -> int:
         """Return the address of the row's `mmsghdr`."""
-        return int(self._vectors.ctypes.data) + row * _MMSGHDR.itemsize
+        return self._first_vector + row * _MMSGHDR.itemsize
 
-    def prepare_receive(self, rows: int) -> None:
-        """Reset the kernel's fields of the first `rows` rows before a `recvmmsg`."""
-        vectors = self._vectors[:rows]
+    def prepare_receive(self) -> None:
+        """Reset what the kernel wrote by the last `recvmmsg`: mostly that is few of many rows."""
+        if self._filled < 0:
+            self._vectors["control"] = self._control
+            self._iov["length"] = ROW_BYTES
+            self._filled = self.capacity
+        vectors = self._vectors[: self._filled]
         vectors["name_length"] = ADDRESS_BYTES
-        vectors["control"] = self._control[:rows]
         vectors["control_length"] = CONTROL_BYTES
-        vectors["flags"] = 0
-        self._iov["length"][:rows] = ROW_BYTES
-        self.addresses[:rows] = 0  # the kernel writes 16 of 28 bytes for IPv4
+        self.addresses[: self._filled] = 0  # the kernel writes 16 of 28 bytes for IPv4
+        self._filled = 0
 
-    def finish_receive(self, rows: int) -> None:
-        """Take over lengths after a `recvmmsg` (with MSG_TRUNC: the datagram's real length)."""
-        self.lengths[:rows] = self._vectors["length"][:rows]
-        self.address_lengths[:rows] = self._vectors["name_length"][:rows]
+    def finish_receive(self, rows: int) -> NDArray[np.uint64]:
+        """Take over lengths after a `recvmmsg` (with MSG_TRUNC: the datagram's real length).
+
+        Returns how many bytes of each row's `control` count (uint64[rows]).
+        """
+        vectors = self._vectors[:rows]
+        self._filled = rows
+        self.lengths[:rows] = vectors["length"]
+        self.address_lengths[:rows] = vectors["name_length"]
+        return vectors["control_length"]
 
     def prepare_send(self, rows: int) -> None:
         """Give lengths and addresses of the first `rows` rows to the kernel's vectors."""
-        vectors = self._vectors[:rows]
-        vectors["name_length"] = self.address_lengths[:rows]
-        vectors["control"] = 0
-        vectors["control_length"] = 0
+        if self._filled >= 0:
+            self._vectors["control"] = self._vectors["control_length"] = 0
+            self._filled = -1
+        self._vectors["name_length"][:rows] = self.address_lengths[:rows]
         self._iov["length"][:rows] = self.lengths[:rows]
 
     def keep(self, kept: NDArray[np.bool_]) -> int:

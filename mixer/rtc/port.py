@@ -22,7 +22,7 @@ from mixer.rtc.ice import (
 )
 from mixer.rtc.outbox import Outbox
 from mixer.rtc.peers import Peer, PeerTable
-from mixer.rtc.receive import NOWHERE, MediaListener, MediaReceiver
+from mixer.rtc.receive import BURST_PACKETS, NOWHERE, MediaListener, MediaReceiver
 from mixer.rtc.reports import Reports
 from mixer.rtc.sdp import WISH, Answerer, Offer, write_answer
 from mixer.rtc.sockets import BlockSocket, unpack_address
@@ -30,7 +30,7 @@ from mixer.rtc.srtp import SrtpContext
 from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
 from mixer.types import (
-    TICK_S,
+    Delivery,
     GoneReason,
     OpusParameters,
     Outgoing,
@@ -45,11 +45,9 @@ RECEIVE_ROWS = 256
 POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflows in the kernel
 STRANGERS_PER_TICK = 100  # checks from unknown addresses: 30 µs each, and anybody can send them
 STRAYS_PER_TICK = 50  # tries to find whose media comes from an unknown address: 5 µs each
-# What a peer may send: twice what 10 ms packets are, and what a stall of two seconds held back.
-PACKETS_PER_S = 200
-BURST_PACKETS = 400
 BUSY_ROWS = 128  # in a tick
 INTERRUPTED_S = 5.0
+_NOBODY: NDArray[np.intp] = np.zeros(0, np.intp)
 GONE_S = 15.0
 
 
@@ -94,7 +92,7 @@ class WebRtcPort:
         sender = SplitSender(socket, streams)
         self._outbox = Outbox(sender, counters=self.counters)
         self._sender = MediaSender(sender, self.table, counters=self.counters)
-        self._reports = Reports(self.table, self.counters)
+        self._reports = Reports(self.table, self.counters, clock)
         self._receiver = MediaReceiver(
             self._incoming, self._reports, self._guard, life=self, listener=listener
         )
@@ -114,12 +112,13 @@ class WebRtcPort:
             ice=[],
             offer=offer,
             created=now,
+            allowance=BURST_PACKETS,
+            allowed_at=now,
             session_id=secrets.randbits(62),
         )
         table = self.table
         table.peers[row] = peer
         self._peers[peer] = None
-        table.allowance[row] = BURST_PACKETS
         self._take_offer(peer, offer)
         table.ssrc_out[row] = secrets.randbits(32)
         table.sequence_out[row] = secrets.randbits(
@@ -155,8 +154,7 @@ class WebRtcPort:
         table.level_id[row] = offer.level_id
         table.payload_type[row] = offer.codecs.opus
         table.red_payload_type[row] = offer.codecs.red
-        table.takes_red[row] &= offer.codecs.red > 0
-        table.takes_fec[row] &= offer.codecs.parameters.fec
+        self._reports.agree(peer)
         known = [generation for generation in peer.ice if generation.remote == offer.remote]
         if known:  # not a restart, and one that was offered before is taken back
             self._forget(peer.ice[peer.ice.index(known[0]) + 1 :])
@@ -264,35 +262,40 @@ class WebRtcPort:
     def _handle(self, rows: int, now: float, unix_now: float) -> None:
         block, table = self._incoming, self.table
         kinds = classify(block.data[:rows], block.lengths[:rows])
-        self.counters["junk_datagrams"] += int((kinds == Kind.JUNK).sum())
-        checks = np.flatnonzero(kinds == Kind.STUN)
-        if len(checks):
-            self._handle_checks(checks, now)
+        counts = np.bincount(kinds, minlength=len(Kind)).tolist()
+        self.counters["junk_datagrams"] += counts[Kind.JUNK]
+        if counts[Kind.STUN]:
+            self._handle_checks(np.flatnonzero(kinds == Kind.STUN), now)
         others = np.flatnonzero(kinds >= Kind.DTLS)
         if not len(others):
             return
-        peers = table.find(block.addresses[others])
-        known = peers >= 0
-        foreign, foreign_kinds = others[~known].tolist(), kinds[others[~known]].tolist()
-        others, peers, kinds = others[known], peers[known], kinds[others[known]]
-        moved = (block.addresses[others] != table.address[peers]).any(axis=1)
-        elsewhere = frozenset(others[moved].tolist()) if moved.any() else NOWHERE
-        for row, peer_row in _pairs(others, peers, kinds == Kind.DTLS):
-            self._guard(self._handle_dtls, row, peer_row, is_elsewhere=row in elsewhere)
-        rtp = kinds == Kind.RTP
-        if rtp.any():
+        peers = table.find_current(block.addresses[others])
+        elsewhere, strays = NOWHERE, _NOBODY
+        if np.minimum.reduce(peers) < 0:
+            away = peers < 0
+            peers[away] = table.find(block.addresses[others[away]])
+            known = peers >= 0
+            elsewhere, strays = frozenset(others[away & known].tolist()), others[~known]
+            others, peers = others[known], peers[known]
+        sorts = kinds[others]
+        if counts[Kind.DTLS]:
+            for row, peer_row in _pairs(others, peers, sorts == Kind.DTLS):
+                self._guard(self._handle_dtls, row, peer_row, is_elsewhere=row in elsewhere)
+        if counts[Kind.RTP]:
+            rtp = sorts == Kind.RTP
             self._receiver.receive_rtp(others[rtp], peers[rtp], now, elsewhere)
-        for row, peer_row in _pairs(others, peers, kinds == Kind.RTCP):
-            self._guard(
-                self._receiver.receive_rtcp,
-                row,
-                peer_row,
-                now=now,
-                unix_now=unix_now,
-                is_elsewhere=row in elsewhere,
-            )
+        if counts[Kind.RTCP]:
+            for row, peer_row in _pairs(others, peers, sorts == Kind.RTCP):
+                self._guard(
+                    self._receiver.receive_rtcp,
+                    row,
+                    peer_row,
+                    now=now,
+                    unix_now=unix_now,
+                    is_elsewhere=row in elsewhere,
+                )
         # Last: a copy that came another way must not be taken before its original.
-        for row, kind in zip(foreign, foreign_kinds, strict=True):
+        for row, kind in zip(strays.tolist(), kinds[strays].tolist(), strict=True):
             self._guard(self._handle_stray, row, kind, now, unix_now)
 
     def _handle_stray(self, row: int, kind: int, now: float, unix_now: float) -> None:
@@ -429,8 +432,6 @@ class WebRtcPort:
         self.counters["datagrams_received"] += self._rows_this_tick
         self._rows_last_tick, self._rows_this_tick = self._rows_this_tick, 0
         self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
-        allowance = self.table.allowance
-        np.minimum(allowance + PACKETS_PER_S * TICK_S, BURST_PACKETS, out=allowance)
         for peer, packet in self._reports.due(tick, now=now, unix_now=unix_now):
             self._send_rtcp(peer, packet)
         if now >= self._next_timers:
@@ -461,6 +462,12 @@ class WebRtcPort:
         self._socket.close()
         if self._streams is not None:
             self._streams.close()
+
+    def deliver(self, peer: Peer, *, mix_bps: int, now: float) -> Delivery:
+        """Return what suits a peer's link, of a mix that has so many bits a second."""
+        if peer.link.terms.mix_bps != mix_bps:
+            self._reports.agree(peer, mix_bps=mix_bps)
+        return peer.link.delivery(now)
 
     def statistics(self, peer: Peer) -> TransportStatistics:
         """Return how a connection does."""

@@ -8,27 +8,30 @@ from numpy.typing import NDArray
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV
 from mixer.core.jitter import Arrival
 from mixer.core.red import split_red
-from mixer.core.rtp import NO_LEVEL, Headers, parse_headers, payload
+from mixer.core.rtp import NO_LEVEL, Header, parse_headers, payload
 from mixer.core.sequence import newer
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.guard import Guard
-from mixer.rtc.peers import HELD_BYTES, MAX_SSRCS, PREROLL, Peer, Wants
+from mixer.rtc.peers import EVERY_LEVEL, HELD_BYTES, MAX_SSRCS, PREROLL, Peer
 from mixer.rtc.reports import Reports
 from mixer.rtc.srtp import RowPointers, unprotect_row
 
-UNPROTECT_EVERY_S = (
-    1.0  # of a silent stream: keeps libsrtp's roll-over counter and proves who sends
-)
+# Of a silent stream: keeps libsrtp's roll-over counter, proves who sends, and that they live.
+UNPROTECT_EVERY_S = 2.0
 PLAUSIBLE_SKIP = 200  # sequence numbers ahead of the last authentic one; a second holds 50
 # Somebody sends in this peer's name: nothing is skipped unread for a while, or forged silence would
 # take the place of the real.
 SUSPECT_S = 1.0
 REMEMBER_SKIPPED = 1000  # numbers; what was skipped and comes again within them is a copy
+# What a peer may send: twice what 10 ms packets are, and what a stall of two seconds held back.
+PACKETS_PER_S = 200
+BURST_PACKETS = 400
 MEDIA_PAUSE_S = 2.0  # DTX sends every 0.4 s; longer is somebody who only listens
 
 SAME_SSRC = 4  # peers a stray packet is tried for: they choose their SSRCs, at random
 
 NOWHERE: frozenset[int] = frozenset()
+_ONE = np.uint16(1)
 
 
 class MediaListener(Protocol):
@@ -90,42 +93,75 @@ class MediaReceiver:
         `rows` and `peers` are intp[k]; `elsewhere` are the rows that came over another path than
         their peer's current one.
         """
-        block, table = self._incoming, self._table
         self._elsewhere, self._now = elsewhere, now
-        headers = parse_headers(block.data, block.lengths, rows, table.level_id[peers])
-        self._counters["rtp_malformed"] += int((~headers.valid).sum())
-        np.add.at(table.octets_in, peers, block.lengths[rows])
-        wants = table.wants[peers]
-        ahead = (headers.sequence - table.last_sequence[peers]).astype(np.uint16)
-        silent = (
-            (wants == Wants.VOICED)
-            & (headers.level_dbov <= np.where(headers.voice, CLOSE_DBOV, OPEN_DBOV))
-            & (block.lengths[rows] <= HELD_BYTES)
-        )
-        skip = (
-            headers.valid
-            & (silent | (wants == Wants.NONE))
-            & (headers.ssrc == table.ssrc_in[peers])
-            & (ahead > 0)
-            & (ahead < PLAUSIBLE_SKIP)
-            & (now - table.last_unprotected[peers] < UNPROTECT_EVERY_S)
-            & (now >= table.suspect_until[peers])
-        )
-        if skip.any():
-            self._counters["rtp_skipped"] += int(skip.sum())
-            np.add.at(table.skipped, peers[skip], 1)
-            self._see(peers[skip], headers.sequence[skip])
-            self._hold(rows[skip & silent], peers[skip & silent])
-        for index in np.flatnonzero(headers.valid & ~skip).tolist():
-            self._guard(self._receive, int(rows[index]), int(peers[index]), headers, index)
+        while len(set(peers.tolist())) < len(peers):  # of each peer's the first, then the second, …
+            _, first = np.unique(peers, return_index=True)
+            self._receive_each(rows[first], peers[first])
+            rows, peers = np.delete(rows, first), np.delete(peers, first)
+        self._receive_each(rows, peers)
 
-    def _see(self, peers: NDArray[np.intp], sequences: NDArray[np.uint16]) -> None:
-        """Note the newest of the skipped numbers: a repetition of older ones lowers nothing."""
-        last_skipped = self._table.last_skipped
-        ahead = (sequences - last_skipped[peers]).view(np.int16)
-        order = np.argsort(ahead)  # of several values for one row the last stays
-        order = order[ahead[order] > 0]
-        last_skipped[peers[order]] = sequences[order]
+    def _receive_each(self, rows: NDArray[np.intp], peers: NDArray[np.intp]) -> None:
+        """Take RTP rows of as many peers.
+
+        This is done every tick for whoever does not speak, so each step is one for all of them.
+        """
+        block, table = self._incoming, self._table
+        lengths = block.lengths[rows]
+        headers = parse_headers(block.data, block.lengths, rows, table.level_id[peers])
+        valid = headers.valid
+        table.octets_in[peers] += lengths
+        unread_dbov = table.unread_dbov[peers, headers.voice.view(np.uint8)]
+        skip = (
+            valid
+            & (headers.level_dbov <= unread_dbov)
+            & (headers.ssrc == table.ssrc_in[peers])
+            # From one to PLAUSIBLE_SKIP ahead: uint16 wraps as sequence numbers do.
+            & (headers.sequence - table.last_sequence[peers] - _ONE < PLAUSIBLE_SKIP - 1)
+            & (table.proven_until[peers] > self._now)
+            & ((lengths <= HELD_BYTES) | (unread_dbov == EVERY_LEVEL))
+        )
+        read = np.flatnonzero(~skip).tolist()
+        if len(read) < len(rows):
+            if read:
+                rows_skipped, whose, sequences = rows[skip], peers[skip], headers.sequence[skip]
+                unread_dbov = unread_dbov[skip]
+            else:
+                rows_skipped, whose, sequences = rows, peers, headers.sequence
+            self._skip(rows_skipped, whose, sequences, unread_dbov != EVERY_LEVEL)
+        for at in read:
+            if valid[at]:
+                self._guard(self._receive, rows.item(at), peers.item(at), headers.at(at))
+            else:
+                self._counters["rtp_malformed"] += 1
+
+    def _skip(
+        self,
+        rows: NDArray[np.intp],
+        peers: NDArray[np.intp],
+        sequences: NDArray[np.uint16],
+        is_silent: NDArray[np.bool_],
+    ) -> None:
+        """Account rows that are not read, and keep the silent ones a while.
+
+        The first syllable may begin in them.
+        """
+        block, table = self._incoming, self._table
+        self._counters["rtp_skipped"] += len(rows)
+        table.skipped[peers] += 1
+        # The newest of the skipped numbers: a repetition of older ones lowers nothing.
+        ahead = (sequences - table.last_skipped[peers]).view(np.int16) > 0
+        if np.logical_and.reduce(ahead):
+            table.last_skipped[peers] = sequences
+        else:
+            table.last_skipped[peers[ahead]] = sequences[ahead]
+        if not np.logical_and.reduce(is_silent):
+            rows, peers = rows[is_silent], peers[is_silent]
+        slots = table.held_next[peers]
+        held = table.held.reshape(-1, PREROLL, HELD_BYTES)
+        held[peers, slots] = block.data[rows, :HELD_BYTES]
+        table.held_length[peers, slots] = block.lengths[rows]
+        table.held_arrival[peers, slots] = block.arrivals[rows]
+        table.held_next[peers] = (slots + 1) % PREROLL
 
     def find_stray(self, row: int, *, is_rtcp: bool) -> list[int]:
         """Return the rows of the peers a datagram from an unknown address may be of.
@@ -147,60 +183,49 @@ class MediaReceiver:
             block.data, block.lengths, rows, self._table.level_id[peer_row : peer_row + 1]
         )
         self._elsewhere, self._now = frozenset((row,)), now
-        return bool(headers.valid[0]) and self._receive(row, peer_row, headers, 0)
+        return bool(headers.valid[0]) and self._receive(row, peer_row, headers.at(0))
 
-    def _hold(self, rows: NDArray[np.intp], peers: NDArray[np.intp]) -> None:
-        """Keep silent packets as they are, a few per peer: the first syllable may begin in them."""
-        block, table = self._incoming, self._table
-        while len(rows):  # a peer's first packet, then its second, …: mostly there is but one
-            peer_rows, first = np.unique(peers, return_index=True)
-            taken = rows[first]
-            slots = table.held_next[peer_rows].astype(np.intp)
-            held = table.held.reshape(-1, PREROLL, HELD_BYTES)
-            held[peer_rows, slots] = block.data[taken, :HELD_BYTES]
-            table.held_length[peer_rows, slots] = block.lengths[taken]
-            table.held_arrival[peer_rows, slots] = block.arrivals[taken]
-            table.held_next[peer_rows] = (slots + 1) % PREROLL
-            if len(first) == len(rows):
-                return
-            rows, peers = np.delete(rows, first), np.delete(peers, first)
-
-    def _receive(self, row: int, peer_row: int, headers: Headers, index: int) -> bool:
+    def _receive(self, row: int, peer_row: int, header: Header) -> bool:
         """Take one packet; whether it is authentic."""
-        table = self._table
+        table, counters = self._table, self._counters
         peer = table.peers[peer_row]
         if peer is None or peer.receive is None:
-            self._counters["rtp_before_keys"] += 1
+            counters["rtp_before_keys"] += 1
             return False
-        ssrc = int(headers.ssrc[index])
+        ssrc = header.ssrc
         if ssrc not in peer.ssrcs and len(peer.ssrcs) >= MAX_SSRCS:
-            self._counters["rtp_too_many_ssrcs"] += 1
+            counters["rtp_too_many_ssrcs"] += 1
             return False
-        if table.allowance[peer_row] < 1:
-            self._counters["rtp_over_limit"] += 1
+        if not self._is_allowed(peer):
+            counters["rtp_over_limit"] += 1
             return False
         # A silent packet that is read as a proof needs no pre-roll: it opens nothing.
-        if table.held_length[peer_row].any() and not _is_quiet(headers, index):
-            self._receive_held(peer, ssrc, int(headers.sequence[index]))
+        if any(table.held_length[peer_row].tolist()) and not _is_quiet(header):
+            self._receive_held(peer, ssrc, header.sequence)
         if not unprotect_row(self._incoming_pointers, row, peer.receive):
-            self._counters["srtp_refused"] += 1
-            table.suspect_until[peer_row] = self._now + SUSPECT_S
+            counters["srtp_refused"] += 1
+            peer.suspect_until = self._now + SUSPECT_S
+            table.proven_until[peer_row] = 0.0
             return False
-        if ssrc == peer.ssrc and not newer(
-            int(headers.sequence[index]), int(table.last_skipped[peer_row])
-        ):
-            self._counters["rtp_stale"] += 1
+        if ssrc == peer.ssrc and not newer(header.sequence, table.last_skipped.item(peer_row)):
+            counters["rtp_stale"] += 1
             return True
-        table.allowance[peer_row] -= 1  # by what is authentic: a forger cannot use it up
-        if row in self._elsewhere and self._is_newest(peer, ssrc, int(headers.sequence[index])):
+        peer.allowance -= 1  # by what is authentic: a forger cannot use it up
+        if row in self._elsewhere and self._is_newest(peer, ssrc, header.sequence):
             self._life.move(peer, row)
-        self._deliver(peer, self._incoming, row, headers, index)
+        self._deliver(peer, self._incoming, row, header)
         return True
+
+    def _is_allowed(self, peer: Peer) -> bool:
+        """Whether the peer has not sent more than anybody needs to."""
+        earned = PACKETS_PER_S * (self._now - peer.allowed_at)
+        peer.allowance, peer.allowed_at = min(peer.allowance + earned, BURST_PACKETS), self._now
+        return peer.allowance >= 1
 
     def _forget_skipped(self, row: int, sequence: int, *, begins: bool) -> None:
         """Let the newest skipped number follow at a distance, for numbers wrap."""
         last_skipped = self._table.last_skipped
-        if begins or newer(sequence, int(last_skipped[row]) + REMEMBER_SKIPPED & 0xFFFF):
+        if begins or newer(sequence, last_skipped.item(row) + REMEMBER_SKIPPED & 0xFFFF):
             last_skipped[row] = (sequence - REMEMBER_SKIPPED) & 0xFFFF
 
     def _is_newest(self, peer: Peer, ssrc: int, sequence: int) -> bool:
@@ -210,8 +235,8 @@ class MediaReceiver:
         """
         table, row = self._table, peer.row
         return ssrc != peer.ssrc or (
-            newer(sequence, int(table.last_sequence[row]))
-            and newer(sequence, int(table.last_skipped[row]))
+            newer(sequence, table.last_sequence.item(row))
+            and newer(sequence, table.last_skipped.item(row))
         )
 
     def _receive_held(self, peer: Peer, ssrc: int, sequence: int) -> None:
@@ -234,31 +259,29 @@ class MediaReceiver:
         table.skipped[row] -= np.count_nonzero(recent)  # they are received after all
         for at in np.flatnonzero(recent).tolist():
             if peer.receive is not None and unprotect_row(self._held_pointers, at, peer.receive):
-                self._deliver(peer, block, at, headers, at)
+                self._deliver(peer, block, at, headers.at(at))
 
-    def _deliver(
-        self, peer: Peer, block: DatagramBlock, row: int, headers: Headers, index: int
-    ) -> None:
-        now = self._now
-        sequence, ssrc = int(headers.sequence[index]), int(headers.ssrc[index])
-        arrival = float(block.arrivals[row])
+    def _deliver(self, peer: Peer, block: DatagramBlock, row: int, header: Header) -> None:
+        now, sequence, ssrc = self._now, header.sequence, header.ssrc
+        arrival = block.arrivals.item(row)
         self._life.heard_from(peer, now)
         peer.ssrcs.add(ssrc)
-        codecs, payload_type = peer.offer.codecs, int(headers.payload_type[index])
+        codecs, payload_type = peer.offer.codecs, header.payload_type
         is_red = payload_type == codecs.red > 0
         is_audio = peer.offer.speaks and (is_red or payload_type == codecs.opus)
         if begins := ssrc != peer.ssrc and is_audio:
             self._begin_stream(peer, ssrc)
-        timestamp = int(headers.timestamp[index])
         if ssrc == peer.ssrc:
-            self._table.last_unprotected[peer.row] = now
+            peer.media_at = now
+            if now >= peer.suspect_until:
+                self._table.proven_until[peer.row] = now + UNPROTECT_EVERY_S
             self._table.last_sequence[peer.row] = sequence
             self._forget_skipped(peer.row, sequence, begins=begins)
-            self._reports.received(peer, sequence, timestamp, arrival)
+            self._reports.received(peer, sequence, header.timestamp, arrival)
         if not is_audio:
             self._counters["rtp_unknown_payload_type"] += 1
             return
-        body = payload(block.data[row], int(headers.payload_offset[index]), int(block.lengths[row]))
+        body = payload(block.data[row], header.payload_offset, block.lengths.item(row))
         if body is None:
             self._counters["rtp_malformed"] += 1
             return
@@ -267,13 +290,13 @@ class MediaReceiver:
             self._counters["red_malformed"] += 1
             return
         self._counters["red_received"] += is_red
-        level = int(headers.level_dbov[index])
+        level = header.level_dbov
         packet = Arrival(
             sequence=sequence,
-            timestamp=timestamp,
+            timestamp=header.timestamp,
             payload=frames[0],
             arrival_s=arrival,
-            silent=_is_quiet(headers, index),
+            silent=_is_quiet(header),
             redundancy=frames[1],
         )
         self._counters["rtp_received"] += 1
@@ -281,7 +304,7 @@ class MediaReceiver:
             peer,
             packet,
             None if level == NO_LEVEL else level,
-            voice=bool(headers.voice[index]),
+            voice=header.voice,
         )
 
     def _begin_stream(self, peer: Peer, ssrc: int) -> None:
@@ -299,7 +322,8 @@ class MediaReceiver:
         peer = self._table.peers[peer_row]
         if peer is None or peer.receive is None:
             return False
-        if self._table.allowance[peer_row] < 1:
+        self._now = now
+        if not self._is_allowed(peer):
             self._counters["rtcp_over_limit"] += 1
             return False
         block = self._incoming
@@ -309,18 +333,18 @@ class MediaReceiver:
         if data is None:
             self._counters["srtcp_refused"] += 1
             return False
-        self._table.allowance[peer_row] -= 1
+        peer.allowance -= 1
         # Who sends media moves with it; RTCP has no sequence that would tell stragglers.
-        if is_elsewhere and now - self._table.last_unprotected[peer_row] > MEDIA_PAUSE_S:
+        if is_elsewhere and now - peer.media_at > MEDIA_PAUSE_S:
             self._life.move(peer, row)
         self._life.heard_from(peer, now)
         self._reports.read(peer, data, arrival=float(block.arrivals[row]), unix_now=unix_now)
         return True
 
 
-def _is_quiet(headers: Headers, index: int) -> bool:
+def _is_quiet(header: Header) -> bool:
     """Whether a packet says that it would not open the gate; NO_LEVEL is above every threshold."""
-    return bool(headers.level_dbov[index] <= (CLOSE_DBOV if headers.voice[index] else OPEN_DBOV))
+    return header.level_dbov <= (CLOSE_DBOV if header.voice else OPEN_DBOV)
 
 
 def _unwrap(body: bytes, opus: int) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | None:

@@ -10,6 +10,7 @@ import sys
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer.errors import SetupError
 from mixer.rtc.block import ADDRESS_BYTES, ROW_BYTES, SUPPORTED, DatagramBlock
@@ -19,6 +20,8 @@ RECEIVE_BUFFER_BYTES = (
 )  # a stock 208 KiB holds 90 ms of 100 talkers; the kernel may give less
 _SO_TIMESTAMPNS = 35  # linux/asm-generic/socket.h; Python does not name it
 _SO_RXQ_OVFL = 40
+_STAMP_BYTES = 32  # CMSG_SPACE(sizeof(struct timespec)); the kernel puts it before the drop count
+MAX_AGE_S = 1.0  # of a datagram when it is read; the wall clock may jump
 # Return the real length of a truncated datagram; elsewhere it is the row's, also more than any MTU.
 _REAL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
 _TRANSIENT = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS)
@@ -130,7 +133,7 @@ class MmsgSocket:
 
     def receive(self, block: DatagramBlock, *, now: float, unix_now: float) -> int:
         """See BlockSocket."""
-        block.prepare_receive(block.capacity)
+        block.prepare_receive()
         count = self._recvmmsg(
             self._fileno,
             block.vector_at(0),
@@ -140,24 +143,23 @@ class MmsgSocket:
         )
         if count <= 0:
             return 0
-        block.finish_receive(count)
-        self._read_control(block, count, now, unix_now)
+        controls = block.finish_receive(count)
+        words = block.control[:count].view(np.int64)  # row: 8 words
+        arrived = words[:, 2] + words[:, 3] * 1e-9
+        age = np.minimum(np.maximum(unix_now - arrived, 0.0), MAX_AGE_S)
+        if not (controls == _STAMP_BYTES).all():  # it is an arrival time and nothing else, mostly
+            age[controls < _STAMP_BYTES] = 0.0
+            self._read_drops(block.control[:count, _STAMP_BYTES:], controls > _STAMP_BYTES)
+        block.arrivals[:count] = now - age
         return int(count)
 
-    def _read_control(self, block: DatagramBlock, rows: int, now: float, unix_now: float) -> None:
-        """Take arrival times and the drop count (cmsg: u64 length, i32 level, i32 type, data)."""
-        words = block.control[:rows].view(np.int64)  # row: 8 words
-        kinds = block.control[:rows].view(np.int32)[:, 3]
-        arrived = words[:, 2] + words[:, 3] * 1e-9
-        age = np.clip(unix_now - arrived, 0.0, 1.0)  # the wall clock may jump; a second bounds it
-        block.arrivals[:rows] = now - np.where(kinds == _SO_TIMESTAMPNS, age, 0.0)
-        second = block.control[:rows, 32:].view(np.int32)
-        overflowing = second[:, 3] == _SO_RXQ_OVFL
-        if overflowing.any():
-            seen = int(second[overflowing][:, 4].view(np.uint32).max())
-            self.counters["udp_receive_overflows"] += max(0, seen - self._overflows_seen)
-            self._overflows_seen = seen
-        block.control[:rows] = 0
+    def _read_drops(self, second: NDArray[np.uint8], there: NDArray[np.bool_]) -> None:
+        """Take the drop count from a row's second message: u64 length, i32 level and type, u32."""
+        words = second[there].view(np.uint32)
+        seen = words[words[:, 3] == _SO_RXQ_OVFL][:, 4]
+        if len(seen):
+            self.counters["udp_receive_overflows"] += max(0, int(seen.max()) - self._overflows_seen)
+            self._overflows_seen = int(seen.max())
 
     def send(self, block: DatagramBlock, rows: int) -> int:
         """See BlockSocket. A row the kernel refuses is counted and stepped over."""

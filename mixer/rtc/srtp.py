@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pylibsrtp import Error, Session
 from pylibsrtp._binding import ffi, lib
 
@@ -52,8 +50,8 @@ class SrtpContext:
             return None
 
 
-def protect_rows(pointers: RowPointers, contexts: Sequence[Any]) -> NDArray[np.bool_]:
-    """Protect rows 0..len(contexts) in place, lengths included; return which ones succeeded.
+def protect_rows(pointers: RowPointers, contexts: Sequence[Any]) -> list[int]:
+    """Protect rows 0..len(contexts) in place, lengths included; return those that failed.
 
     A row that failed still holds clear text: the caller must not send it.
     """
@@ -62,8 +60,7 @@ def protect_rows(pointers: RowPointers, contexts: Sequence[Any]) -> NDArray[np.b
         _NO_CONTEXT if context is None else protect(context, row, length)
         for context, row, length in zip(contexts, pointers.rows, pointers.lengths, strict=False)
     ]
-    succeeded: NDArray[np.bool_] = np.array(statuses, np.int32) == _OK
-    return succeeded
+    return [row for row, status in enumerate(statuses) if status != _OK]
 
 
 def unprotect_row(pointers: RowPointers, row: int, context: SrtpContext) -> bool:

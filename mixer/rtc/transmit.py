@@ -16,6 +16,8 @@ from mixer.rtc.streams import SplitSender
 from mixer.types import FRAME_SAMPLES, Outgoing
 
 SEND_ROWS = 1024
+_ONE = np.uint16(1)
+_WITH_LEVEL, _WITHOUT_LEVEL = header_length(level=True), header_length(level=False)
 MAX_RED_BYTES = 1100  # with header and SRTP within 1,200, what every path carries in one piece
 
 
@@ -48,24 +50,27 @@ class MediaSender:
     def _parts(self, frames: Sequence[Outgoing]) -> Iterator[_Part]:
         """Split each frame into plain and redundant: packed once for all who take the same."""
         table = self._table
-        some_take_red = bool(table.takes_red.any())  # mostly nobody does: once, not for each frame
+        some_take_red = bool(table.red_depth.any())  # mostly nobody does: once, not for each frame
         for frame in frames:
             rows = frame.rows
-            if some_take_red and frame.previous and (takes_red := table.takes_red[rows]).any():
-                yield from self._redundant(frame, rows[takes_red])
-                rows = rows[~takes_red]
+            if some_take_red and frame.previous and (depths := table.red_depth[rows]).any():
+                for depth in np.unique(depths[depths > 0]).tolist():
+                    yield from self._redundant(frame, rows[depths == depth], depth)
+                rows = rows[depths == 0]
             if len(rows):
                 yield _Part(frame.payload, rows, frame.level_dbov, frame.marker)
 
-    def _redundant(self, frame: Outgoing, rows: NDArray[np.intp]) -> Iterator[_Part]:
+    def _redundant(self, frame: Outgoing, rows: NDArray[np.intp], depth: int) -> Iterator[_Part]:
         earlier = [
-            (FRAME_SAMPLES * ago, payload) for ago, payload in enumerate(frame.previous, start=1)
+            (FRAME_SAMPLES * ago, payload)
+            for ago, payload in enumerate(frame.previous[:depth], start=1)
         ]
         opus = self._table.payload_type[rows]
         for payload_type in np.unique(opus).tolist():
             body = pack_red(payload_type, frame.payload, earlier[::-1])
-            if len(body) > MAX_RED_BYTES:
-                body = pack_red(payload_type, frame.payload)
+            for kept in range(len(earlier))[::-1]:  # the oldest goes first
+                if len(body) > MAX_RED_BYTES:
+                    body = pack_red(payload_type, frame.payload, earlier[:kept][::-1])
             hearers = rows[opus == payload_type]
             self._counters["red_sent"] += len(hearers)
             yield _Part(body, hearers, frame.level_dbov, frame.marker, is_red=True)
@@ -73,55 +78,57 @@ class MediaSender:
     def _send_chunk(self, frames: Sequence[_Part], tick: int) -> None:
         table, block = self._table, self._outgoing
         rows = np.concatenate([frame.rows for frame in frames])
+        total = len(rows)
         counts = [len(frame.rows) for frame in frames]
-        here = np.arange(len(rows))
         level_ids = table.level_id[rows]
         write_headers(
             block.data,
-            here,
+            slice(total),
             payload_type=_payload_types(table, rows, frames, counts),
-            marker=np.repeat([frame.marker for frame in frames], counts),
+            marker=np.array([frame.marker for frame in frames]).repeat(counts),
             sequence=table.sequence_out[rows],
             timestamp=table.timestamp_base[rows] + np.uint32(tick * FRAME_SAMPLES & 0xFFFFFFFF),
             ssrc=table.ssrc_out[rows],
             level_id=level_ids,
-            level_dbov=np.repeat(
-                np.array([frame.level_dbov for frame in frames], np.int16), counts
-            ),
+            level_dbov=np.array([frame.level_dbov for frame in frames], np.int16).repeat(counts),
         )
-        at = 0
-        for frame, count in zip(frames, counts, strict=True):
-            self._write_payload(
-                here[at : at + count], level_ids[at : at + count] > 0, frame.payload
-            )
-            at += count
-        table.sequence_out[rows] += np.uint16(1)
-        table.packets_out[rows] += np.uint32(1)
-        table.octets_out[rows] += np.repeat(
-            np.array([len(frame.payload) for frame in frames], np.uint32), counts
-        )
-        block.addresses[: len(rows)] = table.address[rows]
-        block.address_lengths[: len(rows)] = table.address_length[rows]
+        sizes = np.array([len(frame.payload) for frame in frames], np.uint32).repeat(counts)
+        self._write_payloads(frames, counts, level_ids > 0)
+        block.lengths[:total] += sizes.view(np.int32)
+        table.sequence_out[rows] += _ONE
+        table.packets_out[rows] += _ONE
+        table.octets_out[rows] += sizes
+        block.addresses[:total] = table.address[rows]
+        block.address_lengths[:total] = table.address_length[rows]
         handles = table.send_handles
-        protected = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
-        total = len(rows)
-        if not protected.all():  # a row that failed holds clear text and must stay
+        failed = protect_rows(self._outgoing_pointers, [handles[row] for row in rows.tolist()])
+        if failed:  # such a row holds clear text and must stay
+            protected = np.ones(total, np.bool_)
+            protected[failed] = False
             total = block.keep(protected)
-            self._counters["srtp_protect_failures"] += len(rows) - total
+            self._counters["srtp_protect_failures"] += len(failed)
         self._counters["rtp_sent"] += self._sender.send(block, total)
 
-    def _write_payload(
-        self, rows: NDArray[np.intp], with_level: NDArray[np.bool_], body: bytes
+    def _write_payloads(
+        self, parts: Sequence[_Part], counts: Sequence[int], levelled: NDArray[np.bool_]
     ) -> None:
-        block = self._outgoing
-        data = np.frombuffer(body, np.uint8)
-        for selected, offset in (
-            (rows[with_level], header_length(level=True)),
-            (rows[~with_level], header_length(level=False)),
-        ):
-            if len(selected):
-                block.data[selected, offset : offset + len(data)] = data
-                block.lengths[selected] = offset + len(data)
+        """Write each payload behind its rows' headers, and the headers' lengths as those so far."""
+        block, at = self._outgoing, 0
+        if np.logical_and.reduce(levelled):  # all take the same header, as nearly always
+            block.lengths[: len(levelled)] = _WITH_LEVEL
+            for part, count in zip(parts, counts, strict=True):
+                end = _WITH_LEVEL + len(part.payload)
+                block.data[at : at + count, _WITH_LEVEL:end] = np.frombuffer(part.payload, np.uint8)
+                at += count
+            return
+        offsets = np.where(levelled, _WITH_LEVEL, _WITHOUT_LEVEL)
+        block.lengths[: len(levelled)] = offsets
+        for part, count in zip(parts, counts, strict=True):
+            data = np.frombuffer(part.payload, np.uint8)
+            for offset in (_WITH_LEVEL, _WITHOUT_LEVEL):
+                rows = at + np.flatnonzero(offsets[at : at + count] == offset)
+                block.data[rows, offset : offset + len(data)] = data
+            at += count
 
 
 def _payload_types(
@@ -131,7 +138,7 @@ def _payload_types(
     plain = table.payload_type[rows]
     if not any(is_red):
         return plain
-    return np.where(np.repeat(is_red, counts), table.red_payload_type[rows], plain)
+    return np.where(np.array(is_red).repeat(counts), table.red_payload_type[rows], plain)
 
 
 def _chunks(frames: Iterable[_Part]) -> list[list[_Part]]:

@@ -245,7 +245,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:
     transport, reception = peer.transport, peer.reception
-    round_trip_s = transport.round_trip_s
+    round_trip_s, capacity_bps = transport.round_trip_s, transport.capacity_bps
     return {
         "userId": peer.peer,
         "state": peer.state.value,
@@ -257,6 +257,8 @@ def _peer(peer: PeerStatistics) -> dict[str, object]:
         "jitterOutMs": round(1000 * transport.jitter_out_s, 1),
         "bitrateIn": round(transport.bitrate_in),
         "bitrateOut": round(transport.bitrate_out),
+        "sending": transport.mode.value,
+        "capacityOut": None if capacity_bps is None else round(capacity_bps),
         "received": peer.received,
         "lost": peer.lost,
         "bufferedMs": round(1000 * TICK_S * reception.depth_frames),

@@ -1,7 +1,6 @@
 """A jitter buffer with its ticker, and packets that carry their number."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from mixer.core.jitter import Arrival, Conceal, Continue, Idle, JitterBuffer, JitterStatistics, Play
 from tests.support.netem import Network
@@ -32,7 +31,7 @@ def packet(number: int, **fields: object) -> Arrival:
         arrival_s=number * TICK_S,
         silent=False,
     )
-    return replace(arrival, **fields)  # type: ignore[arg-type]
+    return arrival._replace(**fields)  # type: ignore[arg-type]
 
 
 class Player:
@@ -88,4 +87,4 @@ def through(network: Network, count: int, first: int = 0) -> Iterator[Arrival]:
     """Send `count` packets through a network."""
     sent = ((number * TICK_S, packet(first + number)) for number in range(count))
     for arrival_s, each in network.carry(sent):
-        yield replace(each, arrival_s=arrival_s)
+        yield each._replace(arrival_s=arrival_s)

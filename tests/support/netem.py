@@ -69,3 +69,23 @@ class Network:
         while waiting:
             arrival_s, _, last = heappop(waiting)
             yield arrival_s, last
+
+
+class Bottleneck:
+    """A link of `rate_bps` with a queue of `queue_s` in front; what finds it full is dropped.
+
+    For senders that answer to what they cause: each packet is asked about as it is sent.
+    """
+
+    def __init__(self, rate_bps: float, *, delay_s: float = 0.02, queue_s: float = 0.3) -> None:
+        self.rate_bps = rate_bps
+        self._delay_s, self._queue_s = delay_s, queue_s
+        self._free_at = 0.0
+
+    def carry(self, now: float, octets: int) -> float | None:
+        """Return when a packet sent now arrives; None: it does not."""
+        waits_s = max(0.0, self._free_at - now)
+        if waits_s > self._queue_s:
+            return None
+        self._free_at = now + waits_s + 8 * octets / self.rate_bps
+        return self._free_at + self._delay_s

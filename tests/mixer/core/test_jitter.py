@@ -1,7 +1,5 @@
 """The jitter buffer, on numbers for time: order, losses, pauses."""
 
-from dataclasses import replace
-
 import pytest
 
 from mixer.core.jitter import MAX_CONCEALED, STOP_AFTER, Conceal, Idle, JitterBuffer, Play
@@ -114,7 +112,7 @@ def test_a_pause_in_the_timestamps_alone_is_no_loss() -> None:
     player = Player()
     talk = [packet(n) for n in range(10)]
     pause = packet(9).payload[:1]
-    talk[9] = replace(talk[9], payload=pause)
+    talk[9] = talk[9]._replace(payload=pause)
     again = [packet(n + 35, sequence=n + 10) for n in range(10)]
     player.run([*talk, *again], more=2)
     assert player.kinds == "P" * 10 + "I" * 25 + "P" * 10 + "C"

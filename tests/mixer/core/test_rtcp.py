@@ -13,6 +13,7 @@ from mixer.core.rtcp import (
     Packet,
     ReceiverReport,
     ReceptionStatistics,
+    Remb,
     ReportBlock,
     RtcpError,
     SenderReport,
@@ -152,6 +153,8 @@ def test_what_we_do_not_read_is_passed_over() -> None:
     assert parse(feedback + serialise((REPORT,))) == (Other(206), REPORT)
     with pytest.raises(TypeError):
         serialise((Other(206),))
+    with pytest.raises(TypeError):
+        serialise((Remb(1),))
 
 
 def test_padding_is_not_content() -> None:
@@ -289,3 +292,24 @@ def test_any_round_trip_is_sane(ntp_now: int, lsr: int, dlsr: int) -> None:
 def test_ntp_time_counts_from_1900() -> None:
     """RFC 3550 §4: 32 bits of seconds since 1900, 32 of their fraction."""
     assert ntp_time(0.5) == (2_208_988_800 << 32) + (1 << 31)
+
+
+def remb(body: bytes, kind: int = 15) -> bytes:
+    return struct.pack("!BBHII", 0x80 | kind, 206, 2 + len(body) // 4, 1, 0) + body
+
+
+def test_a_receivers_estimate_is_read() -> None:
+    """REMB: 18 bits of mantissa, 6 of exponent, in front of the SSRCs it is about."""
+    word = 2 << 24 | 3 << 18 | 0x3FFFF
+    assert parse(remb(b"REMB" + struct.pack("!III", word, 5, 6))) == (Remb(0x3FFFF << 3),)
+    assert parse(remb(b"REMB" + struct.pack("!I", 0xFFFFFFFF))) == (Remb(0x3FFFF << 63),)
+    assert parse(remb(b"REMB" + struct.pack("!I", 0))) == (Remb(0),)
+
+
+def test_what_only_looks_like_an_estimate_is_not() -> None:
+    """Another kind of feedback, another application's, and one that is cut off."""
+    word = struct.pack("!I", 1 << 24 | 1000)
+    assert parse(remb(b"REMB" + word, kind=1)) == parse(remb(b"RAMB" + word)) == (Other(206),)
+    assert parse(remb(b"")) == (Other(206),)
+    with pytest.raises(RtcpError):
+        parse(remb(b"REMB"))

@@ -1,7 +1,5 @@
 """A person in a room, as heard."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -326,7 +324,7 @@ def test_losses_are_told_by_how_they_were_mended() -> None:
         if number % 20 == 19:
             continue
         if number % 40 == 20:
-            packet = replace(packet, redundancy=((FRAME_SAMPLES, PACKETS[number - 1]),))
+            packet = packet._replace(redundancy=((FRAME_SAMPLES, PACKETS[number - 1]),))
         talk.anchor.arrived(packet, LOUD, talk.now)
         talk.hear()
     for _ in range(3):

@@ -40,6 +40,7 @@ from mixer.types import (
     FRAME_SAMPLES,
     TICK_S,
     AnchorSpec,
+    Delivery,
     Int16Frame,
     Outgoing,
     PeerId,
@@ -184,11 +185,14 @@ def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
     others = (AnchorSpec(PeerId("bob"), pan=0.5), AnchorSpec(PeerId("cyd")))
     call.room.configure(a_spec(anchors=(louder, *others), automix=True))
     call.run(60)
-    call.room.spend(Quality(max_bitrate_bps=48_000, loudest=1))
+    call.room.spend(Quality(max_bitrate_bps=48_000, loudest=1, robust_complexity=8))
     call.run(20)
-    call.room.protect(PeerId("ann"), loss_percent=10)
+    call.room.deliver(PeerId("ann"), Delivery(is_robust=True, loss_percent=10, bitrate_bps=28_000))
     call.run(20)
-    call.room.protect(PeerId("ann"), loss_percent=0)
+    call.room.deliver(PeerId("bob"), Delivery(bitrate_bps=72_000))
+    call.room.spend(Quality(robust_complexity=3))
+    call.run(20)
+    call.room.deliver(PeerId("ann"), Delivery())
     call.room.disconnect(PeerId("cyd"))
     call.run(20)
     call.room.connect(PeerId("cyd"))
@@ -320,6 +324,11 @@ def test_a_quiet_room_is_handed_on_too(shelf: Shelf) -> None:
         (Call(ROOM, "configure", (5,)), "configure"),
         (Call(ROOM, "play", ("a", None, None, 99.0)), "gain"),
         (Call(ROOM, "set_volume", ("a", "loud")), "set_volume"),
+        (Call(ROOM, "deliver", ("ann", True, 101, None)), "percentage"),
+        (Call(ROOM, "deliver", ("ann", True, "much", None)), "deliver"),
+        (Call(ROOM, "deliver", ("ann", True, 5, -1)), "bit rate"),
+        (Call(ROOM, "spend", (None, 0, 11)), "complexity"),
+        (Call(ROOM, "spend", (10**30, 0, 5)), "bit rate"),
         (Call(0, "hear"), "hear"),
         (Tick(10, 1.0), "from tick 10 to 10"),
         (Tick(11 + MAX_TICKS_APART, 1.0), "from tick 10 to"),

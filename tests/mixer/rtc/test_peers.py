@@ -95,16 +95,19 @@ def test_a_row_used_again_is_clean() -> None:
     peer = seat(table)
     table.claim(peer, address(1))
     send_to(table, peer, address(1))
-    columns = [
-        value
+    columns = {
+        name: value
         for name, value in vars(table).items()
         if isinstance(value, np.ndarray) and not name.startswith("_")
-    ]
-    for column in columns:
+    }
+    for column in columns.values():
         column[peer.row] = 1
     table.release_row(peer.row)
     assert table.take_row() == peer.row
-    assert all(not column[peer.row].any() for column in columns)
+    fresh = PeerTable()
+    row = fresh.take_row()
+    for name, column in columns.items():
+        assert (column[peer.row] == getattr(fresh, name)[row]).all(), name
 
 
 def test_growth_keeps_what_the_rows_hold() -> None:

@@ -5,7 +5,7 @@ import pytest
 from mixer.core.gate import CLOSE_DBOV, OPEN_DBOV, Gate
 from mixer.core.red import pack_red
 from mixer.rtc.peers import MAX_SSRCS, Peer, Wants
-from mixer.rtc.port import BURST_PACKETS, PACKETS_PER_S
+from mixer.rtc.receive import BURST_PACKETS, PACKETS_PER_S
 from mixer.types import PeerId, PeerState
 from tests.support.callers import PAYLOAD_TYPE, RED_PAYLOAD_TYPE, Rig
 
@@ -42,23 +42,23 @@ async def test_a_sequence_that_wraps_is_one_stream(rig: Rig) -> None:
     assert rig.listener.streams == 0
 
 
-async def test_known_silence_is_skipped_but_for_one_packet_a_second(rig: Rig) -> None:
-    """A silent stream costs one decryption a second, which also proves who sends."""
+async def test_known_silence_is_skipped_but_for_a_proof_now_and_then(rig: Rig) -> None:
+    """A silent stream costs one decryption in two seconds, which also proves who sends."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     for _ in range(200):
         caller.send(caller.rtp(level_dbov=-70))
         await rig.run(0.02)
     fresh = {packet.sequence for _, packet, _ in rig.listener.packets}
     assert rig.port.counters["rtp_skipped"] >= 190
-    assert 4 <= len(fresh) <= 16
+    assert 2 <= len(fresh) <= 4
     assert rig.peer().state is PeerState.LIVE
 
 
 async def test_skipped_packets_count_as_received(rig: Rig) -> None:
     """Our receiver reports tell no loss where nothing was lost, pre-roll or not."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     for number in range(230):
         caller.send(caller.rtp(level_dbov=-20 if number % 60 == 59 else -70))
         await rig.run(0.02)
@@ -83,7 +83,7 @@ async def test_only_what_would_not_open_the_gate_is_skipped(
 ) -> None:
     """A quiet voice is read: the thresholds are the gate's own, the voice bit counts."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     caller.send(caller.rtp())
     rig.exchange()
     caller.send(caller.rtp(level_dbov=level, voice=voice))
@@ -96,7 +96,7 @@ async def test_only_what_would_not_open_the_gate_is_skipped(
 async def test_voice_after_silence_brings_its_pre_roll(rig: Rig) -> None:
     """The two silent packets before a voiced one are decrypted after all, in order."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     caller.send(caller.rtp(level_dbov=-70))
     rig.exchange()
     for _ in range(5):
@@ -111,7 +111,7 @@ async def test_voice_after_silence_brings_its_pre_roll(rig: Rig) -> None:
 async def test_pre_roll_survives_a_burst(rig: Rig) -> None:
     """Silent packets that come in one block are kept as if they had come one by one."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     caller.send(caller.rtp(level_dbov=-70))
     rig.exchange()
     for _ in range(5):
@@ -127,12 +127,11 @@ async def test_what_a_muted_person_said_is_not_kept(rig: Rig) -> None:
     caller = await rig.connect()
     caller.send(caller.rtp())
     rig.exchange()
-    row = rig.peer().row
-    rig.port.table.wants[row] = Wants.NONE
+    rig.port.table.want(rig.peer(), Wants.NONE)
     for _ in range(3):
         caller.send(caller.rtp(b"secret"))
     rig.exchange()
-    rig.port.table.wants[row] = Wants.ALL
+    rig.port.table.want(rig.peer(), Wants.ALL)
     caller.send(caller.rtp(b"public"))
     rig.exchange()
     assert [p.payload for _, p, _ in rig.listener.packets][1:] == [b"public"]
@@ -221,7 +220,8 @@ async def test_a_peer_that_sends_too_much_is_cut_off(rig: Rig) -> None:
     for _ in range(PACKETS_PER_S + 20):
         caller.send(caller.rtp())
     rig.exchange()
-    assert len(rig.listener.packets) == BURST_PACKETS + PACKETS_PER_S
+    more = len(rig.listener.packets) - BURST_PACKETS
+    assert PACKETS_PER_S - 1 <= more <= PACKETS_PER_S  # seconds are counted in binary fractions
 
 
 async def test_forgeries_use_up_nobodys_allowance(rig: Rig) -> None:

@@ -84,7 +84,8 @@ async def test_who_loses_packets_gets_them_twice(rig: Rig) -> None:
     )
     assert bob.heard[0][20:] == old.heard[0][20:] == b"\xf8mix"
     assert rig.port.counters["red_sent"] == 1
-    assert rig.port.table.loss[rows].tolist() == pytest.approx([0.1, 0.0, 0.1], abs=0.01)
+    losses = [rig.peer(name).link.loss for name in ("ann", "bob", "old")]
+    assert losses == pytest.approx([0.1, 0.0, 0.1], abs=0.01)
 
 
 async def test_redundancy_ends_when_the_loss_has(rig: Rig) -> None:
@@ -95,7 +96,7 @@ async def test_redundancy_ends_when_the_loss_has(rig: Rig) -> None:
     for lost in (0.04, 0.06, 0.0, 0.0, *[0.0] * 20):
         caller.send(caller.report(lost=lost, about=int(table.ssrc_out[row])))
         rig.exchange()
-        states.append((bool(table.takes_red[row]), float(table.loss[row])))
+        states.append((bool(table.red_depth[row]), rig.peer().link.loss))
     assert [is_on for is_on, _ in states[:4]] == [False, True, True, True]
     assert all(loss >= 0.01 for is_on, loss in states if is_on)
     assert states[-1][0] is False
@@ -105,7 +106,7 @@ async def test_redundancy_too_long_for_a_path_is_left_out(rig: Rig) -> None:
     """Frames of a high bit rate go alone rather than in pieces."""
     caller = await rig.connect(red=True)
     row = rig.peer().row
-    rig.port.table.takes_red[row] = True
+    rig.port.table.red_depth[row] = 1
     long = dataclasses.replace(frame(row, payload=b"x" * 700), previous=(b"y" * 700,))
     rig.say([long])
     assert split_red(caller.heard[0][20:]) == (Block(111, 0, b"x" * 700),)
@@ -117,7 +118,7 @@ async def test_a_report_about_another_stream_says_nothing(rig: Rig) -> None:
     row = rig.peer().row
     caller.send(caller.report(lost=0.5, about=int(rig.port.table.ssrc_out[row]) ^ 1))
     rig.exchange()
-    assert rig.port.table.loss[row] == 0
+    assert rig.peer().link.loss == 0
 
 
 async def test_statistics_tell_how_a_connection_does(rig: Rig) -> None:
@@ -135,7 +136,7 @@ async def test_statistics_tell_how_a_connection_does(rig: Rig) -> None:
     told = rig.peer()
     assert told.round_trip_s is None
     assert told.loss_in == pytest.approx(0.1, abs=0.05)
-    assert table.loss[row] == pytest.approx(0.25, abs=0.01)
+    assert told.link.loss == pytest.approx(0.25, abs=0.01)
     assert told.jitter_out_s == pytest.approx(0.01)
     assert told.bitrate_in == pytest.approx(45 * 110 * 8, rel=0.1)
     assert told.bitrate_out == pytest.approx(50 * 100 * 8, rel=0.05)

@@ -198,7 +198,7 @@ async def test_two_peers_with_one_ssrc_are_told_apart_by_their_keys(rig: Rig) ->
 async def test_a_copy_of_a_skipped_packet_moves_nobody(rig: Rig) -> None:
     """Silence that was not decrypted is unknown to libsrtp: its copy is authentic, and no news."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     for _ in range(5):
         caller.send(caller.rtp(level_dbov=-70))
         rig.exchange()
@@ -221,11 +221,10 @@ async def test_a_copy_of_skipped_silence_is_not_played(rig: Rig) -> None:
     caller = await rig.connect()
     caller.send(caller.rtp())
     rig.exchange()
-    row = rig.peer().row
-    rig.port.table.wants[row] = Wants.NONE
+    rig.port.table.want(rig.peer(), Wants.NONE)
     caller.send(caller.rtp(b"secret"))
     rig.exchange()
-    rig.port.table.wants[row] = Wants.ALL
+    rig.port.table.want(rig.peer(), Wants.ALL)
     caller.send(caller.sent[-1])
     caller.send(caller.rtp(b"public"))
     rig.exchange()
@@ -236,7 +235,7 @@ async def test_a_copy_of_skipped_silence_is_not_played(rig: Rig) -> None:
 async def test_what_was_skipped_is_forgotten_in_time(rig: Rig) -> None:
     """Numbers wrap: a skip long ago makes no later packet stale, not even across 2**16."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     for _ in range(3):
         caller.send(caller.rtp(level_dbov=-70))
         rig.exchange()
@@ -252,7 +251,7 @@ async def test_what_was_skipped_is_forgotten_in_time(rig: Rig) -> None:
 async def test_forged_silence_does_not_displace_the_pre_roll(rig: Rig) -> None:
     """When somebody is found to send in a peer's name, its silence is read for a while."""
     caller = await rig.connect()
-    rig.port.table.wants[rig.peer().row] = Wants.VOICED
+    rig.port.table.want(rig.peer(), Wants.VOICED)
     caller.send(caller.rtp(level_dbov=-70))
     rig.exchange()
     caller.send(caller.sent[-1])  # a replay gives the forger away

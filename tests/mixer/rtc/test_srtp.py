@@ -45,7 +45,7 @@ def test_rows_are_protected_as_pylibsrtp_would(profile: int, size: int) -> None:
     packets = [packet(sequence, b"p" * size) for sequence in range(65_533, 65_539)]
     block, pointers = filled(*packets)
     ours = SrtpContext(session(Policy.SSRC_ANY_OUTBOUND, profile))
-    assert protect_rows(pointers, [ours.handle] * len(packets)).all()
+    assert not protect_rows(pointers, [ours.handle] * len(packets))
     theirs = session(Policy.SSRC_ANY_OUTBOUND, profile)
     expected = [theirs.protect(content) for content in packets]
     assert [row_bytes(block, row) for row in range(len(packets))] == expected
@@ -56,7 +56,7 @@ def test_the_longest_payload_comes_back_as_it_was() -> None:
     content = packet(7, b"p" * MAX_PAYLOAD_BYTES)
     block, pointers = filled(content)
     outbound = SrtpContext(session(Policy.SSRC_ANY_OUTBOUND))
-    assert protect_rows(pointers, [outbound.handle]).all()
+    assert not protect_rows(pointers, [outbound.handle])
     assert unprotect_row(pointers, 0, SrtpContext(session(Policy.SSRC_ANY_INBOUND)))
     assert row_bytes(block, 0) == content
 
@@ -75,11 +75,7 @@ def test_a_row_without_a_context_fails_alone() -> None:
     """The others are protected; the failed one still holds clear text and says so."""
     block, pointers = filled(packet(1), packet(2), packet(3))
     context = SrtpContext(session(Policy.SSRC_ANY_OUTBOUND))
-    assert protect_rows(pointers, [context.handle, None, context.handle]).tolist() == [
-        True,
-        False,
-        True,
-    ]
+    assert protect_rows(pointers, [context.handle, None, context.handle]) == [1]
     assert row_bytes(block, 1) == packet(2)
 
 
@@ -87,7 +83,7 @@ def test_a_row_that_libsrtp_refuses_fails_alone() -> None:
     """A packet shorter than its header."""
     _block, pointers = filled(packet(1)[:8], packet(2))
     context = SrtpContext(session(Policy.SSRC_ANY_OUTBOUND))
-    assert protect_rows(pointers, [context.handle] * 2).tolist() == [False, True]
+    assert protect_rows(pointers, [context.handle] * 2) == [0]
 
 
 def test_a_replayed_row_is_refused() -> None:

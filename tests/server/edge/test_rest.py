@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from mixer.types import PeerId, PeerState, PeerStatistics, ReceptionStatistics, TransportStatistics
+from mixer.types import (
+    LinkMode,
+    PeerId,
+    PeerState,
+    PeerStatistics,
+    ReceptionStatistics,
+    TransportStatistics,
+)
 from tests.server.edge.conftest import Edge, Serve
 
 ADMIN_ONLY = [
@@ -67,6 +74,8 @@ async def test_statistics(edge: Edge) -> None:
                 jitter_out_s=0.001,
                 bitrate_in=32_000.4,
                 bitrate_out=96_000.0,
+                mode=LinkMode.ROBUST,
+                capacity_bps=39_999.7,
             ),
             received=100,
             lost=3,
@@ -97,6 +106,8 @@ async def test_statistics(edge: Edge) -> None:
         "jitterOutMs": 1.0,
         "bitrateIn": 32_000,
         "bitrateOut": 96_000,
+        "sending": "robust",
+        "capacityOut": 40_000,
         "received": 100,
         "lost": 3,
         "bufferedMs": 40,
@@ -109,6 +120,7 @@ async def test_statistics(edge: Edge) -> None:
         "expanded": 8,
     }
     assert (bob["state"], bob["roundTripMs"], bob["concealed"]) == ("connecting", None, 0)
+    assert (bob["sending"], bob["capacityOut"]) == ("clear", None)
 
 
 async def test_statistics_of_nothing(edge: Edge) -> None:
