@@ -11,7 +11,7 @@ from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
 from mixer.room.fade import Fade, faded
 from mixer.room.groups import APART_TICKS, Advanced, Groups
-from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
+from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO, mono
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
@@ -19,7 +19,6 @@ from mixer.room.voice import Voice
 from mixer.types import (
     AnchorSpec,
     Delivery,
-    Int16Frame,
     Outgoing,
     PeerId,
     Profile,
@@ -85,7 +84,6 @@ class Room:
         voice = Voice(self._channels, anchor.peer)
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
-        anchor.adapt(self._channels, is_gated=self._channels == 1)
         anchor.prepare(self._wanted_channels)
         self._brief(seat)
         self._is_stale = True
@@ -117,6 +115,10 @@ class Room:
             self._returning.append(hearer)
         hearer.delivery = delivery
         self._is_stale = True
+
+    def hears_mono(self, peer: PeerId) -> bool:
+        """Whether a seated anchor is sent one channel."""
+        return self._channels == 1 or self._seats[peer].hearer.is_mono
 
     def wake(self, anchor: Anchor) -> None:
         """Listen to an anchor from the next tick on."""
@@ -216,7 +218,7 @@ class Room:
         for mix, frame, level, has_sound in advanced:
             self._is_comfort_due |= not has_sound
             if self._air is not None and mix is self._air.mix and self._tap is not None:
-                self._tap.write(self.id, tick, self._mono(frame))
+                self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             self.encodes += sum(bool(one.payload) for one in outgoing)
@@ -239,15 +241,18 @@ class Room:
     def _comfort(self, rows: list[int]) -> list[Outgoing]:
         if not rows:
             return []
-        payload = COMFORT_PAYLOAD if self._channels == 1 else COMFORT_STEREO
-        return [Outgoing(payload, np.array(rows, np.intp), SILENCE_DBOV)]
-
-    def _mono(self, frame: Int16Frame) -> Int16Frame:
-        """Return what the tap gets: the broadcast is mono, the mean of both channels."""
-        if self._channels == 1:
-            return frame
-        mean: Int16Frame = (frame.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
-        return mean
+        in_mono = set(rows)
+        if self._channels > 1:
+            in_mono &= {one.anchor.row for one in self._seats.values() if one.hearer.is_mono}
+        comfort = [
+            (COMFORT_PAYLOAD, [row for row in rows if row in in_mono]),
+            (COMFORT_STEREO, [row for row in rows if row not in in_mono]),
+        ]
+        return [
+            Outgoing(payload, np.array(some, np.intp), SILENCE_DBOV)
+            for payload, some in comfort
+            if some
+        ]
 
     # The seats
 
@@ -259,6 +264,15 @@ class Room:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
         seat.voice.configure(spec)
         seat.hearer.ear = ear_of(spec)
+        seat.hearer.is_mono = spec.profile is Profile.VOICE
+        self._adapt(seat)
+
+    def _adapt(self, seat: Seat) -> None:
+        """Decode for the room's channels, and gate as the room does unless told otherwise."""
+        spec = self._specs.get(seat.anchor.peer)
+        profile = None if spec is None else spec.profile
+        is_gated = self._channels == 1 if profile is None else profile is Profile.VOICE
+        seat.anchor.adapt(self._channels, is_gated=is_gated)
 
     def _prepare(self) -> None:
         """Begin to decode for as many channels as are wanted, to `_turn` to them later."""
@@ -279,7 +293,7 @@ class Room:
         self._groups = Groups(channels)
         self._stage.set_channels(channels)
         for seat in self._seats.values():
-            seat.anchor.adapt(channels, is_gated=channels == 1)
+            self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
         if self._air is not None:

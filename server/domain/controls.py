@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mixer.core.speccheck import AGC_DBOV, GAIN_DB, PAN
-from mixer.types import FLOOR, AnchorSpec, PeerId
+from mixer.types import FLOOR, AnchorSpec, PeerId, Profile
 from server.errors import BadRecord
 
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
@@ -27,6 +27,7 @@ class Controls:
     agc_target_dbov: float | None = None
     speaks: tuple[str, ...] = (FLOOR,)
     hears: Mapping[str, float] = field(default_factory=_floor)
+    profile: Profile | None = None
 
     def within(self, buses: Collection[str]) -> Self:
         """Return the controls without the buses that a room with these (and the floor) has not."""
@@ -51,6 +52,7 @@ class Controls:
             hears=self.hears,
             speaks=self.speaks,
             for_me=for_me,
+            profile=self.profile,
         )
 
 
@@ -71,6 +73,7 @@ class _Stored(BaseModel):
     agc_target_dbov: Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1])] | None
     speaks: Annotated[tuple[str, ...], Field(strict=False)]
     hears: dict[str, _GainDb]
+    profile: Annotated[Profile, Field(strict=False)] | None = None
     version: int = RECORD_VERSION
 
 
@@ -83,6 +86,7 @@ def encode_controls(controls: Controls) -> bytes:
         agc_target_dbov=controls.agc_target_dbov,
         speaks=controls.speaks,
         hears=dict(controls.hears),
+        profile=controls.profile,
     )
     return stored.model_dump_json().encode()
 

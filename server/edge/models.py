@@ -174,6 +174,7 @@ class ControlRequest(Body):
     agcTargetDbov: AgcDbov | None = None  # noqa: N815
     speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
     hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+    profile: ProfileText | None = None
 
     def amended(self, controls: Controls) -> Controls:
         """Return the controls with what was named."""
@@ -325,6 +326,7 @@ _OF_CONTROLS: Final = {
     "agcTargetDbov": "agc_target_dbov",
     "speaks": "speaks",
     "hears": "hears",
+    "profile": "profile",
 }
 _OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag

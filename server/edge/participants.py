@@ -96,4 +96,5 @@ def _shape(person: Person) -> dict[str, object]:
         "agcTargetDbov": controls.agc_target_dbov,
         "speaks": list(controls.speaks),
         "hears": dict(controls.hears),
+        "profile": None if controls.profile is None else controls.profile.value,
     }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.core.speccheck import AGC_DBOV, GAIN_DB, PAN
-from mixer.types import FLOOR, AnchorSpec, PeerId
+from mixer.types import FLOOR, AnchorSpec, PeerId, Profile
 from server.domain.controls import PLAIN, Controls, decode_controls, encode_controls
 from server.errors import BadRecord
 
@@ -22,6 +22,7 @@ CONTROLS = st.builds(
     agc_target_dbov=st.none() | st.floats(*AGC_DBOV),
     speaks=st.lists(TEXT, max_size=3).map(tuple),
     hears=st.dictionaries(TEXT, GAINS, max_size=3),
+    profile=st.none() | st.sampled_from(Profile),
 )
 
 
@@ -48,6 +49,7 @@ def test_any_bytes(value: bytes) -> None:
         {"agc_target_dbov": 0},
         {"hears": {"floor": 99}},
         {"speaks": "floor"},
+        {"profile": "opera"},
     ],
 )
 def test_wrong_record(change: dict[str, object]) -> None:
@@ -68,7 +70,7 @@ def test_muted(*, decided: bool, own: bool, muted: bool) -> None:
 
 def test_anchor() -> None:
     """The mixer gets all of it; of whom nothing was decided, its own defaults."""
-    controls = Controls(False, -3.0, 0.5, -20.0, ("fr",), {"fr": -6.0})
+    controls = Controls(False, -3.0, 0.5, -20.0, ("fr",), {"fr": -6.0}, Profile.VOICE)
     assert controls.anchor(PeerId("ada"), muted=False, for_me={}) == AnchorSpec(
         PeerId("ada"),
         gain_db=-3.0,
@@ -76,6 +78,7 @@ def test_anchor() -> None:
         agc_target_dbov=-20.0,
         speaks=("fr",),
         hears={"fr": -6.0},
+        profile=Profile.VOICE,
     )
     assert PLAIN.anchor(PeerId("ada"), muted=False, for_me={}) == AnchorSpec(PeerId("ada"))
 

@@ -22,6 +22,7 @@ PLAIN = {
     "agcTargetDbov": None,
     "speaks": ["floor"],
     "hears": {"floor": 0.0},
+    "profile": None,
 }
 CHANGES: dict[str, Any] = {
     "muted": True,
@@ -30,6 +31,7 @@ CHANGES: dict[str, Any] = {
     "agcTargetDbov": -20,
     "speaks": ["fr"],
     "hears": {"fr": 0, "floor": -20},
+    "profile": "voice",
 }
 
 
@@ -124,6 +126,7 @@ async def test_control(edge: Edge) -> None:
         ({"hears": {"de": 0}}, "Hears"),
         ({"hears": {"fr": 21}}, "Hears"),
         ({"muted": "yes"}, "Muted"),
+        ({"profile": "opera"}, "Profile"),
     ],
 )
 async def test_wrong_control(edge: Edge, body: object, field: str) -> None:
