@@ -17,6 +17,7 @@ from bench.lines import serve_lines
 from bench.settings import MixSettings
 from mixer.plane import Plane
 from mixer.types import AnchorSpec, PeerId, PlaneSettings, RoomId, RoomSpec
+from server.media.worker import settle_heap
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -75,6 +76,7 @@ async def main() -> None:
         spawn=_spawn,
     )
     await plane.start()
+    settle_heap()
     rooms: dict[str, list[AnchorSpec]] = {}
 
     async def answer(room: str, peer: str, sdp: str) -> str:

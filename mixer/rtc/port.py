@@ -11,21 +11,15 @@ from numpy.typing import NDArray
 
 from mixer.core.rtp import Kind, classify
 from mixer.rtc.block import DatagramBlock
+from mixer.rtc.checks import Checks
 from mixer.rtc.dtls import Certificate, DtlsSession, HandshakeQueue
 from mixer.rtc.guard import Guard
-from mixer.rtc.ice import (
-    CheckRefusal,
-    Generation,
-    answer,
-    make_credentials,
-    read_check,
-)
 from mixer.rtc.outbox import Outbox
 from mixer.rtc.peers import Peer, PeerTable
 from mixer.rtc.receive import BURST_PACKETS, NOWHERE, MediaListener, MediaReceiver
 from mixer.rtc.reports import Reports
 from mixer.rtc.sdp import WISH, Answerer, Offer, write_answer
-from mixer.rtc.sockets import BlockSocket, unpack_address
+from mixer.rtc.sockets import BlockSocket
 from mixer.rtc.srtp import SrtpContext
 from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
@@ -43,7 +37,6 @@ from mixer.types import (
 
 RECEIVE_ROWS = 256
 POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflows in the kernel
-STRANGERS_PER_TICK = 100  # checks from unknown addresses: 30 µs each, and anybody can send them
 STRAYS_PER_TICK = 50  # tries to find whose media comes from an unknown address: 5 µs each
 BUSY_ROWS = 128  # in a tick
 INTERRUPTED_S = 5.0
@@ -82,7 +75,6 @@ class WebRtcPort:
         self._listener = listener
         self._clock = clock
         self._spawn = spawn
-        self._by_ufrag: dict[str, Peer] = {}
         self._peers: dict[Peer, None] = {}  # in order of arrival
         self._connecting: set[Peer] = set()
         self._certificate = Certificate()
@@ -96,9 +88,10 @@ class WebRtcPort:
         self._receiver = MediaReceiver(
             self._incoming, self._reports, self._guard, life=self, listener=listener
         )
+        self._checks = Checks(self._incoming, self._reports, self._guard, self._outbox, life=self)
         self._next_timers = 0.0
         self._rows_last_tick = self._rows_this_tick = 0
-        self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
+        self._strays_left = STRAYS_PER_TICK
 
     # Peers
 
@@ -155,18 +148,7 @@ class WebRtcPort:
         table.payload_type[row] = offer.codecs.opus
         table.red_payload_type[row] = offer.codecs.red
         self._reports.agree(peer)
-        known = [generation for generation in peer.ice if generation.remote == offer.remote]
-        if known:  # not a restart, and one that was offered before is taken back
-            self._forget(peer.ice[peer.ice.index(known[0]) + 1 :])
-            del peer.ice[peer.ice.index(known[0]) + 1 :]
-            return
-        self._forget(peer.ice[1:])
-        peer.ice[1:] = [Generation(make_credentials(), offer.remote)]
-        self._by_ufrag[peer.local.ufrag] = peer
-
-    def _forget(self, generations: Sequence[Generation]) -> None:
-        for generation in generations:
-            self._by_ufrag.pop(generation.local.ufrag, None)
+        self._checks.offered(peer)
 
     def write_answer(
         self,
@@ -204,7 +186,7 @@ class WebRtcPort:
         if peer.dtls is not None:
             self._spawn(peer.dtls.stop(), name="dtls-stop")  # ends by itself: it sends one record
         self._set_state(peer, PeerState.GONE, reason)
-        self._forget(peer.ice)
+        self._checks.forget(peer)
         self._peers.pop(peer, None)
         # The row lives until close_notify has left by its address, then goes back.
         asyncio.get_running_loop().call_soon(self._release, peer)
@@ -265,7 +247,7 @@ class WebRtcPort:
         counts = np.bincount(kinds, minlength=len(Kind)).tolist()
         self.counters["junk_datagrams"] += counts[Kind.JUNK]
         if counts[Kind.STUN]:
-            self._handle_checks(np.flatnonzero(kinds == Kind.STUN), now)
+            self._checks.handle(np.flatnonzero(kinds == Kind.STUN), now)
         others = np.flatnonzero(kinds >= Kind.DTLS)
         if not len(others):
             return
@@ -314,64 +296,6 @@ class WebRtcPort:
                     return
         self.counters["foreign_datagrams"] += 1
 
-    def _handle_checks(self, rows: NDArray[np.intp], now: float) -> None:
-        strange = self.table.find(self._incoming.addresses[rows]) < 0
-        strangers = rows[strange][: self._strangers_left]
-        self._strangers_left -= len(strangers)
-        self.counters["stun_over_budget"] += int(strange.sum()) - len(strangers)
-        for row in (*rows[~strange].tolist(), *strangers.tolist()):
-            self._guard(self._handle_check, row, now)
-
-    def _handle_check(self, row: int, now: float) -> None:
-        block = self._incoming
-        check = read_check(block.data[row, : block.lengths[row]].tobytes())
-        if isinstance(check, CheckRefusal):
-            self.counters[check.value] += 1
-            return
-        peer = self._by_ufrag.get(check.local_ufrag)
-        if peer is None:
-            self.counters[CheckRefusal.UNKNOWN_UFRAG.value] += 1
-            return
-        generation = next((known for known in peer.ice if check.belongs_to(known)), None)
-        if generation is None:
-            self.counters[CheckRefusal.BAD_INTEGRITY.value] += 1
-            return
-        address, length = block.addresses[row], int(block.address_lengths[row])
-        path = address.tobytes()
-        if not check.is_role_conflict and not self.table.claim(peer, path):
-            self.counters["stun_address_taken"] += 1
-            return
-        self._outbox.push(answer(check, generation.local, unpack_address(path)), address, length)
-        self.heard_from(peer, now)
-        if not check.is_role_conflict:
-            self._checked(peer, row, generation, is_nomination=check.is_nomination)
-
-    def _checked(
-        self, peer: Peer, row: int, generation: Generation, *, is_nomination: bool
-    ) -> None:
-        """A path works. It becomes the peer's if it has none, or nominates it to connect by.
-
-        Later a check is not enough: it can be recorded and sent again from anywhere. Then the
-        peer's address is where its newest authentic media comes from. The first nomination after an
-        ICE restart is no recording, and ends the credentials before it.
-        """
-        over = peer.use(generation) if is_nomination else []
-        self._forget(over)
-        if over:
-            self.counters["ice_restarts"] += 1
-        if (
-            over
-            or not self.table.has_address[peer.row]
-            or (is_nomination and peer.state is PeerState.CONNECTING)
-        ):
-            self.move(peer, row)
-        if peer.dtls is not None and not peer.dtls.is_started:
-            peer.dtls.start(
-                peer.offer.fingerprints,
-                is_client=peer.offer.setup == "passive",
-                spawn=self._spawn,
-            )
-
     def move(self, peer: Peer, row: int) -> None:
         """See Life."""
         block, table = self._incoming, self.table
@@ -392,6 +316,15 @@ class WebRtcPort:
             self.counters["dtls_refused"] += 1
         elif is_elsewhere and peer.state is PeerState.CONNECTING:
             self.move(peer, row)
+
+    def checked(self, peer: Peer) -> None:
+        """See Life."""
+        if peer.dtls is not None and not peer.dtls.is_started:
+            peer.dtls.start(
+                peer.offer.fingerprints,
+                is_client=peer.offer.setup == "passive",
+                spawn=self._spawn,
+            )
 
     def heard_from(self, peer: Peer, now: float) -> None:
         """See Life."""
@@ -431,7 +364,8 @@ class WebRtcPort:
         self._handshakes.new_tick()
         self.counters["datagrams_received"] += self._rows_this_tick
         self._rows_last_tick, self._rows_this_tick = self._rows_this_tick, 0
-        self._strangers_left, self._strays_left = STRANGERS_PER_TICK, STRAYS_PER_TICK
+        self._strays_left = STRAYS_PER_TICK
+        self._checks.new_tick()
         for peer, packet in self._reports.due(tick, now=now, unix_now=unix_now):
             self._send_rtcp(peer, packet)
         if now >= self._next_timers:

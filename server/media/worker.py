@@ -1,6 +1,7 @@
 """The life of a worker process: greet the parent, serve it, end with it."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -72,6 +73,7 @@ async def _open(
     try:
         async with open_service(supervisor, transport) as service:
             service.dispatcher.add("ping", None, _pong)
+            settle_heap()
             peer = Peer(transport, service.dispatcher, max_bytes=MAX_FRAME_BYTES)
             await peer.notify("ready", service.greeting.model_dump(mode="json"))
             await peer.run()
@@ -79,6 +81,15 @@ async def _open(
     except (MixerError, HlsError, ServerError, OSError) as error:
         peer = Peer(transport, Dispatcher())
         await peer.notify("failed", Failed(sentence=str(error)).model_dump())
+
+
+def settle_heap() -> None:
+    """Let garbage collections pass over what the start left: it stays.
+
+    They would look at 60,000 objects of imported modules each time, 25 ms without a tick.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _pong(_params: Params) -> object:

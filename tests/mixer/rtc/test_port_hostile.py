@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mixer.rtc.port import STRANGERS_PER_TICK
 from mixer.types import PeerState
 from tests.support.callers import ELSEWHERE, Caller, Rig, frame
 
@@ -34,7 +33,7 @@ async def test_a_call_survives_anything(rig: Rig, *, is_spoofed: bool) -> None:
     rig.exchange()
     for datagram in hostile(ann):
         ann.send(datagram, source=None if is_spoofed else ELSEWHERE)
-        rig.port._strangers_left = STRANGERS_PER_TICK
+        rig.port._checks.new_tick()
         await rig.settle(1)
     for caller in (ann, bob):
         caller.send(caller.rtp(b"\xf8after"))
@@ -60,7 +59,7 @@ async def test_a_join_survives_anything(rig: Rig, *, is_spoofed: bool) -> None:
     def disturb(_datagram: bytes, _address: object) -> bool:
         for datagram in (*junk, *caller.sent[:4]):
             rig.socket.inbox.append((datagram, caller.address if is_spoofed else ELSEWHERE))
-        rig.port._strangers_left = STRANGERS_PER_TICK
+        rig.port._checks.new_tick()
         return True
 
     rig.on_deliver = disturb

@@ -1,7 +1,8 @@
 """The paths to a peer: which is taken, who may move it, what a copy cannot do."""
 
+from mixer.rtc.checks import STRANGERS_PER_TICK
 from mixer.rtc.peers import Wants
-from mixer.rtc.port import STRANGERS_PER_TICK, STRAYS_PER_TICK
+from mixer.rtc.port import STRAYS_PER_TICK
 from mixer.types import PeerState
 from tests.support.callers import ELSEWHERE, Rig, frame
 

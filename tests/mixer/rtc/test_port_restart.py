@@ -99,7 +99,7 @@ async def test_a_restart_that_is_taken_back_leaves_the_connection(rig: Rig) -> N
     in_force = restart(rig, caller)
     restart(rig, caller, "caller")
     assert caller._remote == in_force
-    assert len(rig.port._by_ufrag) == 1
+    assert len(rig.port._checks._by_ufrag) == 1
     caller.send(caller.check())
     rig.exchange()
     assert rig.port.counters["ice_restarts"] == 0
