@@ -55,6 +55,8 @@ class Client:
         self.records: asyncio.Queue[bytes] = asyncio.Queue()
         self.dtls = RTCDtlsTransport(self, [crowd.certificate])  # type: ignore[arg-type]  # duck
         self._expected = self._counted = 0
+        self.may_send_red = False
+        """Whether the server takes redundancy."""
 
     def offer(self) -> str:
         """Return an SDP offer of one Opus stream with levels."""
@@ -103,6 +105,7 @@ class Client:
         assert media.ice is not None, "every answer has credentials"
         assert media.dtls is not None, "and a fingerprint"
         self._remote = (media.ice.usernameFragment or "", media.ice.password or "")
+        self.may_send_red = self._red and f"a=rtpmap:{RED_PAYLOAD_TYPE} red/" in answer
         self.remote_address = next(
             (candidate.ip, candidate.port)
             for candidate in media.ice_candidates
@@ -294,7 +297,8 @@ class Crowd:
         sequence = (self._sequence[clients] + plan.number[part]).astype(np.uint16)
         timestamp = (self._timestamp[clients] + plan.tick[part] * 960).astype(np.uint32)
         head = block.data[:count, :HEADER_BYTES]
-        head[:, 0], head[:, 1] = 0x90, PAYLOAD_TYPE
+        head[:, 0] = 0x90
+        head[:, 1] = np.where(plan.store.is_red[packets], RED_PAYLOAD_TYPE, PAYLOAD_TYPE)
         head[:, 2:4] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
         head[:, 4:8] = timestamp.astype(">u4").view(np.uint8).reshape(-1, 4)
         head[:, 8:12] = self.ssrc[clients].astype(">u4").view(np.uint8).reshape(-1, 4)

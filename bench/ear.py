@@ -1,11 +1,11 @@
 """A listener's ear: keeps what arrived, then turns it into sound the way a good receiver would.
 
-It waits as long as it takes (its patience is not what is measured), plays each packet in its place,
-fills holes from RED (RFC 2198), then from in-band FEC, then by libopus's concealment.
+It waits as long as it is told to (its patience is not what is measured), plays each packet in its
+place, fills holes from RED (RFC 2198), then from in-band FEC, then by libopus's concealment.
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from bench.crowd import PAYLOAD_TYPE, RED_PAYLOAD_TYPE
 from bench.material import Pcm
 from mixer.opus import Decoder, OpusError
-from mixer.types import FRAME_SAMPLES, TICK_S
+from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S
 
 
 @dataclass(slots=True)
 class Ear:
-    """`kept` are the numbers of the packets that a lossy way lets through; None = all."""
+    """`kept` are the packets that a bad way lets through, by number, and how late; None = all."""
 
-    kept: Collection[int] | None = None
+    kept: Mapping[int, float] | None = None
     packets: list[tuple[float, bytes]] = field(default_factory=list)
     _first: int | None = None
 
@@ -31,9 +31,12 @@ class Ear:
         if self._first is None:
             self._first = sequence
         number = (sequence - self._first) & 0xFFFF
-        if self.kept is not None and number < 0x8000 and number not in self.kept:
+        late_s: float | None = 0.0
+        if self.kept is not None and number < 0x8000:
+            late_s = self.kept.get(number)
+        if late_s is None:
             return False
-        self.packets.append((arrival_s, packet))
+        self.packets.append((arrival_s + late_s, packet))
         return True
 
 
@@ -51,8 +54,15 @@ class Heard:
         return float(np.nanmedian(steps))
 
 
-def hear(packets: list[tuple[float, bytes]]) -> Heard:
-    """Decode a stream (one SSRC, 20 ms packets)."""
+def hear(packets: list[tuple[float, bytes]], *, patience_s: float | None = None) -> Heard:
+    """Decode a stream (one SSRC, 20 ms packets).
+
+    What comes later than the fastest packet's pace and the patience is lost; None: nothing is.
+    """
+    if patience_s is not None and packets:
+        paces = [arrival - _media_s(packet, packets[0][1]) for arrival, packet in packets]
+        last = min(paces) + patience_s
+        packets = [one for one, pace in zip(packets, paces, strict=True) if pace <= last]
     primary, redundant, arrivals, sequences = _sort(packets)
     if not primary:
         return Heard(np.zeros(0, np.int16), np.zeros(0))
@@ -82,6 +92,12 @@ def hear(packets: list[tuple[float, bytes]]) -> Heard:
         else:
             frames.append(decoder.conceal())
     return Heard(np.concatenate(frames), arrived)
+
+
+def _media_s(packet: bytes, first: bytes) -> float:
+    """Return a packet's media time after another's, in seconds."""
+    moved = _parse(packet)[2] - _parse(first)[2]
+    return ((moved + (1 << 31)) % (1 << 32) - (1 << 31)) / SAMPLE_RATE
 
 
 def _decode(decoder: Decoder, payload: bytes) -> Pcm:

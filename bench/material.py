@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchMistake
 from bench.settings import Uplink
+from mixer.core.red import pack_red
 from mixer.opus import Application, Encoder
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE
 
@@ -26,10 +27,14 @@ SPEECH = (
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Ready-made packets, 20 ms each, with their RFC 6464 levels (dBov). b"" is not sent (DTX)."""
+    """Ready-made packets, 20 ms each, with their RFC 6464 levels (dBov). b"" is not sent (DTX).
+
+    They are Opus, or redundant (RFC 2198) if `is_red`.
+    """
 
     packets: Sequence[bytes]
     levels: Sequence[int]
+    is_red: bool = False
 
 
 def speech() -> Pcm:
@@ -75,6 +80,19 @@ def make_clip(pcm: Pcm, encode: Encoder) -> Clip:
     power = np.mean((frames / 32768.0) ** 2, axis=1)
     levels = np.clip(np.round(10 * np.log10(np.maximum(power, 1e-13))), -127, 0).astype(int)
     return Clip([encode.encode(frame) for frame in frames], levels.tolist())
+
+
+def with_red(clip: Clip, payload_type: int) -> Clip:
+    """Return the clip as Chrome sends it where redundancy was agreed: each frame with the last.
+
+    The first follows upon the last: clips are played round and round.
+    """
+    packets = clip.packets
+    packed = [
+        pack_red(payload_type, packet, [(FRAME_SAMPLES, packets[number - 1])])
+        for number, packet in enumerate(packets)
+    ]
+    return Clip(packed, clip.levels, is_red=True)
 
 
 def muted_clip(uplink: Uplink) -> Clip:

@@ -23,11 +23,15 @@ class Road(Protocol):
 
 @dataclass(slots=True)
 class Store:
-    """All clips of a run: `data` uint8[n, STORE_BYTES], `lengths`, `levels` (0..127, below 0)."""
+    """All clips of a run: `data` uint8[n, STORE_BYTES], `lengths`, `levels` (0..127, below 0).
+
+    `is_red` tells the packets that are redundant (RFC 2198).
+    """
 
     data: NDArray[np.uint8]
     lengths: NDArray[np.int32]
     levels: NDArray[np.uint8]
+    is_red: NDArray[np.bool_]
     first: dict[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -38,6 +42,7 @@ class Store:
             np.zeros((len(packets), STORE_BYTES), np.uint8),
             np.array([len(packet) for packet in packets], np.int32),
             np.array([-level for clip in clips for level in clip.levels], np.uint8),
+            np.repeat([clip.is_red for clip in clips], [len(clip.packets) for clip in clips]),
         )
         for row, packet in enumerate(packets):
             store.data[row, : len(packet)] = np.frombuffer(packet, np.uint8)

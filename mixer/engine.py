@@ -15,8 +15,9 @@ from mixer.core.link import MIX_BPS
 from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
 from mixer.core.strain import Strain, StrainMeter
-from mixer.errors import NoCapacity, PeerGone
+from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
+from mixer.players import REPORT_EVERY_TICKS, Players
 from mixer.room.anchor import Anchor
 from mixer.room.encoding import MUSIC_BPS
 from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
@@ -25,6 +26,7 @@ from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
 from mixer.types import (
+    FLOOR,
     TICK_S,
     Emit,
     GoneReason,
@@ -36,6 +38,7 @@ from mixer.types import (
     PeerState,
     PeerStatistics,
     PlaneStatistics,
+    PlayerSpec,
     Profile,
     Quality,
     RoomId,
@@ -92,6 +95,7 @@ class Engine:
         self._clock = clock
         self._unix_clock = unix_clock
         self._recordings = recordings
+        self.players = Players(emit)
         self._port: WebRtcPort | None = None
         self._lines: Lines | None = None
         self._seats: dict[RoomId, _Seat] = {}
@@ -141,6 +145,8 @@ class Engine:
                 self.port.remove(peer, GoneReason.REMOVED)
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
+        if spec.closed:
+            self.players.forget(spec.room)
         self._settle(seat)
         if spec.closed:
             self._counters.update(seat.room.counters())
@@ -154,17 +160,40 @@ class Engine:
         """
         spec, room = seat.spec, seat.spec.room
         is_kept = self._lines is not None and not spec.closed and keep_occupied(spec)
-        if not (seat.peers or is_kept):
+        if not (seat.peers or is_kept or self.players.are_in(room)):
             if self._occupied.pop(room, None) is not None:
                 self._vacate(seat)
             return
-        if room not in self._occupied:
-            self._occupied[room] = seat
-            self._wake.set()
-            if self._recordings is not None:
-                self._record(seat, self._recordings)
+        self._occupy(seat)
         if self._lines is not None and not spec.closed:
             self._lines.apply(seat)
+
+    def _occupy(self, seat: _Seat) -> None:
+        if seat.spec.room in self._occupied:
+            return
+        self._occupied[seat.spec.room] = seat
+        self._wake.set()
+        if self._recordings is not None:
+            self._record(seat, self._recordings)
+
+    def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """Play what will be fed, from the next tick on; the room is ticked for it if need be.
+
+        Raises:
+            PeerGone: there is no such room.
+            ClientMistake: the gain is out of its range, or there is no such bus.
+            NoCapacity: the room plays too much already.
+        """
+        seat = self._seats.get(room)
+        if seat is None:
+            raise PeerGone(f"there is no room {room}")
+        if spec.bus is not None and spec.bus not in (FLOOR, *seat.spec.buses):
+            raise ClientMistake("bad_bus", f"The room has no bus {spec.bus[:32]!r}")
+        self._occupy(seat)  # which may begin a recording, with another room
+        try:
+            self.players.play(seat.room, spec)
+        finally:
+            self._settle(seat)
 
     def _record(self, seat: _Seat, recordings: Recordings) -> None:
         """Begin a recording; its room is as new, or the replay could not begin where it did."""
@@ -363,12 +392,17 @@ class Engine:
             for seat in list(self._occupied.values()):
                 self._say_who_talks(seat)
             self._follow_links(now)
+        if tick % REPORT_EVERY_TICKS == 0:
+            for room in self.players.report():
+                self._settle(self._seats[room])
 
     def _follow_links(self, now: float) -> None:
         """Tell the rooms what suits whose link."""
         for seat in self._occupied.values():
             for peer_id, peer in seat.peers.items():
                 mix_bps = MIX_BPS if seat.room.hears_mono(peer_id) else MUSIC_BPS
+                if peer.link.is_plain and peer.link.terms.mix_bps == mix_bps:
+                    continue  # as nearly everybody is
                 delivery = self.port.deliver(peer, mix_bps=mix_bps, now=now)
                 if seat.room.anchors[peer_id].delivery != delivery:
                     seat.room.deliver(peer_id, delivery)
@@ -446,6 +480,7 @@ class Engine:
             counters.update(anchor.counters())
         gauges = self._peer_gauges()
         gauges["rooms"] = float(len(self._seats))
+        gauges["players"] = float(len(self.players))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
         if self._lines is not None:

@@ -14,10 +14,12 @@ from mixer.rtc.streams import Streams, bind_tcp
 from mixer.types import (
     Cancellable,
     Emit,
+    Int16Frame,
     PeerId,
     PeerStatistics,
     PlaneSettings,
     PlaneStatistics,
+    PlayerSpec,
     RoomId,
     RoomSpec,
     Spawn,
@@ -69,6 +71,7 @@ class Plane:
             "automix",
             "agc",
             "music",
+            "players",
         }
         return frozenset(mixing | plain)
 
@@ -178,6 +181,28 @@ class Plane:
 
     def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take a trickled candidate: an ICE-lite agent needs none, the peer's checks tell."""
+
+    def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """Play what will be fed.
+
+        Raises:
+            PeerGone: there is no such room.
+            ClientMistake: the gain is out of its range.
+            NoCapacity: the room plays too much already.
+        """
+        self._engine.play(room, spec)
+
+    def feed(self, room: RoomId, name: str, pcm: Int16Frame) -> None:
+        """Give a player its next frames, int16[n, 960] of 48 kHz mono; n = 0 ends it."""
+        self._engine.players.feed(room, name, pcm)
+
+    def stop(self, room: RoomId, name: str) -> None:
+        """Fade a player out, if it is there."""
+        self._engine.players.stop(room, name)
+
+    def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        """Set a player's gain, if it is there. Raises ClientMistake, `bad_gain`."""
+        self._engine.players.set_volume(room, name, gain_db)
 
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges."""

@@ -135,6 +135,16 @@ class RoomSpec:
     rtp: tuple[RtpParticipantSpec, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PlayerSpec:
+    """What a room plays: to one person, else to who hears a bus, else to everybody and the air."""
+
+    name: str
+    peer: PeerId | None = None
+    bus: str | None = None
+    gain_db: float = 0.0
+
+
 class PeerState(Enum):
     """Where a WebRTC connection is in its life."""
 
@@ -189,7 +199,17 @@ class Overloaded:
     level: OverloadLevel
 
 
-PlaneEvent = PeerChanged | Talking | Overloaded
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How far a player is: it has taken so many frames of 20 ms, and is over or not."""
+
+    room: RoomId
+    name: str
+    frames: int
+    is_over: bool
+
+
+PlaneEvent = PeerChanged | Talking | Overloaded | Played
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
-WORKERS = {"mixer": "server.media.mixer_worker", "broadcast": "server.media.broadcast_worker"}
+WORKERS = {
+    "mixer": "server.media.mixer_worker",
+    "broadcast": "server.media.broadcast_worker",
+    "decoder": "server.media.decoder_worker",
+}
 
 
 def main() -> None:

@@ -105,6 +105,14 @@ class Settings(BaseSettings):
     record_limit_mb: int = Field(
         default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
     )
+    announcements_dir: Path | None = Field(
+        default=None,
+        description="Folder of sound files that the admin may play into rooms by their names;"
+        " none = only files that are sent.",
+    )
+    announcement_limit_mb: int = Field(
+        default=100, ge=1, le=10_000, description="Largest sound file to be sent, in megabytes."
+    )
     state_dir: Path = Field(
         default_factory=default_state_dir,
         description="Folder for rooms, keys and certificates"
@@ -193,7 +201,7 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("it must be an IP address") from None
 
-    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals")
+    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

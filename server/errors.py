@@ -155,6 +155,21 @@ class TooMany(ServerError):  # noqa: N818
     code = "too_many"
 
 
+class TooLarge(ServerError):  # noqa: N818
+    """What was sent is larger than the operator lets it be."""
+
+    code = "too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"A sound file has at most {limit_bytes // 1_000_000} MB here")
+
+
+class SoundRefused(ServerError):  # noqa: N818
+    """What was sent cannot be played (any further); the sentence says why."""
+
+    code = "bad_sound"
+
+
 class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 

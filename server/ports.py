@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hls.types import BroadcastSpec
-from mixer.types import PeerId, PeerStatistics, PlaneEvent, PlaneStatistics, RoomId, RoomSpec
+from mixer.types import (
+    PeerId,
+    PeerStatistics,
+    PlaneEvent,
+    PlaneStatistics,
+    PlayerSpec,
+    RoomId,
+    RoomSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,59 @@ class MediaPlane(Protocol):
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """Yield what happens, in order, for one reader."""
+
+
+class PlayerPlane(Protocol):
+    """Where rooms play what comes from outside; it tells how far each is by `Played` events.
+
+    After a `PlaneLost` the room's players are gone.
+    """
+
+    async def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """Begin to play what will be fed.
+
+        Raises PeerGone (no such room), ClientMistake, NoCapacity, PlaneUnavailable.
+        """
+
+    def feed(self, room: RoomId, name: str, pcm: bytes) -> bool:
+        """Give it whole frames of 20 ms (16 bits, little-endian, 48 kHz mono); none is the end.
+
+        False if they could not be sent now. What is more than a second ahead is dropped.
+        """
+
+    async def stop(self, room: RoomId, name: str) -> None:
+        """Fade it out, if it is there. Raises PlaneUnavailable."""
+
+    async def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        """Set its gain, if it is there. Raises ClientMistake, PlaneUnavailable."""
+
+
+class MixingPlane(MediaPlane, PlayerPlane, Protocol):
+    """Where rooms are mixed and announcements played."""
+
+
+class Decoding(Protocol):
+    """A sound file that is being decoded."""
+
+    @property
+    def length_s(self) -> float | None:
+        """How long it plays by its own account."""
+
+    async def read(self) -> bytes:
+        """Return the next whole frames (see PlayerPlane.feed), five at most; nothing at the end.
+
+        Raises SoundRefused.
+        """
+
+    async def close(self) -> None:
+        """Give everything back."""
+
+
+class SoundDecoder(Protocol):
+    """Decodes sound files, whatever is in them."""
+
+    async def open(self, sound_fd: int, *, is_looped: bool) -> Decoding:
+        """Begin to decode an open file, again and again if it is looped. Raises SoundRefused."""
 
 
 class BroadcastPlane(Protocol):

@@ -11,6 +11,7 @@ from bench.material import encoder, make_clip, speech
 from bench.settings import Uplink
 from mixer.core.limiter import LimiterState, limit
 from mixer.core.matrix import Matrix
+from mixer.core.stretch import lengthen, shorten
 from mixer.opus import Application, Decoder, Encoder
 
 FRAMES = speech()[: 960 * 300].reshape(-1, 960)
@@ -64,3 +65,18 @@ def test_conceal(benchmark: BenchmarkFixture) -> None:
     for packet in PACKETS[:MIDDLE]:
         decoder.decode(packet)
     benchmark(decoder.conceal)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_shorten(benchmark: BenchmarkFixture, channels: int) -> None:
+    """A period left out of a voice; only while there is too much delay."""
+    pcm = np.stack([FRAMES[MIDDLE : MIDDLE + 2].reshape(-1)] * channels, axis=1)
+    benchmark(shorten, pcm[:, 0] if channels == 1 else pcm)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_lengthen(benchmark: BenchmarkFixture, channels: int) -> None:
+    """A period said again; only while there is too little delay."""
+    pcm = np.stack([FRAMES[MIDDLE : MIDDLE + 2].reshape(-1)] * channels, axis=1)
+    before, after = (pcm[:960, 0], pcm[960:, 0]) if channels == 1 else (pcm[:960], pcm[960:])
+    benchmark(lengthen, before, after)

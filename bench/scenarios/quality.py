@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from bench.crowd import PAYLOAD_TYPE
 from bench.ear import Ear, hear
 from bench.figures import Section
-from bench.material import Pcm, encoder, make_clip, speech
+from bench.material import Pcm, encoder, make_clip, speech, with_red
 from bench.plan import Part, Road, Store, make_plan
 from bench.run import Run
 from bench.session import Session, session
@@ -23,7 +24,10 @@ from tests.support.netem import Network
 T = TypeVar("T")
 
 SPEECH_S = 7.5  # ends in a pause: a word cut in two costs half a point of PESQ
-RUN_UP_TICKS = 50  # a second of speech before what is scored: buffers and encoders settle
+# Six seconds of speech before what is scored: buffers and encoders settle, and what a server sends
+# follows the reports, which come once a second.
+RUN_UP_TICKS = 300
+PATIENCE_S = 0.08  # of the ear on jittery ways out: what a browser's buffer comes to at 40 ms
 TAIL_TICKS = 25  # what is said last comes out later
 BURST_PACKETS = 3  # mean length
 MAX_EXPECTED_LOSS = 20  # percent; what browsers tell their encoder at most
@@ -56,7 +60,7 @@ class Cell:
     bursty: bool = False
     jitter_s: float = 0.0
     drift_ppm: float = 0.0
-    both_ways: bool = True
+    red: bool = False  # the clients take it, and send it where the server does
 
     def road(self, seed: int) -> Road:
         """Return this condition's network for a seed."""
@@ -73,11 +77,14 @@ CELLS = (
     Cell("no loss"),
     *(Cell(f"{percent} % random", percent / 100) for percent in (1, 5, 10, 20)),
     *(Cell(f"{percent} % bursty", percent / 100, bursty=True) for percent in (1, 5, 10, 20)),
-    Cell("40 ms jitter", jitter_s=0.04, both_ways=False),
-    Cell("5 % random, 40 ms jitter", 0.05, jitter_s=0.04, both_ways=False),
-    Cell("drift +300 ppm", drift_ppm=300, both_ways=False),
+    *(Cell(f"{percent} % random, RED", percent / 100, red=True) for percent in (5, 10, 20)),
+    Cell("10 % bursty, RED", 0.1, bursty=True, red=True),
+    Cell("40 ms jitter", jitter_s=0.04),
+    Cell("5 % random, 40 ms jitter", 0.05, jitter_s=0.04),
+    Cell("5 % random, 40 ms jitter, RED", 0.05, jitter_s=0.04, red=True),
+    Cell("drift +300 ppm", drift_ppm=300),
 )
-QUICK_CELLS = (CELLS[0], CELLS[2])
+QUICK_CELLS = (CELLS[0], CELLS[2], CELLS[10])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Recording:
     direction: str
     packets: list[tuple[float, bytes]]
     said_s: float
+    patience_s: float | None = None
 
 
 def steps(run: Run) -> int:
@@ -123,41 +131,55 @@ async def measure(run: Run) -> Section:
 
 async def _record(run: Run, held: Session, cell: Cell, said: Pcm) -> list[Recording]:
     """A room for each seed on the way in; one with an ear for each seed on the way out."""
-    expected = min(MAX_EXPECTED_LOSS, round(100 * cell.loss))
+    # Where each packet carries the frame before browsers need no FEC.
+    expected = 0 if cell.red else min(MAX_EXPECTED_LOSS, round(100 * cell.loss))
     lossy = make_clip(said, encoder(run.settings.uplink, expected_loss=expected))
     clean = make_clip(said, encoder(run.settings.uplink))
-    store = Store.of([lossy, clean])
+    packed = with_red(lossy, PAYLOAD_TYPE)
+    store = Store.of([lossy, clean, packed])
     ticks = RUN_UP_TICKS + len(lossy.packets) + TAIL_TICKS
     at = len(lossy.packets) - RUN_UP_TICKS
     parts, listening = [], []
     for seed in range(run.settings.measure.seeds):
-        speaker = await held.join(f"in-{seed}")
+        speaker = await held.join(f"in-{seed}", red=cell.red)
         ear = Ear()
         held.crowd.listen(await held.join(f"in-{seed}", "recvonly"), ear)
-        part = Part(speaker.index, lossy, ticks, run.phase_s(), at, cell.road(seed))
+        said_by = packed if speaker.may_send_red else lossy
+        part = Part(speaker.index, said_by, ticks, run.phase_s(), at, cell.road(seed))
         parts.append(part)
         listening.append(("in", ear, part))
-    if cell.both_ways:
-        speaker = await held.join("out")
-        part = Part(speaker.index, clean, ticks, run.phase_s(), at)
-        parts.append(part)
-        for seed in range(run.settings.measure.seeds):
-            numbers = ((number * TICK_S, number) for number in range(PACKETS))
-            ear = Ear({number for _, number in cell.road(seed).carry(numbers)})
-            held.crowd.listen(await held.join("out", "recvonly"), ear)
-            listening.append(("out", ear, part))
+    speaker = await held.join("out")
+    part = Part(speaker.index, clean, ticks, run.phase_s(), at)
+    parts.append(part)
+    for seed in range(run.settings.measure.seeds):
+        ear = Ear(_way_out(cell, seed))
+        held.crowd.listen(await held.join("out", "recvonly", red=cell.red), ear)
+        listening.append(("out", ear, part))
     start_s = await held.crowd.play(make_plan(store, parts))
     return [
-        Recording(direction, ear.packets, start_s + part.phase_s + RUN_UP_TICKS * TICK_S)
+        Recording(
+            direction,
+            ear.packets,
+            start_s + part.phase_s + RUN_UP_TICKS * TICK_S,
+            PATIENCE_S if cell.jitter_s and direction == "out" else None,
+        )
         for direction, ear, part in listening
     ]
+
+
+def _way_out(cell: Cell, seed: int) -> dict[int, float]:
+    """Return the packets that arrive by number, and how much later than without this network."""
+    numbers = ((number * TICK_S, number) for number in range(PACKETS))
+    return {
+        number: arrival_s - number * TICK_S for arrival_s, number in cell.road(seed).carry(numbers)
+    }
 
 
 def judge(said: Pcm, recording: Recording) -> tuple[Score, list[float]] | None:
     """Score a recording; also its delays in milliseconds. None: nothing arrived."""
     if not recording.packets:
         return None
-    heard = hear(recording.packets)
+    heard = hear(recording.packets, patience_s=recording.patience_s)
     expected = round((recording.said_s - heard.origin_s) * SAMPLE_RATE)
     found = score(said, heard.pcm, expected)
     return found, [1000 * (lag - expected) / SAMPLE_RATE for lag in found.lags]

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from mixer.types import Delivery
 
-# Of speech at 10 % loss no other of libopus's modes leaves more: SILK's packets carry the one
-# before at a quarter of its size.
+# SILK's packets carry the one before at a quarter of its size. PESQ-WB without loss and at 10 %
+# (bench.downlink_quality): 3.9 and 2.8 at 40 kb/s, 3.3 and 2.3 at 24, 4.3 and 3.4 at 64; CELT at 96
+# kb/s without redundancy 4.1 and 2.1.
 ROBUST_BPS = 40_000
-ROBUST_LEAST_BPS = 24_000  # below it voices lose their consonants
+ROBUST_LEAST_BPS = 24_000
 ROBUST_ALONE_BPS = 64_000  # above it libopus leaves SILK, and FEC with it
 CLEAR_LEAST_BPS = 32_000
 

@@ -32,7 +32,9 @@ __all__ = [
 MAX_CONCEALED = 5  # 100 ms; a decoder has faded out by then, and more sounds like a robot
 TRIM_SILENT_AFTER = 10  # ticks in a row above the band: 200 ms are a fair sample of jitter
 SHRINK_AFTER = 50  # 1 s; to change the pace of a word must be worth it
-TRIM_VOICE_AFTER = 150  # 3 s: nobody could play it faster
+WAIT_FOR_PAUSE = 100  # 2 s, unless much is to be won: most pauses of speech come sooner
+MUCH_S = 3 * TICK_S  # above the target
+TRIM_VOICE_AFTER = 250  # 5 s: nobody could play it faster
 TRIM_VOICE_EVERY = 5  # 100 ms between cuts
 MAX_JUMP = SAMPLE_RATE  # 1 s: a timestamp farther off is a new beginning (RFC 3550 leaves it open)
 MAX_PACKETS = 128  # of 2.5 ms packets, 10 frames are 80
@@ -93,7 +95,8 @@ class JitterBuffer:
         self._gap = 0  # frames concealed in a row
         self._starved = 0  # ticks in a row that found the buffer empty
         self._roomy = 0  # ticks in a row with an offset above the band
-        self._is_short = False  # whether the last tick found it below
+        self._is_deep = False  # whether the last tick found it far above
+        self._is_short = False  # or below
         self._transit_s = 0.0  # of the packet with the highest sequence number
         self._played_sequence: int | None = None  # the last that had its turn
         self._received = 0
@@ -157,12 +160,17 @@ class JitterBuffer:
 
     @property
     def steering(self) -> int:
-        """Above 0: it should be played slower for a while; below: faster; 0: as it is."""
+        """1: it should be played slower for a while; 0: as it is; -1, -2: faster.
+
+        At -1 only where nobody speaks, at -2 anywhere.
+        """
         if self._position is None:
             return 0
         if self._is_short:
             return 1
-        return -1 if self._roomy >= SHRINK_AFTER else 0
+        if self._roomy >= (SHRINK_AFTER if self._is_deep else WAIT_FOR_PAUSE):
+            return -2
+        return -1 if self._roomy >= TRIM_SILENT_AFTER else 0
 
     def ahead(self, now: float) -> Play | None:
         """Return, beside what `pop` has, what the next tick would play, if it can be spared.
@@ -176,11 +184,11 @@ class JitterBuffer:
             return None
         spare_s = now - self._position / SAMPLE_RATE - self._target.level_s
         frames = max(1, head.samples // FRAME_SAMPLES)
-        if self._roomy < SHRINK_AFTER or spare_s < (frames - 1) * TICK_S:
+        if self._roomy < TRIM_SILENT_AFTER or spare_s < (frames - 1) * TICK_S:
             return None
         self._position += frames * FRAME_SAMPLES
         self._compressed += frames
-        self._roomy = SHRINK_AFTER - 1
+        self._roomy = min(self._roomy, SHRINK_AFTER) - 1
         return self._play(head, head.timestamp + FRAME_SAMPLES)
 
     def hold(self) -> None:
@@ -317,7 +325,7 @@ class JitterBuffer:
 
     def _calm(self) -> None:
         self._roomy = 0
-        self._is_short = False
+        self._is_deep = self._is_short = False
 
     def _bound(self) -> None:
         """Keep at most the limit: skip what is missing, then drop what is oldest."""
@@ -379,6 +387,7 @@ class JitterBuffer:
         spare_s = now - position / SAMPLE_RATE - self._target.level_s
         is_roomy = spare_s >= max(TICK_S, head.samples / SAMPLE_RATE)
         self._roomy = self._roomy + 1 if is_roomy else 0
+        self._is_deep = spare_s >= MUCH_S
         self._is_short = spare_s < -GUARD_S / 2  # before anything is late
 
     def _may_trim(self, head: _Packet) -> bool:

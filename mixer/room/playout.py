@@ -5,11 +5,15 @@ from contextlib import suppress
 import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
-from mixer.core.stretch import lengthen, shorten
+from mixer.core.stretch import SLOW_PERIOD, is_quiet, least_likeness, lengthen, shorten
 from mixer.core.toc import is_stereo
 from mixer.opus import FrameDecoder, OpusError
 from mixer.room.decoders import make_decoder
 from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
+
+LITTLE = (
+    FRAME_SAMPLES // 2
+)  # surplus that can wait for a pause: 10 ms are not worth a seam in a word
 
 
 class Playout:
@@ -34,6 +38,7 @@ class Playout:
         self._pending = self._nothing  # the rest of a long packet, and the surplus
         self._surplus = 0
         self._is_hurrying = False  # the surplus is there to be left out, not to wait with
+        self._waited = 0  # ticks that found no place to change the pace
         self._before = self._nothing  # the frame played last
         self.corrupt = 0
 
@@ -66,7 +71,7 @@ class Playout:
     def clear(self) -> None:
         """Forget what waits."""
         self._pending = self._before = self._nothing
-        self._surplus = 0
+        self._surplus = self._waited = 0
         self._is_hurrying = False
         self._skipped = None
 
@@ -138,21 +143,36 @@ class Playout:
         steering = self._jitter.steering
         if not (steering or self._surplus):
             return
-        before = len(self._pending)
         if steering > 0:
             self._is_hurrying = False
-            self._pending = lengthen(self._before, self._pending)
-            self._surplus += len(self._pending) - before
+            most = max(FRAME_SAMPLES - self._surplus, SLOW_PERIOD)
+            least = least_likeness(self._waited)
+            self._stretch(lengthen(self._before, self._pending, most, least=least))
             return
-        if steering < 0 and self._surplus < FRAME_SAMPLES // 2:
-            more = self._jitter.ahead(now)
-            if more is not None:
-                self._is_hurrying = True
-                self._append(self._decode(more))
-                self._surplus += len(self._pending) - before
-                before = len(self._pending)
-        self._pending = shorten(self._pending, self._surplus)
-        self._surplus -= before - len(self._pending)
+        is_pause = is_quiet(self._pending)
+        self._is_hurrying = self._is_hurrying or steering < -1
+        if self._surplus < LITTLE:
+            self._waited = 0
+            if steering < -1 or (steering and is_pause):
+                self._take_ahead(now)
+        if is_pause or (self._is_hurrying and self._surplus >= LITTLE):
+            least = least_likeness(self._waited)
+            self._stretch(shorten(self._pending, self._surplus, least=least))
+
+    def _take_ahead(self, now: float) -> None:
+        more = self._jitter.ahead(now)
+        if more is not None:
+            self._is_hurrying = True
+            pcm = self._decode(more)
+            self._append(pcm)
+            self._surplus += len(pcm)
+
+    def _stretch(self, pcm: Int16Frame) -> None:
+        """Let `pcm` wait in place of what does."""
+        gained = len(pcm) - len(self._pending)
+        self._pending = pcm
+        self._surplus += gained
+        self._waited = 0 if gained else self._waited + 1
 
     def _repair(self, next_payload: bytes | None) -> Int16Frame:
         """Return a missing frame: from its successor's FEC, else made up."""

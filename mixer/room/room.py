@@ -154,6 +154,10 @@ class Room:
         check_gain(gain_db)
         self._stage.set_volume(name, gain_db)
 
+    def is_playing(self, name: str) -> bool:
+        """Whether something is played under that name, fading out included."""
+        return self._stage.is_playing(name)
+
     def counters(self) -> dict[str, int]:
         """Return what this room has done so far, by metric name."""
         return {
@@ -176,11 +180,9 @@ class Room:
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """Advance 20 ms; return what is to be sent."""
-        if not self.anchors:
-            return []
         if self.is_idle:
             self._turn()
-            if not self._is_time_for_comfort(tick):
+            if not self.anchors or not self._is_time_for_comfort(tick):
                 return []
             return self._comfort([one.row for one in self.anchors.values() if one.hears])
         heard, frames = self._stage.listen(tick, now)

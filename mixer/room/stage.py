@@ -118,6 +118,10 @@ class Stage:
             if playing.name == name:
                 playing.voice.set_gain(gain_db)
 
+    def is_playing(self, name: str) -> bool:
+        """Whether a player of that name is not over yet."""
+        return any(playing.name == name for playing in self._playing)
+
     def set_channels(self, channels: int) -> None:
         """Play on with so many channels."""
         for playing in self._playing:

@@ -12,8 +12,9 @@ from mixer.types import RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
+from server.services.announcer import Announcer
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.keyring import Keyring
@@ -22,6 +23,7 @@ from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
+from server.services.sounds import Sounds
 from server.services.tokens import Tokens
 from server.supervise import Supervisor
 
@@ -36,8 +38,9 @@ class Ground:
     store: StateStore
     keyring: Keyring
     clock: Clock
-    mixer: MediaPlane
+    mixer: MixingPlane
     broadcast: BroadcastPlane
+    decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     static: Path = field(default_factory=static_folder)
 
@@ -53,6 +56,7 @@ class Services:
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
+        self.context.announcer.serve(supervisor.scope("announcer"))
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
@@ -62,6 +66,7 @@ class Services:
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
+            self.context.announcer.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
@@ -80,6 +85,8 @@ def build(settings: Settings, ground: Ground) -> Services:
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
+    announcer = Announcer(ground.mixer, ground.decoder, presence)
+    rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     desk = Desk(ground.store, rooms, presence, settings.join_token_s)
@@ -103,6 +110,12 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         desk=desk,
+        announcer=announcer,
+        sounds=Sounds(
+            settings.state_dir,
+            settings.announcements_dir,
+            settings.announcement_limit_mb * 1_000_000,
+        ),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

@@ -29,6 +29,7 @@ from server.edge.app import create_app
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
@@ -63,6 +64,8 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await asyncio.to_thread(_prepare, settings.state_dir)
         if settings.record_arrivals is not None:
             await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
+        if settings.announcements_dir is not None:
+            await asyncio.to_thread(_check_announcements, settings.announcements_dir)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -71,7 +74,9 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         supervisor = await stack.enter_async_context(Supervisor("server"))
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
-        services = build(settings, Ground(store, keyring, clock, mixer, broadcast, is_up))
+        decoder = DecoderProcesses(supervisor.scope("decoders"))
+        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, is_up)
+        services = build(settings, ground)
         await services.context.rooms.load()
         await services.context.lines.load()
         await services.context.desk.load()
@@ -138,6 +143,17 @@ def _prepare_recordings(folder: Path) -> None:
             f" choose another with {option('record_arrivals')}"
         ) from None
     log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")
+
+
+def _check_announcements(folder: Path) -> None:
+    try:
+        next(iter(folder.iterdir()), None)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder of announcements {folder} cannot be read ({error.strerror}):"
+            f" choose another with {option('announcements_dir')}"
+            f" (or {variable('announcements_dir')})"
+        ) from None
 
 
 def _certificate(

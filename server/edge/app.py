@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import hls, lines, operations, pages, participants, rest
+from server.edge import announcements, hls, lines, operations, pages, participants, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -45,6 +45,10 @@ ROUTES: Final = (
     web.post("/api/rooms/{room}/rtp", lines.create_line),
     web.get("/api/rooms/{room}/rtp", lines.list_lines),
     web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
+    web.post("/api/rooms/{room}/announcements", announcements.create),
+    web.get("/api/rooms/{room}/announcements", announcements.list_all),
+    web.patch("/api/rooms/{room}/announcements/{announcementId}", announcements.change),
+    web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),

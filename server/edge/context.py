@@ -10,12 +10,14 @@ from prometheus_client import CollectorRegistry
 from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
+from server.services.announcer import Announcer
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
+from server.services.sounds import Sounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Context:
     signalling: Signalling
     lines: LineKeeper
     desk: Desk
+    announcer: Announcer
+    sounds: Sounds
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

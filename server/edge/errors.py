@@ -29,6 +29,8 @@ INTERNAL: Final = "internal"
 TABLE: Final = {
     "bad_params": Row(400, INVALID_PARAMS),
     "bad_sdp": Row(400),
+    "bad_sound": Row(400),
+    "bad_bus": Row(400),
     "no_audio": Row(400),
     "bad_fingerprint": Row(400),
     "bad_secret": Row(401),

@@ -1,6 +1,7 @@
 """The bodies and parameters that callers send."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -26,6 +27,7 @@ from mixer.core.speccheck import (
     PAN,
 )
 from mixer.types import FLOOR, Profile, RoomId, RtpCodec
+from server.domain.announcement import EVERYBODY
 from server.domain.controls import Controls
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
@@ -35,6 +37,7 @@ from server.errors import BadInput, FieldMistake
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY_BYTES: Final = 32 * 1024
+MAX_RECIPIENT: Final = 36  # a user id; the name of a bus has 32 characters
 
 
 def _as_room_id(text: str) -> str:
@@ -92,6 +95,8 @@ HostText = Annotated[str, AfterValidator(_as_host)]
 NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
 PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
+Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
+GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 RoleText = Annotated[Role, Field(strict=False)]
 ProfileText = Annotated[Profile, Field(strict=False)]
 MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
@@ -101,7 +106,6 @@ BusName = Annotated[
     StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
 Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
-GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 Seconds = Annotated[int, Field(ge=1, le=10**9)]
@@ -215,6 +219,29 @@ class ForwarderRequest(Body):
     ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
     bus: Literal["floor"] = "floor"
     alwaysOn: bool = False  # noqa: N815
+
+
+class AnnouncementRequest(BaseModel):
+    """How a sound is to be played: fields of a form, a query or JSON, so numbers may be text."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    to: Recipient = EVERYBODY
+    gainDb: GainDb = 0.0  # noqa: N815
+    loop: bool = False
+    name: Name = ""
+
+
+class FolderRequest(AnnouncementRequest):
+    """`POST /api/rooms/{id}/announcements` for a file of the folder."""
+
+    file: Annotated[str, StringConstraints(max_length=255)]
+
+
+class GainRequest(Body):
+    """`PATCH /api/rooms/{id}/announcements/{announcementId}`."""
+
+    gainDb: GainDb  # noqa: N815
 
 
 class LineRequest(Body):
@@ -339,12 +366,23 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        if any(not detail["loc"] for detail in details):
-            raise BadInput from None
-        fields = dict.fromkeys(str(detail["loc"][0]) for detail in details)
-        mistakes = tuple(mistake(model.__name__, field) for field in fields)
-        raise BadInput(fields=mistakes) from None
+        raise _bad_input(model, error) from None
+
+
+def read_fields(fields: Mapping[str, str], model: type[Model]) -> Model:
+    """Read a form or a query. Raises BadInput."""
+    try:
+        return model.model_validate(dict(fields))
+    except ValidationError as error:
+        raise _bad_input(model, error) from None
+
+
+def _bad_input(model: type[BaseModel], error: ValidationError) -> BadInput:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(not detail["loc"] for detail in details):
+        return BadInput()
+    fields = dict.fromkeys(str(detail["loc"][0]) for detail in details)
+    return BadInput(fields=tuple(mistake(model.__name__, field) for field in fields))
 
 
 def mistake(struct: str, name: str) -> FieldMistake:

@@ -91,7 +91,9 @@ def _own(request: web.Request) -> PlaneStatistics:
             "rooms": len(context.rooms),
             "anchors": context.presence.total,
             "sockets": len(request.app[OPEN_SOCKETS]),
-        }
+            "announcements": context.announcer.count,
+        },
+        counters=dict(context.announcer.counters),
     )
 
 

@@ -101,7 +101,11 @@ async def list_rooms(request: web.Request) -> web.Response:
     require_admin(request)
     context = request.app[CONTEXT]
     rooms = [
-        _brief(request, room) | {"anchors": context.presence.count(room.id)}
+        _brief(request, room)
+        | {
+            "anchors": context.presence.count(room.id),
+            "announcements": context.announcer.playing_in(room.id),
+        }
         for room in context.rooms.all()
     ]
     return web.json_response({"success": True, "count": len(rooms), "rooms": rooms})

@@ -23,7 +23,7 @@ from server.rpc.dispatch import Dispatcher
 from server.rpc.errors import RpcError, TransportClosed
 from server.rpc.framing import MAX_FRAME_BYTES, FrameKind
 from server.rpc.peer import Peer
-from server.rpc.unix import adopt
+from server.rpc.unix import UnixTransport, adopt
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +93,7 @@ class Child:
     def __init__(self, spec: ChildSpec, owner: ChildOwner) -> None:
         self.pid: int | None = None
         self.starts = 0
+        self.transport: UnixTransport | None = None
         self._spec = spec
         self._owner = owner
 
@@ -155,7 +156,7 @@ class Child:
 
     async def _speak(self, ours: socket.socket) -> str:
         """Speak with the child until it is lost and return why."""
-        transport = await adopt(ours, self._owner.take_frame)
+        transport = self.transport = await adopt(ours, self._owner.take_frame)
         dispatcher = Dispatcher()
         started: asyncio.Future[Ready | Failed] = asyncio.get_running_loop().create_future()
         _add_greetings(dispatcher, started)
@@ -173,6 +174,7 @@ class Child:
             reason = f"we failed to speak with it: {failed.exceptions[0]!r}"
         finally:
             transport.abort()
+            self.transport = None
             self._owner.went_down(reason)
         return reason
 

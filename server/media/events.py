@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from mixer.types import PeerChanged, PlaneEvent, RoomId, Talking
+from mixer.types import PeerChanged, PlaneEvent, Played, RoomId, Talking
 from server.ports import PlaneLost
 
 MAX_EVENTS = 4096  # a reader that far behind has stalled; 40 in a room make 10 events a second
@@ -12,7 +12,7 @@ MAX_EVENTS = 4096  # a reader that far behind has stalled; 40 in a room make 10 
 
 def room_of(event: PlaneEvent | PlaneLost) -> RoomId | None:
     """Return the room an event is about, None if it is about no single one."""
-    return event.room if isinstance(event, PeerChanged | Talking) else None
+    return event.room if isinstance(event, PeerChanged | Talking | Played) else None
 
 
 class EventQueue:

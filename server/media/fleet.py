@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -18,13 +18,15 @@ from mixer.types import (
     PeerStatistics,
     PlaneEvent,
     PlaneStatistics,
+    Played,
+    PlayerSpec,
     RoomId,
     RoomSpec,
 )
 from server.domain.placement import Load, choose, refuge, wants_another
-from server.errors import SetupMistake
+from server.errors import PlaneUnavailable, SetupMistake
 from server.media.events import EventQueue, room_of
-from server.ports import MediaPlane, PlaneLost
+from server.ports import MixingPlane, PlaneLost
 from server.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
@@ -35,7 +37,7 @@ SUSPECT_S = 300.0
 LINES_HOME = 0  # the mixer that has the port of plain RTP, for rooms with people on it
 
 
-class Mixer(MediaPlane, Protocol):
+class Mixer(MixingPlane, Protocol):
     """A plane that can be started, and may be away for a while.
 
     While it is away it keeps what is applied, and still gives the statistics it has itself.
@@ -73,6 +75,7 @@ class Fleet:
         self._specs: dict[RoomId, RoomSpec] = {}  # as they were wanted
         self._homes: dict[RoomId, int] = {}
         self._expected: Counter[int] = Counter()  # people in the rooms of each mixer
+        self._playing: defaultdict[RoomId, set[str]] = defaultdict(set)
         self._fled_at: dict[RoomId, float] = {}  # when a room last had to leave a dead mixer
         self._measured: dict[int, Load] = {}
         # A mixer may have a room twice, with another in between: its versions are our own.
@@ -128,7 +131,10 @@ class Fleet:
             raise
         if before is not None and before != home:
             await self._take_away(before, room)
-            if known is not None and known.anchors:  # they are told to connect anew
+            was_playing = self._playing.pop(room, None)
+            if known is not None and (
+                known.anchors or was_playing
+            ):  # they are told to connect anew
                 self._events.put_lost(frozenset({room}))
 
     async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
@@ -154,6 +160,33 @@ class Fleet:
         home = self._homes.get(room)
         return () if home is None else await self._mixers[home].peers(room)
 
+    async def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """See PlayerPlane."""
+        home = self._homes.get(room)
+        if home is None:
+            raise PeerGone(f"there is no room {room}")
+        await self._mixers[home].play(room, spec)
+        if self._homes.get(room) != home:
+            raise PlaneUnavailable  # it moved meanwhile, and what it played is gone
+        self._playing[room].add(spec.name)
+
+    def feed(self, room: RoomId, name: str, pcm: bytes) -> bool:
+        """See PlayerPlane."""
+        home = self._homes.get(room)
+        return home is not None and self._mixers[home].feed(room, name, pcm)
+
+    async def stop(self, room: RoomId, name: str) -> None:
+        """See PlayerPlane."""
+        home = self._homes.get(room)
+        if home is not None:
+            await self._mixers[home].stop(room, name)
+
+    async def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        """See PlayerPlane."""
+        home = self._homes.get(room)
+        if home is not None:
+            await self._mixers[home].set_volume(room, name, gain_db)
+
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""
         return self._events.read()
@@ -168,7 +201,7 @@ class Fleet:
     def _place(self, spec: RoomSpec, known: RoomSpec | None, home: int | None) -> int:
         if spec.rtp:
             return LINES_HOME
-        is_settled = known is not None and _holds_people(known)
+        is_settled = known is not None and (_holds_people(known) or spec.room in self._playing)
         if home is not None and (is_settled or not _holds_people(spec)):
             return home
         chosen = choose(self._loads(), home)
@@ -191,6 +224,7 @@ class Fleet:
             self._expected[self._homes.pop(room)] -= len(before.anchors)
         if spec is None or home is None:
             self._fled_at.pop(room, None)
+            self._playing.pop(room, None)
             return
         self._specs[room], self._homes[room] = spec, home
         self._expected[home] += len(spec.anchors)
@@ -218,6 +252,8 @@ class Fleet:
             if isinstance(event, PlaneLost):
                 await self._lost(number)
                 continue
+            if isinstance(event, Played) and event.is_over:
+                self._forget_player(event)
             if isinstance(event, Overloaded):
                 load = self._measured.get(number, Load(number))
                 is_full = event.level is OverloadLevel.FULL
@@ -226,10 +262,18 @@ class Fleet:
             if room is None or self._homes.get(room, number) == number:
                 self._events.put(event)
 
+    def _forget_player(self, event: Played) -> None:
+        playing = self._playing.get(event.room, set())
+        playing.discard(event.name)
+        if not playing:
+            self._playing.pop(event.room, None)
+
     async def _lost(self, number: int) -> None:
         """Find another mixer for each room with people in it, and say what was lost."""
         self._measured.pop(number, None)
         lost = [room for room, home in self._homes.items() if home == number]
+        for room in lost:
+            self._playing.pop(room, None)
         fled = [room for room in lost if self._flee(room, number)]
         log.warning(
             "mixer_lost", process=self._mixers[number].name, rooms=len(lost), placed_again=len(fled)

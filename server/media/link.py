@@ -178,6 +178,11 @@ class Link(Generic[Spec]):
                 raise PlaneUnavailable from None
             raise refusal from None
 
+    def offer_frame(self, kind: FrameKind, body: bytes) -> bool:
+        """Send a binary frame without waiting; False if the worker cannot take it now."""
+        transport = None if self._peer is None else self._child.transport
+        return transport is not None and transport.offer_frame(kind, body)
+
     # ChildOwner
 
     async def came_up(self, peer: Peer, greeting: Ready) -> None:

@@ -3,13 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Self
 
+import numpy as np
+
 from mixer.plane import Plane
 from mixer.types import (
+    FRAME_SAMPLES,
     PeerId,
     PeerStatistics,
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
+    PlayerSpec,
     RoomId,
     RoomSpec,
     Spawn,
@@ -75,6 +79,25 @@ class LocalPlane:
     async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """See MediaPlane."""
         return self._open_plane().peers(room)
+
+    async def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """See PlayerPlane."""
+        self._open_plane().play(room, spec)
+
+    def feed(self, room: RoomId, name: str, pcm: bytes) -> bool:
+        """See PlayerPlane."""
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, FRAME_SAMPLES)
+        if self._is_open:
+            self._plane.feed(room, name, frames.astype(np.int16, copy=False))
+        return self._is_open
+
+    async def stop(self, room: RoomId, name: str) -> None:
+        """See PlayerPlane."""
+        self._open_plane().stop(room, name)
+
+    async def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        """See PlayerPlane."""
+        self._open_plane().set_volume(room, name, gain_db)
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

@@ -11,6 +11,7 @@ from mixer.types import (
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
+    PlayerSpec,
     RoomId,
     RoomSpec,
 )
@@ -158,6 +159,24 @@ class WorkerPlane:
     async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """See MediaPlane."""
         return await self._link.ask(wire.PEERS, "peers", {"room": room})
+
+    async def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        """See PlayerPlane."""
+        await self._link.ask(wire.NOTHING, "play", wire.play_params(room, spec))
+
+    def feed(self, room: RoomId, name: str, pcm: bytes) -> bool:
+        """See PlayerPlane."""
+        return self._link.offer_frame(FrameKind.SOUND, wire.sound_body(room, name, pcm))
+
+    async def stop(self, room: RoomId, name: str) -> None:
+        """See PlayerPlane."""
+        await self._link.ask(wire.NOTHING, "stop", {"room": room, "name": name})
+
+    async def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        """See PlayerPlane."""
+        await self._link.ask(
+            wire.NOTHING, "setVolume", {"room": room, "name": name, "gain_db": gain_db}
+        )
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """See MediaPlane; for one reader."""

@@ -50,6 +50,10 @@ class MixerService:
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
         add("peers", wire.AskPeers, self._peers)
+        add("play", wire.Play, self._play)
+        add("stop", wire.Stop, self._stop)
+        add("setVolume", wire.Volume, self._set_volume)
+        self._transport.take_frames(self._take_frame)
 
     def emit(self, event: PlaneEvent) -> None:
         """Tell the control process; while it reads too slowly events are lost, counted."""
@@ -90,6 +94,22 @@ class MixerService:
 
     async def _peers(self, params: wire.AskPeers) -> object:
         return wire.peers_result(self._plane.peers(params.room))
+
+    async def _play(self, params: wire.Play) -> object:
+        self._plane.play(params.room, params.spec)
+        return None
+
+    async def _stop(self, params: wire.Stop) -> object:
+        self._plane.stop(params.room, params.name)
+        return None
+
+    async def _set_volume(self, params: wire.Volume) -> object:
+        self._plane.set_volume(params.room, params.name, params.gain_db)
+        return None
+
+    def _take_frame(self, kind: FrameKind, body: bytes) -> None:
+        sound = wire.read_sound(kind, body)
+        self._plane.feed(sound.room, sound.name, sound.pcm)
 
     def _check_threads(self) -> None:
         try:

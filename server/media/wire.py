@@ -22,6 +22,7 @@ from mixer.types import (
     PlaneEvent,
     PlaneSettings,
     PlaneStatistics,
+    PlayerSpec,
     RoomId,
     RoomSpec,
     RtpParticipantSpec,
@@ -88,6 +89,28 @@ class AskPeers(BaseModel):
     """`peers`; the result is a list of PeerStatistics."""
 
     room: RoomId
+
+
+class Play(BaseModel):
+    """`play`; SOUND frames with the room and the spec's name follow."""
+
+    room: RoomId
+    spec: PlayerSpec
+
+
+class Stop(BaseModel):
+    """`stop` of a player."""
+
+    room: RoomId
+    name: str
+
+
+class Volume(BaseModel):
+    """`setVolume` of a player."""
+
+    room: RoomId
+    name: str
+    gain_db: float
 
 
 class Event(BaseModel):
@@ -167,6 +190,14 @@ class MixerSettings(BaseModel):
     """Record rooms' arrivals, up to this size each; 0 = not."""
 
 
+class DecoderSettings(BaseModel):
+    """How a process that decodes one sound file is started; the file is open already."""
+
+    control_fd: int
+    sound_fd: int
+    is_looped: bool
+
+
 class BroadcastSettings(BaseModel):
     """How a broadcast process is started."""
 
@@ -194,6 +225,11 @@ def read(adapter: TypeAdapter[T], value: object) -> T:
 def room_params(spec: RoomSpec) -> dict[str, Any]:
     """Return the parameters of a mixer's `apply`."""
     return ApplyRoom(spec=spec).model_dump(mode="json")
+
+
+def play_params(room: RoomId, spec: PlayerSpec) -> dict[str, Any]:
+    """Return the parameters of `play`."""
+    return Play(room=room, spec=spec).model_dump(mode="json")
 
 
 def event_params(event: PlaneEvent) -> dict[str, Any]:
@@ -322,3 +358,33 @@ def read_recording(kind: FrameKind, body: bytes) -> tuple[str, bytes]:
         return body[1:end].decode(), body[end:]
     except UnicodeDecodeError:
         raise WireError("a recording's name is no text") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Frames of a player: `pcm` is int16[n, 960], 48 kHz mono, read-only; n = 0 is its end."""
+
+    room: RoomId
+    name: str
+    pcm: Int16Frame
+
+
+def sound_body(room: RoomId, name: str, pcm: bytes) -> bytes:
+    """Return a SOUND frame's body; `pcm` is whole frames of 16 bits, little-endian."""
+    text = f"{room}/{name}".encode()
+    return _NAME_LENGTH.pack(len(text)) + text + pcm
+
+
+def read_sound(kind: FrameKind, body: bytes) -> Sound:
+    """Read a SOUND frame that goes to a mixer. Raises WireError."""
+    if kind is not FrameKind.SOUND:
+        raise WireError(f"{kind.name} is no sound")
+    end = 1 + body[0] if body else 1
+    if len(body) < end or (len(body) - end) % _PCM_BYTES:
+        raise WireError(f"{len(body)} bytes are no frames of a player")
+    try:
+        room, _, name = body[1:end].decode().partition("/")
+    except UnicodeDecodeError:
+        raise WireError("a player's name is no text") from None
+    pcm = np.frombuffer(body, "<i2", offset=end).reshape(-1, FRAME_SAMPLES)
+    return Sound(RoomId(room), name, pcm.astype(np.int16, copy=False))

@@ -15,6 +15,7 @@ class FrameKind(IntEnum):
     AUDIO = 2  # one tick of one room (server.media.wire)
     BLOB = 3  # bytes that belong to an answer (server.media.wire)
     RECORDING = 4  # a chunk of a recording (server.media.wire)
+    SOUND = 5  # frames of a sound file (server.media.wire)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,10 @@ class UnixTransport(asyncio.Protocol):
         """Nothing can be sent any more."""
         return self._stream is None or self._stream.is_closing()
 
+    def take_frames(self, on_frame: OnFrame) -> None:
+        """Hand the binary frames that come from now on to `on_frame`."""
+        self._on_frame = on_frame
+
     async def send(self, text: str) -> None:
         """Send a JSON-RPC message. Raises TransportClosed."""
         await self.send_frame(FrameKind.JSON, text.encode("utf-8", "surrogatepass"))

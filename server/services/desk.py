@@ -72,7 +72,7 @@ class Desk:
     def ask_to_unmute(self, room: RoomId, user: UserId) -> None:
         """Ask a person's page to unmute. Raises RoomNotFound, NotFound."""
         self._person(room, user)
-        self._presence.tell(room, user, Notification("unmuteRequest", {}))
+        self._presence.tell(room, Notification("unmuteRequest", {}), user)
 
     def kick(self, room: RoomId, user: UserId) -> None:
         """Take a person out; they may come again. Raises RoomNotFound, NotFound."""

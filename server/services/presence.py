@@ -13,6 +13,7 @@ from mixer.types import (
     PeerChanged,
     PeerState,
     PlaneEvent,
+    Played,
     RoomId,
     RoomSpec,
     Talking,
@@ -127,11 +128,17 @@ class Presence:
         if person is not None and person.controls != controls:
             self._put(room, replace(person, controls=controls))
 
-    def tell(self, room: RoomId, user: UserId, notification: Notification) -> None:
-        """Tell one person something, if they have a socket now."""
-        client = self._clients.get((room, user))
-        if client is not None:
-            client.push(encode(notification))
+    def is_in(self, room: RoomId, user: UserId) -> bool:
+        """Whether that person is in the room, by browser or plain RTP."""
+        return self._roster(room).get(user) is not None or user in self.lines(room).people
+
+    def tell(self, room: RoomId, told: Notification, only: UserId | None = None) -> None:
+        """Tell everybody in the room, or one person."""
+        text = encode(told)
+        if only is None:
+            self._tell(room, text)
+        elif (client := self._clients.get((room, only))) is not None:
+            client.push(text)
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -297,6 +304,8 @@ class Presence:
                     self._peer_changed(room, person, state, reason)
                 elif (line := self.lines(room).people.get(UserId(peer))) is not None:
                     self._line_changed(room, line, is_live=state is PeerState.LIVE)
+            case Played():
+                pass  # the announcer's
             case Overloaded():
                 pass  # its log and its numbers say so; people hear the calls they are in
             case _:
@@ -365,7 +374,7 @@ class Presence:
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
         params = {"reason": reason, "retryAfterMs": retry_after_ms}
-        self.tell(room, user, Notification("reconnect", params))
+        self.tell(room, Notification("reconnect", params), user)
 
     def _roster(self, room: RoomId) -> Roster:
         return self._rosters.get(room, _EMPTY)

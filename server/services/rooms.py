@@ -85,6 +85,7 @@ class Rooms:
         self._broadcast = broadcast
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
+        self.when_gone: Callable[[RoomId], None] = _nobody_cares
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -258,6 +259,7 @@ class Rooms:
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id
+        self.when_gone(room)
         self._presence.close_room(room, reason)
         self._mixer.want(RoomSpec(room, self._mixer.next_version(), closed=True))
         version = self._broadcast.next_version()
@@ -288,6 +290,10 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+def _nobody_cares(_room: RoomId) -> None:
+    """Nobody is told of rooms that are gone."""
 
 
 def _key(room: RoomId, part: str) -> str:

@@ -13,6 +13,7 @@
  * @property {string} [pin]
  * @property {boolean} [pinRequired]
  * @property {number} [anchors]  people in the room
+ * @property {number} [announcements]  sounds being played into it
  * @property {string} [status]
  * @property {Links} [links]
  * @property {number | null} [maxAnchors]
@@ -32,6 +33,16 @@
  * @property {number} gainDb
  * @property {number} pan  -1 left to 1 right
  *
+ * @typedef {object} Announcement  a sound that is played into a room, or was
+ * @property {string} announcementId
+ * @property {string} name
+ * @property {number} gainDb
+ * @property {boolean} loop
+ * @property {"playing" | "stopping" | "ended" | "stopped" | "failed"} state
+ * @property {number} position  seconds
+ * @property {number | null} length  seconds
+ * @property {string} reason
+ *
  * @typedef {object} Ticket  the right to speak in a room for a while
  * @property {string} userID
  * @property {string} token
@@ -43,6 +54,7 @@
  * @property {string} hlsUrl
  */
 
+const SENDING_MS = 900_000; // 100 MB through a home's uplink
 const TIMEOUT_MS = 10_000; // a dead line must not leave a page in "One moment…"
 
 /** The server said no, or could not be reached (code "unreachable"). */
@@ -70,10 +82,11 @@ export const serverNow = () => Date.now() + skewMs;
 /**
  * @param {string} method
  * @param {string} path
- * @param {unknown} [body]
+ * @param {unknown} [body]  a form is sent as it is, anything else as JSON
  * @returns {Promise<any>}
  */
 async function call(method, path, body) {
+  const isForm = body instanceof FormData;
   const began = Date.now();
   let response;
   try {
@@ -81,10 +94,12 @@ async function call(method, path, body) {
       method,
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(isForm ? SENDING_MS : TIMEOUT_MS),
       ...(body === undefined
         ? {}
-        : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+        : isForm
+          ? { body }
+          : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
   } catch {
     throw new Refusal("unreachable", "The server cannot be reached.", { retryable: true });
@@ -223,3 +238,32 @@ export const isServerUp = () =>
     () => true,
     (refusal) => refusal.code !== "unreachable" && refusal.status < 500,
   );
+
+/**
+ * @param {string} roomId
+ * @param {FormData} form  `file`, and how it is to be played
+ * @returns {Promise<Announcement>}
+ */
+export const playSound = async (roomId, form) =>
+  (await call("POST", `/api/rooms/${roomId}/announcements`, form)).announcement;
+
+/**
+ * @param {string} roomId
+ * @returns {Promise<Announcement[]>}
+ */
+export const listSounds = async (roomId) => (await call("GET", `/api/rooms/${roomId}/announcements`)).announcements;
+
+/**
+ * @param {string} roomId
+ * @param {string} id
+ * @param {number} gainDb
+ */
+export const setSoundGain = (roomId, id, gainDb) =>
+  call("PATCH", `/api/rooms/${roomId}/announcements/${id}`, { gainDb });
+
+/**
+ * Fade a sound out, or forget one that is over.
+ * @param {string} roomId
+ * @param {string} id
+ */
+export const stopSound = (roomId, id) => call("DELETE", `/api/rooms/${roomId}/announcements/${id}`);

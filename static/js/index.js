@@ -6,6 +6,7 @@ import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
 import { explainError } from "./sentences.js";
+import { Sounds } from "./sounds.js";
 
 const REFRESH_MS = 4000; // people come and go; a glance at the page should be true
 const SECTIONS = ["loading", "locked", "rooms-page"];
@@ -25,6 +26,8 @@ const cards = new Map();
 const links = new Map();
 /** @type {Map<string, Desk>} */
 const desks = new Map();
+/** @type {Map<string, Sounds>} */
+const sounds = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let nextRefresh;
 
@@ -137,6 +140,8 @@ function draw(found) {
     cards.delete(roomId);
     links.delete(roomId);
     desks.delete(roomId);
+    sounds.get(roomId)?.end();
+    sounds.delete(roomId);
   }
   newestFirst.forEach((room, place) => {
     let card = cards.get(room.roomId);
@@ -157,6 +162,7 @@ function makeCard(room) {
   remove.addEventListener("click", () =>
     askAndDelete(room.roomId, part(card, "name", HTMLElement).textContent ?? room.roomId),
   );
+  sounds.set(room.roomId, new Sounds(card, room.roomId, (text) => say(said, text)));
   return card;
 }
 
@@ -174,6 +180,7 @@ function update(card, room) {
   const people = part(card, "people", HTMLElement);
   say(people, count === 0 ? "empty" : count === 1 ? "1 person in it" : `${count} people in it`);
   people.classList.toggle("busy", count > 0);
+  if (room.announcements) sounds.get(room.roomId)?.follow();
   say(part(card, "age", HTMLElement), room.createdAt ? `made ${ago(Date.parse(room.createdAt))}` : "");
   const place = part(card, "links", HTMLElement);
   const known = links.get(room.roomId);

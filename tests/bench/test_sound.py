@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bench.ear import Ear, hear, split_red
-from bench.material import chirp, encoder, make_clip, room_noise, speech
+from bench.material import Clip, chirp, encoder, make_clip, room_noise, speech, with_red
 from bench.plan import Part, Store, make_plan
 from bench.settings import Uplink
 from mixer.opus import Decoder
@@ -84,7 +84,7 @@ def test_red_of_nothing() -> None:
 
 def test_an_ear_loses_what_it_is_told_to() -> None:
     """Packets whose numbers are not kept are refused and not remembered."""
-    ear = Ear({0, 2})
+    ear = Ear({0: 0.0, 2: 0.0})
     taken = [ear(0.0, _rtp(n, b"\xf8")) for n in range(4)]
     assert taken == [True, False, True, False]
     assert len(ear.packets) == 2
@@ -146,3 +146,31 @@ def test_scores_of_known_material() -> None:
     noisy = score(said, (late + noise).astype(np.int16), 1000)
     assert noisy.pesq < clean.pesq - 1
     assert score(said, np.zeros_like(late), 0).pesq == 1.0
+
+
+def test_red_of_a_clip_is_what_chrome_sends() -> None:
+    """Each frame with the one before, round and round; the ear makes the same of it."""
+    clip = Clip(_clip(), [-20] * len(_clip()))
+    packed = with_red(clip, 111)
+    assert packed.is_red
+    assert split_red(packed.packets[0])[1] == [(960, clip.packets[-1])]
+    assert split_red(packed.packets[3]) == (clip.packets[3], [(960, clip.packets[2])])
+    store = Store.of([clip, packed])
+    assert store.is_red.tolist() == [False] * len(clip.packets) + [True] * len(clip.packets)
+
+
+def test_a_bad_way_out_loses_and_delays() -> None:
+    """By the number of the packet; across the wrap of sequence numbers too."""
+    ear = Ear({0: 0.0, 1: 0.04, 3: 0.01})
+    taken = [ear(10.0 + 0.02 * n, _rtp(n, b"\xf8")) for n in range(5)]
+    assert taken == [True, True, False, True, False]
+    assert [at for at, _ in ear.packets] == pytest.approx([10.0, 10.06, 10.07])
+
+
+def test_patience_has_an_end() -> None:
+    """What comes later than that is as good as lost; who is patient hears it."""
+    packets = _clip()
+    arrived = [(0.02 * n + 0.1 * (n == 12), _rtp(n, packet)) for n, packet in enumerate(packets)]
+    lost = np.flatnonzero(np.isnan(hear(arrived, patience_s=0.08).arrivals_s))
+    assert lost.tolist() == [12]
+    assert not np.isnan(hear(arrived).arrivals_s).any()

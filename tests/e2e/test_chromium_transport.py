@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.async_api import Page
 
 from mixer.plane import Plane
+from mixer.rtc.block import DatagramBlock
 from mixer.types import (
     AnchorSpec,
+    LinkMode,
     PeerChanged,
     PeerId,
     PeerState,
@@ -66,6 +71,8 @@ async () => {
     packets: one("inbound-rtp").packetsReceived || 0,
     lost: one("inbound-rtp").packetsLost || 0,
     energy: one("inbound-rtp").totalAudioEnergy || 0,
+    samples: one("inbound-rtp").totalSamplesReceived || 0,
+    concealed: one("inbound-rtp").concealedSamples || 0,
     protocol: (all[pair.localCandidateId] || {}).protocol,
     ufrag: (all[pair.remoteCandidateId] || {}).usernameFragment,
   };
@@ -184,3 +191,32 @@ async def test_a_direction_is_changed_on_the_way(stage: Stage) -> None:
             assert ((await hears(bob))["energy"] > 0.005) == is_heard
         assert stage.counter("dtls_handshakes") == 2
         assert stage.states("ada") == [PeerState.LIVE]
+
+
+async def test_a_browser_that_loses_packets_hears_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reports bring the two frames before with each packet, and it plays them."""
+    port = stage.plane._engine.port
+    send, dice = port._sender._sender.send, Random(1)
+
+    def lossy(block: DatagramBlock, rows: int) -> int:
+        is_kept = np.array([dice.random() >= 0.15 for _ in range(rows)], np.bool_)
+        return send(block, block.keep(is_kept))
+
+    async with pages() as (ada, bob):
+        await stage.join(ada, "ada", sends=True)
+        await stage.join(bob, "bob", sends=False)
+        monkeypatch.setattr(port._sender, "_sender", SimpleNamespace(send=lossy))
+        async with asyncio.timeout(60):
+            while _mode(stage, "bob") is not LinkMode.RED2:
+                await hears(bob, 0.5)
+        await hears(bob)
+        heard = await hears(bob, 5.0)
+        assert heard["lost"] > 0.08 * (heard["lost"] + heard["packets"])
+        assert heard["concealed"] < 0.04 * heard["samples"]
+        assert _mode(stage, "bob") is LinkMode.RED2
+
+
+def _mode(stage: Stage, name: str) -> LinkMode:
+    return next(one.transport.mode for one in stage.plane.peers(ROOM) if one.peer == name)

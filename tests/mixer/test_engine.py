@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mixer.core.red import split_red
@@ -15,17 +16,22 @@ from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer
 from mixer.types import (
+    FRAME_SAMPLES,
     AnchorSpec,
     GoneReason,
+    Int16Frame,
     Outgoing,
     PeerId,
     PeerState,
+    Played,
+    PlayerSpec,
     Profile,
     RoomId,
     Talking,
     tick_at,
 )
 from tests.support.house import House, sounding, spec
+from tests.support.webrtc_client import tone
 
 
 @pytest.fixture
@@ -456,3 +462,74 @@ async def test_one_peers_trouble_is_not_the_blocks(
     assert sounding(cyd.heard) > 20
     assert house.counter("datagram_failures") == 25
     caplog.clear()
+
+
+def gong(frames: int) -> Int16Frame:
+    """Return some frames of a tone."""
+    return np.array([tone(1000)(number) for number in range(frames)]).reshape(-1, FRAME_SAMPLES)
+
+
+def feed(house: House, frames: int, name: str = "gong") -> None:
+    """Give a player its frames and its end."""
+    house.engine.players.feed(RoomId("r"), name, gong(frames))
+    house.engine.players.feed(RoomId("r"), name, gong(0))
+
+
+async def test_a_room_is_ticked_for_what_it_plays(house: House) -> None:
+    """Nobody is there: it is ticked until that is over, and costs nothing after."""
+    house.engine.apply(spec("r"))
+    house.engine.play(RoomId("r"), PlayerSpec("gong"))
+    feed(house, 25)
+    assert house.engine.statistics().gauges["players"] == 1
+    await house.run(1.0)
+    taken = [one.frames for one in house.events if isinstance(one, Played)]
+    assert taken == sorted(taken)
+    assert len(taken) >= 3
+    assert house.events[-1] == Played(RoomId("r"), "gong", 25, is_over=True)
+    assert not house.engine._occupied
+
+
+async def test_people_hear_what_is_played(house: House) -> None:
+    """Though nobody speaks; who leaves does not end it, nor does it keep their room when over."""
+    house.engine.apply(spec("r", "ann"))
+    ann = await house.join(1, "ann")
+    house.engine.play(RoomId("r"), PlayerSpec("gong"))
+    feed(house, 40)
+    await house.run(0.5)
+    assert sounding(ann.heard) > 20
+    house.engine.apply(spec("r", version=2))
+    await house.run(0.2)
+    assert house.engine._occupied
+    await house.run(0.5)
+    assert not house.engine._occupied
+    assert house.events[-1] == Played(RoomId("r"), "gong", 40, is_over=True)
+
+
+async def test_a_closed_room_plays_no_more(house: House) -> None:
+    """Nothing is left of it, and nobody is told; nothing can be played in it."""
+    house.engine.apply(spec("r"))
+    house.engine.play(RoomId("r"), PlayerSpec("gong"))
+    feed(house, 40)
+    house.engine.apply(spec("r", version=2, closed=True))
+    await house.run(0.5)
+    assert house.events == []
+    assert (len(house.engine.players), house.engine._occupied) == (0, {})
+    with pytest.raises(PeerGone):
+        house.engine.play(RoomId("r"), PlayerSpec("gong"))
+
+
+@pytest.mark.parametrize("wrong", [{"gain_db": 99.0}, {"bus": "fr"}])
+async def test_what_cannot_be_played_occupies_nothing(house: House, wrong: Any) -> None:
+    """A gain out of its range, a bus that is not there."""
+    house.engine.apply(spec("r"))
+    with pytest.raises(ClientMistake):
+        house.engine.play(RoomId("r"), PlayerSpec("gong", **wrong))
+    assert not house.engine._occupied
+
+
+async def test_a_bus_of_the_room_may_be_played_to(house: House) -> None:
+    """The floor, and those the spec names."""
+    house.engine.apply(spec("r", buses=("fr",)))
+    house.engine.play(RoomId("r"), PlayerSpec("gong", bus="fr"))
+    house.engine.play(RoomId("r"), PlayerSpec("bell", bus="floor"))
+    assert len(house.engine.players) == 2

@@ -4,16 +4,18 @@ import io
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 
 from mixer.core import g711
 from mixer.core.recording import Seat, read_header, read_records
 from mixer.engine import Recordings
 from mixer.room.replay import Replay
-from mixer.types import AnchorSpec, PeerId, RoomId, RoomSpec, RtpCodec
+from mixer.types import AnchorSpec, PeerId, PlayerSpec, RoomId, RoomSpec, RtpCodec
 from tests.mixer.room.test_replay import Shelf
 from tests.mixer.test_lines import STUDIO, TRUNK, House, forwarder, trunk
 from tests.support.callers import Caller
+from tests.support.webrtc_client import tone
 
 
 class Studio(House):
@@ -138,3 +140,26 @@ async def test_without_recordings_rooms_are_plain() -> None:
     await house.run(0.1)
     assert "recorded_bytes" not in house.engine.statistics().counters
     assert await house.close() == []
+
+
+async def test_an_announcement_is_replayed_bit_for_bit(house: Studio) -> None:
+    """It begins the recording of an empty room, and people who come hear it: all from the file."""
+    house.apply("ann")
+    house.engine.play(RoomId("r"), PlayerSpec("gong", gain_db=-3.0))
+    pcm = np.array([tone(1000)(number) for number in range(50)])
+    house.engine.players.feed(RoomId("r"), "gong", pcm)
+    await house.run(0.2)
+    ann = await house.join(1, "ann")
+    await house.run(0.3)
+    house.engine.players.set_volume(RoomId("r"), "gong", -12.0)
+    await house.run(0.2)
+    house.engine.players.stop(RoomId("r"), "gong")
+    await house.run(0.4)
+    house.apply()
+    await house.run(0.1)
+    (name,) = house.shelf.files
+    made, sent = replayed(house.shelf, name)
+    assert made.is_as_recorded
+    assert made.failures == 0
+    assert sum(len(payload) > 1 for payload in sent["ann"]) > 15
+    assert sent["ann"] == payloads(ann)

@@ -54,6 +54,8 @@ class Script:
     expires_in_s: int = 300
     broadcast: Recording | None = None
     on_air_since: float = 0.0
+    sounds: list[dict[str, Any]] = field(default_factory=list)
+    refuse_sound: str | None = None
 
 
 class ScriptedSite:
@@ -118,6 +120,10 @@ class ScriptedSite:
         add.add_delete("/api/rooms/{room}/participants/{user}", self._kick)
         add.add_post("/api/rooms/{room}/participants/{user}/unmute-request", self._ask)
         add.add_post("/api/rooms/{room}/users", self._mint)
+        add.add_post("/api/rooms/{room}/announcements", self._play)
+        add.add_get("/api/rooms/{room}/announcements", self._sounds)
+        add.add_patch("/api/rooms/{room}/announcements/{id}", self._turn)
+        add.add_delete("/api/rooms/{room}/announcements/{id}", self._silence)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
         add.add_get("/hls/{room}/stream.m3u8", self._playlist)
@@ -221,6 +227,39 @@ class ScriptedSite:
 
     async def _mint(self, request: web.Request) -> web.Response:
         return await self._trade(request, {"userID": "me", "token": "join-token"})
+
+    async def _play(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        sent = form["file"]
+        assert isinstance(sent, web.FileField)
+        self.calls.append(("play", {"gainDb": form["gainDb"], "loop": form["loop"]}))
+        if self.script.refuse_sound is not None:
+            return _refusal(400, "bad_sound", self.script.refuse_sound)
+        sound = {
+            "announcementId": f"a{len(self.script.sounds)}",
+            "name": sent.filename,
+            "gainDb": float(str(form["gainDb"])),
+            "loop": form["loop"] == "true",
+            "state": "playing",
+            "position": 12.0,
+            "length": 63.0,
+            "reason": "",
+        }
+        self.script.sounds.append(sound)
+        return web.json_response({"success": True, "announcement": sound}, status=201)
+
+    async def _sounds(self, _: web.Request) -> web.Response:
+        return web.json_response({"success": True, "announcements": self.script.sounds})
+
+    async def _turn(self, request: web.Request) -> web.Response:
+        self.calls.append(("turn", await request.json()))
+        return web.json_response({"success": True})
+
+    async def _silence(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        self.calls.append(("silence", {"id": name}))
+        self.script.sounds = [one for one in self.script.sounds if one["announcementId"] != name]
+        return web.json_response({"success": True})
 
     async def _token(self, request: web.Request) -> web.Response:
         return await self._trade(
@@ -399,9 +438,10 @@ def _is_admin(request: web.Request) -> bool:
     return request.cookies.get("roomtone_admin") == ADMIN
 
 
-def _refusal(status: int, code: str) -> web.Response:
+def _refusal(status: int, code: str, sentence: str = "No.") -> web.Response:
     return web.json_response(
-        {"success": False, "error": "No.", "code": code, "retryable": status >= 500}, status=status
+        {"success": False, "error": sentence, "code": code, "retryable": status >= 500},
+        status=status,
     )
 
 

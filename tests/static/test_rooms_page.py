@@ -86,3 +86,62 @@ def test_names_are_text_never_markup(page: Page, site: ScriptedSite) -> None:
     page.goto(f"/#admin={ADMIN}")
     expect(page.get_by_role("heading", name="<img src=x")).to_be_visible()
     assert page.locator("article.room img").count() == 0
+
+
+WAV = {"name": "gong.wav", "mimeType": "audio/wav", "buffer": b"RIFF"}
+
+
+def play(rooms: Page, *, loop: bool = False) -> None:
+    """Open the box, choose a file and press Enter; no mouse."""
+    rooms.get_by_text("Play a sound into this room").focus()
+    rooms.keyboard.press("Enter")
+    if loop:
+        rooms.get_by_label("Again and again").focus()
+        rooms.keyboard.press("Space")
+    rooms.locator("input[type=file]").set_input_files(WAV)  # type: ignore[arg-type]
+    expect(rooms.get_by_role("button", name="Play", exact=True)).to_be_focused()
+    rooms.keyboard.press("Enter")
+
+
+def test_a_sound_is_played_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
+    """Its name, how far it is, its volume and its end; the focus does not get lost."""
+    play(rooms, loop=True)
+    expect(rooms.get_by_text("gong.wav").first).to_be_visible()
+    expect(rooms.get_by_text("0:12 of 1:03, again and again")).to_be_visible()
+    assert site.calls == [("play", {"gainDb": "0", "loop": "true"})]
+    rooms.get_by_role("slider", name="Volume of gong.wav").focus()
+    rooms.keyboard.press("ArrowLeft")
+    expect(rooms.get_by_text("-1 dB")).to_be_visible()
+    rooms.get_by_role("button", name="Stop gong.wav").focus()
+    rooms.keyboard.press("Enter")
+    expect(rooms.get_by_role("button", name="Stop gong.wav")).to_have_count(0)
+    assert site.calls[1:] == [("turn", {"gainDb": -1}), ("silence", {"id": "a0"})]
+    expect(rooms.locator("summary")).to_be_focused()
+
+
+def test_a_file_that_is_no_sound_is_explained(rooms: Page, site: ScriptedSite) -> None:
+    """The server's own sentence, beside the button."""
+    site.script.refuse_sound = "There is no sound in this file."
+    play(rooms)
+    expect(rooms.get_by_role("alert")).to_have_text(
+        "It is not played. There is no sound in this file."
+    )
+
+
+def test_a_sound_that_breaks_off_says_why(rooms: Page, site: ScriptedSite) -> None:
+    """It stays until it is dismissed."""
+    play(rooms)
+    expect(rooms.get_by_role("button", name="Stop gong.wav")).to_be_visible()
+    site.script.sounds[0] |= {"state": "failed", "reason": "The decoder broke on this file"}
+    expect(rooms.get_by_text("It broke off. The decoder broke on this file.")).to_be_visible()
+    rooms.get_by_role("button", name="Dismiss gong.wav").click()
+    expect(rooms.get_by_text("It broke off.")).to_have_count(0)
+
+
+def test_sounds_of_others_show_up(rooms: Page, site: ScriptedSite) -> None:
+    """What somebody else began is in the list within seconds."""
+    play(rooms)
+    expect(rooms.get_by_role("button", name="Stop gong.wav")).to_be_visible()
+    site.script.rooms[0]["announcements"] = 1
+    rooms.reload()
+    expect(rooms.get_by_role("button", name="Stop gong.wav")).to_be_visible()

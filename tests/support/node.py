@@ -16,7 +16,7 @@ from server.services.signalling import Session
 from server.services.tokens import Audience, Grant
 from server.state.sqlite import SqliteStore, open_store
 from tests.support.clock import FakeClock
-from tests.support.planes import FakeBroadcast, FakeMixer
+from tests.support.planes import FakeBroadcast, FakeDecoder, FakeMixer
 
 NOON = 1_700_000_000.0
 SDP = "v=0\r\noffer\r\n"
@@ -47,6 +47,7 @@ class Node:
         self.keyring = Keyring.open(folder)
         self.mixer = FakeMixer()
         self.broadcast = FakeBroadcast()
+        self.decoder = FakeDecoder()
         self.services = self.build()
 
     def build(self) -> Services:
@@ -57,6 +58,7 @@ class Node:
             self.clock,
             self.mixer,
             self.broadcast,
+            self.decoder,
             is_up={"mixer": lambda: not self.mixer.is_away},
         )
         return build(self.settings, ground)

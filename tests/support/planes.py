@@ -1,7 +1,8 @@
 """Media planes that mix nothing: they note what they were told and say what a test wants."""
 
 import asyncio
-from collections import deque
+import os
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 
 from hls.types import BroadcastSpec
@@ -13,10 +14,11 @@ from mixer.types import (
     PeerStatistics,
     PlaneEvent,
     PlaneStatistics,
+    PlayerSpec,
     RoomId,
     RoomSpec,
 )
-from server.errors import PlaneUnavailable
+from server.errors import PlaneUnavailable, SoundRefused
 from server.ports import PlaneLost
 
 ANSWER = "v=0\r\nanswer\r\n"
@@ -36,6 +38,10 @@ class FakeMixer:
         self.overload_level = OverloadLevel.NONE
         self.described: tuple[PeerStatistics, ...] = ()
         self.refusal: Exception | None = None
+        self.played: dict[tuple[RoomId, str], PlayerSpec] = {}
+        self.fed: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.stopped: list[str] = []
+        self.gains: dict[str, float] = {}
         self._events: deque[PlaneEvent | PlaneLost] = deque()
         self._came = asyncio.Event()
 
@@ -82,6 +88,27 @@ class FakeMixer:
     async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         self._check()
         return self.described if room in self.specs else ()
+
+    async def play(self, room: RoomId, spec: PlayerSpec) -> None:
+        self._check()
+        if room not in self.specs:
+            raise PeerGone(f"there is no room {room}")
+        if self.refusal is not None:
+            raise self.refusal
+        self.played[room, spec.name] = spec
+
+    def feed(self, room: RoomId, name: str, pcm: bytes) -> bool:
+        if not self.is_away:
+            self.fed[name].append(pcm)
+        return not self.is_away
+
+    async def stop(self, room: RoomId, name: str) -> None:
+        self._check()
+        self.stopped.append(name)
+
+    async def set_volume(self, room: RoomId, name: str, gain_db: float) -> None:
+        self._check()
+        self.gains[name] = gain_db
 
     async def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         while True:
@@ -168,3 +195,43 @@ class FakeBroadcast:
 
     async def statistics(self) -> PlaneStatistics:
         return PlaneStatistics({"segments_total": 3})
+
+
+class FakeDecoding:
+    """A Decoding of a second of nothing: `chunks` are what is left to read."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self.length_s: float | None = 1.0
+        self.chunks = chunks
+        self.is_closed = False
+        self.fails: str | None = None
+
+    async def read(self) -> bytes:
+        if self.chunks:
+            return self.chunks.pop(0)
+        if self.fails is not None:
+            raise SoundRefused(self.fails)
+        return b""
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeDecoder:
+    """A SoundDecoder whose next files are `chunks` long. `refusal` is raised instead."""
+
+    def __init__(self) -> None:
+        self.opened: list[FakeDecoding] = []
+        self.chunks = 10
+        self.read: list[bytes] = []
+        self.refusal: Exception | None = None
+        self.fails: str | None = None
+
+    async def open(self, sound_fd: int, *, is_looped: bool) -> FakeDecoding:
+        self.read.append(os.pread(sound_fd, 1 << 20, 0))
+        if self.refusal is not None:
+            raise self.refusal
+        made = FakeDecoding([bytes([n]) * 1920 * 5 for n in range(self.chunks)])
+        made.fails = self.fails
+        self.opened.append(made)
+        return made

@@ -95,7 +95,10 @@ def test_who_takes_no_redundancy_gets_fec() -> None:
     road = Road(FEC, loss=0.12)
     assert road.run(60)[-1] is ROBUST
     assert road.link.delivery(road.now) == Delivery(is_robust=True, loss_percent=15)
-    road.loss = 0.9
+    road.loss = 0.04
+    road.run(60)
+    assert road.link.delivery(road.now).loss_percent == 10
+    road.loss = 0.39
     road.run(60)
     assert road.link.delivery(road.now).loss_percent == 30
     assert set(Road(NEITHER, loss=0.12).run(60)) == {CLEAR}

@@ -1,9 +1,21 @@
-"""Speech made shorter or longer by a pitch period."""
+"""Sound made shorter or longer by a period."""
 
 import numpy as np
 import pytest
 
-from mixer.core.stretch import FADE, MAX_PERIOD, MIN_PERIOD, lengthen, shorten
+from mixer.core.stretch import (
+    FADE,
+    GOOD,
+    MAX_PERIOD,
+    MIN_PERIOD,
+    PATIENT_TICKS,
+    QUIET_RMS,
+    _sums,
+    is_quiet,
+    least_likeness,
+    lengthen,
+    shorten,
+)
 from mixer.types import Int16Frame
 
 
@@ -50,13 +62,44 @@ def test_whole_periods_are_left_out_and_said_again(hertz: float, channels: int) 
 @pytest.mark.parametrize("hertz", [101, 230])
 def test_the_ends_stay(hertz: float) -> None:
     """What was played before and what comes after join without a step."""
-    pcm = voice(hertz, 2880)
-    before, after = pcm[:960], pcm[960:]
+    pcm = voice(hertz, 3840)
+    before, here, after = pcm[:960], pcm[960:2880], pcm[2880:]
     usual = np.abs(np.diff(pcm.astype(int))).max()
-    for changed in (shorten(after), lengthen(before, after)):
-        joined = np.concatenate((before, changed)).astype(int)
+    for changed in (shorten(here), lengthen(before, here)):
+        joined = np.concatenate((before, changed, after)).astype(int)
         assert np.abs(np.diff(joined)).max() <= 1.1 * usual
-        np.testing.assert_array_equal(changed[-400:], after[-400:])
+        assert changed[0] == here[0]
+        assert abs(int(changed[-1]) - here[-1]) <= 0.1 * usual
+
+
+def test_the_sides_of_stereo_do_not_hide_each_other() -> None:
+    """A voice that cancels in the sum is cut by its period all the same; hiss is not cut."""
+    mono = voice(160, 2880)
+    wide = np.stack((mono, -mono), axis=1)
+    for taken in (1920 - len(shorten(wide[960:])), len(lengthen(wide[:960], wide[960:])) - 1920):
+        assert taken % 300 in {0, 1, 299}
+        assert taken > 0
+    hiss = noise(2880, 3000.0)
+    hiss = np.stack((hiss, -hiss), axis=1)
+    assert len(shorten(hiss[960:])) == 1920
+
+
+def test_a_chord_is_cut_where_its_tones_meet() -> None:
+    """Three tones whose common period is too long are alike again before it, to the ear."""
+    at = np.arange(1920) / 48_000
+    tones = [4000 * np.sin(2 * np.pi * hertz * at) for hertz in (261.6, 329.6, 392.0)]
+    chord = np.sum(tones, axis=0)
+    shorter = shorten(chord.astype(np.int16))
+    assert len(shorter) < 1920
+    assert np.abs(np.diff(shorter.astype(int), 2)).max() < 40
+
+
+def test_a_pause_is_taken_before_what_is_said() -> None:
+    """Of hiss and the quiet behind it, the quiet is cut."""
+    pcm = np.concatenate((noise(900, 3000.0), noise(1020, 20.0)))
+    shorter = shorten(pcm, 300)
+    assert 1920 - 300 <= len(shorter) <= 1920 - MIN_PERIOD
+    np.testing.assert_array_equal(shorter[:880], pcm[:880])
 
 
 def test_what_does_not_repeat_stays_as_it_is() -> None:
@@ -72,6 +115,47 @@ def test_in_room_noise_any_period_is_good_enough(rms: float) -> None:
     room = noise(2880, rms)
     assert len(shorten(room[960:])) <= 1920 - MIN_PERIOD
     assert len(lengthen(room[:960], room[960:])) >= 1920 + MIN_PERIOD
+
+
+def test_who_waited_long_takes_any_place() -> None:
+    """So that the delay does not stay for as long as nothing repeats."""
+    hiss = noise(2880, 3000.0)
+    assert least_likeness(PATIENT_TICKS) == GOOD
+    assert least_likeness(PATIENT_TICKS + 10) < GOOD
+    least = least_likeness(2 * PATIENT_TICKS + 6)
+    assert least == 0
+    assert 960 <= len(shorten(hiss[960:], least=least)) <= 1920 - MIN_PERIOD
+    assert len(lengthen(hiss[:960], hiss[960:], least=least)) >= 1920 + MIN_PERIOD
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_quiet_is_what_room_noise_is(channels: int) -> None:
+    """In any number of channels."""
+    for rms, quiet in ((QUIET_RMS * 0.8, True), (QUIET_RMS * 1.2, False)):
+        assert is_quiet(noise(960 * channels, rms).reshape(960, channels)) is quiet
+
+
+def test_sums_are_exact() -> None:
+    """At full scale as well: floating point adds whole numbers, so that no order matters."""
+    rng = np.random.default_rng(3)
+    coarse = rng.choice([-(2**15) * 12, 2**15 * 12 - 1], size=(2, 320))
+    squares = (coarse * coarse).sum(axis=0)
+    exact = np.convolve(squares, np.ones(40, np.int64), mode="valid")
+    np.testing.assert_array_equal(_sums(squares.astype(np.float64), 40), exact)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_odd_lengths_are_cut_within_bounds(seed: int) -> None:
+    """Whatever is asked of whatever there is."""
+    rng = np.random.default_rng(seed)
+    before, pcm = noise(int(rng.integers(0, 1000)), 500), noise(int(rng.integers(0, 3000)), 900)
+    at_most, least = int(rng.integers(0, 1200)), float(rng.random() * 0.3)
+    shorter, longer = (
+        shorten(pcm, at_most, least=least),
+        lengthen(before, pcm, at_most, least=least),
+    )
+    for changed in (len(pcm) - len(shorter), len(longer) - len(pcm)):
+        assert changed == 0 or MIN_PERIOD <= changed <= min(at_most, MAX_PERIOD)
 
 
 @pytest.mark.parametrize("at_most", [0, MIN_PERIOD - 1, MIN_PERIOD, 300, 10_000])

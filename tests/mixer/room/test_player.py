@@ -254,3 +254,33 @@ def test_a_broken_source_is_taken_out() -> None:
     house.run(40, "ann")
     assert house.people["bob"].level(440) == pytest.approx(TALK, abs=1)
     assert house.room.counters()["player_failures"] == 1
+
+
+def test_an_empty_room_on_air_plays_to_the_air() -> None:
+    """Nobody is in it: the broadcast hears the announcement, and nothing is encoded for anybody."""
+    tap = TapRecorder()
+    hall = Hall(tap)
+    hall.configure(on_air=True)
+    hall.room.play("gong", Jingle(1000))
+    assert hall.run(50) == [[]] * 50
+    heard = np.concatenate([pcm for _, pcm in tap.frames[-25:]])
+    assert level_db(heard, 1000) == pytest.approx(TALK, abs=0.5)
+    assert [tick for tick, _ in tap.frames[-40:]] == list(range(1010, 1050))
+    assert hall.room.encodes == 0
+    hall.room.stop("gong")
+    hall.run(60)
+    assert hall.room.is_idle
+    assert not hall.room.is_playing("gong")
+
+
+def test_an_empty_room_off_air_plays_to_its_end() -> None:
+    """Nobody hears it, and it is over in its time all the same."""
+    hall = Hall()
+    ring = FrameRing()
+    for frame in map(tone(1000), range(20)):
+        ring.push(frame)
+    ring.close()
+    hall.room.play("gong", ring)
+    assert hall.room.is_playing("gong")
+    hall.run(21)
+    assert not hall.room.is_playing("gong")

@@ -91,6 +91,52 @@ def test_delay_that_is_no_longer_needed_is_won_back_unheard() -> None:
     assert line.buffer.depth_frames <= 2
 
 
+def burst(first: int) -> Delay:
+    """Return the delay of a line that holds ten packets up and hands them out at once."""
+    return lambda number: max(0.0, first + 10 - number) * TICK_S if number >= first else 0.0
+
+
+def test_what_never_repeats_is_sped_up_all_the_same() -> None:
+    """The surplus of a hiss waits for a second for a place; no packet is dropped."""
+    encoder = Encoder(application=Application.AUDIO, bitrate_bps=64_000, complexity=5)
+    rng = np.random.default_rng(2)
+    hiss = (rng.standard_normal((500, FRAME_SAMPLES)) * 3000).astype(np.int16)
+    line = Line(burst(20))
+    line.run([encoder.encode(frame) for frame in hiss], 500)
+    statistics = line.buffer.statistics()
+    assert statistics.trimmed == 0
+    assert statistics.compressed >= 3
+    assert line.buffer.depth_frames <= 5
+
+
+def test_a_pause_is_used_before_a_word_is_sped_up() -> None:
+    """Between words what is too much is left out at once, as nobody hears it."""
+    encoder = Encoder(application=Application.VOIP, bitrate_bps=24_000, complexity=5)
+    words = buzz(400)
+    words[60:80] = 0
+    line = Line(burst(20))
+    waiting = [encoder.encode(frame) for frame in words]
+    line.run(waiting, 62)
+    assert line.buffer.statistics().compressed == 0
+    line = Line(burst(20))
+    line.run(waiting, 78)
+    assert line.buffer.statistics().compressed >= 3
+
+
+def test_a_little_surplus_waits_for_a_pause() -> None:
+    """Less than 10 ms are not worth a seam within a word; they are left out when it is over."""
+    playout = Line(lambda _: 0.0).playout
+    voice = buzz(4).reshape(-1)
+    playout._surplus = 400
+    playout._pending = voice[: FRAME_SAMPLES + 400]
+    playout._pace(0.0)
+    assert playout._surplus == 400
+    playout._pending = np.zeros(FRAME_SAMPLES + 400, np.int16)
+    playout._pace(0.0)
+    assert playout._surplus <= 40
+    assert len(playout._pending) == FRAME_SAMPLES + playout._surplus
+
+
 def test_delay_that_is_needed_is_gained_unheard() -> None:
     """Slowed down by pitch periods: once losses are seen, FEC repairs them."""
     line = Line(lambda number: None if number % 20 == 9 else 0.0)

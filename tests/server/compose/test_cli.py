@@ -74,6 +74,20 @@ def test_port_in_use(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_no_folder_of_announcements(tmp_path: Path) -> None:
+    """A folder that cannot be read is named at the start, not when somebody plays from it."""
+    folders = [
+        "--state-dir",
+        str(tmp_path / "state"),
+        "--announcements-dir",
+        str(tmp_path / "gone"),
+    ]
+    result = CliRunner().invoke(cli, ["serve", "--port", "0", *folders])
+    assert result.exit_code == EXIT_MISTAKE
+    assert "gone cannot be read (No such file or directory)" in result.output
+    assert "--announcements-dir (or ROOMTONE_ANNOUNCEMENTS_DIR)" in result.output
+
+
 @pytest.mark.parametrize(
     ("kind", "key"), [(socket.SOCK_DGRAM, "udp_port"), (socket.SOCK_STREAM, "tcp_port")]
 )

@@ -54,7 +54,8 @@ async def test_list(edge: Edge) -> None:
     await edge.new_room("two")
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
-    assert set(answer["rooms"][0]) == {"roomId", "hlsUrl", "createdAt", "name", "anchors"}
+    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "announcements"}
+    assert set(answer["rooms"][0]) == fields
 
 
 async def test_statistics(edge: Edge) -> None:

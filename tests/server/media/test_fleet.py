@@ -17,12 +17,14 @@ from mixer.types import (
     PeerId,
     PeerState,
     PeerStatistics,
+    Played,
+    PlayerSpec,
     RoomId,
     RoomSpec,
     RtpParticipantSpec,
     Talking,
 )
-from server.errors import SetupMistake
+from server.errors import PlaneUnavailable, SetupMistake
 from server.media.fleet import SUSPECT_S, WATCH_S, Fleet
 from server.ports import PlaneLost
 from server.supervise import Supervisor
@@ -475,3 +477,74 @@ async def test_a_room_with_plain_rtp_waits_for_its_mixer(stage: Stage) -> None:
     stage.mixers[0].die()
     await settle()
     assert stage.fleet.home(RoomId("a")) == "mixer-0"
+
+
+async def test_a_room_that_plays_stays_where_it_is(stage: Stage) -> None:
+    """As if somebody were in it, until that is over; what is fed goes there."""
+    await stage.fleet.apply(spec("quiet", 1))
+    await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
+    home = int(str(stage.fleet.home(RoomId("quiet")))[-1])
+    mixer, other = stage.mixers[home], stage.mixers[1 - home]
+    assert stage.fleet.feed(RoomId("quiet"), "gong", b"pcm")
+    await stage.fleet.set_volume(RoomId("quiet"), "gong", -3.0)
+    await stage.fleet.stop(RoomId("quiet"), "gong")
+    assert (mixer.fed, mixer.gains, mixer.stopped) == ({"gong": [b"pcm"]}, {"gong": -3}, ["gong"])
+    mixer.busy_share = 0.5
+    await stage.look()
+    await stage.fleet.apply(spec("quiet", 2, "ann"))
+    await stage.fleet.apply(spec("quiet", 3))
+    assert stage.fleet.home(RoomId("quiet")) == mixer.name
+    mixer.emit(Played(RoomId("quiet"), "gong", 3, is_over=False))
+    mixer.emit(Played(RoomId("quiet"), "bell", 3, is_over=True))
+    await settle()
+    await stage.fleet.apply(spec("quiet", 4, "ann"))
+    await stage.fleet.apply(spec("quiet", 5))
+    assert stage.fleet.home(RoomId("quiet")) == mixer.name
+    mixer.emit(Played(RoomId("quiet"), "gong", 9, is_over=True))
+    await settle()
+    await stage.fleet.apply(spec("quiet", 6, "ann"))
+    assert stage.fleet.home(RoomId("quiet")) == other.name
+
+
+async def test_an_unknown_room_plays_nothing(stage: Stage) -> None:
+    """It cannot be played in, nor be fed; stopping what is not there is no mistake."""
+    nowhere = RoomId("nowhere")
+    with pytest.raises(PeerGone):
+        await stage.fleet.play(nowhere, PlayerSpec("gong"))
+    assert not stage.fleet.feed(nowhere, "gong", b"")
+    await stage.fleet.stop(nowhere, "gong")
+    await stage.fleet.set_volume(nowhere, "gong", 0.0)
+
+
+async def test_a_room_that_plays_and_must_move_is_lost(stage: Stage) -> None:
+    """Plain RTP wants it elsewhere: whoever feeds it is told, though nobody was in it."""
+    stage.mixers[0].busy_share = 0.5
+    await stage.look()
+    await stage.fleet.apply(spec("quiet", 1, "ann"))
+    await stage.fleet.apply(spec("quiet", 2))
+    await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
+    trunk = RtpParticipantSpec(PeerId("trunk"))
+    await stage.fleet.apply(spec("quiet", 3, rtp=(trunk,)))
+    assert stage.fleet.home(RoomId("quiet")) == "mixer-0"
+    events = stage.fleet.events()
+    assert await anext(events) == PlaneLost(frozenset({RoomId("quiet")}))
+
+
+async def test_a_room_that_moves_while_it_begins_to_play(stage: Stage) -> None:
+    """What its old mixer plays is gone with the room: begin again."""
+    stage.mixers[0].busy_share = 0.5
+    await stage.look()
+    await stage.fleet.apply(spec("quiet", 1, "ann"))
+    old = stage.mixers[1]
+    play = old.play
+
+    async def play_slowly(room: RoomId, spec_: PlayerSpec) -> None:
+        await play(room, spec_)
+        trunk = RtpParticipantSpec(PeerId("trunk"))
+        await stage.fleet.apply(spec("quiet", 2, rtp=(trunk,)))
+
+    old.play = play_slowly  # type: ignore[method-assign, assignment]
+    with pytest.raises(PlaneUnavailable):
+        await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
+    await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
+    assert (RoomId("quiet"), "gong") in stage.mixers[0].played

@@ -1,5 +1,6 @@
-"""The contract of `MediaPlane`: in this process, in a worker process, in a fleet of them."""
+"""The contract of `MixingPlane`: in this process, in a worker process, in a fleet of them."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from mixer.errors import ClientMistake, PeerGone
-from mixer.types import AnchorSpec, PeerId, PeerState, PlaneSettings, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, PeerState, PlaneSettings, PlayerSpec, RoomId, RoomSpec
 from server.errors import PlaneUnavailable
 from server.media.fleet import Fleet
 from server.media.local import LocalPlane
 from server.media.mixer_plane import WorkerPlane
-from server.ports import MediaPlane
+from server.ports import MixingPlane
 from server.supervise import Supervisor
 
 # One plane of each kind for the whole file; every test has a room of its own.
@@ -34,7 +35,7 @@ _rooms = (RoomId(f"room-{number}") for number in itertools.count())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["local", "worker", "fleet"])
-async def plane(request: pytest.FixtureRequest) -> AsyncIterator[MediaPlane]:
+async def plane(request: pytest.FixtureRequest) -> AsyncIterator[MixingPlane]:
     """A plane that serves."""
     async with Supervisor() as supervisor:
         if request.param == "local":
@@ -63,12 +64,12 @@ def spec(room: RoomId, version: int, *peers: PeerId) -> RoomSpec:
     return RoomSpec(room, version, tuple(AnchorSpec(peer) for peer in peers))
 
 
-async def count_rooms(plane: MediaPlane) -> float:
+async def count_rooms(plane: MixingPlane) -> float:
     """How many rooms all its processes have."""
     return sum(one.gauges["rooms"] for one in (await plane.statistics()).values())
 
 
-async def is_listed(plane: MediaPlane, room: RoomId, peer: PeerId) -> bool:
+async def is_listed(plane: MixingPlane, room: RoomId, peer: PeerId) -> bool:
     """Whether the plane would take an offer of this person, were it one."""
     try:
         await plane.accept_offer(room, peer, "v=0\r\n")
@@ -79,12 +80,12 @@ async def is_listed(plane: MediaPlane, room: RoomId, peer: PeerId) -> bool:
     raise AssertionError("that was no offer")
 
 
-async def test_it_says_what_it_can(plane: MediaPlane) -> None:
+async def test_it_says_what_it_can(plane: MixingPlane) -> None:
     """Capabilities are known once it serves."""
     assert "mix-minus" in plane.capabilities
 
 
-async def test_only_listed_people_may_offer(plane: MediaPlane, room: RoomId) -> None:
+async def test_only_listed_people_may_offer(plane: MixingPlane, room: RoomId) -> None:
     """An unknown room and an unknown person are PeerGone."""
     assert not await is_listed(plane, room, ANN)
     await plane.apply(spec(room, 1, ANN))
@@ -92,7 +93,7 @@ async def test_only_listed_people_may_offer(plane: MediaPlane, room: RoomId) -> 
     assert not await is_listed(plane, room, BOB)
 
 
-async def test_the_newest_version_holds(plane: MediaPlane, room: RoomId) -> None:
+async def test_the_newest_version_holds(plane: MixingPlane, room: RoomId) -> None:
     """A spec that is not above the applied one is ignored, whatever it says."""
     await plane.apply(spec(room, 5, ANN))
     await plane.apply(spec(room, 5, BOB))
@@ -101,7 +102,7 @@ async def test_the_newest_version_holds(plane: MediaPlane, room: RoomId) -> None
     assert not await is_listed(plane, room, BOB)
 
 
-async def test_a_spec_out_of_range_is_refused(plane: MediaPlane, room: RoomId) -> None:
+async def test_a_spec_out_of_range_is_refused(plane: MixingPlane, room: RoomId) -> None:
     """The sentence names who and what, on whatever side of a border; the spec before holds."""
     await plane.apply(spec(room, 1, ANN))
     wrong = RoomSpec(room, 2, (AnchorSpec(ANN), AnchorSpec(BOB, gain_db=99.0)))
@@ -114,7 +115,7 @@ async def test_a_spec_out_of_range_is_refused(plane: MediaPlane, room: RoomId) -
     assert await is_listed(plane, room, BOB)
 
 
-async def test_a_closed_room_is_gone(plane: MediaPlane, room: RoomId) -> None:
+async def test_a_closed_room_is_gone(plane: MixingPlane, room: RoomId) -> None:
     """Nobody may offer any more; closing what was never there is no mistake."""
     await plane.apply(spec(room, 1, ANN))
     await plane.apply(RoomSpec(room, 2, closed=True))
@@ -122,7 +123,7 @@ async def test_a_closed_room_is_gone(plane: MediaPlane, room: RoomId) -> None:
     assert not await is_listed(plane, room, ANN)
 
 
-async def test_a_bad_offer_keeps_its_code(plane: MediaPlane, room: RoomId) -> None:
+async def test_a_bad_offer_keeps_its_code(plane: MixingPlane, room: RoomId) -> None:
     """The code and the sentence are the mixer's, on whatever side of a border."""
     await plane.apply(spec(room, 1, ANN))
     with pytest.raises(ClientMistake) as caught:
@@ -132,21 +133,21 @@ async def test_a_bad_offer_keeps_its_code(plane: MediaPlane, room: RoomId) -> No
 
 
 @pytest.mark.parametrize("sdp", ["", "junk", "\x00", "é", "v=0\r\n" * 1000, "m=audio 9 x\r\n"])
-async def test_any_text_is_no_offer(plane: MediaPlane, room: RoomId, sdp: str) -> None:
+async def test_any_text_is_no_offer(plane: MixingPlane, room: RoomId, sdp: str) -> None:
     """Whatever is no SDP is the client's mistake, and the plane lives on."""
     await plane.apply(spec(room, 1, ANN))
     with pytest.raises(ClientMistake):
         await plane.accept_offer(room, ANN, sdp)
 
 
-async def test_a_candidate_is_taken(plane: MediaPlane, room: RoomId) -> None:
+async def test_a_candidate_is_taken(plane: MixingPlane, room: RoomId) -> None:
     """An agent that needs none takes any, of anybody."""
     await plane.apply(spec(room, 1, ANN))
     await plane.add_candidate(room, ANN, "candidate:1 1 udp 1 192.0.2.1 9 typ host")
     await plane.add_candidate(room, BOB, "junk")
 
 
-async def test_statistics_count_rooms(plane: MediaPlane, room: RoomId) -> None:
+async def test_statistics_count_rooms(plane: MixingPlane, room: RoomId) -> None:
     """Gauges follow what is applied."""
     before = await count_rooms(plane)
     await plane.apply(spec(room, 1, ANN))
@@ -155,7 +156,7 @@ async def test_statistics_count_rooms(plane: MediaPlane, room: RoomId) -> None:
     assert await count_rooms(plane) == before
 
 
-async def test_peers_are_told_by_room(plane: MediaPlane, room: RoomId) -> None:
+async def test_peers_are_told_by_room(plane: MixingPlane, room: RoomId) -> None:
     """Who has a connection, and how it is; nobody where there is no room."""
     await plane.apply(spec(room, 1, ANN, BOB))
     assert await plane.peers(room) == await plane.peers(RoomId("nowhere")) == ()
@@ -168,7 +169,7 @@ async def test_peers_are_told_by_room(plane: MediaPlane, room: RoomId) -> None:
     assert await plane.peers(room) == ()
 
 
-async def test_a_room_comes_back_as_a_new_one(plane: MediaPlane, room: RoomId) -> None:
+async def test_a_room_comes_back_as_a_new_one(plane: MixingPlane, room: RoomId) -> None:
     """After it was closed any version is new, and emptied rooms take people again."""
     await plane.apply(spec(room, 7, ANN))
     await plane.apply(RoomSpec(room, 8, closed=True))
@@ -176,6 +177,56 @@ async def test_a_room_comes_back_as_a_new_one(plane: MediaPlane, room: RoomId) -
     assert not await is_listed(plane, room, ANN)
     await plane.apply(spec(room, 4, ANN))
     assert await is_listed(plane, room, ANN)
+
+
+async def count_players(plane: MixingPlane) -> float:
+    """How much all its processes play."""
+    return sum(one.gauges["players"] for one in (await plane.statistics()).values())
+
+
+async def nothing_plays(plane: MixingPlane) -> None:
+    """Wait until nothing is played any more."""
+    while await count_players(plane):  # noqa: ASYNC110 - statistics tell who asks
+        await asyncio.sleep(0.02)  # sleep: it plays in real time
+
+
+async def test_a_room_plays_what_it_is_fed(plane: MixingPlane, room: RoomId) -> None:
+    """To its end, with nobody in it; then it is over."""
+    await plane.apply(spec(room, 1))
+    await plane.play(room, PlayerSpec("gong", gain_db=-3.0))
+    assert plane.feed(room, "gong", bytes(5 * 1920))
+    await plane.set_volume(room, "gong", -6.0)
+    assert await count_players(plane) == 1
+    assert plane.feed(room, "gong", b"")
+    await nothing_plays(plane)
+
+
+async def test_a_player_is_stopped(plane: MixingPlane, room: RoomId) -> None:
+    """Though it waits for more; stopping or turning what is not there is no mistake."""
+    await plane.apply(spec(room, 1))
+    await plane.play(room, PlayerSpec("gong"))
+    await plane.stop(room, "bell")
+    await plane.set_volume(room, "bell", 0.0)
+    plane.feed(room, "bell", bytes(1920))
+    await plane.stop(room, "gong")
+    await nothing_plays(plane)
+
+
+async def test_what_cannot_be_played(plane: MixingPlane, room: RoomId) -> None:
+    """An unknown room is PeerGone; a bus that is not there and a gain out of range are mistakes."""
+    with pytest.raises(PeerGone):
+        await plane.play(room, PlayerSpec("gong"))
+    await plane.apply(spec(room, 1))
+    for wrong, code in (
+        (PlayerSpec("gong", bus="fr"), "bad_bus"),
+        (PlayerSpec("gong", gain_db=99), "bad_gain"),
+    ):
+        with pytest.raises(ClientMistake) as caught:
+            await plane.play(room, wrong)
+        assert caught.value.code == code
+    await plane.play(room, PlayerSpec("gong"))
+    await plane.apply(RoomSpec(room, 2, closed=True))
+    assert await count_players(plane) == 0
 
 
 async def test_a_closed_local_plane_is_unavailable() -> None:

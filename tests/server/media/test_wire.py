@@ -22,6 +22,7 @@ from mixer.types import (
     PeerState,
     PlaneEvent,
     PlaneStatistics,
+    Played,
     Profile,
     RoomId,
     RoomSpec,
@@ -80,6 +81,7 @@ events = (
     )
     | st.builds(Talking, rooms, st.dictionaries(peers, st.integers(-127, 0)))
     | st.builds(Overloaded, st.sampled_from(OverloadLevel))
+    | st.builds(Played, rooms, names, st.integers(), is_over=st.booleans())
 )
 
 
@@ -149,7 +151,8 @@ json_values = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "model", [wire.ApplyRoom, wire.ApplyBroadcast, wire.Event, wire.AskSegment, wire.Ready]
+    "model",
+    [wire.ApplyRoom, wire.ApplyBroadcast, wire.Event, wire.AskSegment, wire.Ready, wire.Play],
 )
 @given(json_values)
 def test_any_parameters_are_taken_or_refused(model: type[BaseModel], value: object) -> None:
@@ -218,6 +221,35 @@ def test_blobs_keep_their_number() -> None:
         wire.read_blob(FrameKind.AUDIO, wire.blob_body(1, b""))
     with pytest.raises(wire.WireError):
         wire.read_audio(FrameKind.BLOB, bytes(1930))
+
+
+@given(rooms.filter(lambda room: "/" not in room), names, st.integers(0, 3))
+def test_sound_arrives_as_it_left(room: RoomId, name: str, frames: int) -> None:
+    """Whole frames, none of them for the end."""
+    pcm = np.arange(frames * 960).astype("<i2")
+    sound = wire.read_sound(FrameKind.SOUND, wire.sound_body(room, name, pcm.tobytes()))
+    assert (sound.room, sound.name, sound.pcm.shape) == (room, name, (frames, 960))
+    assert np.array_equal(sound.pcm.ravel(), pcm)
+
+
+@given(st.sampled_from(FrameKind), st.binary(max_size=40) | st.binary(min_size=1920, max_size=1960))
+def test_any_sound_is_taken_or_refused(kind: FrameKind, body: bytes) -> None:
+    """Nothing else happens."""
+    with suppress(wire.WireError):
+        wire.read_sound(kind, body)
+
+
+def test_half_a_frame_of_sound_is_refused() -> None:
+    """So is another kind, and a name that is no text."""
+    good = wire.sound_body(RoomId("r"), "n", bytes(1920))
+    for kind, body in (
+        (FrameKind.SOUND, good[:-1]),
+        (FrameKind.SOUND, b""),
+        (FrameKind.SOUND, b"\x02\xff\xff"),
+        (FrameKind.AUDIO, good),
+    ):
+        with pytest.raises(wire.WireError):
+            wire.read_sound(kind, body)
 
 
 LINES = RoomSpec(

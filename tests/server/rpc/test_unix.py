@@ -156,3 +156,16 @@ async def test_what_came_before_the_end_is_still_read(
         await transport.receive()
     with pytest.raises(TransportClosed):
         await transport.send("late")
+
+
+async def test_another_callback_takes_the_frames_from_then_on(
+    raw: tuple[UnixTransport, socket.socket],
+) -> None:
+    """Whoever serves a connection may come after it."""
+    transport, theirs = raw
+    came: list[bytes] = []
+    transport.take_frames(lambda _kind, body: came.append(body))
+    await asyncio.get_running_loop().sock_sendall(theirs, b"\0\0\0\2\5ab")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert came == [b"ab"]
