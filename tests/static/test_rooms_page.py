@@ -116,7 +116,7 @@ def test_a_sound_is_played_by_keyboard_alone(rooms: Page, site: ScriptedSite) ->
     rooms.keyboard.press("Enter")
     expect(rooms.get_by_role("button", name="Stop gong.wav")).to_have_count(0)
     assert site.calls[1:] == [("turn", {"gainDb": -1}), ("silence", {"id": "a0"})]
-    expect(rooms.locator("summary")).to_be_focused()
+    expect(rooms.locator(".sounds summary")).to_be_focused()
 
 
 def test_a_file_that_is_no_sound_is_explained(rooms: Page, site: ScriptedSite) -> None:
