@@ -66,6 +66,16 @@ class RoomFull(ServerError):  # noqa: N818
         self.limit = limit
 
 
+class RoomLocked(ServerError):  # noqa: N818
+    """The room lets nobody new in."""
+
+    code = "room_locked"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} is locked: nobody new is let in")
+        self.room = room
+
+
 class WrongPin(ServerError):  # noqa: N818
     """The room has a PIN and it was not the one shown."""
 
@@ -155,6 +165,15 @@ class UnsupportedMedia(ServerError):  # noqa: N818
     """The body has another form than it must."""
 
     code = "unsupported_media"
+
+
+class AlreadyRecorded(ServerError):  # noqa: N818
+    """The operator records every room anyway."""
+
+    code = "already_recorded"
+
+    def __init__(self) -> None:
+        super().__init__("Every room is recorded already: the setting record_arrivals says so")
 
 
 class NotEnabled(ServerError):  # noqa: N818

@@ -12,10 +12,13 @@ from mixer.types import RoomId, RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
+from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
@@ -80,6 +83,11 @@ class Services:
             await self.context.rooms.expire()
 
 
+def recordings_folder(settings: Settings) -> Path:
+    """Return where recordings of arrivals are kept."""
+    return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock = ground.clock
@@ -92,8 +100,15 @@ def build(settings: Settings, ground: Ground) -> Services:
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
     signalling = Signalling(
-        rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+        rooms,
+        presence,
+        tokens,
+        ground.mixer,
+        specs,
+        resume_token_s=settings.join_token_s,
+        desk=desk,
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
@@ -117,6 +132,11 @@ def build(settings: Settings, ground: Ground) -> Services:
             settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
+        arrivals=ArrivalsKeeper(
+            rooms, presence, clock, is_every_room=settings.record_arrivals is not None
+        ),
+        shelf=FolderShelf(recordings_folder(settings)),
+        desk=desk,
         announcer=announcer,
         sounds=Sounds(
             settings.state_dir,

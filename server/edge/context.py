@@ -8,10 +8,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from server.config import Settings
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.ice import IceServers
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
@@ -36,6 +38,9 @@ class Context:
     standings: Standings
     ice: IceServers
     lines: LineKeeper
+    arrivals: ArrivalsKeeper
+    shelf: RecordingShelf
+    desk: Desk
     announcer: Announcer
     sounds: Sounds
     mixer: MediaPlane

@@ -23,6 +23,7 @@ from server.errors import (
     NotEnabled,
     NotFound,
     NotJoined,
+    NotReady,
     PlaneUnavailable,
     PreconditionFailed,
     RoomNotFound,
@@ -127,9 +128,10 @@ class Standings:
     async def listen(self, room: RoomId, token: str, offer: str) -> tuple[Standing, str]:
         """Let somebody hear a room without delay; return their connection and the answer.
 
-        Raises RoomNotFound, NotEnabled, TooMany, and what an Answerer raises.
+        Raises RoomNotFound, NotReady, NotEnabled, TooMany, and what an Answerer raises.
         """
-        self._services.rooms.get(room)
+        if not self._services.rooms.get(room).broadcast:
+            raise NotReady("The room is not broadcast now")
         if self._max_listeners == 0:
             raise NotEnabled("Nobody may listen by WHEP: the setting live_listeners is 0")
         if self._listening[room] >= self._max_listeners:

@@ -200,7 +200,7 @@ async def test_a_recording_with_listeners_replays_bit_for_bit(hall: Hall) -> Non
     await hall.run(0.5, ann)
     hall.engine.apply(spec("r", version=2))
     stream = io.BytesIO(sink.written)
-    replay, heard = Replay(read_header(stream.read).room), 0
+    replay, heard = Replay(RoomId(read_header(stream.read).room)), 0
     for record in read_records(stream.read):
         if (played := replay.feed(record)) is not None:
             heard += sum(len(frame.payload) > 1 for frame in played.sent)
