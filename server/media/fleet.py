@@ -11,6 +11,7 @@ import structlog
 
 from mixer.errors import MixerError, PeerGone
 from mixer.types import (
+    GoneReason,
     Overloaded,
     OverloadLevel,
     PeerChanged,
@@ -277,7 +278,7 @@ class Fleet:
                 continue
             if isinstance(event, Played) and event.is_over:
                 self._forget_player(event)
-            if isinstance(event, PeerChanged) and event.state is PeerState.GONE:
+            if isinstance(event, PeerChanged) and _is_over(event):
                 self._forget_listener(event.room, event.peer)
             if isinstance(event, Overloaded):
                 load = self._measured.get(number, Load(number))
@@ -369,3 +370,8 @@ class Fleet:
 def _holds_people(spec: RoomSpec) -> bool:
     """Whether somebody would notice that the room moves to another mixer."""
     return bool(spec.anchors or spec.rtp)
+
+
+def _is_over(event: PeerChanged) -> bool:
+    """Whether nothing of that person is connected any more."""
+    return event.state is PeerState.GONE and event.reason is not GoneReason.REPLACED
