@@ -254,7 +254,8 @@ class Standings:
     def _keep(self, one: Standing) -> None:
         self._by_name[one.name] = one
         self._by_peer[one.room, one.peer] = one
-        self._listening[one.room] += one.kind is Kind.WHEP
+        if one.kind is Kind.WHEP:
+            self._listening[one.room] += 1
 
     def _forget(self, one: Standing) -> None:
         if one.is_over:

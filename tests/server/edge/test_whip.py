@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mixer.errors import ClientMistake, NoCapacity
+from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, RoomId
+from server.domain.identity import UserId
 from server.domain.people import Status
 from server.ports import PlaneLost
 from server.services.standing import SEEN_EVERY_S, Kind
@@ -293,6 +294,45 @@ async def test_a_room_that_goes_while_the_mixer_answers(edge: Edge, whep: Client
     edge.node.mixer.accept_offer = slow  # type: ignore[method-assign]
     assert await whep.post() in {404, 503}
     assert edge.node.services.context.standings.count(Kind.WHEP) == 0
+
+
+async def test_a_room_that_is_not_broadcast_has_no_listeners(edge: Edge, whep: Client) -> None:
+    """Turning it off ends those there are; until it is on again, nobody is let in."""
+    assert await whep.post() == 201
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
+    await edge.node.settle()
+    assert edge.node.mixer.specs[DEMO].listeners is False
+    assert (await whep.post(), whep.code) == (503, "not_ready")
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": True})
+    assert await whep.post() == 201
+
+
+async def test_a_mixer_that_forgot_the_room_meanwhile(
+    edge: Edge, whep: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was restarted between two calls: the same request will work in a moment."""
+
+    async def gone(*_: object, **__: object) -> str:
+        raise PeerGone("there is no such room")
+
+    monkeypatch.setattr(edge.node.mixer, "accept_offer", gone)
+    assert (await whep.post(), whep.code) == (503, "media_unavailable")
+
+
+async def test_a_publisher_who_is_kicked_while_the_mixer_answers(
+    edge: Edge, whip: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Has no connection."""
+    accept = edge.node.mixer.accept_offer
+
+    async def slow(room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False) -> str:
+        answer = await accept(room, peer, sdp, listener=listener)
+        await edge.node.rooms.revoke(room, UserId(peer), 60)
+        return answer
+
+    monkeypatch.setattr(edge.node.mixer, "accept_offer", slow)
+    assert (await whip.post(), whip.code) == (404, "not_found")
+    assert edge.node.services.context.standings.count(Kind.WHIP) == 0
 
 
 # Rights
