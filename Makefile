@@ -11,6 +11,8 @@ INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive, by their packages; coturn's is called turnserver.
 PROGRAMS := chromium ffmpeg espeak-ng sox janus coturn
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+# Its webrtcbin, by the system's Python.
+WEBRTCBIN := gstreamer1.0-plugins-bad gstreamer1.0-nice python3-gi gir1.2-gst-plugins-bad-1.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help run test fast check format bench clean static-checks programs
@@ -96,4 +98,5 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 programs:
 	@missing=; for program in $(PROGRAMS); do command -v $${program/coturn/turnserver} >/dev/null || missing="$$missing $$program"; done; \
 	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
+	gst-inspect-1.0 --exists webrtcbin 2>/dev/null && gst-inspect-1.0 --exists nicesink && /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing="$$missing $(WEBRTCBIN)"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

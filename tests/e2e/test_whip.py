@@ -1,4 +1,4 @@
-"""WHIP and WHEP with real clients: aiortc, Chromium, FFmpeg's muxer."""
+"""WHIP and WHEP with real clients: aiortc, Chromium, FFmpeg's muxer, GStreamer."""
 
 import asyncio
 import contextlib
@@ -52,6 +52,46 @@ while True:
         out.mux(packet)
     number += 1
     time.sleep(max(0, began + number / 50 - time.monotonic()))
+"""
+
+
+# GStreamer's webrtcbin with WHIP in a few lines, for the system's Python: Debian has no whipsink.
+_GSTREAMER = """
+import sys, urllib.request
+import gi
+for name in ("Gst", "GstSdp", "GstWebRTC"):
+    gi.require_version(name, "1.0")
+from gi.repository import GLib, Gst, GstSdp, GstWebRTC
+url, token, hertz = sys.argv[1:]
+Gst.init(None)
+pipeline = Gst.parse_launch(
+    "webrtcbin name=peer bundle-policy=max-bundle"
+    f" audiotestsrc is-live=true freq={hertz} volume=0.3 ! audioconvert ! audioresample"
+    " ! audio/x-raw,rate=48000 ! opusenc ! rtpopuspay pt=111"
+    " ! application/x-rtp,media=audio,encoding-name=OPUS,payload=111 ! peer."
+)
+peer, kept = pipeline.get_by_name("peer"), []
+
+def describe(text, kind):
+    message = GstSdp.SDPMessage.new_from_text(text)[1]
+    kind = getattr(GstWebRTC.WebRTCSDPType, kind)
+    kept.append((message, GstWebRTC.WebRTCSessionDescription.new(kind, message)))
+    return kept[-1][1]
+
+def offered(promise, _):
+    reply = promise.get_reply()
+    text = reply.get_value("offer").sdp.as_text()
+    peer.emit("set-local-description", describe(text, "OFFER"), None)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
+    with urllib.request.urlopen(urllib.request.Request(url, text.encode(), headers)) as made:
+        peer.emit("set-remote-description", describe(made.read().decode(), "ANSWER"), None)
+
+def begin(element):
+    element.emit("create-offer", None, Gst.Promise.new_with_change_func(offered, None))
+
+peer.connect("on-negotiation-needed", begin)
+pipeline.set_state(Gst.State.PLAYING)
+GLib.MainLoop().run()
 """
 
 
@@ -195,6 +235,21 @@ async def test_ffmpeg_publishes(studio: Studio, tmp_path: Path) -> None:
         await inside.wait_for_status(user, "onair")
         assert await heard(studio, HERTZ) > PRESENT_DB
         ffmpeg.send_signal(signal.SIGKILL)
+        await inside.wait_for_status(user, None)
+
+
+async def test_gstreamer_publishes(studio: Studio) -> None:
+    """webrtcbin: it offers both ways and is answered one; its end is the person's."""
+    user, token = await studio.person("GStreamer")
+    async with (
+        studio.person_inside() as inside,
+        program(
+            "/usr/bin/python3", "-c", _GSTREAMER, studio.url("whip"), token, str(HERTZ)
+        ) as gstreamer,
+    ):
+        await inside.wait_for_status(user, "onair")
+        assert await heard(studio, HERTZ) > PRESENT_DB
+        gstreamer.send_signal(signal.SIGKILL)
         await inside.wait_for_status(user, None)
 
 
