@@ -6,17 +6,10 @@ from enum import StrEnum
 from typing import Self
 
 from mixer.types import AnchorSpec, PeerId, RoomId, RoomSpec
+from server.domain.grants import Role
 from server.domain.identity import UserId
 
 STATUS_TIMEOUT_S = 30.0  # two keepalives missed: no longer listed (the reference's)
-
-
-class Role(StrEnum):
-    """What a person is in a room; the roles differ in name only."""
-
-    HOST = "host"
-    GUEST = "guest"
-    ANCHOR = "anchor"
 
 
 class Status(StrEnum):

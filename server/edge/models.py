@@ -18,8 +18,9 @@ from pydantic import (
 
 from mixer.types import RoomId, RtpCodec
 from server.domain.announcement import EVERYBODY, GAIN_DB
+from server.domain.grants import Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
 from server.errors import BadInput, FieldMistake
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from mixer.types import RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Unauthorized, WrongPin
+from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized, WrongPin
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -97,11 +97,13 @@ class Access:
     def anchor(self, room: Room, showing: Showing, role: Role, display_name: str) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, WrongPin, RoomFull. An admin need not show the PIN; it is
-        then asked for at `join`.
+        Raises Unauthorized, BadInvite, Forbidden, WrongPin, RoomFull. An admin need not show the
+        PIN; it is then asked for at `join`.
         """
         if not showing.is_admin:
             _check_invite(room, showing, (InviteRole.JOIN,))
+            if role is Role.HOST:
+                raise Forbidden("Only an admin may make somebody a host")
         shown = _check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)

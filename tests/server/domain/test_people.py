@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from mixer.types import AnchorSpec, PeerId, RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Person, Role, Roster, Status
+from server.domain.people import Person, Roster, Status
 
 ADA, BOB = UserId("ada"), UserId("bob")
 

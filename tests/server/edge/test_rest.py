@@ -242,7 +242,7 @@ async def test_open_api(serve: Serve, headers: dict[str, str], status: int) -> N
 async def test_anchor(edge: Edge) -> None:
     """A join invite makes an anchor."""
     room = await edge.new_room(pin="a1b2c3")
-    body = {"invite": invite(room, "join"), "pin": "a1b2c3", "displayName": "Ada", "role": "host"}
+    body = {"invite": invite(room, "join"), "pin": "a1b2c3", "displayName": "Ada", "role": "guest"}
     status, answer = await edge.ask("POST", "/api/rooms/demo/users", body)
     assert (status, set(answer)) == (200, {"userID", "token", "expiresAt"})
     assert edge.node.access.joining(answer["token"]).user == answer["userID"]
