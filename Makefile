@@ -10,6 +10,7 @@ PAGES := static/vendor/hls.mjs
 INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive.
 PROGRAMS := chromium ffmpeg espeak-ng sox janus
+GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help run test fast check format bench clean static-checks programs
@@ -94,4 +95,5 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 
 programs:
 	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

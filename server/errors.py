@@ -143,6 +143,15 @@ class NotFound(ServerError):  # noqa: N818
     code = "not_found"
 
 
+class AlreadyRecorded(ServerError):  # noqa: N818
+    """The operator records every room anyway."""
+
+    code = "already_recorded"
+
+    def __init__(self) -> None:
+        super().__init__("Every room is recorded already: the setting record_arrivals says so")
+
+
 class NotEnabled(ServerError):  # noqa: N818
     """The operator has not turned that on; the sentence names the setting."""
 

@@ -12,9 +12,11 @@ from mixer.types import RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
+from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
@@ -75,6 +77,11 @@ class Services:
             await self.context.rooms.expire()
 
 
+def recordings_folder(settings: Settings) -> Path:
+    """Return where recordings of arrivals are kept."""
+    return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock = ground.clock
@@ -101,6 +108,10 @@ def build(settings: Settings, ground: Ground) -> Services:
             rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
+        arrivals=ArrivalsKeeper(
+            rooms, presence, clock, is_every_room=settings.record_arrivals is not None
+        ),
+        shelf=FolderShelf(recordings_folder(settings)),
         announcer=announcer,
         sounds=Sounds(
             settings.state_dir,

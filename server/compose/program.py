@@ -20,7 +20,7 @@ from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
 from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
-from server.compose.build import Ground, build
+from server.compose.build import Ground, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
 from server.compose.welcome import Serving, welcome
@@ -212,10 +212,10 @@ def _plane_settings(settings: Settings, number: int) -> PlaneSettings:
     )
 
 
-def _recording(settings: Settings) -> Recording | None:
-    if settings.record_arrivals is None:
-        return None
-    return Recording(settings.record_arrivals, settings.record_limit_mb * 1_000_000)
+def _recording(settings: Settings) -> Recording:
+    is_every_room = settings.record_arrivals is not None
+    limit_bytes = settings.record_limit_mb * 1_000_000 if is_every_room else 0
+    return Recording(recordings_folder(settings), limit_bytes)
 
 
 def _check_ports(

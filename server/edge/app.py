@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import announcements, hls, lines, operations, pages, rest
+from server.edge import announcements, arrivals, hls, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -36,10 +36,17 @@ ROUTES: Final = (
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
     web.post("/api/rooms/{room}/forwarders", lines.create_forwarder),
     web.get("/api/rooms/{room}/forwarders", lines.list_forwarders),
+    web.patch("/api/rooms/{room}/forwarders/{forwarderId}", lines.patch_forwarder),
     web.delete("/api/rooms/{room}/forwarders/{forwarderId}", lines.delete_forwarder),
     web.post("/api/rooms/{room}/rtp", lines.create_line),
     web.get("/api/rooms/{room}/rtp", lines.list_lines),
+    web.patch("/api/rooms/{room}/rtp/{user}", lines.patch_line),
     web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
+    web.post("/api/rooms/{room}/arrivals", arrivals.start_arrivals),
+    web.get("/api/rooms/{room}/arrivals", arrivals.list_arrivals),
+    web.delete("/api/rooms/{room}/arrivals", arrivals.stop_arrivals),
+    web.get("/api/rooms/{room}/arrivals/{name}", arrivals.get_arrivals),
+    web.delete("/api/rooms/{room}/arrivals/{name}", arrivals.delete_arrivals),
     web.post("/api/rooms/{room}/announcements", announcements.create),
     web.get("/api/rooms/{room}/announcements", announcements.list_all),
     web.patch("/api/rooms/{room}/announcements/{announcementId}", announcements.change),

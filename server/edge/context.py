@@ -8,9 +8,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from server.config import Settings
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
@@ -32,6 +33,8 @@ class Context:
     access: Access
     signalling: Signalling
     lines: LineKeeper
+    arrivals: ArrivalsKeeper
+    shelf: RecordingShelf
     announcer: Announcer
     sounds: Sounds
     mixer: MediaPlane

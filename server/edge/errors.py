@@ -45,6 +45,7 @@ TABLE: Final = {
     "room_exists": Row(409),
     "room_full": Row(409),
     "not_enabled": Row(409),
+    "already_recorded": Row(409),
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId, RtpCodec
+from mixer.types import RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY, GAIN_DB
 from server.domain.grants import Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
@@ -78,6 +78,7 @@ Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none
 HostText = Annotated[str, AfterValidator(_as_host)]
 NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
+RtcpText = Annotated[RtcpMode, Field(strict=False)]
 PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
 Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
 GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
@@ -139,6 +140,17 @@ class ForwarderRequest(Body):
     ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
     bus: Literal["floor"] = "floor"
     alwaysOn: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
+
+
+class ForwarderPatch(Body):
+    """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`: what is absent stays."""
+
+    host: HostText | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    bus: Literal["floor"] | None = None
+    alwaysOn: bool | None = None  # noqa: N815
+    rtcp: RtcpText | None = None
 
 
 class AnnouncementRequest(BaseModel):
@@ -174,12 +186,41 @@ class LineRequest(Body):
     host: HostText | Literal[""] = ""
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     anySsrc: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if bool(self.host) != bool(self.port):
             raise ValueError("host and port belong together")
         return self
+
+
+class LinePatch(Body):
+    """`PATCH /api/rooms/{id}/rtp/{userId}`: what is absent stays; `host` "" forgets the address."""
+
+    displayName: Name | None = None  # noqa: N815
+    muted: bool | None = None
+    gainDb: Annotated[float, Field(ge=-60, le=20)] | None = None  # noqa: N815
+    pan: Annotated[float, Field(ge=-1, le=1)] | None = None
+    allow: Annotated[list[NetworkText], Field(max_length=16)] | None = None
+    host: HostText | Literal[""] | None = None
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    rtcp: RtcpText | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.host is None) != (self.port is None) and self.host != "":
+            raise ValueError("host and port belong together")
+        if self.host is not None and bool(self.host) != bool(self.port):
+            raise ValueError("host and port belong together")
+        return self
+
+
+class ArrivalsRequest(Body):
+    """`POST /api/rooms/{id}/arrivals`."""
+
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    limitMb: Annotated[int, Field(ge=1, le=1 << 20)] | None = None  # noqa: N815
 
 
 class JoinParams(Body):

@@ -7,6 +7,7 @@ from aiohttp import web
 from mixer.types import TICK_S, PeerStatistics, RoomId
 from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
 from server.edge.context import CONTEXT
+from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
     CreateRoomRequest,
     CreateUserRequest,
@@ -129,7 +130,13 @@ async def get_statistics(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request))
     peers = await context.mixer.peers(room.id)
-    return web.json_response({"success": True, "peers": [_peer(peer) for peer in peers]})
+    return web.json_response(
+        {
+            "success": True,
+            "peers": [_peer(peer) for peer in peers if not is_forwarder(peer)],
+            "forwarders": [forwarder_statistics(peer) for peer in peers if is_forwarder(peer)],
+        }
+    )
 
 
 async def renew_invite(request: web.Request) -> web.Response:

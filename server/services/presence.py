@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol, assert_never
 
 from mixer.types import (
+    ArrivalsSpec,
     GoneReason,
     Overloaded,
     PeerChanged,
@@ -82,6 +83,7 @@ class Presence:
         self._resume_s = resume_s
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
+        self._arrivals: dict[RoomId, ArrivalsSpec] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
@@ -122,6 +124,18 @@ class Presence:
         self._want(room)
         if room in self._rosters:
             self.announcements.people_changed(room)
+
+    def arrivals(self, room: RoomId) -> ArrivalsSpec | None:
+        """Return the recording that is wished of the room."""
+        return self._arrivals.get(room)
+
+    def set_arrivals(self, room: RoomId, wish: ArrivalsSpec | None) -> None:
+        """Wish for a recording of the room, or for none."""
+        if wish is None:
+            self._arrivals.pop(room, None)
+        else:
+            self._arrivals[room] = wish
+        self._want(room)
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
@@ -208,6 +222,7 @@ class Presence:
                 client.end(Farewell.ROOM_GONE)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
+        self._arrivals.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
@@ -289,7 +304,12 @@ class Presence:
         lines = self.lines(room)
         spec = self._roster(room).room_spec(room, self._mixer.next_version())
         self._mixer.want(
-            replace(spec, forwarders=tuple(lines.forwarders.values()), rtp=lines.participants())
+            replace(
+                spec,
+                forwarders=tuple(lines.forwarders.values()),
+                rtp=lines.participants(),
+                arrivals=self.arrivals(room),
+            )
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
