@@ -34,6 +34,7 @@ from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
+from server.services.signing_keys import LocalSigner, SigningKeys
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
 
@@ -75,10 +76,12 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
-        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, is_up)
+        signer = LocalSigner(
+            await asyncio.to_thread(SigningKeys.open, settings.state_dir, clock.unix)
+        )
+        ground = Ground(store, keyring, signer, clock, mixer, broadcast, decoder, is_up)
         services = build(settings, ground)
-        await services.context.rooms.load()
-        await services.context.lines.load()
+        await services.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(

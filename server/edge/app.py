@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import announcements, arrivals, hls, lines, operations, pages, rest
+from server.edge import announcements, arrivals, hls, keys, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
@@ -53,6 +53,11 @@ ROUTES: Final = (
     web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
+    web.post("/api/keys", keys.create_key),
+    web.get("/api/keys", keys.list_keys),
+    web.delete("/api/keys/{keyId}", keys.delete_key),
+    web.post("/api/keys/rotate", keys.rotate_keys),
+    web.get("/.well-known/jwks.json", keys.get_jwks),
     web.get("/ws", serve_socket),
     web.get("/hls/rooms/{room}/enc.key", hls.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
