@@ -19,6 +19,7 @@ from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
@@ -88,6 +89,7 @@ class Services:
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
         await self.context.lines.load()
+        await self.context.desk.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -110,6 +112,8 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(ground.store, clock)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
+    desk = Desk(ground.store, rooms, presence, access.refusal_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -118,7 +122,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         store=ground.store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        access=access,
         keys=ApiKeys(ground.store, clock.now),
         signer=ground.signer,
         signalling=Signalling(
@@ -129,12 +133,14 @@ def build(settings: Settings, ground: Ground) -> Services:
             specs,
             spent,
             resume_token_s=settings.join_token_s,
+            desk=desk,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=ArrivalsKeeper(
             rooms, presence, clock, is_every_room=settings.record_arrivals is not None
         ),
         shelf=FolderShelf(recordings_folder(settings)),
+        desk=desk,
         announcer=announcer,
         sounds=Sounds(
             settings.state_dir,

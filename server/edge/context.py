@@ -14,6 +14,7 @@ from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -39,6 +40,7 @@ class Context:
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     shelf: RecordingShelf
+    desk: Desk
     announcer: Announcer
     sounds: Sounds
     mixer: MediaPlane

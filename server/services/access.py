@@ -86,6 +86,11 @@ class Access:
         """How long tokens are good for."""
         return self._lifetimes
 
+    @property
+    def refusal_s(self) -> int:
+        """How long the tokens of a removed person must be refused."""
+        return ENDLESS_S if self._tokens.has_endless else self._lifetimes.longest_s
+
     def is_admin_key(self, text: str) -> bool:
         """Whether `text` is the admin key; takes as long for a near miss as for any other."""
         return is_same(text, self._keyring.admin_key)
@@ -115,13 +120,14 @@ class Access:
     async def anchor(self, room: Room, showing: Showing, wanted: Newcomer) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, Forbidden, WrongPin, RoomFull, SigningUnavailable. An admin
-        need not show the PIN; it is then asked for at `join`.
+        Raises Unauthorized, BadInvite, Forbidden, WrongPin, RoomFull, RoomLocked,
+        SigningUnavailable. An admin need not show the PIN; it is then asked for at `join`. Only an
+        admin makes a host, who may do things to others.
         """
         if not showing.is_admin:
             _check_invite(room, showing, (InviteRole.JOIN,))
             if wanted.role is Role.HOST or wanted.explicit is not None:
-                raise Forbidden("Only an admin may make somebody a host or give single grants")
+                raise Forbidden("Only the admin can let somebody in as host, or give single grants")
         shown = _check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)
@@ -174,8 +180,7 @@ class Access:
 
     async def remove(self, room: RoomId, user: UserId) -> None:
         """Take a person out and refuse their tokens from now on, also after a restart."""
-        ttl_s = ENDLESS_S if self._tokens.has_endless else self._lifetimes.longest_s
-        await self._rooms.revoke(room, user, ttl_s)
+        await self._rooms.revoke(room, user, self.refusal_s)
 
     def _current(self, token: str, audience: Audience) -> Grant:
         grant = self._tokens.verify(token, audience)
