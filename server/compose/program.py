@@ -23,10 +23,12 @@ from mixer.types import PlaneSettings
 from server.compose.build import Ground, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
-from server.compose.welcome import Serving, welcome
+from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
+from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
-from server.edge.context import Context
+from server.edge.signing import create_signing_app
+from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
@@ -34,7 +36,6 @@ from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
-from server.services.signing_keys import LocalSigner, SigningKeys
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
 
@@ -59,6 +60,10 @@ async def serve_until_stopped(settings: Settings) -> None:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Serving]:
     """Run a whole server for the length of the context. Raises SetupMistake."""
+    if settings.role == "signing":
+        async with signing(settings) as serving:
+            yield serving
+        return
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
@@ -76,14 +81,18 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
-        signer = LocalSigner(
-            await asyncio.to_thread(SigningKeys.open, settings.state_dir, clock.unix)
+        signer = await open_signer(settings, clock, supervisor, stack)
+        if isinstance(signer, RemoteSigner):
+            remote = signer
+            is_up["signing"] = lambda: remote.is_up
+        shared = await asyncio.to_thread(read_shared, settings)
+        ground = Ground(
+            store, keyring, signer, clock, mixer, broadcast, decoder, is_up, shared=shared
         )
-        ground = Ground(store, keyring, signer, clock, mixer, broadcast, decoder, is_up)
         services = build(settings, ground)
         await services.load()
         services.keep(supervisor)
-        await _listen(services.context, listener, certificate, stack)
+        await _listen(create_app(services.context), listener, certificate, stack)
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
@@ -92,6 +101,31 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
             fingerprint=certificate.fingerprint if certificate else None,
         )
         welcome(settings, keyring, serving)
+        yield serving
+
+
+@asynccontextmanager
+async def signing(settings: Settings) -> AsyncIterator[Serving]:
+    """Run a signing server for the length of the context. Raises SetupMistake."""
+    async with AsyncExitStack() as stack:
+        listener = _bind(settings)
+        stack.callback(listener.close)
+        await asyncio.to_thread(_prepare, settings.state_dir)
+        clock = system_clock()
+        signer = await open_keys(settings.state_dir, clock, stack)
+        key = await asyncio.to_thread(open_signing_key, settings.state_dir)
+        addresses = await asyncio.to_thread(detect_addresses, "")
+        certificate = await asyncio.to_thread(_certificate, settings, addresses, clock.now())
+        await _listen(create_signing_app(signer, key, clock), listener, certificate, stack)
+        port = listener.getsockname()[1]
+        serving = Serving(port, range(0), range(0), addresses)
+        log.info(
+            "serving",
+            role="signing",
+            urls=list(urls(settings, serving)),
+            state_dir=str(settings.state_dir),
+            key_in=str(settings.state_dir / KEY_FILE),
+        )
         yield serving
 
 
@@ -237,14 +271,12 @@ def _check_ports(
 
 
 async def _listen(
-    context: Context,
+    app: web.Application,
     listener: socket.socket,
     certificate: Certificate | None,
     stack: AsyncExitStack,
 ) -> None:
-    runner = web.AppRunner(
-        create_app(context), access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S
-    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     tls = certificate.context() if certificate else None

@@ -1,11 +1,11 @@
 """What a caller shows: keys, cookies and tokens, wherever they put them."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from mixer.types import RoomId
+from server.config import is_loopback_name
 from server.domain.api_key import KEY_PREFIX, Scope
 from server.edge.context import CONTEXT
 from server.errors import Forbidden, Unauthorized
@@ -116,9 +116,4 @@ def listen_token(request: web.Request, room: RoomId) -> str:
 def _names_loopback(request: web.Request) -> bool:
     """Whether the caller typed a name of this machine: a page elsewhere could rebind its own."""
     name = urlsplit(f"//{request.host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_name(name)
