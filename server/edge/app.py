@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from server.edge import (
     announcements,
     arrivals,
+    authority,
     hls,
     keys,
     lines,
@@ -33,6 +34,8 @@ ROUTES: Final = (
     web.get("/join/{room}", pages.join),
     web.get("/listen/{room}", pages.listen),
     web.get("/static/{path:.+}", pages.asset),
+    web.get("/ca", authority.get_page),
+    web.get("/ca.crt", authority.get_certificate),
     web.post("/api/session", rest.open_session),
     web.get("/api/session", rest.get_session),
     web.delete("/api/session", rest.close_session),

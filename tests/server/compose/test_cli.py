@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.compose import cli
-from server.compose.cli import EXIT_MISTAKE
 from server.compose.logs import configure
+from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.services.keyring import Keyring
