@@ -125,7 +125,10 @@ def revoke(context: click.Context, /, key_id: str, **options: Any) -> None:
 @_with_server
 @click.pass_context
 def rotate(context: click.Context, /, **options: Any) -> None:
-    """Sign tokens with new keys from now on; those out there stay good until they end."""
+    """Sign new tokens with new keys.
+
+    Tokens that are out there stay good until they end.
+    """
     with ending_well(context):
         answer = _server(options).call("POST", "/api/keys/rotate")
         _done(options, answer, "New tokens are signed with new keys.")

@@ -79,14 +79,14 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         clock = system_clock()
         tls = await asyncio.to_thread(_tls, settings, clock)
         supervisor = await stack.enter_async_context(Supervisor("server"))
+        signer = await open_signer(settings, clock, supervisor, stack)
+        shared = await asyncio.to_thread(read_shared, settings)
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
-        signer = await open_signer(settings, clock, supervisor, stack)
         if isinstance(signer, RemoteSigner):
             remote = signer
             is_up["signing"] = lambda: remote.is_up
-        shared = await asyncio.to_thread(read_shared, settings)
         ground = Ground(
             store, keyring, signer, clock, mixer, broadcast, decoder, is_up, shared=shared
         )

@@ -55,7 +55,7 @@ def ca(context: click.Context, /, state_dir: Path | None) -> None:
 @click.option("--do", "shall_do", is_flag=True, help="Run the commands instead of printing them.")
 @click.pass_context
 def trust(context: click.Context, /, state_dir: Path | None, *, shall_do: bool) -> None:
-    """Say how programs on this computer come to trust the server, or do it.
+    """Print what makes programs here trust it.
 
     Without --do nothing is changed. What needs root is left out of --do unless you are.
     """

@@ -203,6 +203,18 @@ class Rooms:
                 await self.remove(live.room.id, "expired")
             elif live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
+            else:
+                await self._forget_refusals(live)
+
+    async def _forget_refusals(self, live: _Live) -> None:
+        now = self._clock.unix()
+        over = [user for user, until in live.revoked.items() if until <= now]
+        if over:
+            await self._store.commit(
+                delete=[_key(live.room.id, f"revoked/{user}") for user in over]
+            )
+            for user in over:
+                live.revoked.pop(user, None)
 
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""

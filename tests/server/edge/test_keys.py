@@ -1,5 +1,6 @@
 """API keys: what each scope opens, and nothing else."""
 
+import hmac
 import re
 from typing import Any
 
@@ -256,3 +257,28 @@ async def test_rotation(edge: Edge) -> None:
     for text in (token, await edge.listen_token()):
         async with edge.http.get(f"/hls/rooms/demo/enc.key?token={text}") as answer:
             assert answer.status == 200
+
+
+async def test_comparing_takes_as_long(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A known id, an unknown id and no key at all cost one comparison in constant time each."""
+    key = (await new_key(edge, "rooms:read"))["secret"]
+    keys = edge.node.services.context.keys
+    compared: list[int] = []
+
+    def count(left: str, right: str) -> bool:
+        compared.append(len(left))
+        return compare(left, right)
+
+    compare = hmac.compare_digest
+    monkeypatch.setattr("server.services.api_keys.hmac.compare_digest", count)
+    for text in (key, key[:-1] + "A", f"rt_{'0' * 12}_{'x' * 43}", "", "rt_"):
+        keys.check(text)
+    assert compared == [64] * 5
+
+
+async def test_keys_are_bounded(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are only so many keys."""
+    monkeypatch.setattr("server.services.api_keys.MOST_KEYS", 1)
+    await new_key(edge, "rooms:read")
+    status, answer = await edge.as_admin("POST", "/api/keys", {"scopes": ["keys"]})
+    assert (status, answer["code"]) == (409, "too_many")

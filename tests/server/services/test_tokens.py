@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import stat
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from mixer.types import RoomId
 from server.domain.grants import DEFAULT_RIGHTS, Right, Role
 from server.domain.identity import UserId
-from server.errors import BadToken
+from server.errors import BadRecord, BadToken, SetupMistake
 from server.services.keyring import Keyring
 from server.services.signing_keys import LONGEST_TOKEN_S, LocalSigner, SigningKeys
 from server.services.tokens import CLOCK_SKEW_S, Audience, Grant, Shared, Tokens
@@ -275,6 +276,42 @@ def test_rotation(tmp_path: Path) -> None:
     assert restarted.signing.verifying.find(kids[0], Audience.JOIN, restarted.clock()) is None
 
 
+def test_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good signature is verified once; time, key and purpose are looked at every time."""
+    mint = Mint(tmp_path)
+    token = mint.make(Audience.LISTEN, ttl_s=3600)
+    mint.tokens.verify(token, Audience.LISTEN)
+    decode = jwt.decode
+    monkeypatch.setattr(jwt, "decode", None)
+    mint.tokens.verify(token, Audience.LISTEN)
+    monkeypatch.setattr(jwt, "decode", decode)
+    with pytest.raises(BadToken):
+        mint.tokens.verify(token, Audience.JOIN)
+    mint.clock.advance(3600)
+    with pytest.raises(BadToken, match="expired"):
+        mint.tokens.verify(token, Audience.LISTEN)
+
+
+def test_remembered_of_a_key_that_is_gone(tmp_path: Path) -> None:
+    """A remembered token is refused once its key is known no more."""
+    mint = Mint(tmp_path)
+    token = mint.make(Audience.LISTEN)
+    mint.tokens.verify(token, Audience.LISTEN)
+    mint.signing.verifying.replace([])
+    with pytest.raises(BadToken, match="not made here"):
+        mint.tokens.verify(token, Audience.LISTEN)
+
+
+def test_memory_is_bounded(mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many are remembered, none of them a bad one; the oldest goes first."""
+    monkeypatch.setattr("server.services.tokens.MOST_KNOWN", 3)
+    tokens = [mint.make(Audience.JOIN) for _ in range(5)]
+    for token in (*tokens, "a.b.c", tokens[0][:-2]):
+        with suppress(BadToken):
+            mint.tokens.verify(token, Audience.JOIN)
+    assert [token for _, token in mint.tokens._known] == tokens[2:]
+
+
 def test_rotations_are_bounded(tmp_path: Path) -> None:
     """Whoever rotates all day long fills no disk, and can still sign."""
     mint = Mint(tmp_path)
@@ -296,6 +333,55 @@ def test_verified_elsewhere(mint: Mint) -> None:
     assert jwt.decode(
         token, found.key, algorithms=["ES256"], audience="listen", options={"verify_exp": False}
     )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"keys":5}', '{"keys":[{}]}', "\0"])
+def test_no_public_keys(text: str) -> None:
+    """What is no JWK set is refused as such."""
+    with pytest.raises(BadRecord):
+        read_jwks(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kty": "RSA"}, {"crv": "P-384"}, {"x": "AAAA"}, {"y": "~"}, {"aud": "admin"}, {"kid": ""}],
+)
+def test_wrong_public_keys(mint: Mint, change: dict[str, Any]) -> None:
+    """A key of another kind, or that is no point of the curve, is refused with the whole set."""
+    keys: Any = mint.signing.verifying.jwks()["keys"]
+    with pytest.raises(BadRecord):
+        read_jwks(json.dumps({"keys": [keys[0] | change, keys[1]]}))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"version":2}', '{"version":1,"keys":[]}'])
+def test_damaged_file(tmp_path: Path, content: str) -> None:
+    """A damaged file of private keys is named, with what to do, and is not written over."""
+    (tmp_path / "signing.json").write_text(content)
+    with pytest.raises(SetupMistake, match=r"signing\.json is damaged"):
+        SigningKeys.open(tmp_path, FakeClock(0.0))
+    assert (tmp_path / "signing.json").read_text() == content
+
+
+@pytest.mark.parametrize("lost", ["key", "half"])
+def test_incomplete_file(tmp_path: Path, lost: str) -> None:
+    """So is one with a key that is none, or without a key for one of the two purposes."""
+    SigningKeys.open(tmp_path, FakeClock(0.0))
+    path = tmp_path / "signing.json"
+    stored = json.loads(path.read_text())
+    if lost == "key":
+        stored["keys"][0]["pem"] = "nonsense"
+    else:
+        del stored["keys"][0]
+    path.write_text(json.dumps(stored))
+    with pytest.raises(SetupMistake):
+        SigningKeys.open(tmp_path, FakeClock(0.0))
+
+
+def test_private_file(tmp_path: Path) -> None:
+    """Nobody else can read the private keys, and they are in no repr."""
+    signing = SigningKeys.open(tmp_path, FakeClock(0.0))
+    assert stat.S_IMODE((tmp_path / "signing.json").stat().st_mode) == 0o600
+    assert "PRIVATE" not in repr(signing)
 
 
 SECRET = b"MY-secret-key-change-in-production"
