@@ -8,8 +8,8 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
-# The real programs the tests drive, by their packages; coturn's is called turnserver.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus coturn
+# The real programs the tests drive, with their package where it is called otherwise.
+PROGRAMS := chromium ffmpeg espeak-ng sox janus turnserver:coturn certutil:libnss3-tools
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 # Its webrtcbin, by the system's Python.
 WEBRTCBIN := gstreamer1.0-plugins-bad gstreamer1.0-nice python3-gi gir1.2-gst-plugins-bad-1.0
@@ -96,7 +96,7 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 	@touch $@
 
 programs:
-	@missing=; for program in $(PROGRAMS); do command -v $${program/coturn/turnserver} >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for program in $(PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
-	gst-inspect-1.0 --exists webrtcbin 2>/dev/null && gst-inspect-1.0 --exists nicesink && /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing="$$missing $(WEBRTCBIN)"; \
+	gst-inspect-1.0 --exists webrtcbin 2>/dev/null && gst-inspect-1.0 nicesink >/dev/null 2>&1 && /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing="$$missing $(WEBRTCBIN)"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi
