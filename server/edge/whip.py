@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mixer.errors import MixerError
 from mixer.types import RoomId
+from server.domain.grants import Right, require_right
 from server.domain.sdp import read_fragment
 from server.edge.context import CONTEXT
 from server.edge.errors import TOO_LARGE, problem, refusal
@@ -17,7 +18,6 @@ from server.edge.rights import base_url, bearer
 from server.errors import (
     BadInput,
     BadToken,
-    Forbidden,
     NotAcceptable,
     PreconditionRequired,
     ServerError,
@@ -65,7 +65,8 @@ async def publish(request: web.Request) -> web.Response:
     """`POST /whip/{room}`."""
     context = request.app[CONTEXT]
     room, token = path_room(request), _token(request)
-    grant = _publishing(request, room, token)
+    grant = _joining(request, room, token)
+    require_right(grant.rights, Right.SPEAK)
     offer = await _read(request, SDP)
     one, answer = await context.standings.publish(grant, token, offer)
     return _created(request, one, answer)
@@ -145,7 +146,7 @@ def _token(request: web.Request) -> str:
     return token
 
 
-def _publishing(request: web.Request, room: RoomId, token: str) -> Grant:
+def _joining(request: web.Request, room: RoomId, token: str) -> Grant:
     grant = request.app[CONTEXT].access.joining(token)
     if grant.room != room:
         raise BadToken("This token is for another room")
@@ -153,15 +154,16 @@ def _publishing(request: web.Request, room: RoomId, token: str) -> Grant:
 
 
 def _check_hearing(request: web.Request, room: RoomId, token: str) -> None:
-    """Raise BadToken unless it is a listen or join token of the room."""
+    """Raise BadToken unless it is a listen or join token of the room, NotGranted if it lets not."""
     access = request.app[CONTEXT].access
     try:
         access.check_listening(room, token)
     except BadToken as refused:
         try:
-            _publishing(request, room, token)
-        except Forbidden:
+            grant = _joining(request, room, token)
+        except BadToken:
             raise refused from None
+        require_right(grant.rights, Right.LISTEN)
 
 
 def _standing(request: web.Request) -> Standing:

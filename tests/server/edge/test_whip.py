@@ -352,6 +352,21 @@ async def test_rights(edge: Edge, kind: str) -> None:
     assert edge.node.mixer.offers == []
 
 
+async def test_grants(edge: Edge) -> None:
+    """Who may not speak does not publish, and who may not listen does not listen."""
+    await edge.new_room()
+    for wanted, whip, whep in (
+        ({"role": "listener"}, 403, 201),
+        ({"grants": ["speak"]}, 201, 403),
+        ({"role": "guest"}, 201, 201),
+    ):
+        _, made = await edge.as_admin("POST", "/api/rooms/demo/users", wanted)
+        for kind, status in (("whip", whip), ("whep", whep)):
+            client = Client(edge, kind, made["token"])
+            assert await client.post() == status
+            assert status == 201 or client.code == "not_granted"
+
+
 async def test_a_connection_is_its_makers(edge: Edge, whip: Client) -> None:
     """Another's token opens neither PATCH nor DELETE, nor does another kind's or room's address."""
     await edge.new_room("other")
