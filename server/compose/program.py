@@ -26,6 +26,7 @@ from server.compose.logs import configure
 from server.compose.welcome import Serving, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
+from server.edge.connections import listen
 from server.edge.context import Context
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
@@ -245,4 +246,4 @@ async def _listen(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     tls = certificate.context() if certificate else None
-    await web.SockSite(runner, listener, ssl_context=tls).start()
+    stack.callback((await listen(runner, listener, tls)).close)

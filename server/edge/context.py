@@ -13,6 +13,7 @@ from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -27,6 +28,7 @@ class Context:
     settings: Settings
     static: Path
     clock: Clock
+    limits: Limits
     store: StateStore
     rooms: Rooms
     presence: Presence

@@ -10,7 +10,7 @@ from mixer.types import RoomId
 from server.domain.identity import UserId
 from server.domain.people import Role
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Unauthorized, WrongPin
+from server.errors import BadInvite, BadSecret, BadToken, Unauthorized
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -36,6 +36,7 @@ class Showing:
     invite: str = ""
     pin: str = ""
     token: str = ""
+    address: str = ""  # where it is shown from
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +98,22 @@ class Access:
     def anchor(self, room: Room, showing: Showing, role: Role, display_name: str) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, WrongPin, RoomFull. An admin need not show the PIN; it is
-        then asked for at `join`.
+        Raises Unauthorized, BadInvite, WrongPin, PinLocked, RoomFull. An admin need not show the
+        PIN; it is then asked for at `join`.
         """
         if not showing.is_admin:
             _check_invite(room, showing, (InviteRole.JOIN,))
-        shown = _check_pin(room, showing)
+        shown = self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)
         grant = Grant(room.id, user, role, pin=shown, display_name=display_name)
         return Anchor(user, self._tokens.mint(Audience.JOIN, grant, self._lifetimes.join_s))
 
     def listener(self, room: Room, showing: Showing) -> Minted:
-        """Return a listen token. Raises Unauthorized, BadInvite, BadToken, WrongPin."""
+        """Return a listen token. Raises Unauthorized, BadInvite, BadToken, WrongPin, PinLocked."""
         if not showing.is_admin and not self._holds_token(room, showing.token):
             _check_invite(room, showing, (InviteRole.LISTEN, InviteRole.JOIN))
-            _check_pin(room, showing)
+            self._check_pin(room, showing)
         grant = Grant(room.id, UserId(str(uuid.uuid4())))
         return self._tokens.mint(Audience.LISTEN, grant, self._lifetimes.listen_s)
 
@@ -133,6 +134,13 @@ class Access:
         """Raise BadToken unless the listen token is good for that room."""
         if self._tokens.verify(token, Audience.LISTEN).room != room:
             raise BadToken("This token is for another room")
+
+    def _check_pin(self, room: Room, showing: Showing) -> bool:
+        """Return whether the PIN was shown (true if there is none). Raises WrongPin, PinLocked."""
+        if room.pin and showing.is_admin and not showing.pin:
+            return False
+        self._rooms.pins.check(room, showing.pin, showing.address)
+        return True
 
     def _holds_token(self, room: Room, token: str) -> bool:
         """Whether a join or listen token of the room was shown. Raises BadToken if a bad one."""
@@ -155,12 +163,3 @@ def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     if not any(is_same(showing.invite, room.invites.get(role)) for role in roles):
         raise BadInvite
-
-
-def _check_pin(room: Room, showing: Showing) -> bool:
-    """Return whether the PIN was shown (true if there is none). Raises WrongPin."""
-    if not room.pin or is_same(showing.pin, room.pin):
-        return True
-    if showing.is_admin and not showing.pin:
-        return False
-    raise WrongPin
