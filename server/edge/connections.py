@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from socket import socket
 from typing import Any, Final
 
@@ -25,11 +25,12 @@ HANDSHAKE_S: Final = 15.0  # of TLS
 BACKLOG: Final = 1024  # of the kernel: a crowd that comes back at once
 
 # One header of 8 KiB holds any token; browsers send thirty headers.
-_CAPS: Final[dict[str, Any]] = {
+CAPS: Final[dict[str, Any]] = {
     "max_line_size": 8190,
     "max_field_size": 8190,
     "max_headers": 100,
     "keepalive_timeout": IDLE_S,
+    "lingering_time": 2.0,  # for who still sends when the answer is ready: they shall see it
 }
 
 
@@ -47,6 +48,16 @@ class Connection(web.RequestHandler):
         self.began: float | None = None
         self.stuck_since: float | None = None
         self.least = 0
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were written and not yet taken by the kernel."""
+        transport = self.transport
+        return (
+            transport.get_write_buffer_size()
+            if isinstance(transport, asyncio.WriteTransport)
+            else 0
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or cut it if its address has too many."""
@@ -69,7 +80,7 @@ class Connection(web.RequestHandler):
 
     def check(self, now: float) -> None:
         """Cut the connection if it stands still."""
-        waiting = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        waiting = self.waiting
         if waiting:  # an answer under way; what the kernel sends of files is not seen here
             self.idle_since = now
         if waiting == 0 or self.stuck_since is None or waiting < self.least:
@@ -110,9 +121,12 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._open)
+
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
-        return Connection(self, loop=asyncio.get_running_loop(), access_log=None, **_CAPS)
+        return Connection(self, loop=asyncio.get_running_loop(), access_log=None, **CAPS)
 
     def add(self, connection: Connection) -> bool:
         """Count a connection; return whether its address may have it."""

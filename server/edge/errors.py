@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
@@ -171,6 +172,15 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if known is None:
             return _internal(request, error)
         refused, answer = known, response(known)
+    except (web.RequestPayloadError, HttpProcessingError):
+        refused = Refusal(BadInput.code, "The body cannot be read: send the request again")
+        answer = response(refused)
+        answer.force_close()
+    except ConnectionError as error:
+        if request.transport is not None:
+            return _internal(request, error)
+        refused = Refusal(BadInput.code, "The caller left before the answer")  # nobody reads it
+        answer = response(refused)
     except Exception as error:  # noqa: BLE001 - the border: nothing of it may reach the caller
         return _internal(request, error)
     log.info(
