@@ -276,12 +276,13 @@ class Engine:
         else:
             peer = self._add_peer(seat, peer_id, offer)
             self._mute(seat, peer_id, muted=listed[peer_id].muted)
+        profile = listed[peer_id].profile or seat.spec.profile
         return self.port.write_answer(
             peer,
             addresses=addresses,
             port=udp_port,
             tcp_port=tcp_port,
-            wish=MUSIC_WISH if seat.spec.profile is Profile.MUSIC else WISH,
+            wish=MUSIC_WISH if profile is Profile.MUSIC else WISH,
         )
 
     def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
@@ -427,8 +428,8 @@ class Engine:
     def _follow_links(self, now: float) -> None:
         """Tell the rooms what suits whose link."""
         for seat in self._occupied.values():
-            mix_bps = MUSIC_BPS if seat.spec.profile is Profile.MUSIC else MIX_BPS
             for peer_id, peer in seat.peers.items():
+                mix_bps = MIX_BPS if seat.room.hears_mono(peer_id) else MUSIC_BPS
                 if peer.link.is_plain and peer.link.terms.mix_bps == mix_bps:
                     continue  # as nearly everybody is
                 delivery = self.port.deliver(peer, mix_bps=mix_bps, now=now)

@@ -54,7 +54,9 @@ class AnchorSpec:
     What everybody hears of them: `gain_db` (-60..20), `pan` (-1 left..1 right, in a music room),
     brought to `agc_target_dbov` (-40..-6) slowly if set. They speak to the buses `speaks` and hear
     the buses `hears`, each with a gain in dB; a voice on several of these is heard as on the
-    loudest. `for_me` changes other people for this person's ears alone: dB (-60..20), None = mute.
+    loudest. Who has a `profile` other than their room's is gated as in a room of that one, and in a
+    music room hears it in mono, at the rate of a voice room. `for_me` changes other people for this
+    person's ears alone: dB (-60..20), None = mute.
     """
 
     peer: PeerId
@@ -65,6 +67,7 @@ class AnchorSpec:
     hears: Mapping[str, float] = field(default_factory=_floor)
     speaks: tuple[str, ...] = (FLOOR,)
     for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
+    profile: Profile | None = None  # None: as the room
 
 
 class RtpCodec(Enum):

@@ -66,6 +66,16 @@ class RoomFull(ServerError):  # noqa: N818
         self.limit = limit
 
 
+class RoomLocked(ServerError):  # noqa: N818
+    """The room lets nobody new in."""
+
+    code = "room_locked"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} is locked: nobody new is let in")
+        self.room = room
+
+
 class WrongPin(ServerError):  # noqa: N818
     """The room has a PIN and it was not the one shown."""
 

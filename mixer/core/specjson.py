@@ -39,6 +39,8 @@ def _read_anchor(written: Mapping[str, Any]) -> AnchorSpec:
     rest = dict(written)
     if "speaks" in rest:
         rest["speaks"] = tuple(str(bus) for bus in rest["speaks"])
+    if "profile" in rest:
+        rest["profile"] = Profile(rest["profile"])
     return AnchorSpec(**rest)
 
 

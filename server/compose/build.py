@@ -18,6 +18,7 @@ from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.keyring import Keyring
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
@@ -98,6 +99,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -109,13 +111,20 @@ def build(settings: Settings, ground: Ground) -> Services:
         presence=presence,
         access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
         signalling=Signalling(
-            rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+            rooms,
+            presence,
+            tokens,
+            ground.mixer,
+            specs,
+            resume_token_s=settings.join_token_s,
+            desk=desk,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=ArrivalsKeeper(
             rooms, presence, clock, is_every_room=settings.record_arrivals is not None
         ),
         shelf=FolderShelf(recordings_folder(settings)),
+        desk=desk,
         announcer=announcer,
         sounds=Sounds(
             settings.state_dir,

@@ -80,6 +80,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         services = build(settings, ground)
         await services.context.rooms.load()
         await services.context.lines.load()
+        await services.context.desk.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(

@@ -8,7 +8,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import Counter
 
-from server.edge import announcements, arrivals, headers, hls, lines, operations, pages, rest
+from server.edge import (
+    announcements,
+    arrivals,
+    headers,
+    hls,
+    lines,
+    operations,
+    pages,
+    participants,
+    rest,
+)
 from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
@@ -32,11 +42,16 @@ ROUTES: Final = (
     web.post("/api/rooms", rest.create_room),
     web.get("/api/rooms", rest.list_rooms),
     web.get("/api/rooms/{room}", rest.get_room),
+    web.patch("/api/rooms/{room}", rest.change_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
     web.get("/api/rooms/{room}/statistics", rest.get_statistics),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),
     web.post("/api/rooms/{room}/users", rest.create_user),
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
+    web.get("/api/rooms/{room}/participants", participants.list_people),
+    web.patch("/api/rooms/{room}/participants/{user}", participants.control),
+    web.delete("/api/rooms/{room}/participants/{user}", participants.kick),
+    web.post("/api/rooms/{room}/participants/{user}/unmute-request", participants.request_unmute),
     web.post("/api/rooms/{room}/forwarders", lines.create_forwarder),
     web.get("/api/rooms/{room}/forwarders", lines.list_forwarders),
     web.patch("/api/rooms/{room}/forwarders/{forwarderId}", lines.patch_forwarder),

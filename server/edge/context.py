@@ -13,6 +13,7 @@ from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
@@ -37,6 +38,7 @@ class Context:
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     shelf: RecordingShelf
+    desk: Desk
     announcer: Announcer
     sounds: Sounds
     mixer: MediaPlane

@@ -39,6 +39,7 @@ TABLE: Final = {
     "forbidden": Row(403),
     "wrong_pin": Row(403),
     "bad_invite": Row(403),
+    "room_locked": Row(403),
     "not_found": Row(404),
     "room_not_found": Row(404),
     "method_not_allowed": Row(405),

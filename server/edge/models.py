@@ -3,7 +3,9 @@
 import asyncio
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, TypeVar
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -17,11 +19,20 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId, RtcpMode, RtpCodec
-from server.domain.announcement import EVERYBODY, GAIN_DB
+from mixer.core.speccheck import (
+    AGC_DBOV,
+    GAIN_DB,
+    MAX_BUS_CHARACTERS,
+    MAX_BUSES,
+    MAX_LOUDEST,
+    PAN,
+)
+from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
+from server.domain.announcement import EVERYBODY
+from server.domain.controls import Controls
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Role, Status
-from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
+from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.edge.pace import BODY_S
 from server.errors import BadInput, FieldMistake, TooSlow
 
@@ -63,6 +74,12 @@ def _as_payload_type(number: int) -> int:
     return number
 
 
+def _as_buses(names: list[str]) -> list[str]:
+    if FLOOR in names or len(set(names)) < len(names):
+        raise ValueError("names of their own, and the floor is there anyway")
+    return names
+
+
 def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
@@ -84,6 +101,17 @@ PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_typ
 Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
 GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 RoleText = Annotated[Role, Field(strict=False)]
+ProfileText = Annotated[Profile, Field(strict=False)]
+MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
+Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST)]
+BusName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
+Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
+AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
+Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Body(BaseModel):
@@ -97,9 +125,42 @@ class CreateRoomRequest(Body):
 
     roomId: RoomIdText | None = None  # noqa: N815 - the wire's name, as below
     pin: NewPin | None = None
-    maxAnchors: Annotated[int, Field(ge=0, le=10_000)] | None = MAX_ANCHORS_DEFAULT  # noqa: N815
-    expiresIn: Annotated[int, Field(ge=1, le=10**9)] | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
+    maxAnchors: MaxAnchors | None = MAX_ANCHORS_DEFAULT  # noqa: N815
+    expiresIn: Seconds | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
     name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+
+class ChangeRoomRequest(Body):
+    """`PATCH /api/rooms/{id}`: what is not named stays as it is."""
+
+    pin: NewPin = ""
+    maxAnchors: MaxAnchors | None = None  # noqa: N815
+    expiresIn: Seconds | None = None  # noqa: N815
+    name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+    def amended(self, room: Room, now: datetime) -> Room:
+        """Return the room with what was named; its time is counted from `now` (aware) on."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        if "expiresIn" in named:
+            room = room.lasting(named.pop("expiresIn"), now)
+        values: dict[str, Any] = {_OF_ROOM.get(name, name): one for name, one in named.items()}
+        if values.get("max_anchors") == 0:
+            values["max_anchors"] = MAX_ANCHORS_DEFAULT
+        if "buses" in values:
+            values["buses"] = tuple(values["buses"])
+        return replace(room, **values)
 
 
 class CreateUserRequest(Body):
@@ -109,6 +170,26 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+
+
+class ControlRequest(Body):
+    """`PATCH /api/rooms/{id}/participants/{userId}`: what is not named stays as it is."""
+
+    muted: bool = False
+    gainDb: GainDb = 0.0  # noqa: N815
+    pan: Pan = 0.0
+    agcTargetDbov: AgcDbov | None = None  # noqa: N815
+    speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
+    hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+    profile: ProfileText | None = None
+
+    def amended(self, controls: Controls) -> Controls:
+        """Return the controls with what was named."""
+        named = self.model_fields_set & _OF_CONTROLS.keys()
+        values: dict[str, Any] = {_OF_CONTROLS[name]: getattr(self, name) for name in named}
+        if "speaks" in values:
+            values["speaks"] = tuple(dict.fromkeys(values["speaks"]))
+        return replace(controls, **values)
 
 
 class TokenRequest(Body):
@@ -267,6 +348,32 @@ class MuteParams(Body):
     muted: bool
 
 
+class VolumeParams(Body):
+    """`volume`."""
+
+    userId: UserIdText  # noqa: N815
+    gainDb: GainDb = 0.0  # noqa: N815
+    muted: bool = False
+
+
+class ParticipantParams(Body):
+    """`requestUnmute`."""
+
+    userId: UserIdText  # noqa: N815
+
+
+class KickParams(ParticipantParams):
+    """`kick`."""
+
+    ban: bool = False
+
+
+class ControlParams(ControlRequest):
+    """`control`."""
+
+    userId: UserIdText  # noqa: N815
+
+
 class KeepaliveParams(Body):
     """`keepalive` and `status`."""
 
@@ -282,6 +389,16 @@ class NoParams(Body):
         return {}
 
 
+_OF_CONTROLS: Final = {
+    "muted": "muted",
+    "gainDb": "gain_db",
+    "pan": "pan",
+    "agcTargetDbov": "agc_target_dbov",
+    "speaks": "speaks",
+    "hears": "hears",
+    "profile": "profile",
+}
+_OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
 

@@ -9,6 +9,7 @@ from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
 from server.edge.context import CONTEXT
 from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
+    ChangeRoomRequest,
     CreateRoomRequest,
     CreateUserRequest,
     InviteRequest,
@@ -72,14 +73,28 @@ async def create_room(request: web.Request) -> web.Response:
         max_anchors=MAX_ANCHORS_DEFAULT if body.maxAnchors == 0 else body.maxAnchors,
         expires_in_s=body.expiresIn,
         name=body.name,
+        profile=body.profile,
+        loudest=body.loudest,
+        automix=body.automix,
+        buses=tuple(body.buses),
+        broadcast=body.broadcast,
+        locked=body.locked,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
-    shape = _brief(request, room) | {
-        "pin": room.pin,
-        "maxAnchors": room.max_anchors,
-        "links": _links(request, room),
-    }
+    shape = _brief(request, room) | _decided(request, room)
     return web.json_response({"success": True, "room": shape}, status=201)
+
+
+async def change_room(request: web.Request) -> web.Response:
+    """`PATCH /api/rooms/{id}`."""
+    require_admin(request)
+    context = request.app[CONTEXT]
+    room_id = path_room(request)
+    body = await read_body(request, ChangeRoomRequest)
+    now = context.clock.now()
+    room = await context.rooms.change(room_id, lambda before: body.amended(before, now))
+    shape = _brief(request, room) | _decided(request, room)
+    return web.json_response({"success": True, "room": shape})
 
 
 async def list_rooms(request: web.Request) -> web.Response:
@@ -110,9 +125,10 @@ async def get_room(request: web.Request) -> web.Response:
         "pinRequired": bool(room.pin),
         "anchors": context.presence.count(room.id),
         "status": context.rooms.state(room.id).value,
+        **room.notice(),
     }
     if shown.is_admin:
-        shape |= {"links": _links(request, room)}
+        shape |= _decided(request, room)
     return web.json_response({"success": True, "room": shape})
 
 
@@ -224,6 +240,17 @@ def _brief(request: web.Request, room: Room) -> dict[str, object]:
         "hlsUrl": _hls_url(request, room),
         "createdAt": rfc3339(room.created_at),
         "name": room.name,
+    }
+
+
+def _decided(request: web.Request, room: Room) -> dict[str, object]:
+    """Return what the admin alone sees of a room, and what those in it do."""
+    return {
+        **room.notice(),
+        "pin": room.pin,
+        "loudest": room.loudest,
+        "automix": room.automix,
+        "links": _links(request, room),
     }
 
 

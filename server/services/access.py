@@ -10,7 +10,7 @@ from mixer.types import RoomId
 from server.domain.identity import UserId
 from server.domain.people import Role
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Unauthorized
+from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -98,11 +98,14 @@ class Access:
     def anchor(self, room: Room, showing: Showing, role: Role, display_name: str) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, WrongPin, PinLocked, RoomFull. An admin need not show the
-        PIN; it is then asked for at `join`.
+        Raises Unauthorized, BadInvite, Forbidden, WrongPin, PinLocked, RoomFull, RoomLocked. An
+        admin need not show the PIN; it is then asked for at `join`. Only an admin makes a host, who
+        may do things to others.
         """
         if not showing.is_admin:
             _check_invite(room, showing, (InviteRole.JOIN,))
+            if role is Role.HOST:
+                raise Forbidden("Only the admin can let somebody in as host")
         shown = self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)

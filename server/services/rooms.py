@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomId, RoomSpec
+from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
-from server.domain.people import Roster
 from server.domain.room import (
     EXPIRES_IN_DEFAULT_S,
     MAX_ANCHORS_DEFAULT,
@@ -48,6 +47,12 @@ class Wanted:
     max_anchors: int | None = MAX_ANCHORS_DEFAULT
     expires_in_s: int | None = EXPIRES_IN_DEFAULT_S
     name: str = ""
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
+    broadcast: bool = True
+    locked: bool = False
 
 
 @dataclass(slots=True)
@@ -135,6 +140,12 @@ class Rooms:
             max_anchors=wanted.max_anchors,
             expires_in_s=wanted.expires_in_s,
             name=wanted.name,
+            profile=wanted.profile,
+            loudest=wanted.loudest,
+            automix=wanted.automix,
+            buses=wanted.buses,
+            broadcast=wanted.broadcast,
+            locked=wanted.locked,
         )
         live = _Live(room, self._new_stream())
         async with self._changing:
@@ -154,12 +165,23 @@ class Rooms:
 
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
         """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
+        return await self.change(
+            room, lambda before: replace(before, invites=before.invites.renewed(role, _secret()))
+        )
+
+    async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
+        """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         async with self._changing:
-            self.get(room)
-            live = self._live[room]
-            changed = replace(live.room, invites=live.room.invites.renewed(role, _secret()))
+            before = self.get(room)
+            changed = amend(before)
+            if changed == before:
+                return before
             await self._store.commit(put={_key(room, "meta"): encode_room(changed)})
+            live = self._live[room]
             live.room = changed
+            self._presence.change_room(changed)
+            if changed.broadcast != before.broadcast:
+                self._put_on_air(live)
         return changed
 
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
@@ -226,11 +248,16 @@ class Rooms:
             self._start(live)
 
     def _start(self, live: _Live) -> None:
-        room = live.room.id
         live.happen(RoomEvent.START)
-        self._live[room] = live
-        self._mixer.want(Roster().room_spec(room, self._mixer.next_version()))
-        self._broadcast.want(live.stream.spec(room, self._broadcast.next_version()))
+        self._live[live.room.id] = live
+        self._presence.open_room(live.room)
+        if live.room.broadcast:
+            self._put_on_air(live)
+
+    def _put_on_air(self, live: _Live) -> None:
+        """Let listeners hear the room, or no more."""
+        room, version = live.room, self._broadcast.next_version()
+        self._broadcast.want(live.stream.spec(room.id, version, on_air=room.broadcast))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id

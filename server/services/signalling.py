@@ -9,15 +9,17 @@ from typing import Final, Protocol
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
 from server.domain.identity import UserId
-from server.domain.people import Status
+from server.domain.people import Role, Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
     BadToken,
+    Forbidden,
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
 )
+from server.services.desk import Desk
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
@@ -66,6 +68,7 @@ class Signalling:
     mixer: Answerer
     specs: Reconciler[RoomSpec]
     resume_token_s: int
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,12 @@ class Session:
             self._check_joined()
             self._services.presence.mute(self._grant.room, self._grant.user, muted=muted)
 
+    async def hear(self, other: UserId, gain_db: float | None) -> None:
+        """Hear another person so, nobody else does. Raises NotFound, TooMany."""
+        async with self._turn:
+            self._check_joined()
+            self._services.presence.hear(self._grant.room, self._grant.user, other, gain_db)
+
     async def keep_alive(self, status: Status | None) -> None:
         """Note a sign of life."""
         self._check_joined()
@@ -168,6 +177,14 @@ class Session:
             self._check_joined()
             self._happen(SessionEvent.END)
             self._services.presence.leave(self._grant.room, self._grant.user, Farewell.LEFT)
+
+    def desk(self) -> tuple[Desk, RoomId]:
+        """Return what the others in the room are run with. Raises NotJoined, Forbidden."""
+        self._check_joined()
+        person = self._services.presence.person(self._grant.room, self._grant.user)
+        if person is None or person.role is not Role.HOST:
+            raise Forbidden("Only a host may do that")
+        return self._services.desk, self._grant.room
 
     def lost(self) -> None:
         """Note that the socket is gone, in whatever way."""

@@ -105,4 +105,5 @@ async def open_node(folder: Path, **options: Any) -> AsyncIterator[Node]:
         node = Node(folder, store, settings)
         await node.rooms.load()
         await node.services.context.lines.load()
+        await node.services.context.desk.load()
         yield node

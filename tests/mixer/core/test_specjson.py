@@ -34,6 +34,7 @@ anchors = st.builds(
     st.dictionaries(st.sampled_from(["floor", "booth"]), gains),
     st.lists(st.sampled_from(["floor", "booth"])).map(tuple),
     st.dictionaries(names, st.none() | gains, max_size=4),
+    st.none() | st.sampled_from(Profile),
 )
 specs = st.builds(
     RoomSpec,

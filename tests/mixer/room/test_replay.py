@@ -184,7 +184,9 @@ def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
         gong.push(tone(2000)(number))
     call.run(4)
     call.room.stop("gong")
-    louder = AnchorSpec(PeerId("ann"), gain_db=6.0, for_me={PeerId("bob"): None})
+    louder = AnchorSpec(
+        PeerId("ann"), gain_db=6.0, for_me={PeerId("bob"): None}, profile=Profile.VOICE
+    )
     others = (AnchorSpec(PeerId("bob"), pan=0.5), AnchorSpec(PeerId("cyd")))
     call.room.configure(a_spec(anchors=(louder, *others), automix=True))
     call.run(60)
@@ -200,7 +202,7 @@ def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
     call.run(20)
     call.room.connect(PeerId("cyd"))
     call.room.spend(Quality())
-    call.room.configure(a_spec(profile=Profile.MUSIC, loudest=1))
+    call.room.configure(a_spec(anchors=(louder, *others), profile=Profile.MUSIC, loudest=1))
     call.run(60)
     call.room.configure(a_spec())
     call.run(10, speaking=(0,))
