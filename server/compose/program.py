@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -47,6 +48,7 @@ DRAIN_S = 0.5  # what a request under way gets when the server stops
 async def serve_until_stopped(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
     configure(settings)
+    _allow_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -233,6 +235,12 @@ def _check_ports(
                 f" {ports[0]} to {ports[-1]}: choose others with {option(key)} (or"
                 f" {variable(key)}), or fewer with {option('mixers')} (or {variable('mixers')})"
             ) from None
+
+
+def _allow_files() -> None:
+    """Let this process have as many files open as the system lets it: each person is two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _listen(

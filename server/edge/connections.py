@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 
 from server.domain.address import one_caller
 from server.edge.context import CONTEXT
+from server.edge.errors import unreadable
 from server.edge.proxies import PROXIES
 
 log = structlog.get_logger(__name__)
@@ -77,6 +78,21 @@ class Connection(web.RequestHandler):
         if not self.busy and self.began is None:
             self.began = self._connections.now()
         super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request in the shape of every refusal; it is no error of ours."""
+        if status != 400 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        log.info("unreadable", address=self.caller, reason=type(exc).__name__)
+        answer = unreadable()
+        answer.force_close()
+        return answer
 
     def check(self, now: float) -> None:
         """Cut the connection if it stands still."""

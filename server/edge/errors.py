@@ -156,6 +156,13 @@ def response(refused: Refusal) -> web.Response:
     return answer
 
 
+def unreadable() -> web.Response:
+    """Return the answer to what is no HTTP that can be read."""
+    answer = response(Refusal(BadInput.code, "This is no HTTP request: nothing of it was read"))
+    answer.headers["X-Content-Type-Options"] = "nosniff"  # no handler will add it
+    return answer
+
+
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error in the contract's shape, and log it once, without the query string."""

@@ -255,3 +255,12 @@ def test_refusals_are_counted() -> None:
     with pytest.raises(Exception, match="Too often: try again in"):
         limits.check(Limit.HLS, "a")
     assert limits.refused[Limit.HLS] == 1
+
+
+async def test_refusals_are_seen(open_port: Open) -> None:
+    """Whoever watches the server sees how many were refused, by kind."""
+    port = await open_port(limit_hls=1)
+    for _ in range(3):
+        await port.ask("/hls/demo/stream.m3u8")
+    text = (await port.ask("/metrics")).body.decode()
+    assert 'roomtone_refused_hls_total{process="control"} 2.0' in text

@@ -63,11 +63,13 @@ LINES = {
 
 
 @pytest.mark.parametrize("tail", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-async def test_contradictions(port: Port, tail: bytes) -> None:
+async def test_contradictions(port: Port, tail: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """What contradicts itself is refused, the connection closed, and nothing behind it is run."""
     await port.new_room()
     found = await port.throw(POST + port_admin(port) + tail)
-    assert [answer.status for answer in found] == [400]
+    assert [(answer.status, answer.json["code"]) for answer in found] == [(400, "bad_params")]
+    assert found[0].headers["X-Content-Type-Options"] == "nosniff"
+    assert "[error" not in capsys.readouterr().out
     assert (await port.ask("/api/rooms", **port.admin)).json["count"] == 1
 
 
