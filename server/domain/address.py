@@ -1,6 +1,7 @@
 """Addresses of callers: what counts as one of them, and which networks hold it; pure."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -20,6 +21,7 @@ def parse_address(text: str) -> Address | None:
     return mapped or address
 
 
+@lru_cache(4096)  # asked for each request, and ipaddress takes its time
 def one_caller(text: str) -> str:
     """Return what limits count as one caller: an IPv4 address, a /64 of IPv6, else the text."""
     address = parse_address(text)

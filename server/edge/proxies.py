@@ -26,7 +26,7 @@ class Proxies:
 
     def is_trusted(self, address: str | None) -> bool:
         """Whether the address is one of theirs."""
-        parsed = parse_address(address or "")
+        parsed = parse_address(address or "") if self._trusted else None
         return parsed is not None and is_within(parsed, self._trusted)
 
     def original(self, request: web.Request) -> web.Request:
