@@ -4,11 +4,12 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from socket import socket
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import web, web_fileresponse
 from aiohttp.typedefs import Handler
 
 from server.domain.address import one_caller
@@ -17,6 +18,9 @@ from server.edge.errors import unreadable
 from server.edge.proxies import PROXIES
 
 log = structlog.get_logger(__name__)
+
+# What the kernel sends of a file by itself cannot be seen to stand still.
+web_fileresponse.NOSENDFILE = True  # type: ignore[misc]
 
 IDLE_S: Final = 75.0  # between two requests, or before the first: longer than proxies keep theirs
 HEAD_S: Final = 20.0  # from the first byte of a request to the end of its headers
@@ -79,6 +83,24 @@ class Connection(web.RequestHandler):
             self.began = self._connections.now()
         super().data_received(data)
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, however long that takes the other side."""
+        with self.at_work():
+            return await super().finish_response(request, resp, start_time)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Keep a request under way from being taken for one that does not come."""
+        self.busy += 1
+        self.began = None
+        try:
+            yield
+        finally:
+            self.busy -= 1
+            self.idle_since = self._connections.now()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -97,7 +119,7 @@ class Connection(web.RequestHandler):
     def check(self, now: float) -> None:
         """Cut the connection if it stands still."""
         waiting = self.waiting
-        if waiting:  # an answer under way; what the kernel sends of files is not seen here
+        if waiting:  # the end of an answer
             self.idle_since = now
         if waiting == 0 or self.stuck_since is None or waiting < self.least:
             self.stuck_since, self.least = (now if waiting else None), waiting
@@ -171,17 +193,12 @@ class Connections:
 
 @web.middleware
 async def mark_busy(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep a connection's request under way from being taken for one that does not come."""
+    """Note that the connection has a request under way."""
     connection = request.protocol
     if not isinstance(connection, Connection):
         return await handler(request)
-    connection.busy += 1
-    connection.began = None
-    try:
+    with connection.at_work():
         return await handler(request)
-    finally:
-        connection.busy -= 1
-        connection.idle_since = connection._connections.now()  # noqa: SLF001 - of this module
 
 
 async def listen(

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from server.config import Settings
+from server.config import Settings, is_loopback_name
 from server.domain.address import one_caller
 from server.domain.forwarded import is_host
 from server.edge.context import CONTEXT
 from server.edge.headers import is_preflight, preflight
-from server.edge.rights import bearer, is_own_origin, names_loopback
+from server.edge.rights import bearer, is_own_origin
 from server.edge.socket import turn_away
 from server.errors import Forbidden, NotFound, TooFast, WrongHost
 from server.services.limits import EVERYBODY, Limit, token_key
@@ -73,7 +73,7 @@ def is_own_host(settings: Settings, host: str) -> bool:
     name = urlsplit(f"//{host}").hostname or ""
     if name in settings.allow_host or name == urlsplit(settings.public_url).hostname:
         return True
-    return settings.is_loopback and names_loopback(name)
+    return settings.is_loopback and is_loopback_name(name)
 
 
 def _check_origin(request: web.Request) -> None:
