@@ -29,13 +29,6 @@ from server.services.tokens import Grant
 
 SDP: Final = "application/sdp"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
-PREFIXES: Final = ("/whip/", "/whep/")
-# Any page may: rights are in the Authorization header, which no browser adds by itself.
-HEADERS: Final = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Patch, Retry-After",
-    "Cache-Control": "no-store",
-}
 _TAG: Final = re.compile(r'\s*(?:\*|(?:W/)?"[\x21\x23-\x7e]{0,64}")\s*')
 _MAX_TAGS: Final = 16
 
@@ -108,14 +101,11 @@ async def end(request: web.Request) -> web.Response:
 
 
 async def describe(request: web.Request) -> web.Response:
-    """`OPTIONS`: what may be sent here, and by pages of whom."""
+    """`OPTIONS`: what may be sent here."""
     is_connection = "connection" in request.match_info
     methods = "PATCH, DELETE, OPTIONS" if is_connection else "POST, OPTIONS"
     headers = {
         "Allow": methods,
-        "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
-        "Access-Control-Max-Age": "86400",
         **({"Accept-Patch": FRAGMENT} if is_connection else {"Accept-Post": SDP}),
     }
     return web.Response(status=204, headers=headers)

@@ -15,7 +15,7 @@ from server.services.ice import IceServers
 from tests.support.chromium import chromium, join, write_tone
 from tests.support.program import free_port, running
 from tests.support.webrtc_client import level_db
-from tests.support.whip import Studio, another_site, connect
+from tests.support.whip import Studio, connect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
@@ -94,7 +94,6 @@ async def test_a_page_calls_through_the_relay(relay: Relay, tmp_path: Path) -> N
     async with (
         running(tmp_path / "state", *options) as program,
         chromium(write_tone(tmp_path / "ada.wav", HERTZ)) as browser,
-        another_site() as site,
     ):
         studio = Studio(program)
         room = await studio.open()
@@ -106,7 +105,7 @@ async def test_a_page_calls_through_the_relay(relay: Relay, tmp_path: Path) -> N
         async with studio.caller("whep", token) as (ear, _):
             assert level_db(await ear.hear(1.0, skip=1.0), HERTZ) > PRESENT_DB
         player = await browser.new_page()
-        await player.goto(site)
+        await player.goto(f"{program.url}/health")
         links = (await connect(player, studio.url("whep"), token))["links"]
         assert links.startswith(f'<{relay.url}>; rel="ice-server"; username="')
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp import web
-from aiohttp.test_utils import RawTestServer
 from playwright.async_api import Page
 
 from tests.support.program import Program
@@ -214,17 +212,6 @@ class Inside:
 
     async def wait_until_heard(self, user: str) -> None:
         await self.wait_for(lambda method, told: method == "talking" and user in told["levels"])
-
-
-@contextlib.asynccontextmanager
-async def another_site() -> AsyncIterator[str]:
-    """Serve an empty page; it knows nothing of ours but what a test tells it."""
-
-    async def page(_request: web.BaseRequest) -> web.Response:
-        return web.Response(text="<!doctype html>", content_type="text/html")
-
-    async with RawTestServer(page) as server:
-        yield str(server.make_url("/"))
 
 
 async def connect(
