@@ -166,6 +166,15 @@ class NotReady(ServerError):  # noqa: N818
     code = "not_ready"
 
 
+class Draining(ServerError):  # noqa: N818
+    """The server takes nobody new, because it is about to stop; another start will."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to restart: try again in a moment")
+
+
 class PlaneUnavailable(ServerError):  # noqa: N818
     """The media plane is being started again; the same request will work in a moment."""
 

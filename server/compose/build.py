@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
 from mixer.types import RoomSpec
+from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
@@ -16,6 +17,7 @@ from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.clock import Clock
+from server.services.drain import Drain
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
@@ -55,6 +57,7 @@ class Services:
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
+        _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
@@ -77,39 +80,54 @@ class Services:
 
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
-    clock = ground.clock
+    clock, registry = ground.clock, CollectorRegistry()
+    store = TimedStore(ground.store, registry)
     # Above every version of a former life of this process, should a plane have outlived it.
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
-    rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms = Rooms(store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
-    lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
         static=ground.static,
         clock=clock,
-        store=ground.store,
+        store=store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        access=Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings)),
         signalling=Signalling(
             rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
         ),
-        lines=LineKeeper(ground.store, rooms, presence, policy),
+        lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         announcer=announcer,
-        sounds=Sounds(
-            settings.state_dir,
-            settings.announcements_dir,
-            settings.announcement_limit_mb * 1_000_000,
-        ),
+        sounds=sounds_of(settings),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
-        registry=CollectorRegistry(),
+        registry=registry,
+        drain=Drain(presence),
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+# Made of settings that may change while the server runs; `reload` makes them anew.
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """Return how long tokens are good for."""
+    return Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+
+
+def policy_of(settings: Settings) -> LinePolicy:
+    """Return what is allowed of plain RTP."""
+    return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def sounds_of(settings: Settings) -> Sounds:
+    """Return where sound files come from."""
+    limit_bytes = settings.announcement_limit_mb * 1_000_000
+    return Sounds(settings.state_dir, settings.announcements_dir, limit_bytes)

@@ -4,11 +4,12 @@ import asyncio
 import errno
 import os
 import shutil
-import signal
 import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -20,9 +21,13 @@ from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
 from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
-from server.compose.build import Ground, build
+from server.compose.address import forget_address, note_address
+from server.compose.build import Ground, Services, build
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
+from server.compose.observe import open_sink
+from server.compose.reload import Reloader
+from server.compose.signals import Signals
 from server.compose.welcome import Serving, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
@@ -34,8 +39,10 @@ from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import system_clock
 from server.services.keyring import Keyring
+from server.sources import Loaded
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
+from server.telemetry import set_sink
 
 log = structlog.get_logger(__name__)
 
@@ -43,20 +50,48 @@ MAX_SOCKET_PATH_BYTES = 107  # the path of a Unix socket (unix(7))
 DRAIN_S = 0.5  # what a request under way gets when the server stops
 
 
-async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
+async def serve_until_stopped(read: Callable[[], Loaded]) -> None:
+    """Serve until SIGINT, or until what SIGTERM began is over. Raises SetupMistake.
+
+    `read` gives the settings, now and again at each SIGHUP.
+    """
+    settings = read().settings
     configure(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings):
-        await stop.wait()
-        log.info("stopping")
+    signals = Signals()
+    with signals.caught():
+        async with running(settings) as server:
+            signals.reload = server.reloader(read).reload
+            await signals.wait_end(server.context)
+            log.info("stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that serves."""
+
+    serving: Serving
+    services: Services
+    certificate: Certificate | None
+    tls: ssl.SSLContext | None
+
+    @property
+    def context(self) -> Context:
+        """Its services, as the edge sees them."""
+        return self.services.context
+
+    def reloader(self, read: Callable[[], Loaded]) -> Reloader:
+        """Return what puts changed settings in force."""
+        return Reloader(self.services, read, check_certificate, self.tls)
+
+
+def check_certificate(settings: Settings) -> None:
+    """Raise SetupMistake if the settings name a certificate that is no good."""
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        Certificate(settings.tls_cert, settings.tls_key).context()
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Serving]:
+async def running(settings: Settings) -> AsyncIterator[Running]:
     """Run a whole server for the length of the context. Raises SetupMistake."""
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
@@ -80,7 +115,13 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await services.context.rooms.load()
         await services.context.lines.load()
         services.keep(supervisor)
-        await _listen(services.context, listener, certificate, stack)
+        sink = open_sink(os.environ, services.context.registry)
+        set_sink(sink)
+        if sink is not None:
+            stack.push_async_callback(asyncio.to_thread, sink.close)
+            stack.callback(set_sink, None)
+        tls = certificate.context() if certificate else None
+        await _listen(services.context, listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
@@ -88,8 +129,10 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
             addresses=addresses,
             fingerprint=certificate.fingerprint if certificate else None,
         )
+        note_address(settings, serving)
+        stack.callback(forget_address, settings.state_dir)
         welcome(settings, keyring, serving)
-        yield serving
+        yield Running(serving, services, certificate, tls)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -236,7 +279,7 @@ def _check_ports(
 async def _listen(
     context: Context,
     listener: socket.socket,
-    certificate: Certificate | None,
+    tls: ssl.SSLContext | None,
     stack: AsyncExitStack,
 ) -> None:
     runner = web.AppRunner(
@@ -244,5 +287,4 @@ async def _listen(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    tls = certificate.context() if certificate else None
     await web.SockSite(runner, listener, ssl_context=tls).start()

@@ -1,22 +1,21 @@
 """The HTTP application: every route of the server on one port."""
 
+import logging
 import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import Counter
 
 from server.edge import announcements, hls, lines, operations, pages, rest
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
-from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
+from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
 
 log = structlog.get_logger(__name__)
-
-REQUESTS = web.AppKey("requests", Counter)
 
 ROUTES: Final = (
     web.get("/", pages.index),
@@ -63,12 +62,7 @@ def create_app(context: Context) -> web.Application:
     app = web.Application(middlewares=[observe, errors], client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
     app[OPEN_SOCKETS] = set()
-    app[REQUESTS] = Counter(
-        "roomtone_http_requests",
-        "HTTP requests answered",
-        ["method", "route", "status"],
-        registry=context.registry,
-    )
+    app[INSTRUMENTS] = Instruments(context.registry)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(stop_sockets)
@@ -79,23 +73,23 @@ def create_app(context: Context) -> web.Application:
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count and log every request: its path, never its query, which may hold a token."""
     began = time.perf_counter()
-    answer = await handler(request)
+    room = request.match_info.get("room")
+    with structlog.contextvars.bound_contextvars(**({} if room is None else {"room": room})):
+        answer = await handler(request)
     resource = request.match_info.route.resource
     # An unknown path has no resource: labels must not be what strangers make up.
     route = resource.canonical if resource is not None else "unknown"
-    method = request.method if request.method in _METHODS else "other"
-    request.app[REQUESTS].labels(method, route, str(answer.status)).inc()
-    log.debug(
+    took_s = time.perf_counter() - began
+    request.app[INSTRUMENTS].answered(request.method, route, answer.status, took_s)
+    log.log(
+        logging.INFO if request.app[CONTEXT].settings.access_log else logging.DEBUG,
         "request",
         method=request.method,
         path=request.path,
         status=answer.status,
-        ms=round(1000 * (time.perf_counter() - began), 1),
+        ms=round(1000 * took_s, 1),
     )
     return answer
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:

@@ -12,6 +12,7 @@ from server.ports import BroadcastPlane, MediaPlane, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.clock import Clock
+from server.services.drain import Drain
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -19,9 +20,9 @@ from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One server's services, as the edge sees them."""
+    """One server's services, as the edge sees them; a reload replaces the settings."""
 
     settings: Settings
     static: Path
@@ -37,6 +38,7 @@ class Context:
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry
+    drain: Drain
     is_up: Mapping[str, Callable[[], bool]]  # the processes a call needs, by name
 
 

@@ -48,6 +48,7 @@ TABLE: Final = {
     "already_joined": Row(409),
     "not_joined": Row(409),
     "too_large": Row(413),
+    "draining": Row(503, retry_after_ms=5000),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),

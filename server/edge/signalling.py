@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.edge.context import CONTEXT
 from server.edge.errors import rpc_error
+from server.edge.instruments import Instruments
 from server.edge.models import (
     CandidateParams,
     JoinParams,
@@ -32,6 +33,7 @@ CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
 
 
 OPEN_SOCKETS = web.AppKey("open_sockets", set[SocketTransport])
+INSTRUMENTS = web.AppKey("instruments", Instruments)
 
 
 async def serve_socket(request: web.Request) -> web.StreamResponse:
@@ -49,13 +51,16 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
     )
+    context.drain.check_join(grant.room, grant.user)
     await socket.prepare(request)
     transport = SocketTransport(socket, request)
     session = Session(context.signalling, grant, transport)
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
-        await _converse(Peer(transport, methods(session)), transport)
+        with structlog.contextvars.bound_contextvars(room=grant.room, peer=grant.user):
+            instruments = request.app[INSTRUMENTS]
+            await _converse(Peer(transport, methods(session, instruments)), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
         log.exception("socket_failed")
     finally:
@@ -82,12 +87,14 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
-def methods(session: Session) -> Dispatcher:
+def methods(session: Session, instruments: Instruments) -> Dispatcher:
     """Return the methods of one conversation; docs/protocol.md describes each."""
     dispatcher = Dispatcher(rpc_error)
 
     async def join(params: JoinParams) -> object:
-        joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        with instruments.join():
+            joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        instruments.joined("resumed" if joined.resumed else "joined")
         return {
             "jtoken": joined.jtoken,
             "resume": joined.resumed,
@@ -96,7 +103,8 @@ def methods(session: Session) -> Dispatcher:
         }
 
     async def offer(params: OfferParams) -> object:
-        answer = await session.offer(params.sdp.sdp)
+        with instruments.offer():
+            answer = await session.offer(params.sdp.sdp)
         return {"sdp": {"type": "answer", "sdp": answer}}
 
     async def icecandidate(params: CandidateParams) -> None:

@@ -61,12 +61,7 @@ class Access:
         self._tokens = tokens
         self._rooms = rooms
         self._presence = presence
-        self._lifetimes = lifetimes
-
-    @property
-    def lifetimes(self) -> Lifetimes:
-        """How long tokens are good for."""
-        return self._lifetimes
+        self.lifetimes = lifetimes  # a reload changes them
 
     def is_admin_key(self, text: str) -> bool:
         """Whether `text` is the admin key; takes as long for a near miss as for any other."""
@@ -92,7 +87,7 @@ class Access:
             raise BadSecret
         await asyncio.to_thread(self._keyring.spend_first_run)
         log.info("admin_logged_in", by="first_run" if is_first_run else "admin_key")
-        return self._tokens.mint(Audience.ADMIN, Grant(), self._lifetimes.admin_s)
+        return self._tokens.mint(Audience.ADMIN, Grant(), self.lifetimes.admin_s)
 
     def anchor(self, room: Room, showing: Showing, role: Role, display_name: str) -> Anchor:
         """Make up a person who may join the room.
@@ -106,7 +101,7 @@ class Access:
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)
         grant = Grant(room.id, user, role, pin=shown, display_name=display_name)
-        return Anchor(user, self._tokens.mint(Audience.JOIN, grant, self._lifetimes.join_s))
+        return Anchor(user, self._tokens.mint(Audience.JOIN, grant, self.lifetimes.join_s))
 
     def listener(self, room: Room, showing: Showing) -> Minted:
         """Return a listen token. Raises Unauthorized, BadInvite, BadToken, WrongPin."""
@@ -114,7 +109,7 @@ class Access:
             _check_invite(room, showing, (InviteRole.LISTEN, InviteRole.JOIN))
             _check_pin(room, showing)
         grant = Grant(room.id, UserId(str(uuid.uuid4())))
-        return self._tokens.mint(Audience.LISTEN, grant, self._lifetimes.listen_s)
+        return self._tokens.mint(Audience.LISTEN, grant, self.lifetimes.listen_s)
 
     def may_see(self, room: Room, showing: Showing) -> None:
         """Raise Unauthorized, BadInvite or BadToken unless the caller may know of the room."""
