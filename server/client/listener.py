@@ -131,8 +131,8 @@ class Listener:
         self._init = ""
         self._next_msn: int | None = None
 
-    async def follow(self, seconds: float | None, look: Callable[[], None]) -> None:
-        """Play until there are `seconds` of it, or the stream ends. Raises ClientError."""
+    async def follow(self, look: Callable[[], None]) -> None:
+        """Play until the recorder is full, or the stream ends. Raises ClientError."""
         loop = asyncio.get_running_loop()
         well_at, patience_s = loop.time(), START_S
         try:
@@ -144,14 +144,14 @@ class Listener:
                     await asyncio.sleep(0.5)
                     continue
                 well_at, patience_s = loop.time(), LOST_S
-                if await self._play(content.decode(errors="replace"), seconds):
+                if await self._play(content.decode(errors="replace")):
                     return
                 look()
                 await asyncio.sleep(0.5)
         finally:
             await self._finish()
 
-    async def _play(self, text: str, seconds: float | None) -> bool:
+    async def _play(self, text: str) -> bool:
         """Play what is new; return whether nothing more will come."""
         try:
             playlist = read_playlist(text)
@@ -166,7 +166,7 @@ class Listener:
                 self.missed += segment.msn - self._next_msn
             self._next_msn = segment.msn + 1
             await self._take(segment)
-            if seconds is not None and self._recorder.seconds >= seconds:
+            if self._recorder.is_full:
                 return True
         return playlist.is_over
 
@@ -234,7 +234,7 @@ async def listen(
         url = f"{link.base}/hls/{quote(link.room)}/stream.m3u8?token={quote(token, safe='')}"
         with Recorder(wanted.out, CHANNELS, wanted.seconds) as recorder:
             listener = Listener(api, url, recorder, stop)
-            await listener.follow(wanted.seconds, lambda: watch(recorder))
+            await listener.follow(lambda: watch(recorder))
     return Heard(
         room=link.room,
         seconds=round(recorder.seconds, 3),

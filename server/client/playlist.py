@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _KEY: Final = re.compile(r'(?<=[:,])(METHOD|URI|IV)=("[^"]*"|[^,]*)')
+_IV: Final = re.compile(r"0[xX][0-9a-fA-F]{1,32}")
+_MSN: Final = re.compile(r"[0-9]{1,18}")
 MAX_SEGMENTS: Final = 10_000
 
 
@@ -40,7 +42,6 @@ class Playlist:
     """What there is to play now."""
 
     segments: tuple[Segment, ...]
-    target_s: float
     is_over: bool
 
 
@@ -49,11 +50,10 @@ def read_playlist(text: str) -> Playlist:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines or lines[0] != "#EXTM3U":
         raise ValueError("it is no playlist")
-    target = _number(lines, "#EXT-X-TARGETDURATION:", 2.0)
-    segments = tuple(_segments(lines, int(_number(lines, "#EXT-X-MEDIA-SEQUENCE:", 0))))
+    segments = tuple(_segments(lines, _first_msn(lines)))
     if len(segments) > MAX_SEGMENTS:
         raise ValueError("it is too long")
-    return Playlist(segments, target, "#EXT-X-ENDLIST" in lines)
+    return Playlist(segments, "#EXT-X-ENDLIST" in lines)
 
 
 def _segments(lines: list[str], msn: int) -> Iterator[Segment]:
@@ -81,19 +81,18 @@ def _key(line: str) -> Key | None:
 
 
 def _iv(text: str) -> bytes:
-    if not text.lower().startswith("0x"):
-        raise ValueError("its IV is no hexadecimal number")
-    return int(text, 16).to_bytes(16, "big") if len(text) <= 34 else _too_long()
-
-
-def _too_long() -> bytes:
-    raise ValueError("its IV is longer than 128 bits")
+    if not _IV.fullmatch(text):
+        raise ValueError("its IV is no hexadecimal number of 128 bits")
+    return int(text, 16).to_bytes(16, "big")
 
 
 def _attributes(line: str) -> dict[str, str]:
     return {name: value.strip('"') for name, value in _KEY.findall(line)}
 
 
-def _number(lines: list[str], tag: str, default: float) -> float:
-    found = next((line for line in lines if line.startswith(tag)), "")
-    return float(found.removeprefix(tag)) if found else default
+def _first_msn(lines: list[str]) -> int:
+    tag = "#EXT-X-MEDIA-SEQUENCE:"
+    found = next((line.removeprefix(tag) for line in lines if line.startswith(tag)), "0")
+    if not _MSN.fullmatch(found):
+        raise ValueError("its media sequence is no number")
+    return int(found)

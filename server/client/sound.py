@@ -5,7 +5,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,18 +79,20 @@ class Recorder:
     """
 
     def __init__(self, path: Path | None, channels: int = 1, limit_s: float | None = None) -> None:
-        self.seconds = 0.0
+        self._samples = 0  # of one channel
         self.level_db = SILENT_DB
         self.loudest_db = SILENT_DB
         self._channels = channels
-        self._limit_s = limit_s
+        self._limit = None if limit_s is None else round(limit_s * RATE)
         self._wav: wave.Wave_write | None = None
+        self._file: BinaryIO | None = None
         if path is None:
             return
         try:
-            self._wav = wave.open(str(path), "wb")  # noqa: SIM115 - closed with this object
+            self._file = path.open("wb")
         except OSError as error:
             raise ClientError(f"{path} cannot be written: {error.strerror}", Exit.MISTAKE) from None
+        self._wav = wave.open(self._file, "wb")  # noqa: SIM115 - closed with this object
         self._wav.setnchannels(channels)
         self._wav.setsampwidth(2)
         self._wav.setframerate(RATE)
@@ -104,17 +106,27 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._wav is not None:
+        if self._wav is not None and self._file is not None:
             self._wav.close()
+            self._file.close()
+
+    @property
+    def seconds(self) -> float:
+        """How much was taken."""
+        return self._samples / RATE
+
+    @property
+    def is_full(self) -> bool:
+        """There is as much as was wished for."""
+        return self._limit is not None and self._samples >= self._limit
 
     def write(self, pcm: Pcm) -> None:
         """Take interleaved samples."""
-        if self._limit_s is not None:
-            left = round((self._limit_s - self.seconds) * RATE)
-            pcm = pcm[: max(0, left) * self._channels]
+        if self._limit is not None:
+            pcm = pcm[: (self._limit - self._samples) * self._channels]
         if not len(pcm):
             return
-        self.seconds += len(pcm) / RATE / self._channels
+        self._samples += len(pcm) // self._channels
         self.level_db = level_db(pcm)
         self.loudest_db = max(self.loudest_db, self.level_db)
         if self._wav is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -143,6 +144,8 @@ def listen(
 
 def stop_at_interrupt(stop: asyncio.Event) -> None:
     """Let the first Ctrl-C end what goes on, with all that was recorded; a second one cuts it."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only there do signals arrive
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
