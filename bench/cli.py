@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,9 @@ from bench.figures import Section
 from bench.janus import find_janus
 from bench.machine import facts
 from bench.report import print_tables, write
-from bench.rivals import makers
+from bench.rivals import JANUS_BY_ITSELF, JANUS_COMPLEXITY, Rival, makers
 from bench.run import Run
-from bench.scenarios import cpu, delay, idle, join, listeners, quality
+from bench.scenarios import cpu, delay, idle, join, listeners, quality, where
 from bench.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent
@@ -42,7 +43,9 @@ SCENARIOS = {
     "delay": Scenario(delay.measure, delay.steps),
     "join": Scenario(join.measure, join.steps),
     "quality": Scenario(quality.measure, quality.steps),
+    "where": Scenario(where.measure, where.steps),
 }
+ALONE = {"where"}  # not among all: it wants perf, and disturbs what it looks at
 
 
 class Group(click.Group):
@@ -56,13 +59,13 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def common(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that all measurements share."""
+def common(function: Callable[..., None], rivals: str = "roomtone,janus") -> Callable[..., None]:
+    """Give a verb the options that all measurements share, and who is measured by itself."""
     for option in reversed(
         (
             click.option("--settings", "settings_file", type=click.Path(path_type=Path),
                          help="A TOML file like bench/settings.toml."),
-            click.option("--rivals", default="roomtone,janus", show_default=True,
+            click.option("--rivals", default=rivals, show_default=True,
                          help="Who is measured, in turns: roomtone, janus, aiortc."),
             click.option("--janus", metavar="PATH", help="Another build of Janus than the one "
                          "on the PATH."),
@@ -116,18 +119,19 @@ _add("idle", "CPU of rooms with nobody in them.")
 _add("listeners", "What one more WebRTC listener costs, as a slope.")
 _add("delay", "The delay a server adds, by markers.")
 _add("join", "Time from an offer to the first mixed packet.")
+_add("where", "Where the CPU time goes: codec, crypto, kernel, arrays, Python (perf).")
 _add("quality", "PESQ and STOI at loss, jitter and drift, in and out (minutes).")
 
 
 @cli.command("all")
-@common
+@functools.partial(common, rivals=",".join(RIVALS))
 @click.option("--without", default="", help="Verbs to leave out, separated by commas.")
 def all_verb(without: str, **options: Any) -> None:
-    """All of the above: about a quarter of an hour (with --quick two minutes)."""
+    """All of the above: about half an hour (with --quick some minutes)."""
     left_out = {name for name in without.split(",") if name}
     if unknown := left_out - set(SCENARIOS):
         raise click.UsageError(f"--without {', '.join(unknown)}: there is no such measurement.")
-    _run([name for name in SCENARIOS if name not in left_out], options)
+    _run([name for name in SCENARIOS if name not in left_out | ALONE], options)
 
 
 @cli.command("micro", context_settings={"ignore_unknown_options": True})
@@ -153,7 +157,7 @@ def _settings(options: dict[str, Any], sizes: tuple[str, ...] | None) -> Setting
             found,
             sizes=replace(
                 found.sizes, cpu=("12/3", "4x3/1"), listeners=(20, 60), listeners_rival=(5, 10),
-                idle_rooms_rival=50, joins=5,
+                idle_rooms=200, idle_rooms_rival=50, joins=5,
             ),
         )  # fmt: skip
     if options["rounds"]:
@@ -187,7 +191,9 @@ def _run(verbs: list[str], options: dict[str, Any], sizes: tuple[str, ...] | Non
             TimeElapsedColumn(), console=console,
         ) as progress:  # fmt: skip
             run = Run(settings, {name: every[name] for name in rivals}, lambda _: None)
-            task = progress.add_task("starting", total=sum(SCENARIOS[v].steps(run) for v in verbs))
+            runs = {verb: _run_of(verb, run, every) for verb in verbs}
+            total = sum(SCENARIOS[verb].steps(one) for verb, one in runs.items())
+            task = progress.add_task("starting", total=total)
             started = False
 
             def said(text: str) -> None:
@@ -195,8 +201,9 @@ def _run(verbs: list[str], options: dict[str, Any], sizes: tuple[str, ...] | Non
                 progress.update(task, description=text, advance=int(started))
                 started = True
 
-            run.said = said
-            sections = asyncio.run(_measure(run, verbs))
+            for one in runs.values():
+                one.said = said
+            sections = asyncio.run(_measure(runs))
             progress.update(task, description="done", advance=1)
     except BenchMistake as mistake:
         click.echo(f"bench: {mistake}", err=True)
@@ -213,5 +220,18 @@ def _run(verbs: list[str], options: dict[str, Any], sizes: tuple[str, ...] | Non
     console.print(f"Written to {folder}")
 
 
-async def _measure(run: Run, verbs: list[str]) -> list[Section]:
-    return [await SCENARIOS[verb].measure(run) for verb in verbs]
+def _run_of(verb: str, run: Run, every: dict[str, Callable[[], Rival]]) -> Run:
+    """Return what a scenario is given: for the CPU, Janus once more as it is by itself."""
+    is_cheaper = run.settings.mix.complexity_rival < JANUS_COMPLEXITY
+    if verb != "cpu" or "janus" not in run.makers or not is_cheaper:
+        return run
+    makers_of_cpu = {}
+    for name, make in run.makers.items():
+        makers_of_cpu[name] = make
+        if name == "janus":
+            makers_of_cpu[JANUS_BY_ITSELF] = every[JANUS_BY_ITSELF]
+    return replace(run, makers=makers_of_cpu)
+
+
+async def _measure(runs: dict[str, Run]) -> list[Section]:
+    return [await SCENARIOS[verb].measure(run) for verb, run in runs.items()]

@@ -83,8 +83,8 @@ def _library_folder(program: str) -> Path:
 class Janus:
     """See `rivals.Rival`. The settings of the mix are given with each join and each room."""
 
-    def __init__(self, mix: MixSettings, program: str | None = None) -> None:
-        self.name = "Janus"
+    def __init__(self, mix: MixSettings, program: str | None = None, name: str = "Janus") -> None:
+        self.name = name
         self._mix = mix
         self._program = program
         self._folder: Path | None = None

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from bench.janus import Janus
 from bench.settings import MixSettings
 
 LIMIT_BYTES = 1 << 20
+JANUS_COMPLEXITY = 4  # what it encodes with where nobody says otherwise
+JANUS_BY_ITSELF = f"Janus at complexity {JANUS_COMPLEXITY}"
 
 
 class Rival(Protocol):
@@ -102,5 +104,8 @@ def makers(mix: MixSettings, janus: str | None) -> dict[str, Callable[[], Rival]
     return {
         "roomtone": lambda: LinesServer("Roomtone", "bench.server_roomtone", mix),
         "janus": lambda: Janus(mix, janus),
+        JANUS_BY_ITSELF: lambda: Janus(
+            replace(mix, complexity_rival=JANUS_COMPLEXITY), janus, JANUS_BY_ITSELF
+        ),
         "aiortc": lambda: LinesServer("plain aiortc", "bench.server_aiortc", mix),
     }

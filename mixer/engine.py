@@ -20,7 +20,7 @@ from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
 from mixer.players import REPORT_EVERY_TICKS, Players
 from mixer.room.anchor import Anchor
 from mixer.room.encoding import MUSIC_BPS
-from mixer.room.recorder import ArrivalSink, RecordedRoom, Recorder
+from mixer.room.recorder import ArrivalSink, Journal, Limits, RecordedRoom, Recorder
 from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
@@ -28,6 +28,7 @@ from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
 from mixer.types import (
     FLOOR,
     TICK_S,
+    ArrivalsSpec,
     Emit,
     GoneReason,
     LinkMode,
@@ -67,15 +68,19 @@ class _Seat:
     peers: dict[PeerId, Peer] = field(default_factory=dict)
     said: dict[PeerId, int] = field(default_factory=dict)
     make_anchor: MakeAnchor = Anchor
-    recorder: Recorder | None = None
+    journal: Journal = field(default_factory=Journal)
+    wish: ArrivalsSpec | None = None  # the recording that was begun last because of one
 
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """Where rooms' arrivals are recorded, and up to which size each."""
+    """Where rooms' arrivals are recorded: of every room up to a size, of others when asked for.
+
+    With a `limit_bytes` of 0 it is only when asked for.
+    """
 
     sink: ArrivalSink
-    limit_bytes: int
+    limit_bytes: int = 0
 
 
 class Engine:
@@ -135,7 +140,7 @@ class Engine:
         if seat is None:
             if spec.closed:
                 return
-            seat = self._seats[spec.room] = _Seat(spec, Room(spec.room, self._tap))
+            seat = self._seats[spec.room] = self._make_seat(spec)
             seat.room.spend(self._quality)
         seat.spec = spec
         seat.room.configure(with_lines(spec))
@@ -148,10 +153,19 @@ class Engine:
         if spec.closed:
             self.players.forget(spec.room)
         self._settle(seat)
+        self._heed_wish(seat)
         if spec.closed:
             self._counters.update(seat.room.counters())
+            self._counters.update(seat.journal.counters())
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
+
+    def _make_seat(self, spec: RoomSpec) -> _Seat:
+        if self._recordings is None:
+            return _Seat(spec, Room(spec.room, self._tap))
+        journal = Journal()
+        room = RecordedRoom(spec.room, self._tap, journal)
+        return _Seat(spec, room, make_anchor=journal.make_anchor, journal=journal)
 
     def _settle(self, seat: _Seat) -> None:
         """Begin to tick a room, or end it, when its first comes or its last has left.
@@ -173,8 +187,10 @@ class Engine:
             return
         self._occupied[seat.spec.room] = seat
         self._wake.set()
-        if self._recordings is not None:
+        if self._recordings is not None and self._recordings.limit_bytes:
             self._record(seat, self._recordings)
+        seat.wish = None  # each call is a recording of its own
+        self._heed_wish(seat)
 
     def play(self, room: RoomId, spec: PlayerSpec) -> None:
         """Play what will be fed, from the next tick on; the room is ticked for it if need be.
@@ -197,29 +213,42 @@ class Engine:
 
     def _record(self, seat: _Seat, recordings: Recordings) -> None:
         """Begin a recording; its room is as new, or the replay could not begin where it did."""
-        room = seat.spec.room
-        name = f"{room}-{int(1000 * self._unix_clock())}"
-        seat.recorder = Recorder(recordings.sink, room, name, limit_bytes=recordings.limit_bytes)
+        room, limits = seat.spec.room, Limits(recordings.limit_bytes)
         self._counters.update(seat.room.counters())
-        seat.room = RecordedRoom(room, self._tap, seat.recorder)
+        seat.journal.recorder = Recorder(recordings.sink, room, self._name(seat), limits)
+        seat.room = RecordedRoom(room, self._tap, seat.journal)
         seat.room.spend(self._quality)
         seat.room.configure(with_lines(seat.spec))
-        seat.make_anchor = seat.recorder.make_anchor
+
+    def _heed_wish(self, seat: _Seat) -> None:
+        """Begin or end the recording that is asked for; one of every room is not touched."""
+        wish, recordings, room = seat.spec.arrivals, self._recordings, seat.room
+        if recordings is None or recordings.limit_bytes or wish == seat.wish:
+            return
+        if seat.spec.room not in self._occupied or not isinstance(room, RecordedRoom):
+            return
+        seat.wish = wish
+        seat.journal.end()
+        left_s = 0.0 if wish is None else wish.until_unix_s - self._unix_clock()
+        if wish is not None and left_s > 0:
+            limits = Limits(wish.limit_bytes, tick_at(self._clock() + left_s))
+            name = self._name(seat)
+            room.begin(Recorder(recordings.sink, room.id, name, limits, is_whole=False))
+
+    def _name(self, seat: _Seat) -> str:
+        """Return what a recording that begins now is called."""
+        return f"{seat.spec.room}-{int(1000 * self._unix_clock())}"
 
     def _vacate(self, seat: _Seat) -> None:
         if self._lines is not None:
             self._lines.clear(seat.spec.room)
-        if seat.recorder is not None:
-            seat.recorder.close()
-            self._counters.update(seat.recorder.counters)
-            seat.recorder = None
+        seat.journal.end()
         self._say_who_talks(seat)
 
     def end_recordings(self) -> None:
         """Hand on what is left of every recording."""
         for seat in self._seats.values():
-            if seat.recorder is not None:
-                seat.recorder.close()
+            seat.journal.end()
 
     def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
         self,
@@ -247,12 +276,13 @@ class Engine:
         else:
             peer = self._add_peer(seat, peer_id, offer)
             self._mute(seat, peer_id, muted=listed[peer_id].muted)
+        profile = listed[peer_id].profile or seat.spec.profile
         return self.port.write_answer(
             peer,
             addresses=addresses,
             port=udp_port,
             tcp_port=tcp_port,
-            wish=MUSIC_WISH if seat.spec.profile is Profile.MUSIC else WISH,
+            wish=MUSIC_WISH if profile is Profile.MUSIC else WISH,
         )
 
     def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
@@ -383,7 +413,7 @@ class Engine:
         frames = self._tick_rooms(tick, now)
         if self._lines is not None:
             frames = self._lines.send(frames, tick)
-            self._attempt("plain timers", self._lines.port.tick, now=now)
+            self._attempt("plain timers", self._lines.port.tick, now=now, unix_now=unix_now)
         if frames:
             self._attempt("sending", self.port.send, frames, tick=tick)
         self._attempt("timers", self.port.tick, tick, now=now, unix_now=unix_now)
@@ -398,8 +428,8 @@ class Engine:
     def _follow_links(self, now: float) -> None:
         """Tell the rooms what suits whose link."""
         for seat in self._occupied.values():
-            mix_bps = MUSIC_BPS if seat.spec.profile is Profile.MUSIC else MIX_BPS
             for peer_id, peer in seat.peers.items():
+                mix_bps = MIX_BPS if seat.room.hears_mono(peer_id) else MUSIC_BPS
                 if peer.link.is_plain and peer.link.terms.mix_bps == mix_bps:
                     continue  # as nearly everybody is
                 delivery = self.port.deliver(peer, mix_bps=mix_bps, now=now)
@@ -473,8 +503,7 @@ class Engine:
         counters.update(self.port.socket_counters)
         for seat in self._seats.values():
             counters.update(seat.room.counters())
-            if seat.recorder is not None:
-                counters.update(seat.recorder.counters)
+            counters.update(seat.journal.counters())
         for _, anchor in self._anchors.values():
             counters.update(anchor.counters())
         gauges = self._peer_gauges()
@@ -505,7 +534,10 @@ class Engine:
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the room's connections are; none if there is no such room."""
         seat = self._seats.get(room)
-        return () if seat is None else tuple(self._describe(p, seat) for p in seat.peers.values())
+        if seat is None:
+            return ()
+        plain = () if self._lines is None else self._lines.peers(room)
+        return (*(self._describe(peer, seat) for peer in seat.peers.values()), *plain)
 
     def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
         anchor, reception = seat.room.anchors[peer.id], peer.reception

@@ -1,17 +1,20 @@
 """The plain RTP of all rooms: participants are anchors, forwarders anchors that only hear."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from mixer.core.jitter import Arrival
+from mixer.core.level import SILENCE_DBOV
 from mixer.room.anchor import Anchor
 from mixer.room.room import Room
-from mixer.rtc.plain import Participant, PlainPort
+from mixer.rtc.plain import PlainPort
+from mixer.rtc.plain_streams import Participant, Stream
 from mixer.rtc.sockets import BlockSocket
 from mixer.types import (
+    FORWARDER,
     PLAIN_ROWS,
     AnchorSpec,
     Emit,
@@ -20,10 +23,13 @@ from mixer.types import (
     PeerChanged,
     PeerId,
     PeerState,
+    PeerStatistics,
     RoomId,
     RoomSpec,
     RtpCodec,
     RtpParticipantSpec,
+    SentStatistics,
+    TransportStatistics,
 )
 
 MakeAnchor = Callable[[PeerId, int, RtpCodec], Anchor]
@@ -61,7 +67,7 @@ def keep_occupied(spec: RoomSpec) -> bool:
 
 def with_lines(spec: RoomSpec) -> RoomSpec:
     """Return the spec with an anchor for each participant and forwarder: what the mixes go by."""
-    people = [AnchorSpec(one.peer, one.muted) for one in spec.rtp]
+    people = [AnchorSpec(one.peer, one.muted, one.gain_db, one.pan) for one in spec.rtp]
     ears = [
         AnchorSpec(_forwarder_peer(one.id), hears={one.bus: 0.0}, speaks=())
         for one in spec.forwarders
@@ -79,8 +85,9 @@ class Lines:
         *,
         emit: Emit,
         clock: Callable[[], float],
+        rtcp: BlockSocket | None = None,
     ) -> None:
-        self.port = PlainPort(participants, forwarders, self)
+        self.port = PlainPort(participants, forwarders, self, rtcp_socket=rtcp)
         self._emit = emit
         self._clock = clock
         self._rooms: dict[RoomId, _Lines] = {}
@@ -93,13 +100,17 @@ class Lines:
         assert lines.room is room, "a room that ended was cleared"
         forwarders = {one.id: one for one in spec.forwarders}
         for name, (old, row) in list(lines.forwarders.items()):
-            if forwarders.get(name) != old:
+            wanted = forwarders.get(name)
+            if wanted is None or _codec_of(wanted) != _codec_of(old) or wanted.ssrc != old.ssrc:
                 del lines.forwarders[name]
                 self._remove(room, _forwarder_peer(name), row)
+            elif wanted != old:
+                lines.forwarders[name] = (wanted, row)
+                self.port.change_forwarder(row, wanted)
         participants = {one.peer: one for one in spec.rtp}
         for peer, (known, row) in list(lines.participants.items()):
-            wanted = participants.get(peer)
-            if wanted is None or replace(wanted, muted=known.muted) != known:
+            person = participants.get(peer)
+            if person is None or _codec_of(person) != _codec_of(known) or person.ssrc != known.ssrc:
                 del lines.participants[peer]
                 self._remove(room, peer, row)
         for person in spec.rtp:
@@ -139,6 +150,8 @@ class Lines:
             seat.room.connect(spec.peer)
         else:
             row = known[1]
+            if known[0] != spec:
+                self.port.change_participant(row, spec)
         lines.participants[spec.peer] = (spec, row)
         anchor = self._anchors[row][1]
         if anchor.is_muted != spec.muted:
@@ -190,6 +203,43 @@ class Lines:
             counted.update(anchor.counters())
         return dict(counted)
 
+    def peers(self, room: RoomId) -> Iterator[PeerStatistics]:
+        """Yield how a room's participants and forwarders are."""
+        lines = self._rooms.get(room)
+        if lines is None:
+            return
+        for peer, (_, row) in lines.participants.items():
+            yield self._describe_participant(lines.room, peer, self.port.participants[row])
+        for name, (_, row) in lines.forwarders.items():
+            yield self._describe_forwarder(_forwarder_peer(name), self.port.streams[row])
+
+    def _describe_participant(self, room: Room, peer: PeerId, one: Participant) -> PeerStatistics:
+        reception = one.reception
+        jitter_s = 0.0 if reception is None else reception.jitter / reception.clock_hz
+        return PeerStatistics(
+            peer,
+            one.state,
+            level_dbov=room.talking.get(peer, SILENCE_DBOV),
+            transport=replace(
+                _transport(one.stream),
+                loss_in=one.loss_in,
+                jitter_in_s=jitter_s,
+                bitrate_in=one.rate_in.bits_s,
+            ),
+            received=0 if reception is None else reception.received,
+            lost=0 if reception is None else reception.lost,
+            reception=self._anchors[one.stream.row][1].statistics(),
+            sent=_sent(one.stream, self.port.port),
+        )
+
+    def _describe_forwarder(self, peer: PeerId, stream: Stream) -> PeerStatistics:
+        return PeerStatistics(
+            peer,
+            PeerState.LIVE if stream.packets_out else PeerState.CONNECTING,
+            transport=_transport(stream),
+            sent=_sent(stream, self.port.forward_port),
+        )
+
     def gauges(self) -> dict[str, float]:
         """Return how many there are now."""
         participants = self.port.participants
@@ -202,4 +252,25 @@ class Lines:
 
 
 def _forwarder_peer(name: str) -> PeerId:
-    return PeerId(f"forwarder:{name}")
+    return PeerId(FORWARDER + name)
+
+
+def _codec_of(spec: ForwarderSpec | RtpParticipantSpec) -> tuple[RtpCodec, int]:
+    return spec.codec, spec.payload_type
+
+
+def _transport(stream: Stream) -> TransportStatistics:
+    control = stream.control
+    return TransportStatistics(
+        round_trip_s=control.round_trip_s,
+        loss_out=control.loss,
+        jitter_out_s=control.jitter_s,
+        bitrate_out=stream.rate_out.bits_s,
+    )
+
+
+def _sent(stream: Stream, local_port: int) -> SentStatistics:
+    control = stream.control
+    return SentStatistics(
+        local_port, stream.packets_out, stream.octets_out, control.reports, control.lost
+    )

@@ -9,7 +9,7 @@ from mixer.errors import SetupError
 from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
-from mixer.rtc.sockets import open_socket
+from mixer.rtc.sockets import BlockSocket, open_socket
 from mixer.rtc.streams import Streams, bind_tcp
 from mixer.types import (
     Cancellable,
@@ -125,7 +125,23 @@ class Plane:
         )
         # A socket on loopback could not send elsewhere.
         forwarders = open_socket("", 0, batched=batched)
-        return Lines(participants, forwarders, emit=self._emit, clock=time.monotonic)
+        return Lines(
+            participants,
+            forwarders,
+            emit=self._emit,
+            clock=time.monotonic,
+            rtcp=self._open_rtcp(participants.port + 1),
+        )
+
+    def _open_rtcp(self, port: int) -> BlockSocket | None:
+        """Take the port above that of plain RTP, for reports; it may be missing."""
+        settings = self._settings
+        try:
+            return open_socket(settings.rtp_host, port, batched=settings.batched_sockets)
+        except (SetupError, OverflowError) as error:
+            if settings.rtp_port:
+                _log.warning("no RTCP on a port of its own: %s", error)
+            return None
 
     def _open_streams(self) -> Streams | None:
         """Listen on the TCP port; one that nobody asked for by number may be missing."""
@@ -145,7 +161,7 @@ class Plane:
 
     async def close(self) -> None:
         """Say goodbye to every peer and close the port."""
-        self._engine.end_recordings()
+        self.end_recordings()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -153,6 +169,10 @@ class Plane:
                 await self._engine.port.close()
             if self._lines is not None:
                 self._lines.port.close()
+
+    def end_recordings(self) -> None:
+        """Hand on what is left of every recording, and record nothing more of these calls."""
+        self._engine.end_recordings()
 
     def apply(self, spec: RoomSpec) -> None:
         """Make a room what the spec says; an older or equal version is ignored.

@@ -29,6 +29,9 @@ def tick_at(now: float) -> int:
     return int(now // TICK_S)
 
 
+FORWARDER = "forwarder:"
+"""What the peer id of a forwarder begins with, before its own id."""
+
 FLOOR = "floor"
 """The bus that everybody speaks to and hears unless told otherwise, and that goes on air."""
 
@@ -51,7 +54,9 @@ class AnchorSpec:
     What everybody hears of them: `gain_db` (-60..20), `pan` (-1 left..1 right, in a music room),
     brought to `agc_target_dbov` (-40..-6) slowly if set. They speak to the buses `speaks` and hear
     the buses `hears`, each with a gain in dB; a voice on several of these is heard as on the
-    loudest. `for_me` changes other people for this person's ears alone: dB (-60..20), None = mute.
+    loudest. Who has a `profile` other than their room's is gated as in a room of that one, and in a
+    music room hears it in mono, at the rate of a voice room. `for_me` changes other people for this
+    person's ears alone: dB (-60..20), None = mute.
     """
 
     peer: PeerId
@@ -62,6 +67,7 @@ class AnchorSpec:
     hears: Mapping[str, float] = field(default_factory=_floor)
     speaks: tuple[str, ...] = (FLOOR,)
     for_me: Mapping[PeerId, float | None] = field(default_factory=dict)
+    profile: Profile | None = None  # None: as the room
 
 
 class RtpCodec(Enum):
@@ -70,6 +76,14 @@ class RtpCodec(Enum):
     OPUS = "opus"
     PCMU = "pcmu"
     PCMA = "pcma"
+
+
+class RtcpMode(Enum):
+    """Where the reports of a plain RTP stream go."""
+
+    MUX = "mux"  # to the port of RTP (RFC 5761)
+    NEXT_PORT = "next"  # to the one above it, as before
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class ForwarderSpec:
     payload_type: int = 111
     bus: str = FLOOR
     always_on: bool = False
+    rtcp: RtcpMode = RtcpMode.MUX
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,7 @@ class RtpParticipantSpec:
     Their packets come from within the networks `allow` (CIDR), and the first tells by its SSRC
     whose it is: it is `ssrc`, or any that nobody else has where that is None. From then on they are
     where that packet came from. With `host` and `port` they are there from the beginning.
+    `gain_db` (-60..20) and `pan` (-1..1) are as an AnchorSpec's.
     """
 
     peer: PeerId
@@ -107,6 +123,21 @@ class RtpParticipantSpec:
     host: str = ""
     port: int = 0
     muted: bool = False
+    gain_db: float = 0.0
+    pan: float = 0.0
+    rtcp: RtcpMode = RtcpMode.MUX
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalsSpec:
+    """A wish that what arrives in a room be recorded: up to a size, until a time (Unix s).
+
+    A second wish is told from the first by its `name`.
+    """
+
+    name: str
+    limit_bytes: int
+    until_unix_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +161,7 @@ class RoomSpec:
     buses: tuple[str, ...] = ()
     forwarders: tuple[ForwarderSpec, ...] = ()
     rtp: tuple[RtpParticipantSpec, ...] = ()
+    arrivals: ArrivalsSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +319,27 @@ class ReceptionStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class SentStatistics:
+    """What went to one place by plain RTP, and what its receiver says of it.
+
+    `local_port` is the port it leaves by, which takes the receiver's reports. `reports` counts
+    them: while it is 0 nothing is known of losses. `lost` is theirs, in packets.
+    """
+
+    local_port: int = 0
+    packets: int = 0
+    octets: int = 0
+    reports: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
-    """One connection as the mixer sees it.
+    """One connection as the mixer sees it; also a person's plain RTP, and a forwarder's.
 
     `level_dbov` is how loud the person is now (-127 = silent). `received` and `lost` are packets of
-    the peer's present stream, those skipped as silent included.
+    the peer's present stream, those skipped as silent included. `sent` is plain RTP's; a
+    forwarder's `peer` is "forwarder:" and its id, and nothing is received from it.
     """
 
     peer: PeerId
@@ -301,6 +349,7 @@ class PeerStatistics:
     received: int = 0
     lost: int = 0
     reception: ReceptionStatistics = ReceptionStatistics()
+    sent: SentStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)

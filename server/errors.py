@@ -66,6 +66,16 @@ class RoomFull(ServerError):  # noqa: N818
         self.limit = limit
 
 
+class RoomLocked(ServerError):  # noqa: N818
+    """The room lets nobody new in."""
+
+    code = "room_locked"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} is locked: nobody new is let in")
+        self.room = room
+
+
 class WrongPin(ServerError):  # noqa: N818
     """The room has a PIN and it was not the one shown."""
 
@@ -105,6 +115,16 @@ class Forbidden(ServerError):  # noqa: N818
     code = "forbidden"
 
 
+class NotGranted(ServerError):  # noqa: N818
+    """The person is known, but was not granted that; `grant` names it."""
+
+    code = "not_granted"
+
+    def __init__(self, grant: str) -> None:
+        super().__init__(f"This needs the grant {grant}, which you do not have in this room")
+        self.grant = grant
+
+
 class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 
@@ -131,6 +151,15 @@ class NotFound(ServerError):  # noqa: N818
     """There is nothing at that address."""
 
     code = "not_found"
+
+
+class AlreadyRecorded(ServerError):  # noqa: N818
+    """The operator records every room anyway."""
+
+    code = "already_recorded"
+
+    def __init__(self) -> None:
+        super().__init__("Every room is recorded already: the setting record_arrivals says so")
 
 
 class NotEnabled(ServerError):  # noqa: N818
@@ -173,6 +202,18 @@ class Draining(ServerError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("The server is about to restart: try again in a moment")
+
+
+class SigningUnavailable(ServerError):  # noqa: N818
+    """The signing server does not answer; who is inside goes on, nobody new comes in."""
+
+    code = "signing_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody new can be let in now, for the signing server does not answer:"
+            " try again in a moment"
+        )
 
 
 class PlaneUnavailable(ServerError):  # noqa: N818

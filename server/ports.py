@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from hls.types import BroadcastSpec
@@ -148,6 +149,28 @@ class MediaPlane(Protocol):
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """Yield what happens, in order, for one reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    """A recording of a room's arrivals that is on the disk, or still being written."""
+
+    name: str
+    size: int
+    began_unix_s: float
+
+
+class RecordingShelf(Protocol):
+    """Where recordings of arrivals are kept. Calls block: they wait for a disk."""
+
+    def list(self, room: RoomId) -> tuple[StoredRecording, ...]:
+        """Return a room's recordings, oldest first."""
+
+    def find(self, room: RoomId, name: str) -> Path | None:
+        """Return the file of a room's recording, None if there is none."""
+
+    def remove(self, room: RoomId, name: str) -> bool:
+        """Remove a room's recording; whether there was one."""
 
 
 class PlayerPlane(Protocol):

@@ -45,10 +45,15 @@ class BadRecording(MixerError):  # noqa: N818 - what it is
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file begins with."""
+    """What a file begins with.
+
+    One that `is_whole` begins with a room as new; another in the middle of a call, with who was
+    there and how they were mixed, and has no digests: the call's own coders knew what was before.
+    """
 
     room: str
     version: int = VERSION
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ Record = Seat | Call | Heard | Tick | Sent | Lost | Fed
 
 def write_header(header: Header) -> bytes:
     """Return the beginning of a file."""
-    text = json.dumps({"room": header.room}).encode()
+    text = json.dumps({"room": header.room, "whole": header.is_whole}).encode()
     return MAGIC + _HEAD.pack(VERSION, len(text)) + text
 
 
@@ -176,8 +181,9 @@ def read_header(read: Callable[[int], bytes]) -> Header:
     if length > MAX_HEADER_BYTES:
         raise BadRecording("The recording's header is damaged")
     try:
-        return Header(str(json.loads(read(length))["room"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        told = json.loads(read(length))
+        return Header(str(told["room"]), is_whole=bool(told.get("whole", True)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadRecording("The recording's header is damaged") from None
 
 

@@ -10,6 +10,7 @@ from mixer.core.sequence import Unwrapper, distance
 from mixer.types import SAMPLE_RATE
 
 MAX_BLOCKS = 31  # the count field has five bits
+INTERVAL_S = 5.0  # RFC 3550 §6.2's least; two on a stream of 64 kb/s may not want it oftener
 NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 
 _HEADER = struct.Struct("!BBH")
@@ -261,11 +262,24 @@ def round_trip_s(ntp_now: int, block: ReportBlock) -> float | None:
     return max(0, units) / 65536
 
 
-class ReceptionStatistics:
-    """What a receiver counts of one source (appendices A.1, A.3 and A.8)."""
+def interval_s(draw: float) -> float:
+    """Return how long to wait between two reports in a session of two, `draw` being 0..1.
 
-    def __init__(self, ssrc: int) -> None:
+    Half to one and a half times the interval (§6.3.1), so that many do not fall into step. Its
+    correction by e - 1.5 belongs to reconsideration, which two members have no use for.
+    """
+    return INTERVAL_S * (0.5 + draw)
+
+
+class ReceptionStatistics:
+    """What a receiver counts of one source (appendices A.1, A.3 and A.8).
+
+    `clock_hz` is how fast its timestamps run.
+    """
+
+    def __init__(self, ssrc: int, clock_hz: int = SAMPLE_RATE) -> None:
         self.ssrc = ssrc
+        self.clock_hz = clock_hz
         self.received = 0
         self.jitter = 0.0
         """In timestamp units."""
@@ -284,7 +298,7 @@ class ReceptionStatistics:
         if self._first is None:
             self._first = extended
         self.received += 1
-        transit = arrival_s * SAMPLE_RATE - self._timestamp.unwrap(timestamp)
+        transit = arrival_s * self.clock_hz - self._timestamp.unwrap(timestamp)
         if self._transit is not None:
             self.jitter += (abs(transit - self._transit) - self.jitter) / 16
         self._transit = transit

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mixer.errors import ClientMistake
-from mixer.types import FLOOR, AnchorSpec, RoomSpec
+from mixer.types import FLOOR, AnchorSpec, RoomSpec, RtpParticipantSpec
 
 GAIN_DB = (-60.0, 20.0)  # below -60 dB nothing is left of speech; above 20 dB only its noise gains
 PAN = (-1.0, 1.0)
@@ -28,9 +28,7 @@ def check_spec(spec: RoomSpec) -> None:
         if not 1 <= len(bus) <= MAX_BUS_CHARACTERS:
             _refuse(f"a bus has a name of 1 to {MAX_BUS_CHARACTERS} characters")
     buses = frozenset((FLOOR, *spec.buses))
-    for forwarder in spec.forwarders:
-        if forwarder.bus not in buses:
-            _refuse(f"a forwarder: there is no bus {forwarder.bus[:MAX_BUS_CHARACTERS]!r}")
+    _check_lines(spec, buses)
     for anchor in spec.anchors:
         _check_voice(anchor)
         _check_ears(anchor)
@@ -44,6 +42,15 @@ def check_gain(gain_db: float) -> None:
     low, high = GAIN_DB
     if not low <= gain_db <= high:
         raise ClientMistake("bad_gain", f"a gain is {low:g} to {high:g} dB, not {gain_db:g}")
+
+
+def _check_lines(spec: RoomSpec, buses: frozenset[str]) -> None:
+    for forwarder in spec.forwarders:
+        if forwarder.bus not in buses:
+            _refuse(f"a forwarder: there is no bus {forwarder.bus[:MAX_BUS_CHARACTERS]!r}")
+    for person in spec.rtp:
+        _check_range(person, "gain_db", (person.gain_db,), GAIN_DB)
+        _check_range(person, "pan", (person.pan,), PAN)
 
 
 def _check_voice(anchor: AnchorSpec) -> None:
@@ -62,7 +69,10 @@ def _check_ears(anchor: AnchorSpec) -> None:
 
 
 def _check_range(
-    anchor: AnchorSpec, name: str, values: Iterable[float], bounds: tuple[float, float]
+    anchor: AnchorSpec | RtpParticipantSpec,
+    name: str,
+    values: Iterable[float],
+    bounds: tuple[float, float],
 ) -> None:
     low, high = bounds
     for value in values:

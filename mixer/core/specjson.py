@@ -8,8 +8,8 @@ from typing import Any
 from mixer.core.speccheck import check_spec
 from mixer.types import AnchorSpec, Profile, RoomId, RoomSpec
 
-# Not the mix's business: names of versions, and the addresses of plain RTP.
-_LEFT_OUT = frozenset({"room", "version", "closed", "anchors", "forwarders", "rtp"})
+# Not the mix's business: names of versions, the addresses of plain RTP, the recording itself.
+_LEFT_OUT = frozenset({"room", "version", "closed", "anchors", "forwarders", "rtp", "arrivals"})
 
 
 def write_spec(spec: RoomSpec) -> dict[str, Any]:
@@ -39,6 +39,8 @@ def _read_anchor(written: Mapping[str, Any]) -> AnchorSpec:
     rest = dict(written)
     if "speaks" in rest:
         rest["speaks"] = tuple(str(bus) for bus in rest["speaks"])
+    if "profile" in rest:
+        rest["profile"] = Profile(rest["profile"])
     return AnchorSpec(**rest)
 
 

@@ -93,6 +93,10 @@ class Anchor:
         if channels != self._playout.channels:
             self._playout = self._playout.adapted(channels)
 
+    def prepare(self, channels: int) -> None:
+        """Make ready to be adapted to so many channels in 200 ms without losing the thread."""
+        self._playout.prepare(channels)
+
     def restart(self) -> None:
         """Forget what has arrived: another stream begins."""
         self.jitter.reset()

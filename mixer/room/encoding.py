@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ class Kind(Enum):
     CLEAR = "clear"  # CELT: cheap, best without loss
     ROBUST = "robust"  # SILK or hybrid with in-band FEC: for who loses packets
     RETURN = "return"  # CELT from its beginning: for who comes from ROBUST, until it is as CLEAR
+
+
+class Form(NamedTuple):
+    """What somebody takes of a mix: which kind, and whether one channel of two."""
+
+    kind: Kind
+    is_mono: bool = False
 
 
 class Encoding:

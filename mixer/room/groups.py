@@ -94,7 +94,7 @@ class Groups:
             members.setdefault(mix, []).extend(hearing)
         for mix, hearing in members.items():
             mix.gains = rows[mix]
-            mix.seat([(one.row, one.kind, one.delivery) for one in hearing if one.row is not None])
+            mix.seat([(one.row, one.form, one.delivery) for one in hearing if one.row is not None])
             for hearer in hearing:
                 hearer.mix = mix
         self.mixes, self._stage, self._plan = list(members), list(stage), None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.core.limiter import LimiterState
-from mixer.room.encoding import Encoding, Kind
+from mixer.room.encoding import Encoding, Form
 from mixer.types import Delivery, Int16Frame, Outgoing, Quality
 
 # Opus TOC alone (RFC 6716 §3.1: CELT, full band, 20 ms, one empty frame): the receiver's decoder
@@ -23,7 +23,8 @@ class Mix:
     """What one group of people hears. Sounds, then is silent; never encodes silence.
 
     It is encoded once, or twice: again with FEC while some of them lose packets, and for an instant
-    a third time for those who cease to. Nobody's loss changes what the others are sent.
+    a third time for those who cease to. Nobody's loss changes what the others are sent. Who takes
+    one channel of two has encodings of their own.
     """
 
     def __init__(self, channels: int = 1) -> None:
@@ -38,7 +39,7 @@ class Mix:
         self.apart_ticks = 0
         """For how long nobody may come from this mix to another: its encoder is too different."""
         self._last: Int16Frame | None = None
-        self._encodings: dict[Kind, Encoding] = {}  # made when the first hearer needs them
+        self._encodings: dict[Form, Encoding] = {}  # made when the first hearer needs them
 
     def branch(self) -> "Mix":
         """Return a mix that goes on from this one: its hearers change over without a click."""
@@ -47,20 +48,21 @@ class Mix:
         mix.is_sounding = self.is_sounding
         mix.apart_ticks = self.apart_ticks
         mix._last = self._last
-        mix._encodings = {kind: one.branch() for kind, one in self._encodings.items()}
+        mix._encodings = {form: one.branch() for form, one in self._encodings.items()}
         return mix
 
-    def seat(self, hearers: Sequence[tuple[int, Kind, Delivery]]) -> None:
+    def seat(self, hearers: Sequence[tuple[int, Form, Delivery]]) -> None:
         """Take who hears it from now on.
 
-        For each the row of the peer table, the kind of encoding, and what suits their link.
+        For each the row of the peer table, the form they take it in, and what suits their link.
         """
         self.rows = np.array([row for row, _, _ in hearers], np.intp)
-        kinds = {kind for _, kind, _ in hearers}
-        for kind in kinds - self._encodings.keys():
-            self._encodings[kind] = Encoding(kind, self.limiter.channels)
-        for kind, encoding in self._encodings.items():
-            encoding.seat([(row, delivery) for row, its, delivery in hearers if its is kind])
+        forms = {form for _, form, _ in hearers}
+        for form in forms - self._encodings.keys():
+            channels = 1 if form.is_mono else self.limiter.channels
+            self._encodings[form] = Encoding(form.kind, channels)
+        for form, encoding in self._encodings.items():
+            encoding.seat([(row, delivery) for row, its, delivery in hearers if its == form])
 
     def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> list[Outgoing]:
         """Take the next 20 ms (int16[960 * channels], limited) and its level; return what to send.
@@ -70,8 +72,17 @@ class Mix:
         previous = self._last if self.is_sounding else None
         self.is_sounding, self._last = has_sound, frame
         sent = []
-        for encoding in self._encodings.values():
-            outgoing = encoding.advance(frame, level_dbov, previous, self.quality)
+        for form, encoding in self._encodings.items():
+            taken, before = frame, previous
+            if form.is_mono and self.limiter.channels > 1 and len(encoding.rows):
+                taken, before = mono(frame), None if previous is None else mono(previous)
+            outgoing = encoding.advance(taken, level_dbov, before, self.quality)
             if outgoing is not None:
                 sent.append(outgoing)
         return sent
+
+
+def mono(frame: Int16Frame) -> Int16Frame:
+    """Return the mean (int16[960]) of both channels of a frame (int16[1920])."""
+    mean: Int16Frame = (frame.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
+    return mean

@@ -1,5 +1,7 @@
 """What a jitter buffer hands out, as sound: decoded, repaired, at the pace it asks for."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
@@ -29,6 +31,7 @@ class Playout:
         self._jitter = jitter
         self._codec = codec
         self._decoder: FrameDecoder | None = None  # made with the first sound: most people listen
+        self._next: FrameDecoder | None = None  # for another number of channels, unheard as yet
         self._is_stereo = False  # the packets are, by their own account
         self._skipped: Play | None = None  # last, while nobody was to hear it
         self._nothing: Int16Frame = np.zeros((0,) if channels == 1 else (0, channels), np.int16)
@@ -40,12 +43,25 @@ class Playout:
         self.corrupt = 0
 
     def adapted(self, channels: int) -> "Playout":
-        """Return a playout that goes on with the same buffer in so many channels; G.711 has one."""
+        """Return a playout that goes on with the same buffer in so many channels; G.711 has one.
+
+        Best after it was told to `prepare` for that.
+        """
         if self._codec is not RtpCodec.OPUS or channels == self.channels:
             return self
         playout = Playout(self._jitter, self._codec, channels=channels)
         playout.corrupt = self.corrupt
+        playout._decoder, playout._is_stereo = self._next, self._is_stereo
         return playout
+
+    def prepare(self, channels: int) -> None:
+        """Decode beside, unheard, for `adapted` to as many channels; for those of now: no more.
+
+        A CELT decoder that begins amid a stream is wrong about its loudness for 200 ms.
+        """
+        self._next = None
+        if self._codec is RtpCodec.OPUS and channels != self.channels:
+            self._next = make_decoder(self._codec, channels)
 
     @property
     def is_empty(self) -> bool:
@@ -162,18 +178,19 @@ class Playout:
         """Return a missing frame: from its successor's FEC, else made up."""
         if self._decoder is None:
             self._decoder = make_decoder(self._codec, self.channels)
-        if next_payload is None:
-            return self._decoder.conceal(FRAME_SAMPLES)
-        try:
-            return self._decoder.decode_fec(next_payload)
-        except OpusError:
-            return self._decoder.conceal(FRAME_SAMPLES)  # it will be counted when it is played
+        if self._next is not None:
+            _repair(self._next, next_payload)
+        return _repair(self._decoder, next_payload)
 
     def _decode(self, step: Play) -> Int16Frame:
         """Return the packets' audio, in whole frames."""
         if self._decoder is None:
             self._decoder = make_decoder(self._codec, self.channels)
         self._is_stereo = is_stereo(step.payloads[-1])
+        if self._next is not None:
+            with suppress(OpusError):  # counted below
+                for payload in step.payloads:
+                    self._next.decode(payload)
         try:
             parts = [self._decoder.decode(payload) for payload in step.payloads]
         except OpusError:
@@ -183,3 +200,10 @@ class Playout:
         if lacking := -len(pcm) % FRAME_SAMPLES:  # a lone 10 ms packet: its other half was lost
             pcm = np.concatenate((pcm, np.zeros((lacking, *pcm.shape[1:]), np.int16)))
         return pcm
+
+
+def _repair(decoder: FrameDecoder, next_payload: bytes | None) -> Int16Frame:
+    if next_payload is not None:
+        with suppress(OpusError):  # it will be counted when it is played
+            return decoder.decode_fec(next_payload)
+    return decoder.conceal(FRAME_SAMPLES)

@@ -4,8 +4,8 @@ import hashlib
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, replace
-from typing import Protocol
+from dataclasses import astuple, dataclass, replace
+from typing import Any, Protocol
 
 from mixer.core.jitter import Arrival
 from mixer.core.recording import (
@@ -76,21 +76,47 @@ class Digest:
         return self._hash.digest()
 
 
-class Recorder:
-    """One recording of one room, from the first who comes to the last who leaves."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a recording ends: at a size, and at a tick if one is given."""
 
-    def __init__(self, sink: ArrivalSink, room: RoomId, name: str, *, limit_bytes: int) -> None:
+    size_bytes: int
+    last_tick: int | None = None
+
+
+class Recorder:
+    """One recording of one room, to the last who leaves or a limit.
+
+    One that `is_whole` began with the first who came, and has digests of what was sent.
+    """
+
+    def __init__(
+        self,
+        sink: ArrivalSink,
+        room: RoomId,
+        name: str,
+        limits: Limits,
+        *,
+        is_whole: bool = True,
+    ) -> None:
         self.counters: Counter[str] = Counter()
         self.digest = Digest()
+        self.is_whole = is_whole
         self._sink = sink
         self._name = name
-        self._left = limit_bytes
+        self._last_tick = limits.last_tick
+        self._left = limits.size_bytes
         self._lost = 0
-        self._buffer = bytearray(write_header(Header(room)))
+        self._buffer = bytearray(write_header(Header(room, is_whole=is_whole)))
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more is taken."""
+        return self._left <= 0
 
     def put(self, record: Record) -> None:
-        """Take a record; once the limit is reached nothing more is taken."""
-        if self._left <= 0:
+        """Take a record; once a limit is reached nothing more is taken."""
+        if self.is_over:
             return
         self._buffer += write_record(record)
         if len(self._buffer) >= CHUNK_BYTES:
@@ -115,16 +141,49 @@ class Recorder:
 
     def note_sent(self, tick: int, sent: Sequence[Outgoing]) -> None:
         """Take what the room sends in a tick."""
-        self.digest.add(tick, sent)
-        if tick % DIGEST_TICKS == 0:
-            self.put(Sent(self.digest.value()))
+        if self.is_whole:
+            self.digest.add(tick, sent)
+            if tick % DIGEST_TICKS == 0:
+                self.put(Sent(self.digest.value()))
         if tick % FLUSH_TICKS == 0:
             self.flush()
+        if self._last_tick is not None and tick >= self._last_tick:
+            self.close()
 
     def close(self) -> None:
         """End the recording."""
-        self.put(Sent(self.digest.value()))
+        if self.is_over:
+            return
+        if self.is_whole:
+            self.put(Sent(self.digest.value()))
         self.flush()
+        self._left = 0
+
+
+class Journal:
+    """Where a room's records go: to a recorder while there is one."""
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None
+        self._counters: Counter[str] = Counter()  # of the recordings that ended
+
+    def put(self, record: Record) -> None:
+        """Take a record."""
+        if self.recorder is not None:
+            self.recorder.put(record)
+
+    def end(self) -> None:
+        """End the recording, if there is one."""
+        if self.recorder is not None:
+            self.recorder.close()
+            self._counters.update(self.recorder.counters)
+            self.recorder = None
+
+    def counters(self) -> Counter[str]:
+        """Return what this room's recordings came to so far, by metric name; do not change it."""
+        if self.recorder is None:
+            return self._counters
+        return self._counters + self.recorder.counters
 
     def make_anchor(
         self, peer: PeerId, row: int, codec: RtpCodec = RtpCodec.OPUS
@@ -136,26 +195,27 @@ class Recorder:
 class RecordedAnchor(Anchor):
     """An anchor whose calls are recorded."""
 
-    def __init__(self, recorder: Recorder, peer: PeerId, row: int, codec: RtpCodec) -> None:
+    def __init__(self, journal: Journal, peer: PeerId, row: int, codec: RtpCodec) -> None:
         super().__init__(peer, row, codec)
         self.codec = codec
-        self._recorder = recorder
+        self._journal = journal
 
     def arrived(
         self, packet: Arrival, level: int | None, now: float, *, voice: bool = False
     ) -> bool:
         """See Anchor."""
-        self._recorder.put(Heard(self.row, packet, level, voice, now))
+        if self._journal.recorder is not None:  # a packet comes oftener than anything else
+            self._journal.recorder.put(Heard(self.row, packet, level, voice, now))
         return super().arrived(packet, level, now, voice=voice)
 
     def mute(self, muted: bool) -> None:  # noqa: FBT001 - as in Anchor
         """See Anchor."""
-        self._recorder.put(Call(self.row, "mute", (muted,)))
+        self._journal.put(Call(self.row, "mute", (muted,)))
         super().mute(muted)
 
     def restart(self) -> None:
         """See Anchor."""
-        self._recorder.put(Call(self.row, "restart"))
+        self._journal.put(Call(self.row, "restart"))
         super().restart()
 
 
@@ -165,34 +225,58 @@ class RecordedRoom(Room):
     A tick stands behind what its players took in it, so that a replay has that when it comes to it.
     """
 
-    def __init__(self, room: RoomId, tap: Tap | None, recorder: Recorder) -> None:
+    def __init__(self, room: RoomId, tap: Tap | None, journal: Journal) -> None:
         super().__init__(room, tap)
-        self._recorder = recorder
+        self._journal = journal
+        self._written: dict[str, Any] | None = None  # the spec
+        self._plays: dict[str, RecordedSource] = {}
+
+    def begin(self, recorder: Recorder) -> None:
+        """Record from the next call on, behind how the room is now, in place of what was recorded.
+
+        A replay begins so, with coders and buffers as new.
+        """
+        self._journal.end()
+        self._journal.recorder = recorder
+        put = recorder.put
+        put(Call(ROOM, "spend", astuple(self.quality)))
+        if self._written is not None:
+            put(Call(ROOM, "configure", (self._written,)))
+        for peer, anchor in self.anchors.items():
+            put(Seat(anchor.row, peer, _codec(anchor)))
+            if anchor.is_muted:
+                put(Call(anchor.row, "mute", (True,)))
+            if anchor.hears:
+                put(Call(ROOM, "connect", (peer,)))
+            if anchor.delivery != Delivery():
+                put(Call(ROOM, "deliver", (peer, *astuple(anchor.delivery))))
+        for name, source in self._plays.items():
+            if not source.was_over:
+                put(Call(ROOM, "play", (name, source.to.peer, source.to.bus, source.gain_db)))
 
     def add(self, anchor: Anchor) -> None:
         """See Room."""
         super().add(anchor)  # which removes an earlier one of the same person, recorded first
-        codec = anchor.codec if isinstance(anchor, RecordedAnchor) else RtpCodec.OPUS
-        self._recorder.put(Seat(anchor.row, anchor.peer, codec))
+        self._journal.put(Seat(anchor.row, anchor.peer, _codec(anchor)))
 
     def remove(self, peer: PeerId) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "remove", (peer,)))
+        self._journal.put(Call(ROOM, "remove", (peer,)))
         super().remove(peer)
 
     def connect(self, peer: PeerId) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "connect", (peer,)))
+        self._journal.put(Call(ROOM, "connect", (peer,)))
         super().connect(peer)
 
     def disconnect(self, peer: PeerId) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "disconnect", (peer,)))
+        self._journal.put(Call(ROOM, "disconnect", (peer,)))
         super().disconnect(peer)
 
     def deliver(self, peer: PeerId, delivery: Delivery) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "deliver", (peer, *astuple(delivery))))
+        self._journal.put(Call(ROOM, "deliver", (peer, *astuple(delivery))))
         super().deliver(peer, delivery)
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
@@ -200,61 +284,77 @@ class RecordedRoom(Room):
         try:
             sent = super().tick(tick, now)
         finally:
-            self._recorder.put(Tick(tick, now))
-        self._recorder.note_sent(tick, sent)
+            self._journal.put(Tick(tick, now))
+        if self._journal.recorder is not None:
+            self._journal.recorder.note_sent(tick, sent)
+            if self._journal.recorder.is_over:
+                self._journal.end()
         return sent
 
     def configure(self, spec: RoomSpec) -> None:
         """See Room."""
         super().configure(spec)
         # Without a tap nothing is mixed for the air.
-        written = write_spec(replace(spec, on_air=spec.on_air and self._tap is not None))
-        self._recorder.put(Call(ROOM, "configure", (written,)))
+        self._written = write_spec(replace(spec, on_air=spec.on_air and self._tap is not None))
+        self._journal.put(Call(ROOM, "configure", (self._written,)))
 
     def spend(self, quality: Quality) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "spend", astuple(quality)))
+        self._journal.put(Call(ROOM, "spend", astuple(quality)))
         super().spend(quality)
 
     def play(
         self, name: str, source: FrameSource, *, to: Target = EVERYONE, gain_db: float = 0.0
     ) -> None:
         """See Room."""
-        super().play(name, RecordedSource(self._recorder, name, source), to=to, gain_db=gain_db)
-        self._recorder.put(Call(ROOM, "play", (name, to.peer, to.bus, gain_db)))
+        recorded = RecordedSource(self._journal, name, source)
+        recorded.to, recorded.gain_db = to, gain_db
+        super().play(name, recorded, to=to, gain_db=gain_db)
+        self._plays = {key: one for key, one in self._plays.items() if not one.was_over}
+        self._plays[name] = recorded
+        self._journal.put(Call(ROOM, "play", (name, to.peer, to.bus, gain_db)))
 
     def stop(self, name: str) -> None:
         """See Room."""
-        self._recorder.put(Call(ROOM, "stop", (name,)))
+        self._journal.put(Call(ROOM, "stop", (name,)))
+        self._plays.pop(name, None)
         super().stop(name)
 
     def set_volume(self, name: str, gain_db: float) -> None:
         """See Room."""
         super().set_volume(name, gain_db)
-        self._recorder.put(Call(ROOM, "set_volume", (name, gain_db)))
+        if name in self._plays:
+            self._plays[name].gain_db = gain_db
+        self._journal.put(Call(ROOM, "set_volume", (name, gain_db)))
+
+
+def _codec(anchor: Anchor) -> RtpCodec:
+    return anchor.codec if isinstance(anchor, RecordedAnchor) else RtpCodec.OPUS
 
 
 class RecordedSource:
     """A FrameSource whose frames and end are recorded as they are taken."""
 
-    def __init__(self, recorder: Recorder, name: str, source: FrameSource) -> None:
-        self._recorder = recorder
+    def __init__(self, journal: Journal, name: str, source: FrameSource) -> None:
+        self.to = EVERYONE
+        self.gain_db = 0.0
+        self.was_over = False
+        self._journal = journal
         self._name = name
         self._source = source
-        self._was_over = False
 
     @property
     def is_over(self) -> bool:
         """See FrameSource."""
         is_over = self._source.is_over
-        if is_over and not self._was_over:
-            self._was_over = True
-            self._recorder.put(Call(ROOM, "over", (self._name,)))
+        if is_over and not self.was_over:
+            self.was_over = True
+            self._journal.put(Call(ROOM, "over", (self._name,)))
         return is_over
 
     def take_nowait(self) -> Int16Frame | None:
         """See FrameSource."""
         frame = self._source.take_nowait()
         if frame is not None:
-            self._recorder.put(Fed(self._name, frame))
+            self._journal.put(Fed(self._name, frame))
         return frame

@@ -9,8 +9,9 @@ from mixer.core.level import SILENCE_DBOV
 from mixer.core.routing import EVERYBODY, PLAIN, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.room.anchor import Anchor
+from mixer.room.fade import Fade, faded
 from mixer.room.groups import APART_TICKS, Advanced, Groups
-from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
+from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO, mono
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
@@ -18,7 +19,6 @@ from mixer.room.voice import Voice
 from mixer.types import (
     AnchorSpec,
     Delivery,
-    Int16Frame,
     Outgoing,
     PeerId,
     Profile,
@@ -39,7 +39,9 @@ class Room:
         self.encodes = 0
         self._tap = tap
         self._specs: dict[PeerId, AnchorSpec] = {}
-        self._channels = 1
+        self._channels = self._wanted_channels = 1
+        self._turn_ticks = 0  # until another profile is heard
+        self._is_rising = False  # from the silence between two profiles
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
@@ -54,7 +56,8 @@ class Room:
     def configure(self, spec: RoomSpec) -> None:
         """Mix as a valid spec says from the next tick on; who comes and goes is told by others.
 
-        Gains move there without a step. Another profile begins all mixes anew, with a click.
+        Gains move there without a step. For another profile all mixes begin anew 240 ms later, in a
+        tick of silence; what is heard fades out in the one before and in again in the one after.
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
@@ -62,7 +65,8 @@ class Room:
             self._air = None
         elif self._air is None:
             self._air = Hearer(PLAIN)
-        self._set_channels(2 if spec.profile is Profile.MUSIC else 1)
+        self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
+        self._prepare()
         for peer, seat in self._seats.items():
             if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
                 self._brief(seat)
@@ -80,7 +84,7 @@ class Room:
         voice = Voice(self._channels, anchor.peer)
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
-        anchor.adapt(self._channels, is_gated=self._channels == 1)
+        anchor.prepare(self._wanted_channels)
         self._brief(seat)
         self._is_stale = True
 
@@ -111,6 +115,10 @@ class Room:
             self._returning.append(hearer)
         hearer.delivery = delivery
         self._is_stale = True
+
+    def hears_mono(self, peer: PeerId) -> bool:
+        """Whether a seated anchor is sent one channel."""
+        return self._channels == 1 or self._seats[peer].hearer.is_mono
 
     def wake(self, anchor: Anchor) -> None:
         """Listen to an anchor from the next tick on."""
@@ -173,6 +181,7 @@ class Room:
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """Advance 20 ms; return what is to be sent."""
         if self.is_idle:
+            self._turn()
             if not self.anchors or not self._is_time_for_comfort(tick):
                 return []
             return self._comfort([one.row for one in self.anchors.values() if one.hears])
@@ -183,7 +192,24 @@ class Room:
             self._groups.regroup(self._hearers(), self._stage.voices)
         if self._returning:
             self._bring_back()
-        return self._send(self._groups.advance(heard, frames), tick)
+        advanced = self._groups.advance(heard, frames)
+        if self._turn_ticks or self._is_rising:
+            advanced = self._lead(advanced)
+        sent = self._send(advanced, tick)
+        if self._turn_ticks:
+            self._turn_ticks -= 1
+            if not self._turn_ticks:
+                self._turn()
+                self._is_rising = self._is_comfort_due = True
+        return sent
+
+    def _lead(self, advanced: list[Advanced]) -> list[Advanced]:
+        """Lead what is heard out of one profile and into the other."""
+        if self._is_rising:
+            self._is_rising = False
+            return faded(advanced, self._channels, Fade.IN)
+        way = {2: Fade.OUT, 1: Fade.SILENCE}.get(self._turn_ticks)
+        return advanced if way is None else faded(advanced, self._channels, way)
 
     def _send(self, advanced: Sequence[Advanced], tick: int) -> list[Outgoing]:
         sent = []
@@ -194,7 +220,7 @@ class Room:
         for mix, frame, level, has_sound in advanced:
             self._is_comfort_due |= not has_sound
             if self._air is not None and mix is self._air.mix and self._tap is not None:
-                self._tap.write(self.id, tick, self._mono(frame))
+                self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound)
             self.encodes += sum(bool(one.payload) for one in outgoing)
@@ -217,15 +243,18 @@ class Room:
     def _comfort(self, rows: list[int]) -> list[Outgoing]:
         if not rows:
             return []
-        payload = COMFORT_PAYLOAD if self._channels == 1 else COMFORT_STEREO
-        return [Outgoing(payload, np.array(rows, np.intp), SILENCE_DBOV)]
-
-    def _mono(self, frame: Int16Frame) -> Int16Frame:
-        """Return what the tap gets: the broadcast is mono, the mean of both channels."""
-        if self._channels == 1:
-            return frame
-        mean: Int16Frame = (frame.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
-        return mean
+        in_mono = set(rows)
+        if self._channels > 1:
+            in_mono &= {one.anchor.row for one in self._seats.values() if one.hearer.is_mono}
+        comfort = [
+            (COMFORT_PAYLOAD, [row for row in rows if row in in_mono]),
+            (COMFORT_STEREO, [row for row in rows if row not in in_mono]),
+        ]
+        return [
+            Outgoing(payload, np.array(some, np.intp), SILENCE_DBOV)
+            for payload, some in comfort
+            if some
+        ]
 
     # The seats
 
@@ -237,15 +266,36 @@ class Room:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
         seat.voice.configure(spec)
         seat.hearer.ear = ear_of(spec)
+        seat.hearer.is_mono = spec.profile is Profile.VOICE
+        self._adapt(seat)
 
-    def _set_channels(self, channels: int) -> None:
+    def _adapt(self, seat: Seat) -> None:
+        """Decode for the room's channels, and gate as the room does unless told otherwise."""
+        spec = self._specs.get(seat.anchor.peer)
+        profile = None if spec is None else spec.profile
+        is_gated = self._channels == 1 if profile is None else profile is Profile.VOICE
+        seat.anchor.adapt(self._channels, is_gated=is_gated)
+
+    def _prepare(self) -> None:
+        """Begin to decode for as many channels as are wanted, to `_turn` to them later."""
+        if self.is_idle:
+            self._turn()  # nobody hears it
+        elif bool(self._turn_ticks) == (self._wanted_channels == self._channels):
+            self._is_rising |= self._turn_ticks == 1  # the way back, from silence
+            self._turn_ticks = 0 if self._turn_ticks else APART_TICKS + 2
+            for anchor in self.anchors.values():
+                anchor.prepare(self._wanted_channels)
+
+    def _turn(self) -> None:
+        """Go on with as many channels as are wanted: every mix begins anew."""
+        channels, self._turn_ticks = self._wanted_channels, 0
         if channels == self._channels:
             return
-        self._channels = channels
+        self._channels, self._is_stale = channels, True
         self._groups = Groups(channels)
         self._stage.set_channels(channels)
         for seat in self._seats.values():
-            seat.anchor.adapt(channels, is_gated=channels == 1)
+            self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
         if self._air is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mixer.core.routing import Ear
 from mixer.room.anchor import Anchor
-from mixer.room.encoding import Kind
+from mixer.room.encoding import Form, Kind
 from mixer.room.mix import Mix
 from mixer.room.voice import Voice
 from mixer.types import Delivery, PeerId
@@ -25,12 +25,15 @@ class Hearer:
     returning_ticks: int = 0
     """For how long they are still on their way back from FEC."""
 
+    is_mono: bool = False
+    """Whether they take one channel, however many the mix has."""
+
     @property
-    def kind(self) -> Kind:
+    def form(self) -> Form:
         """Which encoding of the mix they take."""
         if self.delivery.is_robust:
-            return Kind.ROBUST
-        return Kind.RETURN if self.returning_ticks else Kind.CLEAR
+            return Form(Kind.ROBUST, self.is_mono)
+        return Form(Kind.RETURN if self.returning_ticks else Kind.CLEAR, self.is_mono)
 
 
 @dataclass(eq=False, slots=True)

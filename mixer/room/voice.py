@@ -38,9 +38,9 @@ class Voice:
             self._agc.target_dbov = spec.agc_target_dbov
 
     def set_channels(self, channels: int) -> None:
-        """Go on at once in a room of so many channels."""
-        pan, self.strip = self.strip.pan, Strip(channels)
-        self.strip.pan = pan
+        """Go on at once in a room of so many channels, as loud as before."""
+        before, self.strip = self.strip, Strip(channels, self.strip.gain)
+        self.strip.pan = before.pan
 
     def set_gain(self, gain_db: float) -> None:
         """Set the fader."""

@@ -13,10 +13,14 @@ from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
+from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.drain import Drain
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
@@ -25,7 +29,8 @@ from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
-from server.services.tokens import Tokens
+from server.services.spent import Spent
+from server.services.tokens import Shared, Signer, Tokens
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -38,11 +43,13 @@ class Ground:
 
     store: StateStore
     keyring: Keyring
+    signer: Signer
     clock: Clock
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
 
 
@@ -76,6 +83,21 @@ class Services:
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
             await self.context.rooms.expire()
+            await self.context.signalling.spent.forget()
+            await self.context.keys.store_uses()
+
+    async def load(self) -> None:
+        """Read what the store holds, before anything else. Raises StoreLost."""
+        await self.context.keys.load()
+        await self.context.signalling.spent.load()
+        await self.context.rooms.load()
+        await self.context.lines.load()
+        await self.context.desk.load()
+
+
+def recordings_folder(settings: Settings) -> Path:
+    """Return where recordings of arrivals are kept."""
+    return settings.record_arrivals or settings.state_dir / "arrivals"
 
 
 def build(settings: Settings, ground: Ground) -> Services:
@@ -90,7 +112,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
-    tokens = Tokens(ground.keyring, clock.unix)
+    rooms.make_key = ground.signer.stream_key
+    tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
+    spent = Spent.over(store, clock)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    desk = Desk(store, rooms, presence, access.refusal_s)
     context = Context(
         settings=settings,
         static=ground.static,
@@ -98,11 +124,25 @@ def build(settings: Settings, ground: Ground) -> Services:
         store=store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings)),
+        access=access,
+        keys=ApiKeys(store, clock.now),
+        signer=ground.signer,
         signalling=Signalling(
-            rooms, presence, tokens, ground.mixer, specs, resume_token_s=settings.join_token_s
+            rooms,
+            presence,
+            tokens,
+            ground.mixer,
+            specs,
+            spent,
+            resume_token_s=settings.join_token_s,
+            desk=desk,
         ),
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
+        arrivals=ArrivalsKeeper(
+            rooms, presence, clock, is_every_room=settings.record_arrivals is not None
+        ),
+        shelf=FolderShelf(recordings_folder(settings)),
+        desk=desk,
         announcer=announcer,
         sounds=sounds_of(settings),
         mixer=ground.mixer,

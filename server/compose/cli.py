@@ -18,16 +18,18 @@ from server.compose.commands.rooms import room
 from server.compose.commands.settings import config, config_option
 from server.compose.commands.target import Console, as_json
 from server.compose.commands.tokens import token
+from server.compose.keys_command import keys
 from server.compose.measure import bench
+from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
 from server.compose.replay import Wishes
 from server.compose.replay import replay as run_again
+from server.compose.tls_command import tls
 from server.compose.version import VERSION
 from server.errors import SetupMistake
 from server.sources import read
 
-EXIT_MISTAKE = 2  # as click's own for a wrong option
 LONG_BYTES = 4_000_000  # some seconds of work: worth a progress bar
 
 
@@ -140,5 +142,5 @@ def version(*, is_json: bool) -> None:
     Console(is_json).tell({"version": VERSION}, [f"roomtone {VERSION}"])
 
 
-for _verb in (room, token, config, doctor, completion, bench):
+for _verb in (room, token, config, doctor, completion, keys, tls, bench):
     cli.add_command(_verb)

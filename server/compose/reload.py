@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -34,13 +34,6 @@ RELOADABLE: Final = frozenset(
 )
 
 
-class Certified(Protocol):
-    """The part of a TLS context that takes another certificate; connections keep the old one."""
-
-    def load_cert_chain(self, certfile: str, keyfile: str) -> None:
-        """Take it. Raises OSError or ValueError, and keeps what it had, if it is no good."""
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """What came of a reload: keys that are in force now, and keys that need a restart."""
@@ -52,8 +45,8 @@ class Change:
 class Reloader:
     """Reads the settings again by `read_again` and puts in force what can be.
 
-    `check_tls` raises SetupMistake for a pair of files that is no good; `tls` is the live context,
-    None without TLS.
+    `check_tls` raises SetupMistake for a pair of files that is no good; `follow_tls` takes the
+    settings whose certificate shall be shown from now on.
     """
 
     def __init__(
@@ -61,12 +54,12 @@ class Reloader:
         services: Services,
         read_again: Callable[[], Loaded],
         check_tls: Callable[[Settings], None],
-        tls: Certified | None = None,
+        follow_tls: Callable[[Settings], None],
     ) -> None:
         self._services = services
         self._read_again = read_again
         self._check_tls = check_tls
-        self._tls = tls
+        self._follow_tls = follow_tls
 
     def reload(self) -> Change | None:
         """Read and apply; None if what was read is wrong: the log says why, nothing changes."""
@@ -103,9 +96,7 @@ class Reloader:
         context.lines.policy = policy_of(settings)
         sounds = sounds_of(settings)
         context.sounds.limit_bytes, context.sounds.folder = sounds.limit_bytes, sounds.folder
-        if self._tls is not None and settings.tls_cert is not None:
-            # Also when the names stay: certificates are renewed in place.
-            self._tls.load_cert_chain(str(settings.tls_cert), str(settings.tls_key))
+        self._follow_tls(settings)  # also when the names stay: files are renewed in place
 
 
 def _differing(before: Settings, after: Settings) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _report(header: Header, made: Replay) -> Iterator[str]:
     yield from _table(rows)
     yield ""
     yield f"digest    {made.digest.value().hex()}"
-    yield f"as sent   {_verdict(made)}"
+    yield f"as sent   {_verdict(header, made)}"
 
 
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
@@ -156,7 +156,9 @@ def _shown(number: Any) -> str:
     return f"{number:.4g}" if isinstance(number, float) else str(number)
 
 
-def _verdict(made: Replay) -> str:
+def _verdict(header: Header, made: Replay) -> str:
+    if not header.is_whole:
+        return "unknown: it begins in the middle of a call; equal settings give this digest again"
     if made.recorded_digest is None:
         return "unknown: the recording ended before its first digest"
     return "yes, bit for bit" if made.is_as_recorded else "no: other settings, code or a gap"

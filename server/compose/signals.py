@@ -52,9 +52,11 @@ class Signals:
         """Read the settings again."""
         self.reload()
 
-    async def wait_end(self, context: Context) -> None:
+    async def wait_end(self, context: Context | None) -> None:
         """Wait for the first signal, then drain until that is over or another one comes."""
         await self._drain.wait()
+        if context is None:  # a server without people
+            return
         drain_s = context.settings.drain_s
         if self._end.is_set() or not drain_s or not context.presence.total:
             return

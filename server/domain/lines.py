@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mixer.types import ForwarderSpec, PeerId, RtpCodec, RtpParticipantSpec
+from mixer.types import ForwarderSpec, PeerId, RtcpMode, RtpCodec, RtpParticipantSpec
 from server.domain.identity import UserId
 from server.errors import BadRecord
 
@@ -79,6 +79,7 @@ class _StoredForwarder(BaseModel):
     payload_type: Annotated[int, Field(ge=0, le=127)]
     bus: str
     always_on: bool
+    rtcp: Annotated[RtcpMode, Field(strict=False)] = RtcpMode.MUX
 
 
 class _StoredLine(BaseModel):
@@ -93,6 +94,9 @@ class _StoredLine(BaseModel):
     host: str
     port: Annotated[int, Field(ge=0, le=65_535)]
     muted: bool
+    gain_db: float = 0.0
+    pan: float = 0.0
+    rtcp: Annotated[RtcpMode, Field(strict=False)] = RtcpMode.MUX
 
 
 class _Stored(BaseModel):
@@ -117,6 +121,7 @@ def encode_lines(lines: Lines) -> bytes:
             payload_type=one.payload_type,
             bus=one.bus,
             always_on=one.always_on,
+            rtcp=one.rtcp,
         )
         for one in lines.forwarders.values()
     ]
@@ -131,6 +136,9 @@ def encode_lines(lines: Lines) -> bytes:
             host=line.spec.host,
             port=line.spec.port,
             muted=line.spec.muted,
+            gain_db=line.spec.gain_db,
+            pan=line.spec.pan,
+            rtcp=line.spec.rtcp,
         )
         for line in lines.people.values()
     ]

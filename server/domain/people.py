@@ -1,22 +1,17 @@
 """The people in a room: who is there, what they do, and what the mixer shall know of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
-from mixer.types import AnchorSpec, PeerId, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, RoomSpec
+from server.domain.controls import PLAIN, Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId
+from server.domain.room import Room
 
 STATUS_TIMEOUT_S = 30.0  # two keepalives missed: no longer listed (the reference's)
-
-
-class Role(StrEnum):
-    """What a person is in a room; the roles differ in name only."""
-
-    HOST = "host"
-    GUEST = "guest"
-    ANCHOR = "anchor"
 
 
 class Status(StrEnum):
@@ -44,6 +39,15 @@ class Person:
     muted: bool = False
     has_media: bool = False
     lost_at: float | None = None
+    controls: Controls = PLAIN
+    """What those who run the room decided about this person."""
+    for_me: Mapping[UserId, float | None] = field(default_factory=dict)
+    """How this person wants to hear others: dB, None is not at all; who is not named, as all do."""
+
+    def hearing(self, user: UserId, gain_db: float | None) -> Self:
+        """Return the person with another volume of `user` for their own ears; 0 dB is as all do."""
+        others = {one: gain for one, gain in self.for_me.items() if one != user}
+        return replace(self, for_me=others if gain_db == 0.0 else {**others, user: gain_db})
 
     def is_listed(self, now: float) -> bool:
         """Whether the others shall see this person."""
@@ -56,7 +60,8 @@ class Person:
             "role": self.role.value,
             "status": self.status.value,
             "displayName": self.display_name,
-            "muted": self.muted,
+            "muted": self.muted or self.controls.muted,
+            "serverMuted": self.controls.muted,
         }
 
 
@@ -78,8 +83,14 @@ class Roster:
         return type(self)({**self.people, person.user: person})
 
     def without(self, user: UserId) -> Self:
-        """Return the roster without that person."""
-        return type(self)({key: one for key, one in self.people.items() if key != user})
+        """Return the roster without that person; how others wanted to hear them is forgotten."""
+        return type(self)(
+            {
+                key: one.hearing(user, 0.0) if user in one.for_me else one
+                for key, one in self.people.items()
+                if key != user
+            }
+        )
 
     def has_space(self, user: UserId, limit: int | None) -> bool:
         """Whether `user` may come in: there is space, or they are inside already."""
@@ -97,12 +108,26 @@ class Roster:
             if person.lost_at is not None and now - person.lost_at >= resume_s
         ]
 
-    def anchors(self) -> tuple[AnchorSpec, ...]:
-        """Return what the mixer needs to know of everybody."""
+    def anchors(self, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
+        """Return what the mixer needs to know of everybody in a room with these buses."""
         return tuple(
-            AnchorSpec(PeerId(person.user), person.muted) for person in self.people.values()
+            person.controls.within(buses).anchor(
+                PeerId(person.user),
+                muted=person.muted,
+                for_me={PeerId(user): gain_db for user, gain_db in person.for_me.items()},
+            )
+            for person in self.people.values()
         )
 
-    def room_spec(self, room: RoomId, version: int) -> RoomSpec:
+    def room_spec(self, room: Room, version: int) -> RoomSpec:
         """Return the room as the mixer shall have it."""
-        return RoomSpec(room, version, self.anchors(), on_air=True)
+        return RoomSpec(
+            room.id,
+            version,
+            self.anchors(room.buses),
+            on_air=room.broadcast,
+            profile=room.profile,
+            loudest=room.loudest,
+            automix=room.automix,
+            buses=room.buses,
+        )

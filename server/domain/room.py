@@ -7,12 +7,13 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mixer.types import RoomId
+from mixer.types import Profile, RoomId
 from server.errors import BadRecord, IllegalTransition
 
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
 MAX_ANCHORS_DEFAULT = 3  # the reference's, for bare REST
 EXPIRES_IN_DEFAULT_S = 10_800  # the same
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RoomState(Enum):
@@ -79,7 +80,11 @@ class Invites:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What was decided when the room was made; `pin` is empty if there is none."""
+    """What was decided about the room; `pin` is empty if there is none.
+
+    `profile`, `loudest`, `automix` and `buses` are how it is mixed (see RoomSpec). `broadcast`:
+    whether listeners can hear it. `locked`: nobody new is let in.
+    """
 
     id: RoomId
     created_at: datetime
@@ -88,17 +93,54 @@ class Room:
     max_anchors: int | None = MAX_ANCHORS_DEFAULT  # None: as many as the node carries
     expires_in_s: int | None = EXPIRES_IN_DEFAULT_S  # None: never
     name: str = ""
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
+    broadcast: bool = True
+    locked: bool = False
 
     @property
     def hls_path(self) -> str:
         """Where the playlist is, below `/hls/`."""
         return f"{self.id}/stream.m3u8"
 
+    @property
+    def made(self) -> str:
+        """What tells this room from others that had its id before: tokens carry it."""
+        return f"{(self.created_at - _EPOCH) // timedelta(microseconds=1):x}"
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When its time is over; None: never."""
+        if self.expires_in_s is None:
+            return None
+        return self.created_at + timedelta(seconds=self.expires_in_s)
+
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over at `now` (aware)."""
-        if self.expires_in_s is None:
-            return False
-        return now >= self.created_at + timedelta(seconds=self.expires_in_s)
+        end = self.expires_at
+        return end is not None and now >= end
+
+    def lasting(self, seconds: int | None, now: datetime) -> Self:
+        """Return the room with so much time left from `now` (aware) on; None: no end."""
+        if seconds is None:
+            return replace(self, expires_in_s=None)
+        age_s = max(0, int((now - self.created_at).total_seconds()))
+        return replace(self, expires_in_s=age_s + seconds)
+
+    def notice(self) -> dict[str, object]:
+        """Return what those in the room may know of it: the params of `roomChanged`."""
+        return {
+            "roomId": self.id,
+            "name": self.name,
+            "profile": self.profile.value,
+            "buses": list(self.buses),
+            "maxAnchors": self.max_anchors,
+            "broadcast": self.broadcast,
+            "locked": self.locked,
+            "expiresAt": None if self.expires_at is None else rfc3339(self.expires_at),
+        }
 
 
 def rfc3339(moment: datetime) -> str:
@@ -125,6 +167,12 @@ class _StoredRoom(BaseModel):
     name: Annotated[str, Field(max_length=80)] = ""
     expiresIn: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
     invites: _StoredInvites
+    profile: Annotated[Profile, Field(strict=False)] = Profile.VOICE
+    loudest: Annotated[int, Field(ge=0)] = 0
+    automix: bool = False
+    buses: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    broadcast: bool = True
+    locked: bool = False
     version: int = RECORD_VERSION
 
 
@@ -139,6 +187,12 @@ def encode_room(room: Room) -> bytes:
             name=room.name,
             expiresIn=room.expires_in_s,
             invites=_StoredInvites(join=room.invites.join, listen=room.invites.listen),
+            profile=room.profile,
+            loudest=room.loudest,
+            automix=room.automix,
+            buses=room.buses,
+            broadcast=room.broadcast,
+            locked=room.locked,
         )
         .model_dump_json()
         .encode()
@@ -163,4 +217,10 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         max_anchors=stored.maxAnchors,
         expires_in_s=stored.expiresIn,
         name=stored.name,
+        profile=stored.profile,
+        loudest=stored.loudest,
+        automix=stored.automix,
+        buses=stored.buses,
+        broadcast=stored.broadcast,
+        locked=stored.locked,
     )

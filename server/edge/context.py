@@ -8,16 +8,20 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from server.config import Settings
-from server.ports import BroadcastPlane, MediaPlane, StateStore
+from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
+from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
+from server.services.desk import Desk
 from server.services.drain import Drain
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.tokens import Signer
 
 
 @dataclass(slots=True)
@@ -31,8 +35,13 @@ class Context:
     rooms: Rooms
     presence: Presence
     access: Access
+    keys: ApiKeys
+    signer: Signer
     signalling: Signalling
     lines: LineKeeper
+    arrivals: ArrivalsKeeper
+    shelf: RecordingShelf
+    desk: Desk
     announcer: Announcer
     sounds: Sounds
     mixer: MediaPlane

@@ -20,10 +20,12 @@ async def get_playlist(request: web.Request) -> web.Response:
     """`GET /hls/{room}/stream.m3u8`."""
     context = request.app[CONTEXT]
     room = path_room(request)
-    context.rooms.get(room)
+    broadcast = context.rooms.get(room).broadcast
     token = request.query.get("token", "")
     if token:  # a bad one would only show later, as a player that cannot get its key
         context.access.check_listening(room, token)
+    if not broadcast:
+        raise NotReady("This room is not being broadcast now")
     text = await context.broadcast.playlist(room)
     if text is None:
         raise NotReady("The broadcast is starting")

@@ -2,7 +2,9 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, TypeVar
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -16,11 +18,22 @@ from pydantic import (
     model_validator,
 )
 
-from mixer.types import RoomId, RtpCodec
-from server.domain.announcement import EVERYBODY, GAIN_DB
+from mixer.core.speccheck import (
+    AGC_DBOV,
+    GAIN_DB,
+    MAX_BUS_CHARACTERS,
+    MAX_BUSES,
+    MAX_LOUDEST,
+    PAN,
+)
+from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
+from server.domain.announcement import EVERYBODY
+from server.domain.api_key import Scope
+from server.domain.controls import Controls
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
-from server.domain.people import Role, Status
-from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole
+from server.domain.people import Status
+from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,6 +74,12 @@ def _as_payload_type(number: int) -> int:
     return number
 
 
+def _as_buses(names: list[str]) -> list[str]:
+    if FLOOR in names or len(set(names)) < len(names):
+        raise ValueError("names of their own, and the floor is there anyway")
+    return names
+
+
 def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
@@ -77,10 +96,22 @@ Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none
 HostText = Annotated[str, AfterValidator(_as_host)]
 NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
+RtcpText = Annotated[RtcpMode, Field(strict=False)]
 PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
 Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
 GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 RoleText = Annotated[Role, Field(strict=False)]
+ProfileText = Annotated[Profile, Field(strict=False)]
+MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
+Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST)]
+BusName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
+Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
+AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
+Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Body(BaseModel):
@@ -94,9 +125,42 @@ class CreateRoomRequest(Body):
 
     roomId: RoomIdText | None = None  # noqa: N815 - the wire's name, as below
     pin: NewPin | None = None
-    maxAnchors: Annotated[int, Field(ge=0, le=10_000)] | None = MAX_ANCHORS_DEFAULT  # noqa: N815
-    expiresIn: Annotated[int, Field(ge=1, le=10**9)] | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
+    maxAnchors: MaxAnchors | None = MAX_ANCHORS_DEFAULT  # noqa: N815
+    expiresIn: Seconds | None = EXPIRES_IN_DEFAULT_S  # noqa: N815
     name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+
+class ChangeRoomRequest(Body):
+    """`PATCH /api/rooms/{id}`: what is not named stays as it is."""
+
+    pin: NewPin = ""
+    maxAnchors: MaxAnchors | None = None  # noqa: N815
+    expiresIn: Seconds | None = None  # noqa: N815
+    name: Name = ""
+    profile: ProfileText = Profile.VOICE
+    loudest: Loudest = 0
+    automix: bool = False
+    buses: Buses = []
+    broadcast: bool = True
+    locked: bool = False
+
+    def amended(self, room: Room, now: datetime) -> Room:
+        """Return the room with what was named; its time is counted from `now` (aware) on."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        if "expiresIn" in named:
+            room = room.lasting(named.pop("expiresIn"), now)
+        values: dict[str, Any] = {_OF_ROOM.get(name, name): one for name, one in named.items()}
+        if values.get("max_anchors") == 0:
+            values["max_anchors"] = MAX_ANCHORS_DEFAULT
+        if "buses" in values:
+            values["buses"] = tuple(values["buses"])
+        return replace(room, **values)
 
 
 class CreateUserRequest(Body):
@@ -106,6 +170,36 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+    grants: list[Annotated[Right, Field(strict=False)]] | None = None
+    oneShot: bool = False  # noqa: N815
+
+
+class CreateKeyRequest(Body):
+    """`POST /api/keys`; `expiresIn` is seconds, null for a key that never expires."""
+
+    name: Name = ""
+    scopes: Annotated[list[Annotated[Scope, Field(strict=False)]], Field(min_length=1)]
+    expiresIn: Annotated[int, Field(ge=60, le=10**9)] | None = None  # noqa: N815
+
+
+class ControlRequest(Body):
+    """`PATCH /api/rooms/{id}/participants/{userId}`: what is not named stays as it is."""
+
+    muted: bool = False
+    gainDb: GainDb = 0.0  # noqa: N815
+    pan: Pan = 0.0
+    agcTargetDbov: AgcDbov | None = None  # noqa: N815
+    speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
+    hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+    profile: ProfileText | None = None
+
+    def amended(self, controls: Controls) -> Controls:
+        """Return the controls with what was named."""
+        named = self.model_fields_set & _OF_CONTROLS.keys()
+        values: dict[str, Any] = {_OF_CONTROLS[name]: getattr(self, name) for name in named}
+        if "speaks" in values:
+            values["speaks"] = tuple(dict.fromkeys(values["speaks"]))
+        return replace(controls, **values)
 
 
 class TokenRequest(Body):
@@ -138,6 +232,17 @@ class ForwarderRequest(Body):
     ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
     bus: Literal["floor"] = "floor"
     alwaysOn: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
+
+
+class ForwarderPatch(Body):
+    """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`: what is absent stays."""
+
+    host: HostText | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    bus: Literal["floor"] | None = None
+    alwaysOn: bool | None = None  # noqa: N815
+    rtcp: RtcpText | None = None
 
 
 class AnnouncementRequest(BaseModel):
@@ -173,12 +278,41 @@ class LineRequest(Body):
     host: HostText | Literal[""] = ""
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     anySsrc: bool = False  # noqa: N815
+    rtcp: RtcpText = RtcpMode.MUX
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if bool(self.host) != bool(self.port):
             raise ValueError("host and port belong together")
         return self
+
+
+class LinePatch(Body):
+    """`PATCH /api/rooms/{id}/rtp/{userId}`: what is absent stays; `host` "" forgets the address."""
+
+    displayName: Name | None = None  # noqa: N815
+    muted: bool | None = None
+    gainDb: Annotated[float, Field(ge=-60, le=20)] | None = None  # noqa: N815
+    pan: Annotated[float, Field(ge=-1, le=1)] | None = None
+    allow: Annotated[list[NetworkText], Field(max_length=16)] | None = None
+    host: HostText | Literal[""] | None = None
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    rtcp: RtcpText | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.host is None) != (self.port is None) and self.host != "":
+            raise ValueError("host and port belong together")
+        if self.host is not None and bool(self.host) != bool(self.port):
+            raise ValueError("host and port belong together")
+        return self
+
+
+class ArrivalsRequest(Body):
+    """`POST /api/rooms/{id}/arrivals`."""
+
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    limitMb: Annotated[int, Field(ge=1, le=1 << 20)] | None = None  # noqa: N815
 
 
 class JoinParams(Body):
@@ -224,6 +358,32 @@ class MuteParams(Body):
     muted: bool
 
 
+class VolumeParams(Body):
+    """`volume`."""
+
+    userId: UserIdText  # noqa: N815
+    gainDb: GainDb = 0.0  # noqa: N815
+    muted: bool = False
+
+
+class ParticipantParams(Body):
+    """`requestUnmute`."""
+
+    userId: UserIdText  # noqa: N815
+
+
+class KickParams(ParticipantParams):
+    """`kick`."""
+
+    ban: bool = False
+
+
+class ControlParams(ControlRequest):
+    """`control`."""
+
+    userId: UserIdText  # noqa: N815
+
+
 class KeepaliveParams(Body):
     """`keepalive` and `status`."""
 
@@ -239,6 +399,16 @@ class NoParams(Body):
         return {}
 
 
+_OF_CONTROLS: Final = {
+    "muted": "muted",
+    "gainDb": "gain_db",
+    "pan": "pan",
+    "agcTargetDbov": "agc_target_dbov",
+    "speaks": "speaks",
+    "hears": "hears",
+    "profile": "profile",
+}
+_OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
 

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from server.domain.identity import UserId
 from server.edge.context import CONTEXT
 from server.edge.errors import rpc_error
 from server.edge.instruments import Instruments
@@ -16,7 +17,9 @@ from server.edge.models import (
     MuteParams,
     NoParams,
     OfferParams,
+    VolumeParams,
 )
+from server.edge.participants import add_host_methods
 from server.edge.rights import bearer, is_same_origin
 from server.edge.socket import SocketTransport
 from server.errors import BadToken, Forbidden, Unauthorized
@@ -99,7 +102,7 @@ def methods(session: Session, instruments: Instruments) -> Dispatcher:
             "jtoken": joined.jtoken,
             "resume": joined.resumed,
             "userId": joined.user,
-            "room": {"roomId": joined.room.id, "name": joined.room.name},
+            "room": joined.room.notice(),
         }
 
     async def offer(params: OfferParams) -> object:
@@ -113,6 +116,9 @@ def methods(session: Session, instruments: Instruments) -> Dispatcher:
     async def mute(params: MuteParams) -> None:
         await session.mute(muted=params.muted)
 
+    async def volume(params: VolumeParams) -> None:
+        await session.hear(UserId(params.userId), None if params.muted else params.gainDb)
+
     async def keepalive(params: KeepaliveParams) -> None:
         await session.keep_alive(params.status)
 
@@ -123,7 +129,9 @@ def methods(session: Session, instruments: Instruments) -> Dispatcher:
     dispatcher.add("offer", OfferParams, offer)
     dispatcher.add("icecandidate", CandidateParams, icecandidate)
     dispatcher.add("mute", MuteParams, mute)
+    dispatcher.add("volume", VolumeParams, volume)
     dispatcher.add("keepalive", KeepaliveParams, keepalive)
     dispatcher.add("status", KeepaliveParams, keepalive)
     dispatcher.add("leave", NoParams, leave)
+    add_host_methods(dispatcher, session)
     return dispatcher

@@ -20,6 +20,7 @@ CLOSE_CODES: Final = {
     Farewell.REPLACED: 4001,
     Farewell.REVOKED: 4003,
     Farewell.ROOM_GONE: 4004,
+    Farewell.KICKED: 4005,
 }
 
 

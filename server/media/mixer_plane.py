@@ -1,6 +1,7 @@
 """A `MediaPlane` in a process of its own."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,12 +28,13 @@ from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
 
+LAST_RECORDS_S = 0.5  # for what its recorders hold: 16 kB each, and they are asked in vain rarely
 STATISTICS_S = 0.5  # a mixer that hangs must not keep the others' numbers from being seen
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Where rooms' arrivals are recorded, and up to which size each."""
+    """Where rooms' arrivals are recorded: of every room up to a size, or (0) when asked for."""
 
     folder: Path
     limit_bytes: int
@@ -59,7 +61,7 @@ class WorkerPlane:
     ) -> None:
         """Prepare a mixer that sends what is on air to `audio_socket`; `start` starts it.
 
-        What arrives in its rooms is recorded if `recording` says where. `name` is what logs and
+        What arrives in its rooms can be recorded if `recording` says where. `name` is what logs and
         statistics call its process.
         """
         child = ChildSpec(
@@ -92,7 +94,10 @@ class WorkerPlane:
         await self._link.start(supervisor)
 
     async def close(self) -> None:
-        """End the process, and the reader of `events()`."""
+        """End the process, and the reader of `events()`. What it had recorded is written before."""
+        with contextlib.suppress(PlaneUnavailable, TimeoutError):
+            async with asyncio.timeout(LAST_RECORDS_S):
+                await self._link.ask(wire.NOTHING, "endRecordings")
         await self._link.close()
         self._events.close()
 

@@ -51,6 +51,7 @@ class MixerService:
         add("addCandidate", wire.Candidate, self._add_candidate)
         add("statistics", None, self._statistics)
         add("peers", wire.AskPeers, self._peers)
+        add("endRecordings", None, self._end_recordings)
         add("play", wire.Play, self._play)
         add("stop", wire.Stop, self._stop)
         add("setVolume", wire.Volume, self._set_volume)
@@ -97,6 +98,10 @@ class MixerService:
     async def _peers(self, params: wire.AskPeers) -> object:
         return wire.peers_result(self._plane.peers(params.room))
 
+    async def _end_recordings(self, _params: Params) -> object:
+        self._plane.end_recordings()  # the answer goes out behind them
+        return None
+
     async def _play(self, params: wire.Play) -> object:
         self._plane.play(params.room, params.spec)
         return None
@@ -133,11 +138,7 @@ def main(arguments: Sequence[str]) -> None:
         check_environment()
         tap = AudioTap(Path(settings.audio_socket)) if settings.audio_socket else None
         service = MixerService(transport, tap)
-        recordings = (
-            Recordings(RecordingPipe(transport), settings.record_bytes)
-            if settings.record_bytes
-            else None
-        )
+        recordings = Recordings(RecordingPipe(transport), settings.record_bytes)
         plane = Plane(
             settings.plane,
             emit=service.emit,

@@ -1,6 +1,7 @@
 """Recordings of rooms' arrivals on their way to a folder: chunks in, files out, nobody waits."""
 
 import asyncio
+import contextlib
 import os
 import re
 from collections import Counter, deque
@@ -10,7 +11,9 @@ from typing import Final
 import structlog
 
 from mixer.core.recording import Lost, write_record
+from mixer.types import RoomId
 from server.media.wire import recording_body
+from server.ports import StoredRecording
 from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport
 
@@ -19,6 +22,7 @@ log = structlog.get_logger(__name__)
 SUFFIX: Final = ".arrivals"
 MAX_WAITING_BYTES: Final = 32 << 20  # minutes of a hundred people, should the disk hang
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OF_ROOM: Final = re.compile(r"([A-Za-z0-9_-]{3,32})-([0-9]{1,15})", re.ASCII)
 
 
 class RecordingPipe:
@@ -33,6 +37,45 @@ class RecordingPipe:
     def write(self, name: str, chunk: bytes) -> bool:
         """See ArrivalSink."""
         return self._transport.offer_frame(FrameKind.RECORDING, recording_body(name, chunk))
+
+
+class FolderShelf:
+    """A `server.ports.RecordingShelf` of the files that RecordingFolders write to a folder.
+
+    A file is `<room>-<milliseconds>.arrivals`; what is called otherwise is nobody's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def list(self, room: RoomId) -> tuple[StoredRecording, ...]:
+        """See RecordingShelf."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):  # nothing was ever recorded
+            for path in self._folder.iterdir():
+                began = _OF_ROOM.fullmatch(path.stem)
+                if path.suffix != SUFFIX or began is None or began[1] != room:
+                    continue
+                with contextlib.suppress(OSError):  # it was removed meanwhile
+                    size = path.lstat().st_size
+                    found.append(StoredRecording(path.stem, size, int(began[2]) / 1000))
+        return tuple(sorted(found, key=lambda one: one.began_unix_s))
+
+    def find(self, room: RoomId, name: str) -> Path | None:
+        """See RecordingShelf. A link is none."""
+        matched = _OF_ROOM.fullmatch(name)
+        if matched is None or matched[1] != room:
+            return None
+        path = self._folder / (name + SUFFIX)
+        return path if path.is_file() and not path.is_symlink() else None
+
+    def remove(self, room: RoomId, name: str) -> bool:
+        """See RecordingShelf."""
+        path = self.find(room, name)
+        if path is None:
+            return False
+        path.unlink(missing_ok=True)
+        return True
 
 
 class RecordingFolder:
@@ -97,6 +140,7 @@ class RecordingFolder:
         if name in self._given_up:
             return
         path = self._folder / (name + SUFFIX)
+        self._make_folder()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         try:
             with open(os.open(path, flags, 0o600), "ab") as file:  # noqa: PTH123 - a descriptor
@@ -107,3 +151,8 @@ class RecordingFolder:
             log.error("recording_failed", file=str(path), reason=str(error.strerror))  # noqa: TRY400 - the reason is all
             return
         self.counters["recording_bytes_written"] += len(chunk)
+
+    def _make_folder(self) -> None:
+        """Make the folder for the first recording that was asked for; a failure shows at once."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)

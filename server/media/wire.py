@@ -187,7 +187,7 @@ class MixerSettings(BaseModel):
     plane: PlaneSettings
     audio_socket: str | None = None
     record_bytes: int = 0
-    """Record rooms' arrivals, up to this size each; 0 = not."""
+    """Record every room's arrivals, up to this size each; 0 = when asked for."""
 
 
 class DecoderSettings(BaseModel):

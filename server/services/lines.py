@@ -5,11 +5,12 @@ import ipaddress
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import structlog
 
-from mixer.types import ForwarderSpec, PeerId, RoomId, RtpCodec, RtpParticipantSpec
+from mixer.types import ForwarderSpec, PeerId, RoomId, RtcpMode, RtpCodec, RtpParticipantSpec
 from server.domain.identity import UserId
 from server.domain.lines import (
     MAX_FORWARDERS,
@@ -60,6 +61,7 @@ class WantedForwarder:
     payload_type: int
     ssrc: int | None = None
     always_on: bool = False
+    rtcp: RtcpMode = RtcpMode.MUX
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,32 @@ class WantedLine:
     host: str = ""
     port: int = 0
     is_any_ssrc: bool = False
+    rtcp: RtcpMode = RtcpMode.MUX
+
+
+@dataclass(frozen=True, slots=True)
+class ForwarderChange:
+    """What is to be other about a forwarder; None: as it is."""
+
+    host: str | None = None
+    port: int | None = None
+    bus: str | None = None
+    always_on: bool | None = None
+    rtcp: RtcpMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """What is to be other about a participant; None: as it is."""
+
+    display_name: str | None = None
+    muted: bool | None = None
+    gain_db: float | None = None
+    pan: float | None = None
+    allow: tuple[str, ...] | None = None
+    host: str | None = None
+    port: int | None = None
+    rtcp: RtcpMode | None = None
 
 
 class LineKeeper:
@@ -121,7 +149,25 @@ class LineKeeper:
                 codec=wanted.codec,
                 payload_type=wanted.payload_type,
                 always_on=wanted.always_on,
+                rtcp=wanted.rtcp,
             )
+            await self._put(room, lines.with_forwarder(spec))
+        return spec
+
+    async def change_forwarder(
+        self, room: RoomId, name: str, change: ForwarderChange
+    ) -> ForwarderSpec:
+        """Change a forwarder that goes on meanwhile.
+
+        Raises RoomNotFound, NotFound, Forbidden, StoreLost.
+        """
+        if change.host:
+            self.policy.check_destination(change.host)
+        async with self._changing:
+            lines = self.get(room)
+            if name not in lines.forwarders:
+                raise NotFound("There is no such forwarder")
+            spec = replace(lines.forwarders[name], **_given(change))
             await self._put(room, lines.with_forwarder(spec))
         return spec
 
@@ -154,8 +200,26 @@ class LineKeeper:
                 allow=wanted.allow,
                 host=wanted.host,
                 port=wanted.port,
+                rtcp=wanted.rtcp,
             )
             line = Line(spec, wanted.display_name)
+            await self._put(room, lines.with_person(line))
+        return line
+
+    async def change_line(self, room: RoomId, user: UserId, change: LineChange) -> Line:
+        """Change a person on plain RTP, whose call goes on.
+
+        Raises RoomNotFound, NotFound, Forbidden, StoreLost.
+        """
+        if change.host:
+            self.policy.check_destination(change.host)
+        async with self._changing:
+            lines = self.get(room)
+            if user not in lines.people:
+                raise NotFound("There is no such person on plain RTP")
+            line, fields = lines.people[user], _given(change)
+            name = fields.pop("display_name", line.display_name)
+            line = replace(line, spec=replace(line.spec, **fields), display_name=name)
             await self._put(room, lines.with_person(line))
         return line
 
@@ -188,7 +252,11 @@ def _changed(lines: Lines, before: Lines) -> Iterable[Line]:
     for user, line in lines.people.items():
         known = before.people.get(user)
         if known is not None and known.is_live != line.is_live:
-            yield known
+            yield replace(line, is_live=known.is_live)
+
+
+def _given(change: ForwarderChange | LineChange) -> dict[str, Any]:
+    return {name: value for name, value in asdict(change).items() if value is not None}
 
 
 def _key(room: RoomId) -> str:

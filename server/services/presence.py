@@ -2,12 +2,14 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
+from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
+    ArrivalsSpec,
     GoneReason,
     Overloaded,
     PeerChanged,
@@ -18,11 +20,13 @@ from mixer.types import (
     RoomSpec,
     Talking,
 )
+from server.domain.controls import PLAIN, Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
-from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
+from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status
 from server.domain.room import Room
-from server.errors import RoomFull
+from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
@@ -31,6 +35,7 @@ from server.services.reconcile import Reconciler
 RESTART_FIRST_MS = 300  # a mixer process is back after about that
 RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
 FAILED_RETRY_MS = 1000
+MAX_KICKED = 1000
 
 
 class Farewell(Enum):
@@ -39,6 +44,7 @@ class Farewell(Enum):
     LEFT = "left"
     REPLACED = "replaced by a newer connection"
     REVOKED = "removed from the room"
+    KICKED = "taken out of the room"
     ROOM_GONE = "the room is gone"
     STOPPING = "the server stops"
 
@@ -80,8 +86,12 @@ class Presence:
         self._mixer = mixer
         self._monotonic = monotonic
         self.resume_s = resume_s
+        self._rooms: dict[RoomId, Room] = {}  # those on air
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
+        self._arrivals: dict[RoomId, ArrivalsSpec] = {}
+        self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
+        self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
@@ -106,6 +116,28 @@ class Presence:
         on_lines = [line.entry() for line in self.lines(room).people.values()]
         return self._roster(room).listing(self._monotonic()) + on_lines
 
+    def people(self, room: RoomId) -> list[Person]:
+        """Return those with a connection of their own, in the order they came."""
+        return list(self._roster(room).people.values())
+
+    def person(self, room: RoomId, user: UserId) -> Person | None:
+        """Return one of them, None if they are not there."""
+        return self._roster(room).get(user)
+
+    def controls(self, room: RoomId) -> Mapping[UserId, Controls]:
+        """Return what was decided about people, also of those who are not there, oldest first."""
+        return self._controls.get(room, {})
+
+    def set_controls(self, room: RoomId, user: UserId, controls: Controls) -> None:
+        """Mix a person so, now or as soon as they come."""
+        decided = self._controls.setdefault(room, {})
+        decided.pop(user, None)
+        if controls != PLAIN:
+            decided[user] = controls
+        person = self._roster(room).get(user)
+        if person is not None and person.controls != controls:
+            self._put(room, replace(person, controls=controls))
+
     def is_in(self, room: RoomId, user: UserId) -> bool:
         """Whether that person is in the room, by browser or plain RTP."""
         return self._roster(room).get(user) is not None or user in self.lines(room).people
@@ -128,28 +160,64 @@ class Presence:
         return self._lines.get(room, _NO_LINES)
 
     def set_lines(self, room: RoomId, lines: Lines) -> None:
-        """Make the room's plain RTP so."""
+        """Make the room's plain RTP so; how others wanted to hear who went is forgotten."""
+        for user in self.lines(room).people.keys() - lines.people.keys():
+            if room in self._rosters:
+                self._rosters[room] = self._rosters[room].without(user)
         self._lines[room] = lines
         self._want(room)
         if room in self._rosters:
             self.announcements.people_changed(room)
 
+    def arrivals(self, room: RoomId) -> ArrivalsSpec | None:
+        """Return the recording that is wished of the room."""
+        return self._arrivals.get(room)
+
+    def set_arrivals(self, room: RoomId, wish: ArrivalsSpec | None) -> None:
+        """Wish for a recording of the room, or for none."""
+        if wish is None:
+            self._arrivals.pop(room, None)
+        else:
+            self._arrivals[room] = wish
+        self._want(room)
+
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
         return self._clients.get((room, user)) is client
 
-    def check_space(self, room: Room, user: UserId) -> None:
-        """Raise RoomFull if `user` could not come in now."""
-        limit = room.max_anchors
-        if limit is not None and not self._roster(room.id).has_space(user, limit):
+    def open_room(self, room: Room) -> None:
+        """Put a room on air; nobody is in it yet."""
+        self._rooms[room.id] = room
+        self._want(room.id)
+
+    def change_room(self, room: Room) -> None:
+        """Make a room so, and tell those in it what they can see of that."""
+        before, self._rooms[room.id] = self._rooms[room.id], room
+        self._want(room.id)
+        if room.notice() != before.notice():
+            self._tell(room.id, encode(Notification("roomChanged", room.notice())))
+
+    def check_space(self, room: Room, user: UserId, *, returns: bool = False) -> None:
+        """Raise RoomFull or RoomLocked if `user` could not come in now.
+
+        Who `returns` was in before: the lock is not meant for them.
+        """
+        limit, roster = room.max_anchors, self._roster(room.id)
+        if room.locked and not returns and roster.get(user) is None:
+            raise RoomLocked(room.id)
+        if limit is not None and not roster.has_space(user, limit):
             raise RoomFull(room.id, limit)
 
     def enter(self, room: Room, arrival: Arrival, client: Client) -> Entry:
-        """Let a person in; whoever was there under the same id is told and goes. Raises RoomFull.
+        """Let a person in; whoever was there under the same id is told and goes.
 
-        The media connection is kept if it still lives and the person knows its session.
+        The media connection is kept if it still lives and the person knows its session. Raises
+        RoomFull, RoomLocked.
         """
-        self.check_space(room, arrival.user)
+        kicked = self._kicked.get(room.id, {})
+        returns = bool(arrival.resumes) and arrival.user not in kicked
+        self.check_space(room, arrival.user, returns=returns)
+        kicked.pop(arrival.user, None)
         now = self._monotonic()
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.session == arrival.resumes:
@@ -158,7 +226,9 @@ class Presence:
         else:
             session = secrets.token_hex(16)
             name = arrival.display_name
-            person, resumed = Person(arrival.user, arrival.role, session, now, name), False
+            controls = self.controls(room.id).get(arrival.user, PLAIN)
+            person = Person(arrival.user, arrival.role, session, now, name, controls=controls)
+            resumed = False
         former = self._clients.get((room.id, arrival.user))
         self._clients[room.id, arrival.user] = client
         if former is not None:
@@ -184,6 +254,23 @@ class Presence:
         if person is not None and person.muted != muted:
             self._put(room, replace(person, muted=muted))
 
+    def hear(self, room: RoomId, user: UserId, other: UserId, gain_db: float | None) -> None:
+        """Mix `other` so for `user` alone: dB, None is not at all, 0 as everybody hears them.
+
+        It is forgotten when either of them leaves. Raises NotFound, TooMany.
+        """
+        person = self._roster(room).get(user)
+        if person is None:
+            return
+        there = self._roster(room).get(other) is not None or other in self.lines(room).people
+        if other == user or not there:
+            raise NotFound("There is no such other person in the room")
+        changed = person.hearing(other, gain_db)
+        if len(changed.for_me) > MAX_FOR_ME:
+            raise TooMany(f"At most {MAX_FOR_ME} people can have a volume of your own")
+        if changed.for_me != person.for_me:
+            self._put(room, changed)
+
     def media_answered(self, room: RoomId, user: UserId) -> None:
         """Note that the mixer has answered the person's offer."""
         person = self._roster(room).get(user)
@@ -196,8 +283,14 @@ class Presence:
         if client is not None:
             client.end(why)
         roster = self._roster(room)
-        if roster.get(user) is not None:
-            self._set(room, roster.without(user))
+        if roster.get(user) is None:
+            return
+        if why is Farewell.KICKED:
+            kicked = self._kicked.setdefault(room, {})
+            kicked[user] = None
+            if len(kicked) > MAX_KICKED:
+                del kicked[next(iter(kicked))]
+        self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
         """Note that a socket is gone: the person is kept for a resume if their media lives."""
@@ -217,8 +310,12 @@ class Presence:
             client = self._clients.pop((room, user), None)
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
+        self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
+        self._arrivals.pop(room, None)
+        self._controls.pop(room, None)
+        self._kicked.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
@@ -298,16 +395,19 @@ class Presence:
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
         lines = self.lines(room)
-        spec = self._roster(room).room_spec(room, self._mixer.next_version())
+        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
         self._mixer.want(
-            replace(spec, forwarders=tuple(lines.forwarders.values()), rtp=lines.participants())
+            replace(
+                spec,
+                forwarders=tuple(lines.forwarders.values()),
+                rtp=lines.participants(),
+                arrivals=self.arrivals(room),
+            )
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
-        client = self._clients.get((room, user))
-        if client is not None:
-            params = {"reason": reason, "retryAfterMs": retry_after_ms}
-            client.push(encode(Notification("reconnect", params)))
+        params = {"reason": reason, "retryAfterMs": retry_after_ms}
+        self.tell(room, Notification("reconnect", params), user)
 
     def _roster(self, room: RoomId) -> Roster:
         return self._rosters.get(room, _EMPTY)
@@ -323,7 +423,8 @@ class Presence:
         else:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
-        if roster.anchors() != before.anchors():
+        buses = self._rooms[room].buses
+        if roster.anchors(buses) != before.anchors(buses):
             self._want(room)
 
     def _tell(self, room: RoomId, text: str) -> None:

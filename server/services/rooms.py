@@ -3,16 +3,15 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomId, RoomSpec
+from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
-from server.domain.people import Roster
 from server.domain.room import (
     EXPIRES_IN_DEFAULT_S,
     MAX_ANCHORS_DEFAULT,
@@ -26,7 +25,7 @@ from server.domain.room import (
     transition,
 )
 from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
-from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
+from server.errors import BadRecord, RoomExists, RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import Conflict, Record, StateStore
 from server.services.clock import Clock
 from server.services.presence import Farewell, Presence
@@ -48,6 +47,12 @@ class Wanted:
     max_anchors: int | None = MAX_ANCHORS_DEFAULT
     expires_in_s: int | None = EXPIRES_IN_DEFAULT_S
     name: str = ""
+    profile: Profile = Profile.VOICE
+    loudest: int = 0
+    automix: bool = False
+    buses: tuple[str, ...] = ()
+    broadcast: bool = True
+    locked: bool = False
 
 
 @dataclass(slots=True)
@@ -82,6 +87,7 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -99,7 +105,7 @@ class Rooms:
                 continue
             try:
                 await self._load_room(room, records)
-            except BadRecord as error:
+            except (BadRecord, SigningUnavailable) as error:
                 log.error("room_unreadable", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
 
     def get(self, room: RoomId) -> Room:
@@ -126,7 +132,7 @@ class Rooms:
 
     @traced("room.create")
     async def create(self, wanted: Wanted) -> Room:
-        """Make a room and put it on air. Raises RoomExists, StoreLost."""
+        """Make a room and put it on air. Raises RoomExists, SigningUnavailable, StoreLost."""
         room = Room(
             id=wanted.id or RoomId(secrets.token_hex(10)),
             created_at=self._clock.now(),
@@ -135,8 +141,14 @@ class Rooms:
             max_anchors=wanted.max_anchors,
             expires_in_s=wanted.expires_in_s,
             name=wanted.name,
+            profile=wanted.profile,
+            loudest=wanted.loudest,
+            automix=wanted.automix,
+            buses=wanted.buses,
+            broadcast=wanted.broadcast,
+            locked=wanted.locked,
         )
-        live = _Live(room, self._new_stream())
+        live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
             answer = await self._store.commit(
                 require={_key(room.id, "meta"): 0},
@@ -156,12 +168,23 @@ class Rooms:
     @traced("room.change")
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
         """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
+        return await self.change(
+            room, lambda before: replace(before, invites=before.invites.renewed(role, _secret()))
+        )
+
+    async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
+        """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         async with self._changing:
-            self.get(room)
-            live = self._live[room]
-            changed = replace(live.room, invites=live.room.invites.renewed(role, _secret()))
+            before = self.get(room)
+            changed = amend(before)
+            if changed == before:
+                return before
             await self._store.commit(put={_key(room, "meta"): encode_room(changed)})
+            live = self._live[room]
             live.room = changed
+            self._presence.change_room(changed)
+            if changed.broadcast != before.broadcast:
+                self._put_on_air(live)
         return changed
 
     @traced("room.remove")
@@ -186,6 +209,18 @@ class Rooms:
                 await self.remove(live.room.id, "expired")
             elif live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
+            else:
+                await self._forget_refusals(live)
+
+    async def _forget_refusals(self, live: _Live) -> None:
+        now = self._clock.unix()
+        over = [user for user, until in live.revoked.items() if until <= now]
+        if over:
+            await self._store.commit(
+                delete=[_key(live.room.id, f"revoked/{user}") for user in over]
+            )
+            for user in over:
+                live.revoked.pop(user, None)
 
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
@@ -202,6 +237,11 @@ class Rooms:
         live = self._live.get(room)
         return live is not None and live.revoked.get(user, 0) > self._clock.unix()
 
+    def made(self, room: RoomId) -> str:
+        """Return the room's `made`, empty if there is no such room."""
+        live = self._live.get(room)
+        return "" if live is None else live.room.made
+
     async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
         meta = decode_room(room, records["meta"].key, records["meta"].value)
         repairs: dict[str, bytes] = {}
@@ -210,7 +250,7 @@ class Rooms:
             clock = self._clock
             stream = stored.continued(clock.boot, clock.tick(), clock.unix())
         else:
-            stored, stream = None, self._new_stream()
+            stored, stream = None, await self._new_stream(room)
         if stream != stored:
             repairs[_key(room, "stream")] = encode_stream(stream)
         live = _Live(meta, stream, revoked=_revoked(records, self._clock.unix()))
@@ -230,11 +270,16 @@ class Rooms:
             self._start(live)
 
     def _start(self, live: _Live) -> None:
-        room = live.room.id
         live.happen(RoomEvent.START)
-        self._live[room] = live
-        self._mixer.want(Roster().room_spec(room, self._mixer.next_version()))
-        self._broadcast.want(live.stream.spec(room, self._broadcast.next_version()))
+        self._live[live.room.id] = live
+        self._presence.open_room(live.room)
+        if live.room.broadcast:
+            self._put_on_air(live)
+
+    def _put_on_air(self, live: _Live) -> None:
+        """Let listeners hear the room, or no more."""
+        room, version = live.room, self._broadcast.next_version()
+        self._broadcast.want(live.stream.spec(room.id, version, on_air=room.broadcast))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id
@@ -257,10 +302,10 @@ class Rooms:
                 except StoreLost as error:
                     log.warning("room_removal_waits", room=live.room.id, reason=str(error))
 
-    def _new_stream(self) -> Stream:
+    async def _new_stream(self, room: RoomId) -> Stream:
         return Stream(
             epoch=0,
-            key=secrets.token_bytes(KEY_BYTES),
+            key=await self.make_key(room, 0, secrets.token_hex(KEY_BYTES)),
             iv=secrets.token_bytes(KEY_BYTES),
             boot=self._clock.boot,
             base_tick=self._clock.tick(),
@@ -269,6 +314,11 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:
+    """Nobody else makes the keys."""
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def _nobody_cares(_room: RoomId) -> None:

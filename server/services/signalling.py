@@ -8,21 +8,25 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
+from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
     BadToken,
+    Forbidden,
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
     WrongPin,
 )
+from server.services.desk import Desk
 from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
+from server.services.spent import Spent
 from server.services.tokens import Audience, Grant, Tokens
 from server.telemetry import traced
 
@@ -68,7 +72,9 @@ class Signalling:
     tokens: Tokens
     mixer: Answerer
     specs: Reconciler[RoomSpec]
+    spent: Spent
     resume_token_s: int
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,11 @@ class Session:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
             services, grant = self._services, self._grant
-            room = services.rooms.get(grant.room)
-            if services.rooms.is_revoked(grant.room, grant.user):
-                raise BadToken("This token was revoked")
-            if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-                raise WrongPin
+            room = self._check(joining)
+            if grant.once and not self._resumes(joining.jtoken):
+                services.presence.check_space(room, grant.user)
+                await services.spent.spend(grant.jti, grant.expires_at)
+                room = self._check(joining)  # the store took its time
             name = joining.display_name or grant.display_name
             resumes = self._resumes(joining.jtoken)
             arrival = Arrival(grant.user, grant.role, name, resumes)
@@ -155,6 +161,12 @@ class Session:
             self._check_joined()
             self._services.presence.mute(self._grant.room, self._grant.user, muted=muted)
 
+    async def hear(self, other: UserId, gain_db: float | None) -> None:
+        """Hear another person so, nobody else does. Raises NotFound, TooMany."""
+        async with self._turn:
+            self._check_joined()
+            self._services.presence.hear(self._grant.room, self._grant.user, other, gain_db)
+
     async def keep_alive(self, status: Status | None) -> None:
         """Note a sign of life."""
         self._check_joined()
@@ -167,11 +179,29 @@ class Session:
             self._happen(SessionEvent.END)
             self._services.presence.leave(self._grant.room, self._grant.user, Farewell.LEFT)
 
+    def desk(self) -> tuple[Desk, RoomId]:
+        """Return what the others in the room are run with. Raises NotJoined, Forbidden."""
+        self._check_joined()
+        person = self._services.presence.person(self._grant.room, self._grant.user)
+        if person is None or person.role is not Role.HOST:
+            raise Forbidden("Only a host may do that")
+        return self._services.desk, self._grant.room
+
     def lost(self) -> None:
         """Note that the socket is gone, in whatever way."""
         if self._state is not SessionState.ENDED:
             self._happen(SessionEvent.END)
             self._services.presence.lose(self._grant.room, self._grant.user, self._client)
+
+    def _check(self, joining: Joining) -> Room:
+        """Return the room if the token and the PIN are good for it now."""
+        services, grant = self._services, self._grant
+        room = services.rooms.get(grant.room)
+        if services.rooms.is_revoked(grant.room, grant.user):
+            raise BadToken("This token was revoked")
+        if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
+            raise WrongPin
+        return room
 
     def _resumes(self, jtoken: str) -> str:
         """Return the media session that a jtoken of this person continues, else nothing."""

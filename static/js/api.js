@@ -16,6 +16,22 @@
  * @property {number} [announcements]  sounds being played into it
  * @property {string} [status]
  * @property {Links} [links]
+ * @property {number | null} [maxAnchors]
+ * @property {string} [profile]  "voice" or "music"
+ * @property {number} [loudest]
+ * @property {boolean} [automix]
+ * @property {boolean} [broadcast]
+ * @property {boolean} [locked]
+ *
+ * @typedef {object} Participant  a person in a room as those who run it see them
+ * @property {string} userId
+ * @property {string} displayName
+ * @property {string} role
+ * @property {string} status
+ * @property {boolean} selfMuted
+ * @property {boolean} muted  by those who run the room
+ * @property {number} gainDb
+ * @property {number} pan  -1 left to 1 right
  *
  * @typedef {object} Announcement  a sound that is played into a room, or was
  * @property {string} announcementId
@@ -153,6 +169,43 @@ export const createRoom = async (wishes) =>
 
 /** @param {string} roomId */
 export const deleteRoom = (roomId) => call("DELETE", `/api/rooms/${roomId}`);
+
+/**
+ * @param {string} roomId
+ * @param {object} change  what is not named stays
+ * @returns {Promise<Room>}
+ */
+export const changeRoom = async (roomId, change) => (await call("PATCH", `/api/rooms/${roomId}`, change)).room;
+
+/**
+ * @param {string} roomId
+ * @returns {Promise<Participant[]>}
+ */
+export const listPeople = async (roomId) => (await call("GET", `/api/rooms/${roomId}/participants`)).participants;
+
+/**
+ * @param {string} roomId
+ * @param {string} userId
+ * @param {object} change
+ * @returns {Promise<Participant>}
+ */
+export const controlPerson = async (roomId, userId, change) =>
+  (await call("PATCH", `/api/rooms/${roomId}/participants/${userId}`, change)).participant;
+
+/**
+ * @param {string} roomId
+ * @param {string} userId
+ */
+export const askToUnmute = (roomId, userId) =>
+  call("POST", `/api/rooms/${roomId}/participants/${userId}/unmute-request`);
+
+/**
+ * @param {string} roomId
+ * @param {string} userId
+ * @param {boolean} ban
+ */
+export const kickPerson = (roomId, userId, ban) =>
+  call("DELETE", `/api/rooms/${roomId}/participants/${userId}?ban=${ban}`);
 
 /**
  * @param {string} roomId

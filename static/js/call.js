@@ -10,6 +10,8 @@
 import { expiryMs, Refusal, serverNow } from "./api.js";
 import { backoffMs, noEarlierThan, Pause } from "./backoff.js";
 import { Rpc } from "./rpc.js";
+import { preferStereo } from "./stereo.js";
+import { Volumes } from "./volumes.js";
 
 /**
  * @typedef {"idle" | "connecting" | "live" | "reconnecting" | "ended"} State
@@ -21,6 +23,13 @@ import { Rpc } from "./rpc.js";
  * @property {string} [status]  "onair", "idle" or "left"
  * @property {string} [displayName]
  * @property {boolean} [muted]
+ * @property {boolean} [serverMuted]  by those who run the room: the person cannot undo it
+ *
+ * @typedef {object} RoomNotice  what those inside may know of the room
+ * @property {string} roomId
+ * @property {string} [name]
+ * @property {string} [profile]  "voice" or "music"
+ * @property {boolean} [locked]
  *
  * @typedef {object} CallOptions
  * @property {() => Promise<import("./api.js").Ticket>} mint  a fresh token for this person
@@ -33,6 +42,8 @@ import { Rpc } from "./rpc.js";
  * @property {(people: Person[]) => void} onPeople
  * @property {(levels: Record<string, number>) => void} onTalking
  * @property {(stream: MediaStream) => void} onStream  the room as this person hears it
+ * @property {(room: RoomNotice) => void} onRoom  at each join, and when it was changed
+ * @property {() => void} onUnmuteRequest  somebody who runs the room would like to hear this person
  */
 
 /** @type {Record<State, Partial<Record<Event, State>>>} */
@@ -52,7 +63,13 @@ const MEDIA_TRIES = 4; // each takes MEDIA_TIMEOUT_MS; then it is the path, not 
 const TOKEN_SPARE_MS = 20_000;
 
 /** Close codes after which coming back by ourselves would be wrong. @type {Record<number, string>} */
-const FINAL_CLOSE = { 1000: "removed", 4001: "replaced", 4003: "token_ended", 4004: "room_closed" };
+const FINAL_CLOSE = {
+  1000: "removed",
+  4001: "replaced",
+  4003: "token_ended",
+  4004: "room_closed",
+  4005: "kicked",
+};
 /** Refusals a second try on the same or a new socket may cure. */
 const CURABLE = new Set(["not_joined", "timeout", "socket_lost", "socket_refused", "unreachable"]);
 
@@ -84,6 +101,8 @@ export class Call {
   #pause = new Pause();
   #troubleSince = 0;
   #counts = { sockets: 0, offers: 0, resumes: 0 };
+  /** How this person hears the others. */
+  volumes = new Volumes((userId, volume) => this.#tellVolume(userId, volume));
 
   /** @param {CallOptions} options */
   constructor(options) {
@@ -296,6 +315,8 @@ export class Call {
     this.#userId = joined.userId ?? this.#ticket?.userID ?? "";
     this.#joined = true;
     this.#tellMuted();
+    if (joined.room) this.#options.onRoom(joined.room);
+    if (!joined.resume) this.volumes.repeat();
     if (joined.resume && this.hasMedia) {
       this.#counts.resumes += 1;
       return this.#settle();
@@ -314,6 +335,14 @@ export class Call {
   }
 
   /**
+   * @param {string} userId
+   * @param {import("./volumes.js").Volume} volume
+   */
+  #tellVolume(userId, volume) {
+    if (this.#joined) this.#rpc?.request("volume", { userId, ...volume }).catch(() => undefined);
+  }
+
+  /**
    * @param {Rpc} rpc
    * @param {string} method
    * @param {any} params
@@ -322,6 +351,8 @@ export class Call {
     if (rpc !== this.#rpc || this.#state === "ended") return;
     if (method === "roomStatus" && Array.isArray(params)) this.#options.onPeople(params);
     else if (method === "talking") this.#options.onTalking(params?.levels ?? {});
+    else if (method === "roomChanged") this.#options.onRoom(params);
+    else if (method === "unmuteRequest") this.#options.onUnmuteRequest();
     else if (method === "roomClosed") this.#end("room_closed", params?.reason ?? null);
     else if (method === "reconnect") {
       this.#lose(params?.reason || "media_lost");
@@ -344,7 +375,8 @@ export class Call {
     this.#peer = peer;
     this.#counts.offers += 1;
     try {
-      await peer.setLocalDescription(await peer.createOffer());
+      const offer = await peer.createOffer();
+      await peer.setLocalDescription({ type: "offer", sdp: preferStereo(offer.sdp ?? "") });
       const sdp = peer.localDescription?.sdp;
       const answer = await rpc.request("offer", { sdp: { type: "offer", sdp } }, OFFER_TIMEOUT_MS);
       if (generation !== this.#generation) return;

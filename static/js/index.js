@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { copyFrom } from "./clipboard.js";
+import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
 import { explainError } from "./sentences.js";
@@ -23,6 +24,8 @@ Object.assign(window, { roomtone: hooks });
 const cards = new Map();
 /** @type {Map<string, api.Links>} */
 const links = new Map();
+/** @type {Map<string, Desk>} */
+const desks = new Map();
 /** @type {Map<string, Sounds>} */
 const sounds = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -136,6 +139,7 @@ function draw(found) {
     card.remove();
     cards.delete(roomId);
     links.delete(roomId);
+    desks.delete(roomId);
     sounds.get(roomId)?.end();
     sounds.delete(roomId);
   }
@@ -143,6 +147,7 @@ function draw(found) {
     let card = cards.get(room.roomId);
     if (!card) cards.set(room.roomId, (card = makeCard(room)));
     update(card, room);
+    desks.get(room.roomId)?.refresh();
     if (rooms.children[place] !== card) rooms.insertBefore(card, rooms.children[place] ?? null);
   });
   byId("empty", HTMLElement).hidden = found.length > 0;
@@ -151,13 +156,12 @@ function draw(found) {
 /** @param {api.Room} room */
 function makeCard(room) {
   const card = fromTemplate("room-template");
-  const title = room.name || `Room ${room.roomId}`;
-  say(part(card, "name", HTMLElement), title);
-  say(part(card, "id", HTMLElement), room.name ? room.roomId : "");
+  desks.set(room.roomId, new Desk(part(card, "desk", HTMLDetailsElement), room.roomId));
   const remove = part(card, "delete", HTMLButtonElement);
-  say(/** @type {Element} */ (remove.querySelector(".sr-only")), `Delete ${title}`);
   remove.title = "Delete this room";
-  remove.addEventListener("click", () => askAndDelete(room.roomId, title));
+  remove.addEventListener("click", () =>
+    askAndDelete(room.roomId, part(card, "name", HTMLElement).textContent ?? room.roomId),
+  );
   sounds.set(room.roomId, new Sounds(card, room.roomId, (text) => say(said, text)));
   return card;
 }
@@ -168,6 +172,11 @@ function makeCard(room) {
  */
 function update(card, room) {
   const count = room.anchors ?? 0;
+  const title = room.name || `Room ${room.roomId}`;
+  say(part(card, "name", HTMLElement), title);
+  say(part(card, "id", HTMLElement), room.name ? room.roomId : "");
+  say(/** @type {Element} */ (card.querySelector("[data-part=delete] .sr-only")), `Delete ${title}`);
+  say(part(card, "desk-of", HTMLElement), ` of ${title}`);
   const people = part(card, "people", HTMLElement);
   say(people, count === 0 ? "empty" : count === 1 ? "1 person in it" : `${count} people in it`);
   people.classList.toggle("busy", count > 0);

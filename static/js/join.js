@@ -24,11 +24,12 @@ const speaker = byId("speaker", HTMLAudioElement);
 const volume = byId("volume", HTMLInputElement);
 const lineChip = byId("line", HTMLElement);
 const qualityWord = byId("quality", HTMLElement);
+const askedRow = byId("asked-row", HTMLElement);
 const banner = byId("banner", HTMLElement);
 
 /** @param {string} text */
 const announce = (text) => say(byId("said", HTMLElement), text);
-const people = new People(byId("people", HTMLElement), announce);
+const people = new People(byId("people", HTMLElement), announce, () => call?.volumes ?? null);
 const panel = new SourcePanel((source) => {
   say(byId("source-name", HTMLElement), source ? `· ${source.label}` : "· nothing chosen");
   call?.setTrack(source?.track ?? null);
@@ -48,6 +49,7 @@ let roomName = "";
  * @property {string} userId
  * @property {import("./call.js").Person[]} people
  * @property {Record<string, number>} talking  dBov by person, those who can be heard now
+ * @property {import("./call.js").RoomNotice | null} room
  * @property {string} quality
  * @property {boolean} muted
  * @property {{sockets: number, offers: number, resumes: number}} counts
@@ -69,6 +71,7 @@ const hooks = {
   },
   people: [],
   talking: {},
+  room: null,
   quality: "",
   get muted() {
     return call?.muted ?? false;
@@ -169,6 +172,8 @@ async function join() {
     onPeople: peopleChanged,
     onTalking: (levels) => people.talk((hooks.talking = levels)),
     onStream: play,
+    onRoom: roomChanged,
+    onUnmuteRequest: askToUnmute,
   });
   drawMute(false);
   call.start();
@@ -288,6 +293,21 @@ function peopleChanged(list) {
   people.update(list, call?.userId ?? "");
   const count = list.filter(({ status }) => status !== "left").length;
   say(byId("count", HTMLElement), count === 1 ? "Only you are here" : `${count} people`);
+  const me = list.find(({ userId }) => userId === call?.userId);
+  byId("silenced", HTMLElement).hidden = me?.serverMuted !== true;
+}
+
+/** @param {import("./call.js").RoomNotice} room */
+function roomChanged(room) {
+  hooks.room = room;
+  roomName = room.name || `Room ${room.roomId}`;
+  for (const id of ["lobby-title", "room-title"]) say(byId(id, HTMLElement), roomName);
+  document.title = `${roomName} · Roomtone`;
+  const mark = byId("locked", HTMLElement);
+  const locked = room.locked === true;
+  if (wasLive && mark.hidden === locked)
+    announce(locked ? "The room is locked: nobody new comes in" : "The room is open again");
+  mark.hidden = !locked;
 }
 
 // Mute --------------------------------------------------------------------
@@ -300,7 +320,21 @@ function drawMute(muted) {
   say(byId("mute-word", HTMLElement), muted ? "You are muted" : "Mute");
   muteButton.title = muted ? "Unmute (M)" : "Mute (M)";
   panel.setMuted(muted);
+  if (!muted) askedRow.hidden = true;
 }
+
+function askToUnmute() {
+  askedRow.hidden = !call?.muted;
+}
+
+byId("asked-unmute", HTMLButtonElement).addEventListener("click", () => {
+  if (call?.muted) toggleMute();
+  muteButton.focus();
+});
+byId("asked-no", HTMLButtonElement).addEventListener("click", () => {
+  askedRow.hidden = true;
+  muteButton.focus();
+});
 
 function toggleMute() {
   if (!call || call.state === "ended") return;

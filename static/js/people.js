@@ -1,6 +1,7 @@
 /** The people in a room, drawn in the order they came, oneself first. */
 
 import { fromTemplate, part, say } from "./dom.js";
+import { AS_ALL } from "./volumes.js";
 
 /** @typedef {import("./call.js").Person} Person */
 
@@ -10,6 +11,7 @@ const QUIET_DBOV = -50; // thinnest ring
 export class People {
   #list;
   #announce;
+  #volumes;
   /** @type {Map<string, HTMLElement>} */
   #tiles = new Map();
   /** @type {Map<string, Person>} */
@@ -19,10 +21,12 @@ export class People {
   /**
    * @param {HTMLElement} list
    * @param {(text: string) => void} announce  for screen readers: who came, who went
+   * @param {() => import("./volumes.js").Volumes | null} volumes  those of the call
    */
-  constructor(list, announce) {
+  constructor(list, announce, volumes) {
     this.#list = list;
     this.#announce = announce;
+    this.#volumes = volumes;
   }
 
   clear() {
@@ -74,6 +78,8 @@ export class People {
       tile = fromTemplate("person-template");
       tile.dataset["userId"] = person.userId;
       tile.style.setProperty("--hue", String(hueOf(person.userId)));
+      if (self) part(tile, "for-me", HTMLElement).remove();
+      else this.#listen(tile, person.userId);
       this.#tiles.set(person.userId, tile);
       this.#list.append(tile);
     }
@@ -83,8 +89,30 @@ export class People {
     say(part(tile, "initials", HTMLElement), initialsOf(nameOf(person)));
     say(part(tile, "name", HTMLElement), nameOf(person));
     part(tile, "muted", HTMLElement).hidden = !person.muted;
+    if (!self) nameVolume(tile, nameOf(person));
     if (person.muted) tile.classList.remove("talking");
     this.#drawState(tile, person);
+  }
+
+  /**
+   * Let this page's person turn somebody up and down.
+   * @param {HTMLElement} tile
+   * @param {string} userId
+   */
+  #listen(tile, userId) {
+    const slider = part(tile, "volume", HTMLInputElement);
+    const mute = part(tile, "mute-for-me", HTMLButtonElement);
+    let volume = this.#volumes()?.get(userId) ?? AS_ALL;
+    const change = (/** @type {import("./volumes.js").Volume} */ wanted) => {
+      volume = wanted;
+      drawVolume(tile, volume);
+      this.#volumes()?.set(userId, volume);
+    };
+    slider.addEventListener("input", () => change({ gainDb: Number(slider.value), muted: false }));
+    slider.addEventListener("dblclick", () => change(AS_ALL));
+    mute.addEventListener("click", () => change({ ...volume, muted: !volume.muted }));
+    if (volume !== AS_ALL) change(volume); // they are back, and the server has forgotten it
+    else drawVolume(tile, volume);
   }
 
   /**
@@ -94,12 +122,42 @@ export class People {
   #drawState(tile, person) {
     let word = "";
     if (person?.status === "idle") word = "connecting…";
+    else if (person?.serverMuted) word = "muted by the room";
     else if (person?.muted) word = "muted";
     else if (tile.classList.contains("talking")) word = "talking";
     const self = person?.userId === this.#selfId ? "you" : "";
     say(part(tile, "state", HTMLElement), [self, word].filter(Boolean).join(" · "));
   }
 }
+
+/**
+ * @param {HTMLElement} tile
+ * @param {import("./volumes.js").Volume} volume
+ */
+function drawVolume(tile, { gainDb, muted }) {
+  const slider = part(tile, "volume", HTMLInputElement);
+  const mute = part(tile, "mute-for-me", HTMLButtonElement);
+  const words = muted ? "muted for you" : gainDb === 0 ? "as loud as for everybody" : `${signed(gainDb)} dB for you`;
+  slider.value = String(gainDb);
+  slider.setAttribute("aria-valuetext", words);
+  mute.setAttribute("aria-pressed", String(muted));
+  mute.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${muted ? "speaker-off" : "speaker"}`);
+  tile.classList.toggle("unheard", muted);
+}
+
+/**
+ * @param {HTMLElement} tile
+ * @param {string} name
+ */
+function nameVolume(tile, name) {
+  part(tile, "volume", HTMLInputElement).setAttribute("aria-label", `Volume of ${name}, for you alone`);
+  const mute = part(tile, "mute-for-me", HTMLButtonElement);
+  mute.setAttribute("aria-label", `Mute ${name} for you alone`);
+  mute.title = `Mute ${name} for you alone`;
+}
+
+/** @param {number} number */
+const signed = (number) => (number < 0 ? `−${-number}` : `+${number}`);
 
 /** @param {Person} person */
 const nameOf = (person) => person.displayName?.trim() || "Guest";

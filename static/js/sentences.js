@@ -88,6 +88,16 @@ const EXPLANATIONS = {
     text: "Your newer window or device took over. Rejoin to bring the call back here.",
     retry: true,
   },
+  kicked: {
+    title: "You were taken out of the room",
+    text: "Somebody who runs it did that. You may come back if they let you.",
+    retry: true,
+  },
+  room_locked: {
+    title: "The room is locked",
+    text: "Nobody new is let in now. Ask the people who run it, or try again later.",
+    retry: true,
+  },
   token_ended: {
     title: "Your right to be here has run out",
     text: "Rejoin to renew it. If that fails, ask the person who invited you for a new link.",

@@ -8,18 +8,22 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from bench.children import tree
+from bench.cli import _run_of, cli
 from bench.ear import Ear, hear
 from bench.errors import BenchMistake
 from bench.janus import find_janus
 from bench.material import encoder, make_clip
 from bench.plan import Part, Store, make_plan
-from bench.rivals import Rival, makers
+from bench.rivals import JANUS_BY_ITSELF, Rival, makers
+from bench.run import Run
 from bench.session import session
 from bench.settings import MixSettings, Settings, Uplink
+from bench.whole_server import WholeServer
 
 ROOT = Path(__file__).resolve().parents[2]
 TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16)
@@ -51,6 +55,55 @@ async def test_each_server_mixes_and_is_gone(name: str) -> None:
     assert peak > 4000
     assert pids
     assert not any(map(_exists, pids))
+
+
+async def test_the_whole_server_has_rooms_on_air_and_is_gone() -> None:
+    """Made by REST, known to mixer and broadcast; nobody is let in; no process is left."""
+    server = WholeServer()
+    try:
+        await server.start()
+        await server.idle_rooms(5)
+        assert await server._rooms() == (5, 5)
+        pids = server.pids()
+        with pytest.raises(BenchMistake, match="without people"):
+            await server.answer("room", "peer", "offer")
+    finally:
+        await server.stop()
+    assert len(pids) == 3
+    while not all(map(_is_dead, pids)):  # noqa: ASYNC110 - the kernel tells nobody
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("verb", "names", "complexity", "expected"),
+    [
+        ("cpu", ("roomtone", "janus", "aiortc"), 1, 4),
+        ("cpu", ("roomtone", "aiortc"), 1, 2),
+        ("cpu", ("janus",), 4, 1),
+        ("idle", ("roomtone", "janus"), 1, 2),
+    ],
+)
+def test_the_cpu_of_janus_is_measured_twice(
+    verb: str, names: tuple[str, ...], complexity: int, expected: int
+) -> None:
+    """At its cheapest and as it is by itself, unless that is what was asked for."""
+    settings = Settings(mix=MixSettings(complexity_rival=complexity))
+    every = makers(settings.mix, None)
+    run = Run(settings, {name: every[name] for name in names}, lambda _: None)
+    chosen = _run_of(verb, run, every)
+    assert len(chosen.makers) == expected
+    assert (JANUS_BY_ITSELF in chosen.makers) == (expected == 4)
+
+
+def test_all_measures_every_rival_by_itself() -> None:
+    """Plain aiortc as well; a single verb leaves it out, for it shrinks what can be compared."""
+    rivals = {name: _default(command) for name, command in cli.commands.items()}
+    assert rivals["all"] == "roomtone,janus,aiortc"
+    assert rivals["cpu"] == "roomtone,janus"
+
+
+def _default(command: click.Command) -> object:
+    return next((one.default for one in command.params if one.name == "rivals"), None)
 
 
 async def test_a_missing_janus_is_named() -> None:

@@ -3,12 +3,15 @@
 import asyncio
 import re
 import subprocess
+import time
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mixer.core.recording import Sent, Tick, read_header, read_records
+from mixer.types import tick_at
 from server.media.child import program as command
 from tests.support.chromium import chromium, heard, join, write_tone
 from tests.support.program import Program, running
@@ -82,6 +85,53 @@ async def test_a_call_from_chromium_is_run_again_bit_for_bit(tmp_path: Path) -> 
         pcm = np.frombuffer(mix.readframes(mix.getnframes()), np.int16)
     middle = pcm[len(pcm) // 3 : 2 * len(pcm) // 3]
     assert min(level_db(middle, hertz) for hertz in (ADA_HZ, BOB_HZ)) > -40
+
+
+async def test_an_orderly_stop_loses_nothing(tmp_path: Path) -> None:
+    """The last seconds before the end of the server are in the file, to the last digest."""
+    recordings = tmp_path / "recordings"
+    async with running(tmp_path / "state", "--record-arrivals", str(recordings)) as program:
+        room = (await program.new_room())["roomId"]
+        async with person(program, room, "Bob", tone(BOB_HZ)) as (signalling, bob):
+            await connect(signalling, bob, await bob.offer())
+            await bob.hear(1.5)
+            stopped = tick_at(time.monotonic())
+            await program.stop()
+    with the_file(recordings).open("rb") as file:
+        read_header(file.read)
+        records = list(read_records(file.read))
+    ticks = [record.tick for record in records if isinstance(record, Tick)]
+    assert ticks[-1] >= stopped - 1
+    assert isinstance(records[-1], Sent)
+    assert "yes, bit for bit" in await asyncio.to_thread(replay, the_file(recordings))
+
+
+async def test_a_call_is_recorded_on_request(tmp_path: Path) -> None:
+    """From its middle, fetched by REST; two replays agree with each other."""
+    async with running(tmp_path / "state") as program:
+        room = (await program.new_room())["roomId"]
+        at = f"/api/rooms/{room}/arrivals"
+        async with person(program, room, "Bob", tone(BOB_HZ)) as (signalling, bob):
+            await connect(signalling, bob, await bob.offer())
+            await bob.hear(0.5)
+            assert (await program.call("POST", at, {"seconds": 60}))[0] == 201
+            await bob.hear(1.0)
+            assert (await program.call("DELETE", at))[0] == 200
+        await until_written(program)
+        _, answer = await program.call("GET", at)
+        (stored,) = answer["recordings"]
+        admin = {"Authorization": f"Bearer {program.admin_key}"}
+        url = f"{program.url}{at}/{stored['name']}"
+        async with program.http.get(url, headers=admin) as download:
+            content = await download.read()
+    assert len(content) == stored["bytes"]
+    file = tmp_path / "fetched.arrivals"
+    file.write_bytes(content)
+    first, second = [await asyncio.to_thread(replay, file) for _ in range(2)]
+    assert first == second
+    assert "begins in the middle of a call" in first
+    assert int(re.findall(r"^ticks +(\d+)", first, re.MULTILINE)[0]) >= 40
+    assert the_file(tmp_path / "state" / "arrivals").stat().st_size == len(content)
 
 
 def table(text: str) -> list[str]:

@@ -17,6 +17,7 @@ from mixer.room.room import Room
 from mixer.rtc.peers import Peer
 from mixer.types import (
     FRAME_SAMPLES,
+    AnchorSpec,
     GoneReason,
     Int16Frame,
     Outgoing,
@@ -226,6 +227,16 @@ async def test_a_music_room_asks_for_stereo(house: House) -> None:
         for answer in answers
     ]
     assert asked == [[True, True, False], [False, False, True]]
+
+
+@pytest.mark.parametrize("room", Profile)
+@pytest.mark.parametrize("own", Profile)
+async def test_a_person_of_another_profile(house: House, room: Profile, own: Profile) -> None:
+    """Is asked for what theirs is, whatever the room's."""
+    wanted = spec("r", profile=room)
+    house.engine.apply(replace(wanted, anchors=(AnchorSpec(PeerId("ann"), profile=own),)))
+    answer = house.answer(house.caller(1), "ann")
+    assert ("stereo=1" in answer) is (own is Profile.MUSIC)
 
 
 async def test_a_closed_room_removes_everybody(house: House) -> None:

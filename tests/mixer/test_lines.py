@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixer.core import g711
+from mixer.core import g711, rtcp
 from mixer.core.resample import Decimator
 from mixer.engine import Engine, Recordings
 from mixer.errors import ClientMistake
@@ -65,6 +65,7 @@ class House(Rig):
         self.lines = Lines(self.inside, self.outside, emit=self.events.append, clock=self.clock)
         self.engine.attach(self.port, self.lines)
         self.heard: dict[Address, list[bytes]] = {}
+        self.reports: list[tuple[Address, tuple[rtcp.Packet, ...]]] = []
         self._version = 0
         self._sequence = 0
         self._down = Decimator()
@@ -102,6 +103,9 @@ class House(Rig):
             for socket in (self.inside, self.outside):
                 while socket.outbox:
                     data, address = socket.outbox.popleft()
+                    if 192 <= data[1] < 224:
+                        self.reports.append((address, rtcp.parse(data)))
+                        continue
                     self.heard.setdefault(address, []).append(data[12:])
 
     def _packet(self, codec: RtpCodec) -> bytes:
@@ -226,7 +230,7 @@ async def test_a_silent_g711_line_is_not_decoded(house: House) -> None:
 
 
 async def test_a_muted_participant_is_not_heard(house: House) -> None:
-    """The line stays up; a changed spec that is not only a mute begins it anew."""
+    """The line stays up, until it may no longer come from where it does."""
     house.apply("ann", rtp=(trunk(),))
     await house.join(1, "ann")
     await house.run(0.5, plain=RtpCodec.OPUS)
@@ -241,6 +245,73 @@ async def test_a_muted_participant_is_not_heard(house: House) -> None:
     house.apply("ann", rtp=(trunk(allow=("10.0.0.0/8",)),))
     await house.run(0.1, plain=RtpCodec.OPUS)
     assert house.gauge("plain_rtp_participants_live") == 0
+
+
+async def test_a_participants_gain_is_the_rooms(house: House) -> None:
+    """What everybody hears of them, without a new stream."""
+    house.apply("ann", rtp=(trunk(),), forwarders=(forwarder(),))
+    await house.join(1, "ann")
+    await house.run(1.0, plain=RtpCodec.OPUS)
+    house.apply("ann", rtp=(trunk(gain_db=-20.0),), forwarders=(forwarder(),))
+    await house.run(1.0, plain=RtpCodec.OPUS)
+    heard = house.decoded(STUDIO)
+    before, after = (level_db(heard[at : at + 19_200], 1000) for at in (24_000, 72_000))
+    assert before - after == pytest.approx(20, abs=1.5)
+
+
+async def test_a_changed_forwarder_goes_on(house: House) -> None:
+    """Elsewhere, numbered on; with another codec it is another stream."""
+    house.apply("ann", forwarders=(forwarder(),))
+    ann = await house.join(1, "ann")
+    await house.run(0.2, ann)
+    row = next(iter(house.lines.port.streams))
+    house.apply("ann", forwarders=(forwarder(host=BACKUP[0]),))
+    await house.run(0.2, ann)
+    (stream,) = house.lines.port.streams.values()
+    assert (stream.row, stream.packets_out) == (row, 20)
+    assert len(house.heard[BACKUP]) == 10
+    house.apply("ann", forwarders=(forwarder(host=BACKUP[0], codec=RtpCodec.PCMU),))
+    (stream,) = house.lines.port.streams.values()
+    assert stream.packets_out == 0
+
+
+async def test_plain_rtp_is_among_the_statistics(house: House) -> None:
+    """Participants with what arrives of them, forwarders with what went out and what was said."""
+    house.apply("ann", rtp=(trunk(),), forwarders=(forwarder(), forwarder("spare", BACKUP[0])))
+    await house.join(1, "ann")
+    await house.run(2.0, plain=RtpCodec.OPUS)
+    block = rtcp.ReportBlock(77, 64, 25, 100, 480, 0, 0)
+    said = rtcp.serialise((rtcp.ReceiverReport(9, (block,)),))
+    house.outside.inbox.append((said, STUDIO))
+    await house.run(0.1, plain=RtpCodec.OPUS)
+    ann, line, studio, spare = house.engine.peers(RoomId("r"))
+    assert (ann.peer, ann.sent) == ("ann", None)
+    assert (line.peer, line.state, line.received, line.lost) == ("trunk", PeerState.LIVE, 105, 0)
+    assert line.level_dbov > -30
+    assert line.reception.received > 100
+    assert line.transport.bitrate_in > 10_000
+    assert studio.peer == "forwarder:studio"
+    assert studio.sent is not None
+    assert (studio.sent.packets, studio.sent.reports, studio.sent.lost) == (105, 1, 25)
+    assert (studio.transport.loss_out, studio.transport.jitter_out_s) == (0.25, 0.01)
+    assert studio.transport.bitrate_out > 30_000
+    assert spare.sent is not None
+    assert spare.sent.reports == 0
+
+
+async def test_who_ends_is_said_goodbye(house: House) -> None:
+    """A forwarder that is taken away, and every line of a room that empties."""
+    house.apply("ann", rtp=(trunk(),), forwarders=(forwarder(), forwarder("spare", BACKUP[0])))
+    await house.join(1, "ann")
+    await house.run(0.6, plain=RtpCodec.OPUS)
+    house.apply("ann", rtp=(trunk(),), forwarders=(forwarder(),))
+    await house.run(0.1)
+    house.apply()
+    await house.settle()
+    await house.run(0.1)
+    byes = [address for address, packets in house.reports if isinstance(packets[-1], rtcp.Bye)]
+    assert byes[0] == BACKUP
+    assert sorted(byes[1:]) == sorted([STUDIO, TRUNK])
 
 
 async def test_a_new_ssrc_begins_a_stream(house: House) -> None:

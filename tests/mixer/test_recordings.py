@@ -11,7 +11,15 @@ from mixer.core import g711
 from mixer.core.recording import Seat, read_header, read_records
 from mixer.engine import Recordings
 from mixer.room.replay import Replay
-from mixer.types import AnchorSpec, PeerId, PlayerSpec, RoomId, RoomSpec, RtpCodec
+from mixer.types import (
+    AnchorSpec,
+    ArrivalsSpec,
+    PeerId,
+    PlayerSpec,
+    RoomId,
+    RoomSpec,
+    RtpCodec,
+)
 from tests.mixer.room.test_replay import Shelf
 from tests.mixer.test_lines import STUDIO, TRUNK, House, forwarder, trunk
 from tests.support.callers import Caller
@@ -140,6 +148,100 @@ async def test_without_recordings_rooms_are_plain() -> None:
     await house.run(0.1)
     assert "recorded_bytes" not in house.engine.statistics().counters
     assert await house.close() == []
+
+
+class OnRequest(House):
+    """A house that records when it is asked to."""
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+        super().__init__(Recordings(self.shelf))
+
+    def wish(self, seconds: float = 3600.0, limit_bytes: int = 1 << 30) -> ArrivalsSpec:
+        return ArrivalsSpec(f"w{seconds}", limit_bytes, self.clock() + 1e9 + seconds)
+
+    def names(self) -> list[str]:
+        return sorted(self.shelf.files)
+
+
+@pytest.fixture
+async def on_request() -> AsyncIterator[OnRequest]:
+    made = OnRequest()
+    yield made
+    assert await made.close() == []
+    assert made.counter("tick_failures") == 0
+
+
+async def test_a_recording_is_begun_in_the_middle_of_a_call(on_request: OnRequest) -> None:
+    """Nobody hears it begin or end; two replays are equal; plain RTP and who comes later are in."""
+    house = on_request
+    lines = {"rtp": (trunk(),), "forwarders": (forwarder(),)}
+    house.apply("ann", "bob", **lines)
+    ann, bob = await house.join(1, "ann"), await house.join(2, "bob")
+    await house.run(0.5, ann, plain=RtpCodec.OPUS)
+    assert house.shelf.files == {}
+    wish = house.wish()
+    house.apply("ann", "bob", "cyd", arrivals=wish, **lines)
+    await house.run(0.5, ann, plain=RtpCodec.OPUS)
+    await house.join(3, "cyd")
+    house.apply("ann", "bob", "cyd", arrivals=wish, **lines)  # the same wish changes nothing
+    await house.run(0.5, ann, plain=RtpCodec.OPUS)
+    house.apply("ann", "bob", "cyd", **lines)
+    size = len(house.shelf.files[house.names()[0]])
+    await house.run(0.5, ann, plain=RtpCodec.OPUS)
+    (name,) = house.names()
+    assert len(house.shelf.files[name]) == size
+    (first, sent), (second, _) = replayed(house.shelf, name), replayed(house.shelf, name)
+    assert first.digest.value() == second.digest.value()
+    assert first.ticks == 50
+    people = [seat.peer for seat, _ in first.statistics()]
+    assert people == ["trunk", "forwarder:studio", "ann", "bob", "cyd"]
+    assert sum(len(body) > 2 for body in sent["bob"]) > 40
+    assert len(bob.heard) > 90
+
+
+async def test_each_call_is_recorded_until_the_time_is_over(on_request: OnRequest) -> None:
+    """Begun for an empty room; a file for each call; nothing after its time."""
+    house = on_request
+    wish = house.wish(seconds=3.0)
+    for number in range(3):
+        house.apply("ann", arrivals=wish)
+        ann = await house.join(10 + number, "ann")
+        await house.run(1.4, ann)
+        house.apply(arrivals=wish)
+        await house.settle()
+    assert len(house.names()) >= 2
+    lengths = [replayed(house.shelf, name)[0].ticks for name in house.names()]
+    assert lengths[0] >= 70
+    assert sum(lengths) <= 151
+
+
+async def test_a_recording_that_was_asked_for_ends_at_its_size(on_request: OnRequest) -> None:
+    """And so does one whose server ends."""
+    house = on_request
+    house.apply("ann", arrivals=house.wish(limit_bytes=20_000))
+    ann = await house.join(1, "ann")
+    await house.run(4.0, ann)
+    assert 16_000 < len(house.shelf.files[house.names()[0]]) < 40_000
+    assert house.counter("recordings_full") == 1
+    house.clock.advance(0.01)
+    house.apply("ann", arrivals=house.wish(7.0))
+    await house.run(0.2, ann)
+    house.engine.end_recordings()
+    assert replayed(house.shelf, house.names()[1])[0].ticks == 10
+
+
+async def test_where_every_room_is_recorded_a_wish_changes_nothing(house: Studio) -> None:
+    """The whole call is in the file already."""
+    house.apply("ann")
+    ann = await house.join(1, "ann")
+    await house.run(0.2, ann)
+    house.apply("ann", arrivals=ArrivalsSpec("w", 1000, 2e9))
+    await house.run(0.2, ann)
+    house.apply()
+    await house.settle()
+    (name,) = house.shelf.files
+    assert replayed(house.shelf, name)[0].is_as_recorded
 
 
 async def test_an_announcement_is_replayed_bit_for_bit(house: Studio) -> None:

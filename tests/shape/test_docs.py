@@ -15,6 +15,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
+
 TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
 
 

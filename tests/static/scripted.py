@@ -46,6 +46,7 @@ class Script:
 
     rooms: list[dict[str, Any]] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
+    participants: list[dict[str, Any]] = field(default_factory=list)
     pin: str = ""
     resume: bool = True
     refuse_join: dict[str, Any] | None = None
@@ -113,6 +114,11 @@ class ScriptedSite:
         add.add_post("/api/rooms", self._create)
         add.add_get("/api/rooms/{room}", self._read)
         add.add_delete("/api/rooms/{room}", self._delete)
+        add.add_patch("/api/rooms/{room}", self._change)
+        add.add_get("/api/rooms/{room}/participants", self._people)
+        add.add_patch("/api/rooms/{room}/participants/{user}", self._control)
+        add.add_delete("/api/rooms/{room}/participants/{user}", self._kick)
+        add.add_post("/api/rooms/{room}/participants/{user}/unmute-request", self._ask)
         add.add_post("/api/rooms/{room}/users", self._mint)
         add.add_post("/api/rooms/{room}/announcements", self._play)
         add.add_get("/api/rooms/{room}/announcements", self._sounds)
@@ -188,6 +194,36 @@ class ScriptedSite:
             return _refusal(404, "room_not_found")
         self.script.rooms.remove(room)
         return web.json_response({"success": True, "message": "stopped"})
+
+    async def _change(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        assert room is not None, "a room of the list"
+        change = await request.json()
+        self.calls.append(("change", change))
+        room.update(change)
+        return web.json_response({"success": True, "room": room})
+
+    async def _people(self, _: web.Request) -> web.Response:
+        return web.json_response({"success": True, "participants": self.script.participants})
+
+    async def _control(self, request: web.Request) -> web.Response:
+        change = await request.json()
+        self.calls.append(("control", {"userId": request.match_info["user"], **change}))
+        one = next(
+            one for one in self.script.participants if one["userId"] == request.match_info["user"]
+        )
+        one.update(change)
+        return web.json_response({"success": True, "participant": one})
+
+    async def _kick(self, request: web.Request) -> web.Response:
+        user = request.match_info["user"]
+        self.calls.append(("kick", {"userId": user, **request.query}))
+        self.script.participants = [p for p in self.script.participants if p["userId"] != user]
+        return web.json_response({"success": True})
+
+    async def _ask(self, request: web.Request) -> web.Response:
+        self.calls.append(("ask", {"userId": request.match_info["user"]}))
+        return web.json_response({"success": True})
 
     async def _mint(self, request: web.Request) -> web.Response:
         return await self._trade(request, {"userID": "me", "token": "join-token"})
@@ -358,6 +394,21 @@ def room_named(name: str, room_id: str | None = None, anchors: int = 0) -> dict[
             "join": f"/join/{made}#invite={INVITE}",
             "listen": f"/listen/{made}#invite={INVITE}",
         },
+    }
+
+
+def participant(user: str, **more: object) -> dict[str, Any]:
+    """A person as the wire shows them to those who run the room."""
+    return {
+        "userId": user,
+        "displayName": user.title(),
+        "role": "anchor",
+        "status": "onair",
+        "selfMuted": False,
+        "muted": False,
+        "gainDb": 0.0,
+        "pan": 0.0,
+        **more,
     }
 
 

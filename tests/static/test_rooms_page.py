@@ -24,7 +24,7 @@ def test_new_room_asks_for_no_limits_and_no_pin(rooms: Page, site: ScriptedSite)
 
 def test_new_room_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
     """Name, PIN and Enter make a room without a mouse."""
-    rooms.get_by_label("Name").focus()
+    rooms.locator("#new-room").get_by_label("Name").focus()
     rooms.keyboard.type("Choir")
     rooms.keyboard.press("Tab")
     rooms.keyboard.type("abc123")
@@ -35,7 +35,7 @@ def test_new_room_by_keyboard_alone(rooms: Page, site: ScriptedSite) -> None:
 
 def test_bad_pin_is_refused_before_it_is_sent(rooms: Page, site: ScriptedSite) -> None:
     """A PIN that is not six letters or digits is explained beside the field."""
-    rooms.get_by_label("PIN").fill("12")
+    rooms.locator("#new-room").get_by_label("PIN").fill("12")
     rooms.get_by_role("button", name="New room").click()
     expect(rooms.get_by_role("alert")).to_contain_text("exactly six letters or digits")
     assert site.calls == []
@@ -116,7 +116,7 @@ def test_a_sound_is_played_by_keyboard_alone(rooms: Page, site: ScriptedSite) ->
     rooms.keyboard.press("Enter")
     expect(rooms.get_by_role("button", name="Stop gong.wav")).to_have_count(0)
     assert site.calls[1:] == [("turn", {"gainDb": -1}), ("silence", {"id": "a0"})]
-    expect(rooms.locator("summary")).to_be_focused()
+    expect(rooms.locator(".sounds summary")).to_be_focused()
 
 
 def test_a_file_that_is_no_sound_is_explained(rooms: Page, site: ScriptedSite) -> None:

@@ -107,6 +107,15 @@ def test_what_is_too_long_is_marked_as_lost() -> None:
 def test_the_header_names_the_room() -> None:
     """And the version that wrote it."""
     assert read_header(io.BytesIO(file()).read) == Header("room", 1)
+    begun_later = Header("room", is_whole=False)
+    assert read_header(io.BytesIO(write_header(begun_later)).read) == begun_later
+
+
+def test_a_header_of_the_first_programs_is_of_a_whole_call() -> None:
+    """They knew no other."""
+    text = b'{"room": "old"}'
+    old = MAGIC + b"\x01\x00" + bytes((len(text),)) + text
+    assert read_header(io.BytesIO(old).read) == Header("old")
 
 
 @pytest.mark.parametrize(

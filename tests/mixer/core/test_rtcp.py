@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.core.rtcp import (
+    INTERVAL_S,
     Bye,
     Other,
     Packet,
@@ -18,6 +19,7 @@ from mixer.core.rtcp import (
     RtcpError,
     SenderReport,
     SourceDescription,
+    interval_s,
     ntp_time,
     parse,
     round_trip_s,
@@ -292,6 +294,20 @@ def test_any_round_trip_is_sane(ntp_now: int, lsr: int, dlsr: int) -> None:
 def test_ntp_time_counts_from_1900() -> None:
     """RFC 3550 §4: 32 bits of seconds since 1900, 32 of their fraction."""
     assert ntp_time(0.5) == (2_208_988_800 << 32) + (1 << 31)
+
+
+def test_reports_are_half_to_one_and_a_half_intervals_apart() -> None:
+    """RFC 3550 §6.3.1; the mean is the interval."""
+    assert (interval_s(0.0), interval_s(1.0)) == (INTERVAL_S / 2, 1.5 * INTERVAL_S)
+    assert interval_s(0.5) == INTERVAL_S
+
+
+def test_jitter_is_in_the_sources_own_clock() -> None:
+    """Two milliseconds of G.711 are 16 units."""
+    reception = ReceptionStatistics(1, 8_000)
+    for number in range(400):
+        reception.receive(number, number * 160, number * 0.02 + (0.002 if number % 2 else 0.0))
+    assert reception.jitter == pytest.approx(16, rel=0.01)
 
 
 def remb(body: bytes, kind: int = 15) -> bytes:

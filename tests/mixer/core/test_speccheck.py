@@ -7,7 +7,15 @@ import pytest
 
 from mixer.core.speccheck import check_gain, check_spec
 from mixer.errors import ClientMistake
-from mixer.types import AnchorSpec, PeerId, Profile, RoomId, RoomSpec
+from mixer.types import (
+    AnchorSpec,
+    ForwarderSpec,
+    PeerId,
+    Profile,
+    RoomId,
+    RoomSpec,
+    RtpParticipantSpec,
+)
 
 ANN = PeerId("ann")
 NAN = float("nan")
@@ -83,3 +91,24 @@ def test_a_gain_has_a_range(gain_db: float) -> None:
     check_gain(0.0)
     with pytest.raises(ClientMistake, match="-60 to 20 dB"):
         check_gain(gain_db)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("gain_db", -61.0, "trunk: gain_db is -60 to 20"), ("pan", 2.0, "trunk: pan is -1 to 1")],
+)
+def test_plain_rtp_out_of_range_is_told(field: str, value: float, said: str) -> None:
+    """As of anybody else."""
+    trunk = RtpParticipantSpec(PeerId("trunk"))
+    check_spec(replace(ROOM, rtp=(trunk,)))
+    with pytest.raises(ClientMistake, match=said):
+        check_spec(replace(ROOM, rtp=(replace(trunk, **{field: value}),)))  # type: ignore[arg-type]
+
+
+def test_a_forwarder_hears_a_bus_that_is_there() -> None:
+    """The floor is; others are named by the room."""
+    studio = ForwarderSpec("f", "192.0.2.1", 5004, 1, bus="fr")
+    check_spec(replace(ROOM, forwarders=(replace(studio, bus="floor"),)))
+    check_spec(replace(ROOM, forwarders=(studio,), buses=("fr",)))
+    with pytest.raises(ClientMistake, match="a forwarder: there is no bus 'fr'"):
+        check_spec(replace(ROOM, forwarders=(studio,)))

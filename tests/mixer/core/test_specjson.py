@@ -12,6 +12,7 @@ from mixer.core.specjson import read_spec, write_spec
 from mixer.errors import ClientMistake
 from mixer.types import (
     AnchorSpec,
+    ArrivalsSpec,
     ForwarderSpec,
     PeerId,
     Profile,
@@ -33,6 +34,7 @@ anchors = st.builds(
     st.dictionaries(st.sampled_from(["floor", "booth"]), gains),
     st.lists(st.sampled_from(["floor", "booth"])).map(tuple),
     st.dictionaries(names, st.none() | gains, max_size=4),
+    st.none() | st.sampled_from(Profile),
 )
 specs = st.builds(
     RoomSpec,
@@ -60,15 +62,16 @@ def test_what_has_its_default_is_left_out() -> None:
 
 
 def test_addresses_are_left_out() -> None:
-    """Where plain RTP comes from and goes to is nobody's business here."""
+    """Where plain RTP comes from and goes to is nobody's business here, nor who asked."""
     spec = RoomSpec(
         ROOM,
         1,
         forwarders=(ForwarderSpec("f", "192.0.2.1", 5004, 7),),
         rtp=(RtpParticipantSpec(PeerId("trunk")),),
+        arrivals=ArrivalsSpec("w", 1, 2.0),
     )
     assert write_spec(spec) == {"anchors": []}
-    assert read_spec(ROOM, write_spec(spec)) == replace(spec, forwarders=(), rtp=())
+    assert read_spec(ROOM, write_spec(spec)) == replace(spec, forwarders=(), rtp=(), arrivals=None)
 
 
 @pytest.mark.parametrize(

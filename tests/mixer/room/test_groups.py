@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixer.core.routing import Ear
-from mixer.room.encoding import Kind
+from mixer.room.encoding import Form, Kind
 from mixer.room.groups import APART_TICKS, Groups
 from mixer.room.mix import Mix
 from mixer.room.seat import Hearer
@@ -220,7 +220,7 @@ def test_a_copy_made_without_its_past_would_be_heard() -> None:
     for house in (fresh, other):
         house.run(50, "ann")
     (mix,) = [mix for mix in fresh.room._groups.mixes if len(mix.rows) > 1]
-    mix._encodings[Kind.CLEAR]._encoder = None
+    mix._encodings[Form(Kind.CLEAR)]._encoder = None
     for house in (fresh, other):
         house.run(5, "ann")
     error = fresh.people["cyd"].pcm(5).astype(float) - other.people["cyd"].pcm(5)

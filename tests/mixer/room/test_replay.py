@@ -1,6 +1,7 @@
 """A recorded room and its replay: bit for bit the same, other settings another result."""
 
 import io
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from mixer.core.recording import (
 )
 from mixer.opus import Application, Encoder
 from mixer.room.player import Target
-from mixer.room.recorder import CHUNK_BYTES, RecordedRoom, Recorder
+from mixer.room.recorder import CHUNK_BYTES, Journal, Limits, RecordedRoom, Recorder
 from mixer.room.replay import (
     MAX_FED_FRAMES,
     MAX_SEATS,
@@ -91,15 +92,17 @@ class Call3:
     """Three people: two talk over a bad network, one hears; what was really sent is kept."""
 
     def __init__(self, shelf: Shelf, *, limit_bytes: int = 1 << 30, seed: int = 7) -> None:
-        self.recorder = Recorder(shelf, HALL, "call", limit_bytes=limit_bytes)
-        self.room = RecordedRoom(HALL, Nowhere(), self.recorder)
+        self.recorder = Recorder(shelf, HALL, "call", Limits(limit_bytes))
+        self.journal = Journal()
+        self.journal.recorder = self.recorder
+        self.room = RecordedRoom(HALL, Nowhere(), self.journal)
         self.room.configure(a_spec())
         self.sent: list[tuple[int, Outgoing]] = []
         self._dice = random.Random(seed)
         self._tick = 5000
         self._coming: list[tuple[float, int, Arrival]] = []
         self.anchors = [
-            self.recorder.make_anchor(PeerId(name), row)
+            self.journal.make_anchor(PeerId(name), row)
             for row, name in enumerate(("ann", "bob", "cyd"))
         ]
         for anchor in self.anchors:
@@ -181,7 +184,9 @@ def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
         gong.push(tone(2000)(number))
     call.run(4)
     call.room.stop("gong")
-    louder = AnchorSpec(PeerId("ann"), gain_db=6.0, for_me={PeerId("bob"): None})
+    louder = AnchorSpec(
+        PeerId("ann"), gain_db=6.0, for_me={PeerId("bob"): None}, profile=Profile.VOICE
+    )
     others = (AnchorSpec(PeerId("bob"), pan=0.5), AnchorSpec(PeerId("cyd")))
     call.room.configure(a_spec(anchors=(louder, *others), automix=True))
     call.run(60)
@@ -197,14 +202,14 @@ def eventful(shelf: Shelf) -> Call3:  # noqa: PLR0915 - a story
     call.run(20)
     call.room.connect(PeerId("cyd"))
     call.room.spend(Quality())
-    call.room.configure(a_spec(profile=Profile.MUSIC, loudest=1))
+    call.room.configure(a_spec(anchors=(louder, *others), profile=Profile.MUSIC, loudest=1))
     call.run(60)
     call.room.configure(a_spec())
     call.run(10, speaking=(0,))
     call.room.remove(PeerId("bob"))
     call.run(120, speaking=(0,))
     call.run(100, speaking=())
-    again = call.recorder.make_anchor(PeerId("bob"), 5)
+    again = call.journal.make_anchor(PeerId("bob"), 5)
     call.anchors[1] = again
     call.room.add(again)
     call.room.connect(again.peer)
@@ -417,3 +422,79 @@ def test_hostile_recordings_end_in_a_sentence_or_a_table(seed: int) -> None:
 def test_lost_is_written_before_what_follows(shelf: Shelf) -> None:
     """Its record is small."""
     assert len(write_record(Lost(1))) == 9
+
+
+def begun_in_the_middle(shelf: Shelf) -> Call3:
+    """A call in which much has happened, recorded from then on."""
+    call = Call3(Shelf())
+    call.run(100)
+    call.room.configure(a_spec(loudest=1))
+    call.room.spend(Quality(max_bitrate_bps=48_000))
+    call.room.deliver(PeerId("cyd"), Delivery(is_robust=True, loss_percent=10))
+    call.room.disconnect(PeerId("bob"))
+    call.anchors[1].mute(True)
+    jingle, gong, over = (FrameRing() for _ in range(3))
+    call.room.play("over", over)
+    over.close()
+    call.room.play("gone", FrameRing())
+    call.run(10)
+    call.room.play("jingle", jingle, gain_db=-6.0)
+    call.room.play("gong", gong, to=Target(PeerId("cyd")))
+    call.room.set_volume("jingle", -12.0)
+    call.room.stop("gone")
+    call.sent.clear()
+    call.room.begin(Recorder(shelf, HALL, "later", Limits(1 << 30), is_whole=False))
+    for number in range(30):
+        jingle.push(tone(3000)(number))
+    call.run(60)
+    call.anchors[1].mute(False)
+    call.run(100)
+    call.journal.end()
+    return call
+
+
+def test_a_recording_from_the_middle_begins_with_how_the_room_is(shelf: Shelf) -> None:
+    """Who is there, hears, is muted and protected, how they are mixed, what plays."""
+    begun_in_the_middle(shelf)
+    stream = io.BytesIO(shelf.files["later"])
+    assert not read_header(stream.read).is_whole
+    first = list(itertools.islice(read_records(stream.read), 11))
+    assert [one.peer for one in first if isinstance(one, Seat)] == ["ann", "bob", "cyd"]
+    calls = [(one.row, one.name, one.args) for one in first if isinstance(one, Call)]
+    assert [name for _, name, _ in calls[:2]] == ["spend", "configure"]
+    assert calls[0][2] == (48_000, 0, 5)
+    assert calls[2:] == [
+        (ROOM, "connect", ("ann",)),
+        (1, "mute", (True,)),
+        (ROOM, "connect", ("cyd",)),
+        (ROOM, "deliver", ("cyd", True, 10, None)),
+        (ROOM, "play", ("jingle", None, None, -12.0)),
+        (ROOM, "play", ("gong", "cyd", None, 0.0)),
+    ]
+
+
+def test_a_recording_from_the_middle_is_equal_in_two_replays(shelf: Shelf) -> None:
+    """Bit for bit with each other, in the same ticks to the same people as the call was sent."""
+    call = begun_in_the_middle(shelf)
+    (first, sent), (second, again) = (replay(recorded(shelf, "later")) for _ in range(2))
+    assert comparable(sent) == comparable(again)
+    assert first.digest.value() == second.digest.value()
+    assert first.recorded_digest is None  # the call's own coders knew what was before
+    assert first.failures == first.lost_chunks == 0
+    heard = {tick: frame.rows.tolist() for tick, frame in sent if len(frame.payload) > 2}
+    live = {tick: frame.rows.tolist() for tick, frame in call.sent if len(frame.payload) > 2}
+    assert len(live) > 140
+    assert len(set(heard) & set(live)) > 0.95 * len(live)
+
+
+def test_a_recording_ends_at_its_last_tick(shelf: Shelf) -> None:
+    """And the room goes on, unrecorded."""
+    call = Call3(Shelf())
+    call.run(10)
+    call.room.begin(Recorder(shelf, HALL, "later", Limits(1 << 30, call._tick + 25)))
+    assert call.recorder.is_over
+    call.run(50)
+    ticks = [one.tick for one in recorded(shelf, "later") if isinstance(one, Tick)]
+    assert ticks == list(range(5011, 5036))
+    assert call.journal.recorder is None
+    assert call.journal.counters()["recorded_bytes"] >= len(shelf.files["later"])

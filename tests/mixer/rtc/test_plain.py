@@ -1,11 +1,12 @@
 """Plain RTP on sockets in memory: whose a packet is, what goes out, and who may take what."""
 
+import random
 import struct
 
 import numpy as np
 import pytest
 
-from mixer.core import g711
+from mixer.core import g711, rtcp
 from mixer.core.jitter import Arrival
 from mixer.rtc.plain import (
     FORGOTTEN_S,
@@ -13,9 +14,9 @@ from mixer.rtc.plain import (
     MAX_STREAMS,
     OPUS_SILENCE,
     STRANGERS_PER_TICK,
-    Participant,
     PlainPort,
 )
+from mixer.rtc.plain_streams import Participant
 from mixer.types import (
     FRAME_SAMPLES,
     TICK_S,
@@ -61,8 +62,10 @@ class Exchange:
     """A port, its listener and a clock."""
 
     def __init__(self) -> None:
-        self.inside, self.outside = MemorySocket(), MemorySocket()
-        self.port = PlainPort(self.inside, self.outside, self)
+        self.inside, self.outside, self.above = (MemorySocket() for _ in range(3))
+        draw = random.Random(7).random
+        self.port = PlainPort(self.inside, self.outside, self, rtcp_socket=self.above, draw=draw)
+        self.reports: list[tuple[Address, tuple[rtcp.Packet, ...]]] = []
         self.now = 1000.0
         self.tick = 50_000
         self.heard: list[tuple[PeerId, Arrival, int | None]] = []
@@ -79,33 +82,47 @@ class Exchange:
         self.states.append(participant.state)
 
     def add(self, name: str = "ann", **fields: object) -> Participant:
-        spec = RtpParticipantSpec(PeerId(name), **({"ssrc": SSRC} | fields))  # type: ignore[arg-type]
-        made = self.port.add_participant(ROOM, spec)
+        made = self.port.add_participant(ROOM, self.person(name, **fields))
         assert made is not None
         return made
 
+    def person(self, name: str = "ann", **fields: object) -> RtpParticipantSpec:
+        return RtpParticipantSpec(PeerId(name), **({"ssrc": SSRC} | fields))  # type: ignore[arg-type]
+
     def forward(self, **fields: object) -> int:
-        wanted = {"id": "f", "host": "192.0.2.50", "port": 5004, "ssrc": 77} | fields
-        made = self.port.add_forwarder(ROOM, ForwarderSpec(**wanted))  # type: ignore[arg-type]
+        made = self.port.add_forwarder(ROOM, self.forwarder(**fields))
         assert made is not None
         return made.row
+
+    def forwarder(self, **fields: object) -> ForwarderSpec:
+        wanted = {"id": "f", "host": "192.0.2.50", "port": 5004, "ssrc": 77} | fields
+        return ForwarderSpec(**wanted)  # type: ignore[arg-type]
 
     def push(self, *datagrams: bytes, source: Address = ANN) -> None:
         for datagram in datagrams:
             self.inside.inbox.append((datagram, source))
-        self.port.poll(now=self.now, unix_now=self.now)
+        self.port.poll(now=self.now, unix_now=self.now + 1e9)
 
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds / TICK_S)):
             self.now += TICK_S
-            self.port.tick(now=self.now)
+            self.port.tick(now=self.now, unix_now=self.now + 1e9)
 
     def say(self, *frames: Outgoing) -> dict[Address, bytes]:
         self.tick += 1
         self.port.send(list(frames), self.tick)
-        sent = {address: data for data, address in (*self.inside.outbox, *self.outside.outbox)}
-        self.inside.outbox.clear()
-        self.outside.outbox.clear()
+        return self.sent()
+
+    def sent(self) -> dict[Address, bytes]:
+        """Return the RTP sent since the last call; reports are kept apart."""
+        sent = {}
+        for socket in (self.inside, self.outside, self.above):
+            for data, address in socket.outbox:
+                if 192 <= data[1] < 224:
+                    self.reports.append((address, rtcp.parse(data)))
+                else:
+                    sent[address] = data
+            socket.outbox.clear()
         return sent
 
     @property
@@ -235,12 +252,10 @@ def test_opus_pauses_are_known_to_be_silent(exchange: Exchange) -> None:
 
 
 def test_what_is_no_rtp_is_counted(exchange: Exchange) -> None:
-    """Junk, RTCP, a packet of nothing, padding that is more than there is."""
+    """Junk, too little of RTCP, a packet of nothing, padding that is more than there is."""
     exchange.add()
     exchange.add("bob", codec=RtpCodec.PCMU, payload_type=0, ssrc=9)
-    exchange.push(
-        b"", b"x", rtp(first=0x40), b"\x80\xc8\0\1" + bytes(20), rtp(body=b"", first=0x80)[:11]
-    )
+    exchange.push(b"", b"x", rtp(first=0x40), b"\x80\xc8\0\1", rtp(body=b"", first=0x80)[:11])
     assert exchange.port.counters["plain_rtp_junk"] == 5
     exchange.push(rtp(ssrc=9, kind=0, body=b""), rtp(body=b"\xff", first=0xA0))
     assert exchange.port.counters["plain_rtp_malformed"] == 2
@@ -348,4 +363,5 @@ def test_close_closes_both(exchange: Exchange) -> None:
     exchange.port.close()
     assert exchange.inside.is_closed
     assert exchange.outside.is_closed
+    assert exchange.above.is_closed
     assert exchange.port.port == 10_000

@@ -1,270 +1,227 @@
-"""The verbs that speak with a server, against a real edge."""
+"""`roomtone keys` and `roomtone tls`, used well and badly."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-import structlog
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
-from server.client.errors import Exit
 from server.compose import cli
-from server.compose.address import forget_address, note_address, noted_address
-from server.compose.commands.table import table
-from server.compose.commands.target import find
-from server.compose.welcome import Serving
-from server.config import Settings
-from server.edge.app import create_app
-from tests.support.node import Node, open_node
+from server.compose.certificate import self_signed
+from server.compose.mistakes import EXIT_MISTAKE
+from server.compose.tls_command import steps
+from server.domain.api_key import Scope
 
-Run = Callable[..., Awaitable[Result]]
+KEY = {
+    "keyId": "0123456789ab",
+    "name": "Grafana",
+    "scopes": ["metrics"],
+    "createdAt": "2026-01-02T03:04:05Z",
+    "expiresAt": None,
+    "usedAt": None,
+}
+ASKED: list[tuple[str, str, str, Any]] = []
 
 
-class Here:
-    """A served node, and the command line beside it."""
+class Api(BaseHTTPRequestHandler):
+    """What the server says to the command line."""
 
-    def __init__(self, node: Node, url: str) -> None:
-        self.node = node
-        self.url = url
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        key = self.headers["Authorization"]
+        ASKED.append((self.command, self.path, key, json.loads(body) if body else None))
+        said: object = {"success": True, "keys": [KEY], "key": KEY | {"secret": "rt_x"}}
+        status = 200
+        if key != "Bearer good":
+            status, said = 403, {"error": "This needs the admin"}
+        if self.path.endswith("/nonsense"):
+            said = "nonsense"
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
 
-    async def run(self, *arguments: str) -> Result:
-        """Run a command in a thread: it has a loop of its own, and so has the server."""
-        words = [*arguments, "--state-dir", str(self.node.folder)]
-        return await asyncio.to_thread(CliRunner().invoke, cli, words)
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the library's names
 
-    async def told(self, *arguments: str) -> Any:
-        result = await self.run(*arguments, "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the same
+        """Say nothing."""
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    # The command borrows this process's standard output, and the server would log into it.
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(open_node(tmp_path))
-        server = TestServer(create_app(node.services.context))
-        await stack.enter_async_context(server)
-        note_address(node.settings, Serving(server.port or 0, range(1), range(0), ()))
-        yield Here(node, str(server.make_url("/")).rstrip("/"))
+def url() -> Iterator[str]:
+    ASKED.clear()
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
-async def test_rooms(here: Here) -> None:
-    """A room is created, listed, shown and ended, as people or programs read it."""
-    result = await here.run("room", "create", "--id", "demo", "--name", "A hall", "--pin", "")
-    assert result.exit_code == 0, result.output
-    assert "/join/demo#invite=" in result.output
-    (listed,) = await here.told("room", "list")
-    assert (listed["roomId"], listed["anchors"]) == ("demo", 0)
-    shown = await here.told("room", "show", "demo")
-    assert "/listen/demo#invite=" in shown["links"]["listen"]
-    assert "demo" in (await here.run("room", "list")).output
-    assert (await here.run("room", "delete", "demo")).output == "Ended demo\n"
-    assert "There is no room" in (await here.run("room", "list")).output
+def keys(folder: Path, url: str, *arguments: str, key: str = "good") -> Result:
+    (folder / "admin.key").write_text(key)
+    options = ("--state-dir", str(folder), "--url", url)
+    return CliRunner().invoke(cli, ["keys", *arguments, *options])
 
 
-async def test_looks(here: Here) -> None:
-    """`never` and `any` are no end and no limit; what is not named is the server's default."""
-    made = await here.told("room", "create", "--expires-in", "never", "--max-anchors", "any")
-    room = here.node.rooms.get(made["roomId"])
-    assert (room.expires_in_s, room.max_anchors) == (None, None)
-    made = await here.told("room", "create", "--expires-in", "2h")
-    room = here.node.rooms.get(made["roomId"])
-    assert (room.expires_in_s, room.max_anchors) == (7200, 3)
-
-
-async def test_tokens(here: Here) -> None:
-    """Tokens come with the address that `join` and `listen` take."""
-    await here.told("room", "create", "--id", "demo")
-    join = await here.told("token", "join", "demo", "--role", "host", "--name", "Ann")
-    assert join["url"] == f"{here.url.replace('http', 'ws')}/ws?token={join['token']}"
-    assert here.node.access.joining(join["token"]).display_name == "Ann"
-    listen = await here.told("token", "listen", "demo")
-    assert listen["url"] == f"{here.url}/hls/demo/stream.m3u8?token={listen['token']}"
+def test_create(tmp_path: Path, url: str) -> None:
+    """A key is printed alone on standard output, so that it can be piped."""
+    done = keys(tmp_path, url, "create", "Grafana", "--scope", "metrics", "--expires-in", "90d")
+    assert (done.exit_code, done.stdout) == (0, "rt_x\n")
+    body = {"name": "Grafana", "scopes": ["metrics"], "expiresIn": 90 * 86_400}
+    assert [("POST", "/api/keys", "Bearer good", body)] == ASKED
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "sentence"),
+    ("arguments", "asked"),
     [
-        ("room show nope", Exit.NOT_FOUND, "`roomtone room list` shows"),
-        ("room create --id demo", Exit.NOT_NOW, "choose another --id"),
-        ("room create --id !", Exit.MISTAKE, "RoomID"),
-        ("room create --expires-in soon", Exit.MISTAKE, "it looks like 90, 45m"),
-        ("room create --max-anchors 0", Exit.MISTAKE, "1 and up, or any"),
-        ("room set demo", Exit.MISTAKE, "Nothing to change: name --name"),
-        ("room list --key wrong", Exit.NOT_ALLOWED, "needs the admin"),
-        ("room list --key-file /nope", Exit.MISTAKE, "No such file"),
-        ("room list --url nonsense", Exit.MISTAKE, "it looks like http://"),
-        ("room list --url http://127.0.0.1:1", Exit.UNREACHABLE, "start it with `roomtone serve`"),
-        ("room list --ca /etc/hostname", Exit.MISTAKE, "holds no certificate"),
-        ("room kick", Exit.MISTAKE, "Missing argument"),
-        ("room frobnicate", Exit.MISTAKE, "No such command"),
-        ("token listen nope", Exit.NOT_FOUND, "`roomtone room list` shows"),
-        ("join nonsense", Exit.MISTAKE, "is no link to a room"),
-        ("join http://127.0.0.1:1/join/demo#invite=x", Exit.UNREACHABLE, "cannot be reached"),
-        ("join {url}/join/demo", Exit.MISTAKE, "copy the whole of it"),
-        ("join {url}/join/demo#invite=x", Exit.NOT_ALLOWED, "ask for a new link"),
-        ("join {url}/ws?token=x", Exit.NOT_ALLOWED, "refuses this token"),
-        ("join {url}/join/demo#invite=x --file /nope", Exit.MISTAKE, "no file /nope"),
-        ("join {url}/join/demo#invite=x --file /etc/hostname", Exit.MISTAKE, "no sound file"),
-        ("join {url}/join/demo#invite=x --record /nope/x.wav", Exit.MISTAKE, "cannot be written"),
-        ("listen {url}/listen/demo", Exit.MISTAKE, "copy the whole of it"),
-        ("listen {url}/listen/demo#invite=x", Exit.NOT_ALLOWED, "ask for a new link"),
-        ("listen {url}/hls/demo/stream.m3u8?token=x", Exit.NOT_ALLOWED, "refuses this token"),
-        ("listen {url}/hls/nope/stream.m3u8?token=x", Exit.NOT_FOUND, "no such room"),
+        (("list",), "GET /api/keys"),
+        (("revoke", "0123456789ab"), "DELETE /api/keys/0123456789ab"),
+        (("rotate",), "POST /api/keys/rotate"),
+        (("create", "x", "--scope", "keys", "--scope", "people"), "POST /api/keys"),
     ],
 )
-async def test_mistakes(here: Here, arguments: str, status: Exit, sentence: str) -> None:
-    """Whatever goes wrong ends with its status and a sentence that says what to do."""
-    await here.told("room", "create", "--id", "demo", "--pin", "")
-    result = await here.run(*arguments.format(url=here.url).split())
-    assert (result.exit_code, result.stdout) == (status, "")
-    assert sentence in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-async def test_errors_as_json(here: Here) -> None:
-    """With --json an error is JSON too, and goes where the answer would."""
-    result = await here.run("room", "show", "nope", "--json")
-    told = json.loads(result.stdout)
-    assert (result.exit_code, told["success"], told["code"]) == (5, False, "room_not_found")
-    assert result.stderr == ""
-
-
-class Other:
-    """A server that answers what a test wants, and notes what it was asked."""
-
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self.answers = answers
-        self.asked: list[tuple[str, Any, str]] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        body = await request.json() if request.can_read_body else None
-        place = f"{request.method} {request.path}"
-        self.asked.append((place, body, request.headers.get("Authorization", "")))
-        told = self.answers[place]
-        return web.Response(text=told) if isinstance(told, str) else web.json_response(told)
-
-
-async def other(answers: dict[str, Any], *arguments: str) -> tuple[Other, Result]:
-    made = Other(answers)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
-    async with TestServer(app) as server:
-        words = [*arguments, "--url", str(server.make_url("/"))]
-        return made, await asyncio.to_thread(CliRunner().invoke, cli, words)
-
-
-async def test_people() -> None:
-    """People are listed with how their connections are; what is done to them is one call."""
-    person = {"userId": "ann", "displayName": "Ann", "role": "host", "status": "onair"}
-    answers = {
-        "GET /api/rooms/demo/participants": {"participants": [person | {"selfMuted": True}]},
-        "GET /api/rooms/demo/statistics": {
-            "peers": [{"userId": "ann", "roundTripMs": 12.5, "lossIn": 0.01}]
-        },
-        "PATCH /api/rooms/demo/participants/ann": {"participant": person},
-        "DELETE /api/rooms/demo/users/ann": {},
-        "PATCH /api/rooms/demo": {"room": {"roomId": "demo", "name": "B"}},
-    }
-    _, result = await other(answers, "room", "people", "demo", "--key", "k")
-    assert result.output.splitlines()[1].split() == [
-        "ann", "Ann", "host", "onair", "yes", "12.5", "0.01"
-    ]  # fmt: skip
-    asked, _ = await other(answers, "room", "mute", "demo", "ann", "--off", "--key", "k")
-    place = "PATCH /api/rooms/demo/participants/ann"
-    assert asked.asked == [(place, {"muted": False}, "Bearer k")]
-    asked, _ = await other(answers, "room", "kick", "demo", "ann")
-    assert asked.asked[0][0] == "DELETE /api/rooms/demo/users/ann"
-    asked, result = await other(answers, "room", "set", "demo", "--name", "B", "--pin", "")
-    assert asked.asked[0][1] == {"name": "B", "pin": ""}
-    assert "B" in result.output
-
-
-async def test_no_roomtone() -> None:
-    """A server that is none of ours is named as such."""
-    _, result = await other({"GET /api/rooms": "<html>"}, "room", "list")
-    assert result.exit_code == Exit.FAILED
-    assert "is it a Roomtone server?" in result.stderr
-
-
-async def test_the_key_stays_at_home(here: Here) -> None:
-    """The key of this machine's server is shown to no other one."""
-    key = here.node.keyring.admin_key
-    assert find(here.node.folder, None, None, None).key == key
-    assert find(here.node.folder, here.url + "/", None, None).key == key
-    assert find(here.node.folder, "http://other.example", None, None).key == ""
-    assert find(here.node.folder, "http://other.example", "given", None).key == "given"
-    assert key not in repr(find(here.node.folder, None, None, None))
+def test_json(tmp_path: Path, url: str, arguments: tuple[str, ...], asked: str) -> None:
+    """With --json every verb prints one JSON document; without, something for people."""
+    done = keys(tmp_path, url, *arguments, "--json")
+    assert json.loads(done.stdout)
+    assert [" ".join(one[:2]) for one in ASKED] == [asked]
+    plain = keys(tmp_path, url, *arguments)
+    assert plain.exit_code == 0
+    assert plain.stdout.strip()
 
 
 @pytest.mark.parametrize(
-    ("options", "url"),
+    ("arguments", "sentence"),
     [
-        ({}, "http://127.0.0.1:81"),
-        ({"host": "::"}, "http://[::1]:81"),
-        ({"tls": "self-signed"}, "https://127.0.0.1:81"),
-        ({"host": "10.0.0.1"}, "http://10.0.0.1:81"),
+        (("create", "x"), "--scope"),
+        (("create", "x", "--scope", "root"), "root"),
+        (("create", "x", "--scope", "keys", "--expires-in", "soon"), "90d"),
+        (("create", "x", "--scope", "keys", "--expires-in", "-5d"), "90d"),
+        (("revoke",), "ID"),
+        (("revoke", "../rooms"), "keys list"),
+        (("list", "extra"), "extra"),
     ],
 )
-def test_address(tmp_path: Path, options: dict[str, str], url: str) -> None:
-    """A server notes where it is reached from its own machine, and takes that away at its end."""
-    settings = Settings.model_validate(options | {"state_dir": tmp_path})
-    note_address(settings, Serving(81, range(1), range(0), ()))
-    assert noted_address(tmp_path) == url
-    (tmp_path / "address.json").write_text("[]")
-    assert noted_address(tmp_path) is None
-    forget_address(tmp_path)
-    forget_address(tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_mistakes(tmp_path: Path, url: str, arguments: tuple[str, ...], sentence: str) -> None:
+    """A mistake ends with status 2, says what is wrong, and asks the server nothing."""
+    done = keys(tmp_path, url, *arguments)
+    assert done.exit_code == EXIT_MISTAKE
+    assert sentence in done.output
+    assert ASKED == []
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each shell gets a script, and what that asks for is answered."""
-    result = CliRunner().invoke(cli, ["completion", shell], prog_name="roomtone")
-    assert (result.exit_code, "_ROOMTONE_COMPLETE" in result.output) == (0, True)
-    monkeypatch.setenv("_ROOMTONE_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "roomtone room cr")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    result = CliRunner().invoke(cli, [], prog_name="roomtone")
-    assert "create" in result.output
+def test_refused(tmp_path: Path, url: str) -> None:
+    """The server's own sentence is shown, and not the key."""
+    done = keys(tmp_path, url, "list", key="wrong-key")
+    assert done.exit_code == EXIT_MISTAKE
+    assert "says: This needs the admin" in done.output
+    assert "wrong-key" not in done.output
 
 
-def test_config(tmp_path: Path) -> None:
-    """`config` prints, `check` judges, `show` tells who said what."""
-    printed = CliRunner().invoke(cli, ["config"])
-    path = tmp_path / "x.toml"
-    path.write_text(printed.output + "\nport = 8090\n")
-    result = CliRunner().invoke(cli, ["config", "check", str(path)])
-    assert (result.exit_code, result.output) == (0, f"{path} is right: it sets 1 keys\n")
-    shown = ["config", "show", "--config", str(path), "--resume-s", "5"]
-    lines = CliRunner().invoke(cli, shown).output.splitlines()
-    rows = {line.split()[0]: line.split() for line in lines}
-    assert rows["port"][1] == "8090"
-    assert rows["port"][2].startswith(f"{path}:")
-    assert rows["resume_s"][1:] == ["5", "--resume-s"]
-    path.write_text("prot = 1")
-    for arguments in (["check", str(path)], ["show", "--config", str(path), "--json"]):
-        result = CliRunner().invoke(cli, ["config", *arguments])
-        assert result.exit_code == Exit.MISTAKE
-        assert "did you mean port?" in result.output
+def test_no_server(tmp_path: Path) -> None:
+    """A server that is not there is named, with what to do."""
+    done = keys(tmp_path, "http://127.0.0.1:9", "list")
+    assert done.exit_code == EXIT_MISTAKE
+    assert "No server answers at http://127.0.0.1:9" in done.output
 
 
-def test_a_name_moves_no_cursor() -> None:
-    """What somebody named a thing is shown without its control characters."""
-    _, row = table(("name", "n"), [("A\x1b[31m\n", None)])
-    assert row == "A\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}  -"
+def test_not_ours(tmp_path: Path, url: str) -> None:
+    """Another program at the address is told apart."""
+    done = keys(tmp_path, url, "revoke", "nonsense")
+    assert done.exit_code == EXIT_MISTAKE
 
 
-def test_version_as_json() -> None:
-    """Even the version has --json."""
-    result = CliRunner().invoke(cli, ["version", "--json"])
-    assert set(json.loads(result.output)) == {"version"}
+def test_no_key(tmp_path: Path) -> None:
+    """Without a key the command says where it looked."""
+    done = CliRunner().invoke(cli, ["keys", "list", "--state-dir", str(tmp_path)])
+    assert done.exit_code == EXIT_MISTAKE
+    assert f"There is no key in {tmp_path / 'admin.key'}" in done.output
+
+
+def test_every_scope_is_in_the_help() -> None:
+    """`create --help` names every scope."""
+    text = CliRunner().invoke(cli, ["keys", "create", "--help"]).output.replace("\n", "")
+    assert [scope for scope in Scope if scope.value not in text.replace(" ", "")] == []
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    self_signed(tmp_path, (), datetime.now(UTC))
+    return tmp_path
+
+
+def tls(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["tls", *arguments, "--state-dir", str(folder)])
+
+
+def test_ca(authority: Path) -> None:
+    """`tls ca` prints the certificate and nothing else."""
+    assert tls(authority, "ca").stdout == (authority / "ca.crt").read_text()
+
+
+@pytest.mark.parametrize("verb", ["ca", "trust"])
+def test_no_authority(tmp_path: Path, verb: str) -> None:
+    """Where there is none, the command says how to get one."""
+    done = tls(tmp_path, verb)
+    assert done.exit_code == EXIT_MISTAKE
+    assert "--tls self-signed" in done.output
+
+
+def test_trust_changes_nothing(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tls trust` prints commands and runs none of them."""
+    monkeypatch.setattr("subprocess.run", None)
+    done = tls(authority, "trust")
+    assert done.exit_code == 0
+    assert str(authority / "ca.crt") in done.stdout
+    assert "SHA-256" in done.stdout
+
+
+class Ran:
+    """What was run, and how it ended."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.commands: list[tuple[str, ...]] = []
+
+    def __call__(self, command: tuple[str, ...], **_: object) -> subprocess.CompletedProcess[str]:
+        self.commands.append(command)
+        return subprocess.CompletedProcess(command, self.status)
+
+
+@pytest.mark.parametrize(("user", "count"), [(0, 4), (1000, 2)])
+def test_trust_does(
+    authority: Path, monkeypatch: pytest.MonkeyPatch, user: int, count: int
+) -> None:
+    """With --do they are run, but for what needs root where one is not."""
+    ran = Ran(0)
+    monkeypatch.setattr("subprocess.run", ran)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert tls(authority, "trust", "--do").exit_code == 0
+    assert len(ran.commands) == count
+
+
+@pytest.mark.parametrize(("found", "sentence"), [(None, "not installed"), ("/bin/x", "failed")])
+def test_trust_fails(
+    authority: Path, monkeypatch: pytest.MonkeyPatch, found: str | None, sentence: str
+) -> None:
+    """A command that is missing or fails ends it, and is named."""
+    monkeypatch.setattr("subprocess.run", Ran(1))
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    done = tls(authority, "trust", "--do")
+    assert done.exit_code == EXIT_MISTAKE
+    assert sentence in done.output
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_steps(platform: str) -> None:
+    """Every system's commands name the certificate."""
+    found = steps(platform, Path("/state/ca.crt"), Path("/home/ada"))
+    assert any("/state/ca.crt" in part for step in found for part in step.command)

@@ -27,18 +27,20 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Tls:
-    """A live TLS context that notes what it is given."""
+    """Notes whose certificate shall be shown."""
 
     def __init__(self) -> None:
         self.loaded: list[str] = []
 
-    def load_cert_chain(self, certfile: str, keyfile: str) -> None:
-        self.loaded.append(f"{certfile} {keyfile}")
+    def follow(self, settings: Settings) -> None:
+        self.loaded.append(f"{settings.tls_cert} {settings.tls_key}")
 
 
 def reloader(node: Node, tls: Tls | None = None, **changes: object) -> Reloader:
     wanted = node.settings.model_copy(update=changes)
-    return Reloader(node.services, lambda: Loaded(wanted, {}), lambda _: None, tls)
+    return Reloader(
+        node.services, lambda: Loaded(wanted, {}), lambda _: None, (tls or Tls()).follow
+    )
 
 
 async def test_in_force(node: Node) -> None:
@@ -76,8 +78,8 @@ async def test_wrong_settings_change_nothing(node: Node) -> None:
 
     wanted = node.settings.model_copy(update={"resume_s": 1})
     for one in (
-        Reloader(node.services, refuse, lambda _: None),
-        Reloader(node.services, lambda: Loaded(wanted, {}), check),
+        Reloader(node.services, refuse, lambda _: None, Tls().follow),
+        Reloader(node.services, lambda: Loaded(wanted, {}), check, Tls().follow),
     ):
         with capture_logs() as logs:
             assert one.reload() is None

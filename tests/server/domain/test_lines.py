@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from mixer.types import ForwarderSpec, PeerId, RtpCodec, RtpParticipantSpec
+from mixer.types import ForwarderSpec, PeerId, RtcpMode, RtpCodec, RtpParticipantSpec
 from server.domain.lines import Line, Lines, decode_lines, encode_lines
 from server.errors import BadRecord
 
-FORWARDER = ForwarderSpec("f1", "192.0.2.1", 5004, 7, RtpCodec.PCMA, 8, always_on=True)
+FORWARDER = ForwarderSpec(
+    "f1", "192.0.2.1", 5004, 7, RtpCodec.PCMA, 8, always_on=True, rtcp=RtcpMode.OFF
+)
 LINE = Line(
     RtpParticipantSpec(
         PeerId("ann"),
@@ -19,6 +21,9 @@ LINE = Line(
         "10.0.0.1",
         5006,
         muted=True,
+        gain_db=-3.5,
+        pan=0.25,
+        rtcp=RtcpMode.NEXT_PORT,
     ),
     "Änn",
 )
@@ -30,6 +35,18 @@ def test_lines_come_back() -> None:
     assert decode_lines("k", encode_lines(lines)) == lines
     live = lines.with_person(Line(LINE.spec, LINE.display_name, is_live=True))
     assert decode_lines("k", encode_lines(live)) == lines
+
+
+def test_records_from_before_rtcp_are_read() -> None:
+    """What they do not name is as it was by itself."""
+    stored = json.loads(encode_lines(Lines().with_forwarder(FORWARDER).with_person(LINE)))
+    for record in (*stored["forwarders"], *stored["people"]):
+        for name in ("rtcp", "gain_db", "pan"):
+            record.pop(name, None)
+    lines = decode_lines("k", json.dumps(stored).encode())
+    assert lines.forwarders["f1"].rtcp is RtcpMode.MUX
+    spec = lines.people[LINE.user].spec
+    assert (spec.rtcp, spec.gain_db, spec.pan) == (RtcpMode.MUX, 0.0, 0.0)
 
 
 def test_lines_go() -> None:

@@ -1,14 +1,18 @@
 """The roster of a room."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from mixer.types import AnchorSpec, PeerId, RoomId
+from mixer.types import AnchorSpec, PeerId, Profile, RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Person, Role, Roster, Status
+from server.domain.people import Person, Roster, Status
+from server.domain.room import Invites, Room
 
-ADA, BOB = UserId("ada"), UserId("bob")
+ADA, BOB, CYD = UserId("ada"), UserId("bob"), UserId("cyd")
+DEMO = Room(RoomId("demo"), datetime(2026, 1, 2, tzinfo=UTC), Invites("j", "l"))
 
 
 def person(user: UserId = ADA, **values: object) -> Person:
@@ -23,7 +27,7 @@ def test_order() -> None:
 
 
 def test_entry() -> None:
-    """An entry of roomStatus has the contract's five fields."""
+    """An entry of roomStatus has the contract's five fields, and whose the mute is."""
     roster = Roster().with_person(person(display_name="Ada", status=Status.ON_AIR, muted=True))
     (entry,) = roster.listing(100)
     assert entry == {
@@ -32,6 +36,7 @@ def test_entry() -> None:
         "status": "onair",
         "displayName": "Ada",
         "muted": True,
+        "serverMuted": False,
     }
 
 
@@ -63,9 +68,28 @@ def test_overdue() -> None:
     assert roster.overdue(160, 60) == [BOB]
 
 
+def test_own_hearing() -> None:
+    """A person's own volumes go to the mixer; 0 dB is none, and who leaves has none."""
+    ada = person(ADA).hearing(BOB, None).hearing(CYD, -6.0)
+    roster = Roster().with_person(ada).with_person(person(BOB)).with_person(person(CYD))
+    assert roster.anchors(())[0].for_me == {"bob": None, "cyd": -6.0}
+    assert roster.without(BOB).anchors(())[0].for_me == {"cyd": -6.0}
+    assert ada.hearing(BOB, 0.0).hearing(CYD, 3.0).for_me == {CYD: 3.0}
+
+
 def test_room_spec() -> None:
     """The mixer gets everybody, with who is muted, on air."""
     roster = Roster().with_person(person(ADA)).with_person(person(BOB, muted=True))
-    spec = roster.room_spec(RoomId("demo"), 7)
+    spec = roster.room_spec(DEMO, 7)
     assert spec.anchors == (AnchorSpec(PeerId("ada")), AnchorSpec(PeerId("bob"), muted=True))
     assert (spec.version, spec.on_air, spec.closed) == (7, True, False)
+
+
+def test_how_it_is_mixed() -> None:
+    """The mixer gets what was decided about the room."""
+    decided = replace(
+        DEMO, profile=Profile.MUSIC, loudest=3, automix=True, buses=("fr",), broadcast=False
+    )
+    spec = Roster().room_spec(decided, 1)
+    assert (spec.profile, spec.loudest, spec.automix) == (Profile.MUSIC, 3, True)
+    assert (spec.buses, spec.on_air) == (("fr",), False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixer.types import RoomId
+from mixer.types import Profile, RoomId
 from server.domain.room import (
     LEGAL,
     InviteRole,
@@ -34,7 +34,14 @@ ROOMS = st.builds(
     max_anchors=st.none() | st.integers(1, 10_000),
     expires_in_s=st.none() | st.integers(1, 10**9),
     name=st.text(st.characters(codec="utf-8"), max_size=80),
+    profile=st.sampled_from(Profile),
+    loudest=st.integers(0, 1000),
+    automix=st.booleans(),
+    buses=st.lists(st.text(st.characters(codec="utf-8"), max_size=32), max_size=4).map(tuple),
+    broadcast=st.booleans(),
+    locked=st.booleans(),
 )
+NEWER = ("profile", "loudest", "automix", "buses", "broadcast", "locked")
 
 
 def room(**values: object) -> Room:
@@ -45,6 +52,13 @@ def room(**values: object) -> Room:
 def test_round_trip(stored: Room) -> None:
     """A room is the same after it was stored and read."""
     assert decode_room(stored.id, "/k", encode_room(stored)) == stored
+
+
+def test_older_record() -> None:
+    """A record from before a room could be changed is a room as they were then."""
+    stored = json.loads(encode_room(room()))
+    older = {name: value for name, value in stored.items() if name not in NEWER}
+    assert decode_room(RoomId("demo"), "/k", json.dumps(older).encode()) == room()
 
 
 def test_reference_fields() -> None:
@@ -64,7 +78,15 @@ def test_any_bytes(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 2}, {"createdAt": "2026-01-02T12:00:00"}, {"maxAnchors": 0}, {"invites": None}],
+    [
+        {"version": 2},
+        {"createdAt": "2026-01-02T12:00:00"},
+        {"maxAnchors": 0},
+        {"invites": None},
+        {"profile": "opera"},
+        {"loudest": -1},
+        {"buses": [1]},
+    ],
 )
 def test_wrong_record(change: dict[str, object]) -> None:
     """A record of a newer version, or with an impossible value, is refused."""
@@ -100,6 +122,34 @@ def test_expiry(seconds: float, expired: bool) -> None:  # noqa: FBT001 - a para
 def test_never() -> None:
     """A room without an end never expires."""
     assert not room(expires_in_s=None).is_expired(datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("seconds", "lasts"), [(None, None), (60, 160), (1, 101)])
+def test_lasting(seconds: int | None, lasts: int | None) -> None:
+    """New time is counted from now on, and no time means no end."""
+    changed = room(expires_in_s=5).lasting(seconds, NOON + timedelta(seconds=100))
+    assert changed.expires_in_s == lasts
+
+
+def test_lasting_before_it_began() -> None:
+    """Where the clock was set back behind the room's beginning, it is as old as nothing."""
+    assert room().lasting(60, NOON - timedelta(hours=1)).expires_in_s == 60
+
+
+def test_notice() -> None:
+    """What everybody inside may know has neither PIN nor links."""
+    notice = room(pin="a1b2c3", name="Studio", expires_in_s=60).notice()
+    assert notice == {
+        "roomId": "demo",
+        "name": "Studio",
+        "profile": "voice",
+        "buses": [],
+        "maxAnchors": 3,
+        "broadcast": True,
+        "locked": False,
+        "expiresAt": "2026-01-02T12:01:00.123456Z",
+    }
+    assert room(expires_in_s=None).notice()["expiresAt"] is None
 
 
 @pytest.mark.parametrize("role", InviteRole)

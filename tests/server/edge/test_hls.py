@@ -29,6 +29,14 @@ async def test_playlist(edge: Edge) -> None:
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
+async def test_off_the_air(edge: Edge) -> None:
+    """A room that is not broadcast says so, and may be again: whoever listens asks again."""
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
+    status, answer = await edge.ask("GET", "/hls/demo/stream.m3u8")
+    assert (status, answer["code"], answer["retryable"]) == (503, "not_ready", True)
+    assert answer["error"] == "This room is not being broadcast now"
+
+
 async def test_playlist_with_token(edge: Edge) -> None:
     """A playlist that was asked for with a token hands it on to all it names."""
     token = await edge.listen_token()

@@ -2,15 +2,25 @@
 
 import pytest
 
+from mixer.types import (
+    PeerId,
+    PeerState,
+    PeerStatistics,
+    RoomId,
+    SentStatistics,
+    TransportStatistics,
+)
 from tests.server.edge.conftest import Edge, Serve
 
 NOBODY = "01234567-89ab-4cde-8f01-23456789abcd"
 CALLS = [
     ("POST", "/api/rooms/demo/forwarders", {"host": "192.0.2.1", "port": 5004}),
     ("GET", "/api/rooms/demo/forwarders", None),
+    ("PATCH", "/api/rooms/demo/forwarders/abc", {}),
     ("DELETE", "/api/rooms/demo/forwarders/abc", None),
     ("POST", "/api/rooms/demo/rtp", {}),
     ("GET", "/api/rooms/demo/rtp", None),
+    ("PATCH", f"/api/rooms/demo/rtp/{NOBODY}", {}),
     ("DELETE", f"/api/rooms/demo/rtp/{NOBODY}", None),
 ]
 
@@ -47,6 +57,7 @@ async def test_forwarders(edge: Edge) -> None:
         "ssrc": made["ssrc"],
         "bus": "floor",
         "alwaysOn": False,
+        "rtcp": "mux",
     }
     path = f"/api/rooms/demo/forwarders/{made['forwarderId']}"
     assert (await edge.as_admin("GET", "/api/rooms/demo/forwarders"))[1]["forwarders"] == [made]
@@ -87,6 +98,10 @@ async def test_participants(edge: Edge) -> None:
         "allow": ["127.0.0.0/8", "::1/128"],
         "host": "",
         "port": 0,
+        "muted": False,
+        "gainDb": 0.0,
+        "pan": 0.0,
+        "rtcp": "mux",
     }
     assert 0 <= made["ssrc"] < 1 << 32
     assert (await edge.as_admin("GET", "/api/rooms/demo/rtp"))[1]["participants"] == [made]
@@ -117,6 +132,7 @@ async def test_where_they_may_be(edge: Edge) -> None:
         ("rtp", {"allow": ["10.0.0.1/8"]}),
         ("rtp", {"allow": ["10.0.0.0/8"] * 17}),
         ("rtp", {"payloadType": 128}),
+        ("rtp", {"rtcp": "sometimes"}),
     ],
 )
 async def test_mistakes(edge: Edge, what: str, body: object) -> None:
@@ -124,6 +140,96 @@ async def test_mistakes(edge: Edge, what: str, body: object) -> None:
     status, answer = await edge.as_admin("POST", f"/api/rooms/demo/{what}", body)
     assert (status, answer["code"]) == (400, "bad_params")
     assert answer["details"]
+
+
+async def test_a_forwarder_is_changed(edge: Edge) -> None:
+    """What is named; its stream is the same."""
+    body = {"host": "192.0.2.1", "port": 5004}
+    _, answer = await edge.as_admin("POST", "/api/rooms/demo/forwarders", body)
+    made = answer["forwarder"]
+    path = f"/api/rooms/demo/forwarders/{made['forwarderId']}"
+    change = {"host": "192.0.2.2", "alwaysOn": True, "rtcp": "next", "bus": "floor"}
+    status, answer = await edge.as_admin("PATCH", path, change)
+    assert (status, answer["forwarder"]) == (200, made | change)
+    assert (await edge.as_admin("PATCH", path, {}))[1]["forwarder"] == made | change
+    assert (await edge.as_admin("PATCH", path, {"host": "198.51.100.1"}))[0] == 403
+    assert (await edge.as_admin("PATCH", path, {"port": 0}))[0] == 400
+    assert (await edge.as_admin("PATCH", "/api/rooms/demo/forwarders/x", change))[0] == 404
+    assert edge.node.presence.lines(RoomId("demo")).forwarders[made["forwarderId"]].always_on
+
+
+async def test_a_participant_is_changed(edge: Edge) -> None:
+    """Named, muted, set louder and moved; an empty host forgets where they are."""
+    _, answer = await edge.as_admin("POST", "/api/rooms/demo/rtp", {"displayName": "Trunk"})
+    made = answer["participant"]
+    path = f"/api/rooms/demo/rtp/{made['userId']}"
+    change = {
+        "displayName": "Hall",
+        "muted": True,
+        "gainDb": -6.5,
+        "pan": 0.5,
+        "allow": ["10.0.0.0/8"],
+        "host": "192.0.2.9",
+        "port": 6000,
+        "rtcp": "off",
+    }
+    status, answer = await edge.as_admin("PATCH", path, change)
+    assert (status, answer["participant"]) == (200, made | change)
+    _, answer = await edge.as_admin("PATCH", path, {"host": "", "muted": False})
+    assert answer["participant"] == made | change | {"host": "", "port": 0, "muted": False}
+    assert (await edge.as_admin("PATCH", path, {"host": "::2", "port": 5}))[0] == 403
+    nobody = f"/api/rooms/demo/rtp/{NOBODY}"
+    assert (await edge.as_admin("PATCH", nobody, {"muted": True}))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"host": "192.0.2.9"},
+        {"port": 5},
+        {"host": "192.0.2.9", "port": 0},
+        {"host": "", "port": 5},
+        {"gainDb": 21},
+        {"pan": -1.5},
+        {"muted": 1},
+    ],
+)
+async def test_changes_that_cannot_be(edge: Edge, body: object) -> None:
+    """Are refused whole."""
+    _, answer = await edge.as_admin("POST", "/api/rooms/demo/rtp", {})
+    made = answer["participant"]
+    status, _ = await edge.as_admin("PATCH", f"/api/rooms/demo/rtp/{made['userId']}", body)
+    assert status == 400
+    assert (await edge.as_admin("GET", "/api/rooms/demo/rtp"))[1]["participants"] == [made]
+
+
+async def test_statistics_tell_people_from_forwarders(edge: Edge) -> None:
+    """What only the receiver of a forwarder knows is null until it reports."""
+    await edge.node.settle()
+    transport = TransportStatistics(0.02, loss_out=0.25, jitter_out_s=0.003, bitrate_out=96_000.4)
+    known, unknown = SentStatistics(4000, 50, 6000, 2, 3), SentStatistics(4000, 1, 3)
+    edge.node.mixer.described = (
+        PeerStatistics(PeerId("trunk"), PeerState.LIVE, level_dbov=-20, received=50, lost=1),
+        PeerStatistics(PeerId("forwarder:a1"), PeerState.LIVE, transport=transport, sent=known),
+        PeerStatistics(PeerId("forwarder:b2"), PeerState.LIVE, sent=unknown),
+    )
+    _, answer = await edge.as_admin("GET", "/api/rooms/demo/statistics")
+    (person,), (told, silent) = answer["peers"], answer["forwarders"]
+    assert (person["userId"], person["received"], person["lost"]) == ("trunk", 50, 1)
+    assert told == {
+        "forwarderId": "a1",
+        "localPort": 4000,
+        "packets": 50,
+        "octets": 6000,
+        "bitrateOut": 96_000,
+        "reports": 2,
+        "lossOut": 0.25,
+        "lost": 3,
+        "jitterOutMs": 3.0,
+        "roundTripMs": 20.0,
+    }
+    names = ("lossOut", "lost", "jitterOutMs", "roundTripMs")
+    assert [silent[name] for name in names] == [None] * 4
 
 
 @pytest.mark.parametrize("body", [{"host": "192.0.2.1"}, {"port": 5}])

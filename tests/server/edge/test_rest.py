@@ -17,6 +17,7 @@ from tests.server.edge.conftest import Edge, Serve
 ADMIN_ONLY = [
     ("POST", "/api/rooms", {}),
     ("GET", "/api/rooms", None),
+    ("PATCH", "/api/rooms/demo", {}),
     ("DELETE", "/api/rooms/demo", None),
     ("POST", "/api/rooms/demo/invites", {"role": "join"}),
     ("GET", "/api/rooms/demo/statistics", None),
@@ -142,8 +143,96 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    assert guest["room"].keys() == admin["room"].keys() - {"links"}
+    admins = {"links", "pin", "loudest", "automix"}
+    assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
+
+
+CHANGES: dict[str, Any] = {
+    "name": "Ö",
+    "pin": "zzzzzz",
+    "maxAnchors": 7,
+    "profile": "music",
+    "loudest": 3,
+    "automix": True,
+    "buses": ["fr", "green room"],
+    "broadcast": False,
+    "locked": True,
+}
+
+
+async def test_change(edge: Edge) -> None:
+    """A change names what it changes; everything else stays."""
+    made = await edge.new_room(pin="a1b2c3", name="Studio", maxAnchors=5)
+    status, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"loudest": 2, "x": 1})
+    assert (status, answer) == (200, {"success": True, "room": made | {"loudest": 2}})
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", CHANGES)
+    assert answer["room"] == made | CHANGES
+    assert (await edge.as_admin("GET", "/api/rooms/demo"))[1]["room"].items() >= CHANGES.items()
+
+
+async def test_create_with_all(edge: Edge) -> None:
+    """What can be changed can be said at once."""
+    assert (await edge.new_room(**CHANGES)).items() >= CHANGES.items()
+
+
+async def test_change_of_the_end(edge: Edge) -> None:
+    """A room's new time is counted from the change on; null is no end, 0 people the default."""
+    await edge.new_room()
+    edge.node.advance(100)
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"expiresIn": 60, "maxAnchors": 0})
+    assert answer["room"]["expiresAt"] == "2023-11-14T22:16:00Z"
+    assert answer["room"]["maxAnchors"] == 3
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"expiresIn": None})
+    assert answer["room"]["expiresAt"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"pin": "short"}, "Pin"),
+        ({"pin": None}, "Pin"),
+        ({"maxAnchors": -1}, "MaxAnchors"),
+        ({"profile": "opera"}, "Profile"),
+        ({"loudest": 1001}, "Loudest"),
+        ({"automix": 1}, "Automix"),
+        ({"buses": ["fr", "fr"]}, "Buses"),
+        ({"buses": ["floor"]}, "Buses"),
+        ({"buses": [""]}, "Buses"),
+        ({"buses": ["a\nb"]}, "Buses"),
+        ({"buses": [str(number) for number in range(33)]}, "Buses"),
+        ({"broadcast": None}, "Broadcast"),
+        ({"expiresIn": 0}, "ExpiresIn"),
+        ({"name": "x" * 81}, "Name"),
+    ],
+)
+async def test_wrong_change(edge: Edge, body: dict[str, object], field: str) -> None:
+    """A value out of its range is named, and nothing changes, also of what was right."""
+    await edge.new_room(pin="a1b2c3")
+    status, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"locked": True} | body)
+    assert (status, answer["code"]) == (400, "bad_params")
+    assert [detail["field"] for detail in answer["details"]] == [field]
+    assert not edge.node.rooms.all()[0].locked
+
+
+async def test_change_of_nothing(edge: Edge) -> None:
+    """A room that is not there cannot be changed."""
+    status, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {})
+    assert (status, answer["code"]) == (404, "room_not_found")
+
+
+async def test_lock_refuses(edge: Edge) -> None:
+    """Nobody gets a token for a locked room, and a token from before does not let in."""
+    await edge.new_room()
+    token = await edge.join_token()
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"locked": True})
+    status, answer = await edge.as_admin("POST", "/api/rooms/demo/users", {})
+    assert (status, answer["code"], answer["retryable"]) == (403, "room_locked", False)
+    async with edge.http.ws_connect(f"/ws?token={token}") as socket:
+        call = {"jsonrpc": "2.0", "id": 1, "method": "join"}
+        params = {"clientId": edge.node.access.joining(token).user}
+        await socket.send_json(call | {"params": params})
+        assert (await socket.receive_json())["error"]["data"]["code"] == "room_locked"
 
 
 async def test_delete(edge: Edge) -> None:
@@ -242,7 +331,7 @@ async def test_open_api(serve: Serve, headers: dict[str, str], status: int) -> N
 async def test_anchor(edge: Edge) -> None:
     """A join invite makes an anchor."""
     room = await edge.new_room(pin="a1b2c3")
-    body = {"invite": invite(room, "join"), "pin": "a1b2c3", "displayName": "Ada", "role": "host"}
+    body = {"invite": invite(room, "join"), "pin": "a1b2c3", "displayName": "Ada", "role": "guest"}
     status, answer = await edge.ask("POST", "/api/rooms/demo/users", body)
     assert (status, set(answer)) == (200, {"userID", "token", "expiresAt"})
     assert edge.node.access.joining(answer["token"]).user == answer["userID"]

@@ -48,6 +48,7 @@ anchor_specs = st.builds(
     hears=st.dictionaries(names, gains, max_size=3),
     speaks=st.lists(names, max_size=3).map(tuple),
     for_me=st.dictionaries(peers, st.none() | gains, max_size=3),
+    profile=st.none() | st.sampled_from(Profile),
 )
 room_specs = st.builds(
     RoomSpec,

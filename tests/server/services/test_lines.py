@@ -2,17 +2,24 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from mixer.types import PeerChanged, PeerId, PeerState, RoomId, RoomSpec, RtpCodec
+from server.domain.grants import Role
 from server.domain.lines import MAX_FORWARDERS, MAX_PARTICIPANTS
-from server.domain.people import Role
 from server.errors import Forbidden, NotEnabled, NotFound, RoomNotFound, TooMany
 from server.ports import PlaneLost
-from server.services.lines import LineKeeper, WantedForwarder, WantedLine
+from server.services.lines import (
+    ForwarderChange,
+    LineChange,
+    LineKeeper,
+    WantedForwarder,
+    WantedLine,
+)
 from server.services.presence import Arrival
 from server.services.rooms import Wanted
 from tests.server.services.people import ADA
@@ -105,6 +112,38 @@ async def test_people_are_told_of_participants(node: Node) -> None:
     node.presence.handle(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
     names = [entry["displayName"] for entry in node.presence.listing(DEMO)]
     assert names == ["", "Trunk"]
+
+
+async def test_changes_reach_the_mixer_and_keep_who_is_live(node: Node) -> None:
+    """A person's gain, a forwarder's place."""
+    line = await keeper(node).add_line(DEMO, TRUNK)
+    forwarder = await keeper(node).add_forwarder(DEMO, STUDIO)
+    node.presence.handle(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
+    changed = await keeper(node).change_line(
+        DEMO, line.user, LineChange(display_name="Hall", muted=True, gain_db=-3.0, pan=1.0)
+    )
+    moved = await keeper(node).change_forwarder(
+        DEMO, forwarder.id, ForwarderChange(host="192.0.2.11", always_on=True)
+    )
+    wanted = await spec(node)
+    assert wanted.rtp == (changed.spec,) == (replace(line.spec, muted=True, gain_db=-3, pan=1),)
+    assert wanted.forwarders == (moved,) == (replace(forwarder, host="192.0.2.11", always_on=True),)
+    (entry,) = node.presence.listing(DEMO)
+    assert (entry["displayName"], entry["muted"], entry["status"]) == ("Hall", True, "onair")
+
+
+async def test_changes_may_not_lead_elsewhere(node: Node) -> None:
+    """Nor may who is not there be changed."""
+    line = await keeper(node).add_line(DEMO, TRUNK)
+    forwarder = await keeper(node).add_forwarder(DEMO, STUDIO)
+    with pytest.raises(Forbidden):
+        await keeper(node).change_forwarder(DEMO, forwarder.id, ForwarderChange(host="::1"))
+    with pytest.raises(Forbidden):
+        await keeper(node).change_line(DEMO, line.user, LineChange(host="::1", port=1))
+    with pytest.raises(NotFound):
+        await keeper(node).change_forwarder(DEMO, "nothing", ForwarderChange())
+    with pytest.raises(NotFound):
+        await keeper(node).change_line(DEMO, ADA, LineChange())
 
 
 async def test_lines_survive_a_restart(node: Node) -> None:

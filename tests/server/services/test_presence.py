@@ -1,5 +1,7 @@
 """Who is in a room, through losses, returns and restarts of the mixer."""
 
+from dataclasses import replace
+
 import pytest
 
 from mixer.types import (
@@ -10,12 +12,16 @@ from mixer.types import (
     PeerId,
     PeerState,
     RoomId,
+    RtpParticipantSpec,
     Talking,
 )
+from server.domain.identity import UserId
+from server.domain.lines import Line, Lines
 from server.domain.people import Status
 from server.domain.room import Room
-from server.errors import RoomFull
+from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
+from server.services import presence as presence_module
 from server.services.presence import Farewell
 from server.services.rooms import Wanted
 from tests.server.services.people import ADA, BOB, enter, told
@@ -61,6 +67,66 @@ async def test_full(node: Node, room: Room) -> None:
     with pytest.raises(RoomFull, match="holds 2"):
         enter(node, room, type(ADA)("cccccccc-0000-4000-8000-000000000003"))
     assert node.presence.total == 2
+
+
+async def test_locked(node: Node, room: Room) -> None:
+    """A locked room lets nobody new in, but who is inside, and who comes back to it."""
+    enter(node, room, ADA)
+    locked = await node.rooms.change(DEMO, lambda before: replace(before, locked=True))
+    with pytest.raises(RoomLocked, match="demo is locked"):
+        enter(node, locked, BOB)
+    enter(node, locked, ADA)
+    enter(node, locked, BOB, resumes="a session from before a restart")
+    assert node.presence.count(DEMO) == 2
+
+
+async def test_own_hearing(node: Node, room: Room) -> None:
+    """What Ada wants to hear of Bob is mixed for her alone, until he leaves."""
+    for user in (ADA, BOB):
+        enter(node, room, user)
+    node.presence.hear(DEMO, ADA, BOB, -6.0)
+    await node.settle()
+    assert [one.for_me for one in node.mixer.specs[DEMO].anchors] == [{PeerId(BOB): -6.0}, {}]
+    node.presence.leave(DEMO, BOB)
+    enter(node, room, BOB)
+    await node.settle()
+    assert [one.for_me for one in node.mixer.specs[DEMO].anchors] == [{}, {}]
+
+
+async def test_own_hearing_of_plain_rtp(node: Node, room: Room) -> None:
+    """People on plain RTP can be heard so too, until they go."""
+    enter(node, room, ADA)
+    line = Line(RtpParticipantSpec(PeerId("line")))
+    node.presence.set_lines(DEMO, Lines().with_person(line))
+    node.presence.hear(DEMO, ADA, UserId("line"), None)
+    await node.settle()
+    assert node.mixer.specs[DEMO].anchors[0].for_me == {"line": None}
+    node.presence.set_lines(DEMO, Lines())
+    await node.settle()
+    assert node.mixer.specs[DEMO].anchors[0].for_me == {}
+
+
+async def test_own_hearing_of_nobody(node: Node, room: Room) -> None:
+    """Nobody can be turned down who is not there, nor oneself; who is gone says nothing."""
+    enter(node, room, ADA)
+    for other in (BOB, ADA):
+        with pytest.raises(NotFound, match="no such other person"):
+            node.presence.hear(DEMO, ADA, other, None)
+    node.presence.hear(DEMO, BOB, ADA, None)
+
+
+async def test_own_hearing_is_bounded(
+    node: Node, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one person can ask for has an end."""
+    monkeypatch.setattr(presence_module, "MAX_FOR_ME", 1)
+    people = {UserId(name): Line(RtpParticipantSpec(PeerId(name))) for name in ("one", "two")}
+    node.presence.set_lines(DEMO, Lines(people=people))
+    enter(node, room, ADA)
+    node.presence.hear(DEMO, ADA, UserId("one"), None)
+    with pytest.raises(TooMany, match="At most 1"):
+        node.presence.hear(DEMO, ADA, UserId("two"), None)
+    node.presence.hear(DEMO, ADA, UserId("one"), -6.0)
 
 
 async def test_newest_wins(node: Node, room: Room) -> None:

@@ -1,17 +1,18 @@
 """Rooms: made, kept over restarts, removed."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mixer.types import RoomId
+from mixer.types import Profile, RoomId
 from server.domain.room import InviteRole, RoomState
 from server.errors import RoomExists, RoomNotFound, StoreLost
 from server.ports import Snapshot
 from server.services.presence import Farewell
 from server.services.rooms import Rooms, Wanted
-from tests.server.services.people import ADA, enter
+from tests.server.services.people import ADA, enter, told
 from tests.support.node import Node, open_node
 
 DEMO = RoomId("demo")
@@ -221,6 +222,75 @@ async def test_renew_invite(node: Node, role: InviteRole) -> None:
     assert changed == [role]
 
 
+async def test_change(node: Node) -> None:
+    """A changed room is stored, mixed so, told to those inside, and the same after a restart."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+    client = enter(node, room, ADA)
+    changed = await node.rooms.change(
+        DEMO, lambda before: replace(before, name="Studio", profile=Profile.MUSIC, loudest=2)
+    )
+    await node.settle()
+    spec = node.mixer.specs[DEMO]
+    again = node.build().context.rooms
+    await again.load()
+    assert (spec.profile, spec.loudest, len(spec.anchors)) == (Profile.MUSIC, 2, 1)
+    assert told(client, "roomChanged") == [changed.notice()]
+    assert again.get(DEMO) == node.rooms.get(DEMO) == changed
+
+
+async def test_change_nobody_sees(node: Node) -> None:
+    """Those inside are not told of what is not theirs, nor of what is as it was."""
+    client = enter(node, await node.rooms.create(Wanted(id=DEMO)), ADA)
+    await node.rooms.change(DEMO, lambda before: replace(before, pin="zzzzzz"))
+    await node.rooms.change(DEMO, lambda before: before)
+    assert told(client, "roomChanged") == []
+
+
+async def test_change_is_stored_first(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store did not take changes nothing."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+
+    async def fail(**_changes: object) -> None:
+        raise StoreLost("the disk is full")
+
+    monkeypatch.setattr(node.store, "commit", fail)
+    with pytest.raises(StoreLost):
+        await node.rooms.change(DEMO, lambda before: replace(before, loudest=2))
+    await node.settle()
+    assert node.rooms.get(DEMO) == room
+    assert node.mixer.specs[DEMO].loudest == 0
+
+
+async def test_change_of_nothing(node: Node) -> None:
+    """A room that is not there cannot be changed."""
+    with pytest.raises(RoomNotFound):
+        await node.rooms.change(DEMO, lambda before: before)
+
+
+async def test_broadcast_off_and_on(node: Node) -> None:
+    """A room goes off the air and on again, with the key and clock it had."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    before, seen = node.broadcast.specs[DEMO], []
+    for on in (False, True):
+        await node.rooms.change(DEMO, lambda room, on=on: replace(room, broadcast=on))  # type: ignore[misc]
+        await node.settle()
+        seen.append((node.broadcast.specs[DEMO].on_air, node.mixer.specs[DEMO].on_air))
+    after = node.broadcast.specs[DEMO]
+    assert seen == [(False, False), (True, True)]
+    assert (after.key, after.base_tick) == (before.key, before.base_tick)
+
+
+async def test_off_the_air_from_the_start(node: Node) -> None:
+    """A room without a broadcast has none, also after a restart."""
+    await node.rooms.create(Wanted(id=DEMO, broadcast=False))
+    node.services = node.build()
+    await node.rooms.load()
+    await node.settle()
+    assert not node.mixer.specs[DEMO].on_air
+    assert node.broadcast.specs == {}
+
+
 async def test_revoke(node: Node) -> None:
     """Who was taken out stays out over a restart, until their token would have ended."""
     room = await node.rooms.create(Wanted(id=DEMO))
@@ -240,3 +310,15 @@ async def test_oldest_first(node: Node) -> None:
         await node.rooms.create(Wanted(id=RoomId(name)))
         node.advance(1)
     assert [room.id for room in node.rooms.all()] == ["zzz", "aaa"]
+
+
+async def test_refusals_are_forgotten(node: Node) -> None:
+    """A refusal is kept no longer than the tokens it is for, in memory and in the store."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=None))
+    await node.rooms.revoke(DEMO, ADA, 60)
+    await node.rooms.expire()
+    assert node.rooms.is_revoked(DEMO, ADA)
+    node.advance(60)
+    await node.rooms.expire()
+    records = (await node.store.scan("/rooms/demo/revoked/")).records
+    assert (records, node.rooms._live[DEMO].revoked) == ((), {})

@@ -1,0 +1,101 @@
+"""The people in a room and what is done to them: REST for the admin, JSON-RPC for a host."""
+
+from aiohttp import web
+
+from server.domain.api_key import Scope
+from server.domain.identity import UserId
+from server.domain.people import Person
+from server.edge.context import CONTEXT
+from server.edge.models import (
+    ControlParams,
+    ControlRequest,
+    KickParams,
+    ParticipantParams,
+    mistake,
+    path_room,
+    path_user,
+    read_body,
+)
+from server.edge.rights import require
+from server.errors import BadInput
+from server.rpc.dispatch import Dispatcher
+from server.services.signalling import Session
+
+
+async def list_people(request: web.Request) -> web.Response:
+    """`GET /api/rooms/{id}/participants`."""
+    require(request, Scope.PEOPLE)
+    people = request.app[CONTEXT].desk.people(path_room(request))
+    return web.json_response({"success": True, "participants": [_shape(one) for one in people]})
+
+
+async def control(request: web.Request) -> web.Response:
+    """`PATCH /api/rooms/{id}/participants/{userId}`."""
+    require(request, Scope.PEOPLE)
+    room, user = path_room(request), path_user(request)
+    body = await read_body(request, ControlRequest)
+    person = await request.app[CONTEXT].desk.control(room, user, body.amended)
+    return web.json_response({"success": True, "participant": _shape(person)})
+
+
+async def request_unmute(request: web.Request) -> web.Response:
+    """`POST /api/rooms/{id}/participants/{userId}/unmute-request`."""
+    require(request, Scope.PEOPLE)
+    request.app[CONTEXT].desk.ask_to_unmute(path_room(request), path_user(request))
+    return web.json_response({"success": True})
+
+
+async def kick(request: web.Request) -> web.Response:
+    """`DELETE /api/rooms/{id}/participants/{userId}?ban=`."""
+    require(request, Scope.PEOPLE)
+    context = request.app[CONTEXT]
+    room, user = path_room(request), path_user(request)
+    ban = request.query.get("ban", "false")
+    if ban not in {"true", "false"}:
+        raise BadInput(fields=(mistake("Query", "ban"),))
+    if ban == "true":
+        await context.desk.ban(room, user)
+    else:
+        context.desk.kick(room, user)
+    return web.json_response({"success": True})
+
+
+def add_host_methods(dispatcher: Dispatcher, session: Session) -> None:
+    """Add what a host may do to others over their own socket."""
+
+    async def change(params: ControlParams) -> object:
+        desk, room = session.desk()
+        return _shape(await desk.control(room, UserId(params.userId), params.amended))
+
+    async def ask(params: ParticipantParams) -> None:
+        desk, room = session.desk()
+        desk.ask_to_unmute(room, UserId(params.userId))
+
+    async def take_out(params: KickParams) -> None:
+        desk, room = session.desk()
+        if params.ban:
+            await desk.ban(room, UserId(params.userId))
+        else:
+            desk.kick(room, UserId(params.userId))
+
+    dispatcher.add("control", ControlParams, change)
+    dispatcher.add("requestUnmute", ParticipantParams, ask)
+    dispatcher.add("kick", KickParams, take_out)
+
+
+def _shape(person: Person) -> dict[str, object]:
+    controls = person.controls
+    return {
+        "userId": person.user,
+        "displayName": person.display_name,
+        "role": person.role.value,
+        "status": person.status.value,
+        "selfMuted": person.muted,
+        "muted": controls.muted,
+        "gainDb": controls.gain_db,
+        "pan": controls.pan,
+        "agcTargetDbov": controls.agc_target_dbov,
+        "speaks": list(controls.speaks),
+        "hears": dict(controls.hears),
+        "profile": None if controls.profile is None else controls.profile.value,
+    }
