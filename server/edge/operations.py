@@ -101,7 +101,10 @@ def _own(request: web.Request) -> PlaneStatistics:
             "resident_bytes": float(resident_bytes() or 0),
             **{f"people_{role}": count for role, count in context.presence.by_role().items()},
         },
-        counters=dict(context.announcer.counters),
+        counters={
+            **context.announcer.counters,
+            **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
+        },
     )
 
 
