@@ -115,6 +115,16 @@ class Forbidden(ServerError):  # noqa: N818
     code = "forbidden"
 
 
+class NotGranted(ServerError):  # noqa: N818
+    """The person is known, but was not granted that; `grant` names it."""
+
+    code = "not_granted"
+
+    def __init__(self, grant: str) -> None:
+        super().__init__(f"This needs the grant {grant}, which you do not have in this room")
+        self.grant = grant
+
+
 class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 

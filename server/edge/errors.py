@@ -36,6 +36,7 @@ TABLE: Final = {
     "bad_secret": Row(401),
     "unauthorized": Row(401),
     "forbidden": Row(403),
+    "not_granted": Row(403),
     "wrong_pin": Row(403),
     "bad_invite": Row(403),
     "room_locked": Row(403),

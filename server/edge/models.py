@@ -29,8 +29,9 @@ from mixer.core.speccheck import (
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
 from server.domain.controls import Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.errors import BadInput, FieldMistake
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from mixer.types import RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.domain.room import InviteRole, Room
 from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized, WrongPin
 from server.services.keyring import Keyring, is_same

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,

@@ -11,8 +11,8 @@ import jwt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mixer.types import RoomId
+from server.domain.grants import Right, Role, effective_rights, known_rights
 from server.domain.identity import UserId, room_id, user_id
-from server.domain.people import Role
 from server.errors import BadToken
 from server.services.keyring import Keyring
 
@@ -39,7 +39,7 @@ class Grant:
     """What a token says of its holder: empty where the audience needs it not.
 
     `pin` tells that the room's PIN was shown already, `session` names the media session that a
-    resume continues.
+    resume continues. `explicit` replaces the role's grants where it is not None.
     """
 
     room: RoomId = _NO_ROOM
@@ -48,6 +48,12 @@ class Grant:
     pin: bool = False
     session: str = ""
     display_name: str = ""
+    explicit: frozenset[Right] | None = None
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the holder may do."""
+        return effective_rights(self.role, self.explicit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class _Claims(BaseModel):
     pin: bool = False
     session: str = ""
     displayName: str = ""  # noqa: N815
+    grants: list[str] | None = None
 
 
 class Tokens:
@@ -98,6 +105,8 @@ class Tokens:
             claims["session"] = grant.session
         if grant.display_name:
             claims["displayName"] = grant.display_name
+        if grant.explicit is not None:
+            claims["grants"] = sorted(grant.explicit)
         token = jwt.encode(claims, self._key(audience), algorithm="HS256")
         return Minted(token, datetime.fromtimestamp(now + ttl_s, UTC))
 
@@ -113,7 +122,15 @@ class Tokens:
         room, user = room_id(claims.roomId), user_id(claims.userId)
         if room is None or user is None or claims.role not in set(Role):
             raise BadToken(_MALFORMED)
-        return Grant(room, user, Role(claims.role), claims.pin, claims.session, claims.displayName)
+        return Grant(
+            room,
+            user,
+            Role(claims.role),
+            claims.pin,
+            claims.session,
+            claims.displayName,
+            None if claims.grants is None else known_rights(claims.grants),
+        )
 
     def _decode(self, token: str, audience: Audience) -> _Claims:
         try:

@@ -3,12 +3,13 @@
 import pytest
 
 from mixer.types import RoomId
-from server.domain.people import Role
+from server.domain.grants import Role
 from server.domain.room import Room
 from server.errors import (
     BadInvite,
     BadSecret,
     BadToken,
+    Forbidden,
     RoomFull,
     Unauthorized,
     WrongPin,
@@ -87,6 +88,15 @@ async def test_refused_anchor(node: Node, room: Room) -> None:
     ):
         with pytest.raises(error):
             node.access.anchor(room, showing, Role.ANCHOR, "")
+
+
+async def test_hosts_are_made_by_admins(node: Node, room: Room) -> None:
+    """An invite makes nobody a host, for a host may remove others."""
+    showing = Showing(invite=room.invites.join, pin="a1b2c3")
+    with pytest.raises(Forbidden, match="host"):
+        node.access.anchor(room, showing, Role.HOST, "")
+    anchor = node.access.anchor(room, Showing(is_admin=True), Role.HOST, "")
+    assert node.access.joining(anchor.minted.token).role is Role.HOST
 
 
 async def test_full(node: Node, room: Room) -> None:

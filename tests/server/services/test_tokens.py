@@ -2,6 +2,7 @@
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.types import RoomId
+from server.domain.grants import DEFAULT_RIGHTS, Right, Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.errors import BadToken
 from server.services.keyring import Keyring
 from server.services.tokens import Audience, Grant, Tokens
@@ -42,6 +43,17 @@ def tokens(keyring: Keyring, clock: FakeClock) -> Tokens:
 def test_round_trip(tokens: Tokens, audience: Audience) -> None:
     """A token grants what it was minted for."""
     assert tokens.verify(tokens.mint(audience, GRANT, 60).token, audience) == GRANT
+
+
+def test_explicit_grants(tokens: Tokens) -> None:
+    """A token may carry grants of its own, or none at all; without, the role's hold."""
+    few = replace(GRANT, explicit=frozenset({Right.KICK}))
+    none = replace(GRANT, explicit=frozenset())
+    for grant in (few, none):
+        assert tokens.verify(tokens.mint(Audience.JOIN, grant, 60).token, Audience.JOIN) == grant
+    assert few.rights == {Right.KICK}
+    assert not none.rights
+    assert GRANT.rights == DEFAULT_RIGHTS[Role.HOST]
 
 
 def test_admin(tokens: Tokens) -> None:
@@ -94,6 +106,7 @@ def test_no_algorithm(tokens: Tokens) -> None:
         {"userId": "root"},
         {"role": "king"},
         {"pin": "yes"},
+        {"grants": "kick"},
     ],
 )
 def test_wrong_claims(tokens: Tokens, keyring: Keyring, change: dict[str, Any]) -> None:
