@@ -23,6 +23,7 @@ from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
+from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
@@ -112,7 +113,7 @@ def build(settings: Settings, ground: Ground) -> Services:
             tokens,
             ground.mixer,
             specs,
-            resume_token_s=settings.join_token_s,
+            resume=ResumeTokens(ground.keyring.join, clock.unix, settings.join_token_s),
             desk=desk,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),

@@ -27,12 +27,12 @@ class Person:
     """One anchor: `seen_at` and `lost_at` are monotonic seconds, `lost_at` is None with a socket.
 
     `has_media` is true from the answer to an offer until the plane says the connection is gone.
-    `session` names the media session that a resume continues.
+    `ticket` is what a resume must show, once.
     """
 
     user: UserId
     role: Role
-    session: str
+    ticket: str
     seen_at: float
     display_name: str = ""
     status: Status = Status.IDLE

@@ -34,7 +34,7 @@ from server.services.reconcile import Reconciler
 RESTART_FIRST_MS = 300  # a mixer process is back after about that
 RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
 FAILED_RETRY_MS = 1000
-MAX_KICKED = 1000
+MAX_TICKETS = 1000  # of a room's people who are not there any more
 
 
 class Farewell(Enum):
@@ -60,7 +60,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Somebody who joins; `resumes` is the media session they came back for."""
+    """Somebody who joins; `resumes` is the ticket they come back with."""
 
     user: UserId
     role: Role
@@ -70,9 +70,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a join went."""
+    """How a join went; `ticket` is good for coming back once."""
 
-    session: str
+    ticket: str
     resumed: bool
 
 
@@ -90,7 +90,8 @@ class Presence:
         self._lines: dict[RoomId, Lines] = {}
         self._arrivals: dict[RoomId, ArrivalsSpec] = {}
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
-        self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
+        # Of those who were there: what they may return with, nothing if they were kicked.
+        self._tickets: dict[RoomId, dict[UserId, str]] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
@@ -199,30 +200,31 @@ class Presence:
     def enter(self, room: Room, arrival: Arrival, client: Client) -> Entry:
         """Let a person in; whoever was there under the same id is told and goes.
 
-        The media connection is kept if it still lives and the person knows its session. Raises
-        RoomFull, RoomLocked.
+        The media connection is kept if it still lives and the person shows the ticket they were
+        given last, which is worthless from then on. Raises RoomFull, RoomLocked.
         """
-        kicked = self._kicked.get(room.id, {})
-        returns = bool(arrival.resumes) and arrival.user not in kicked
+        tickets = self._tickets.get(room.id, {})
+        ticket = arrival.resumes
+        returns = bool(ticket) and tickets.get(arrival.user, ticket) == ticket
         self.check_space(room, arrival.user, returns=returns)
-        kicked.pop(arrival.user, None)
-        now = self._monotonic()
+        tickets.pop(arrival.user, None)
+        now, ticket = self._monotonic(), secrets.token_hex(16)
         before = self._roster(room.id).get(arrival.user)
-        if before is not None and before.has_media and before.session == arrival.resumes:
+        if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
-            person, resumed = replace(before, seen_at=now, lost_at=None, display_name=name), True
+            person = replace(before, ticket=ticket, seen_at=now, lost_at=None, display_name=name)
+            resumed = True
         else:
-            session = secrets.token_hex(16)
             name = arrival.display_name
             controls = self.controls(room.id).get(arrival.user, PLAIN)
-            person = Person(arrival.user, arrival.role, session, now, name, controls=controls)
+            person = Person(arrival.user, arrival.role, ticket, now, name, controls=controls)
             resumed = False
         former = self._clients.get((room.id, arrival.user))
         self._clients[room.id, arrival.user] = client
         if former is not None:
             former.end(Farewell.REPLACED)
         self._put(room.id, person)
-        return Entry(person.session, resumed)
+        return Entry(ticket, resumed)
 
     def see(self, room: RoomId, user: UserId, status: Status | None) -> None:
         """Note a sign of life, and what the person says they do."""
@@ -271,13 +273,14 @@ class Presence:
         if client is not None:
             client.end(why)
         roster = self._roster(room)
-        if roster.get(user) is None:
+        person = roster.get(user)
+        if person is None:
             return
-        if why is Farewell.KICKED:
-            kicked = self._kicked.setdefault(room, {})
-            kicked[user] = None
-            if len(kicked) > MAX_KICKED:
-                del kicked[next(iter(kicked))]
+        tickets = self._tickets.setdefault(room, {})
+        tickets.pop(user, None)
+        tickets[user] = "" if why is Farewell.KICKED else person.ticket
+        if len(tickets) > MAX_TICKETS:
+            del tickets[next(iter(tickets))]
         self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
@@ -303,7 +306,7 @@ class Presence:
         self._lines.pop(room, None)
         self._arrivals.pop(room, None)
         self._controls.pop(room, None)
-        self._kicked.pop(room, None)
+        self._tickets.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:

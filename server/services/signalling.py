@@ -25,8 +25,9 @@ from server.services.desk import Desk
 from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
-from server.services.tokens import Audience, Grant, Tokens
+from server.services.tokens import Grant, Tokens
 
 
 class SessionState(Enum):
@@ -70,7 +71,7 @@ class Signalling:
     tokens: Tokens
     mixer: Answerer
     specs: Reconciler[RoomSpec]
-    resume_token_s: int
+    resume: ResumeTokens
     desk: Desk
 
 
@@ -119,13 +120,12 @@ class Session:
             if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
                 raise WrongPin
             name = joining.display_name or grant.display_name
-            resumes = self._resumes(joining.jtoken)
+            resumes = services.resume.open(joining.jtoken, grant.room, grant.user)
             arrival = Arrival(grant.user, grant.role, name, resumes)
             entry = services.presence.enter(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
-            session = Grant(grant.room, grant.user, grant.role, session=entry.session)
-            minted = services.tokens.mint(Audience.RESUME, session, services.resume_token_s)
-            return Joined(minted.token, entry.resumed, grant.user, room)
+            jtoken = services.resume.seal(grant.room, grant.user, entry.ticket)
+            return Joined(jtoken, entry.resumed, grant.user, room)
 
     async def offer(self, sdp: str) -> str:
         """Connect to the mixer anew; return the answer. Raises what Answerer raises."""
@@ -188,17 +188,6 @@ class Session:
         if self._state is not SessionState.ENDED:
             self._happen(SessionEvent.END)
             self._services.presence.lose(self._grant.room, self._grant.user, self._client)
-
-    def _resumes(self, jtoken: str) -> str:
-        """Return the media session that a jtoken of this person continues, else nothing."""
-        if not jtoken:
-            return ""
-        try:
-            before = self._services.tokens.verify(jtoken, Audience.RESUME)
-        except BadToken:
-            return ""  # an old or foreign one means: begin anew
-        is_mine = (before.room, before.user) == (self._grant.room, self._grant.user)
-        return before.session if is_mine else ""
 
     def _check_joined(self) -> None:
         joined = self._state is SessionState.JOINED
