@@ -21,6 +21,7 @@ from server.edge.models import (
 from server.edge.participants import add_host_methods
 from server.edge.rights import bearer, is_same_origin
 from server.edge.socket import SocketTransport
+from server.edge.subscriptions import add_subscriptions
 from server.errors import BadToken, Forbidden, Unauthorized
 from server.rpc.dispatch import Dispatcher
 from server.rpc.peer import Peer
@@ -126,4 +127,5 @@ def methods(session: Session) -> Dispatcher:
     dispatcher.add("status", KeepaliveParams, keepalive)
     dispatcher.add("leave", NoParams, leave)
     add_host_methods(dispatcher, session)
+    add_subscriptions(dispatcher)
     return dispatcher
