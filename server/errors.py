@@ -147,6 +147,15 @@ class NotJoined(ServerError):  # noqa: N818
         super().__init__("not joined yet")
 
 
+class Waiting(ServerError):  # noqa: N818
+    """They are connected, but not on the stage: waiting to be let in, or listening."""
+
+    code = "waiting"
+
+    def __init__(self) -> None:
+        super().__init__("You are not on the stage: wait until somebody lets you in")
+
+
 class NotFound(ServerError):  # noqa: N818
     """There is nothing at that address."""
 

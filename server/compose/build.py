@@ -19,9 +19,11 @@ from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.doorman import Doorman
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
+from server.services.quality import QualityWatch
 from server.services.reconcile import Reconciler
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
@@ -64,6 +66,9 @@ class Services:
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
+        _ = supervisor.keep_running(
+            QualityWatch(self.context.mixer, presence).run, name="quality watch"
+        )
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self) -> None:
@@ -91,13 +96,16 @@ def build(settings: Settings, ground: Ground) -> Services:
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
     streams = Reconciler(ground.broadcast.apply, first_version)
-    presence = Presence(specs, clock.monotonic, settings.resume_s)
+    presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     desk = Desk(ground.store, rooms, presence, settings.join_token_s)
+    resume = ResumeTokens(ground.keyring.join, clock.unix, settings.join_token_s)
+    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
+    presence.when_admitted = doorman.tell_admitted
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -113,8 +121,9 @@ def build(settings: Settings, ground: Ground) -> Services:
             tokens,
             ground.mixer,
             specs,
-            resume=ResumeTokens(ground.keyring.join, clock.unix, settings.join_token_s),
+            resume=resume,
             desk=desk,
+            doorman=doorman,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=ArrivalsKeeper(

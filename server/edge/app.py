@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from server.edge import (
     announcements,
     arrivals,
+    door,
     hls,
     lines,
     operations,
@@ -48,6 +49,10 @@ ROUTES: Final = (
     web.patch("/api/rooms/{room}/participants/{user}", participants.control),
     web.delete("/api/rooms/{room}/participants/{user}", participants.kick),
     web.post("/api/rooms/{room}/participants/{user}/unmute-request", participants.request_unmute),
+    web.post("/api/rooms/{room}/participants/{user}/move", door.move),
+    web.get("/api/rooms/{room}/lobby", door.list_lobby),
+    web.post("/api/rooms/{room}/lobby/{user}", door.admit),
+    web.delete("/api/rooms/{room}/lobby/{user}", door.deny),
     web.post("/api/rooms/{room}/forwarders", lines.create_forwarder),
     web.get("/api/rooms/{room}/forwarders", lines.list_forwarders),
     web.patch("/api/rooms/{room}/forwarders/{forwarderId}", lines.patch_forwarder),

@@ -50,6 +50,7 @@ TABLE: Final = {
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
+    "waiting": Row(409, retry_after_ms=2000),
     "too_large": Row(413),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not

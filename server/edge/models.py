@@ -29,10 +29,17 @@ from mixer.core.speccheck import (
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
 from server.domain.controls import Controls
-from server.domain.grants import Role
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Status
-from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
+from server.domain.room import (
+    CHAT_HISTORY_DEFAULT,
+    EXPIRES_IN_DEFAULT_S,
+    MAX_ANCHORS_DEFAULT,
+    MAX_CHAT_HISTORY,
+    InviteRole,
+    Room,
+)
 from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -110,6 +117,7 @@ BusName = Annotated[
 Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
+ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY)]
 Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -133,6 +141,10 @@ class CreateRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
 
 
 class ChangeRoomRequest(Body):
@@ -148,6 +160,10 @@ class ChangeRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
 
     def amended(self, room: Room, now: datetime) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on."""
@@ -181,6 +197,16 @@ class ControlRequest(Body):
     speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
     hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
     profile: ProfileText | None = None
+    role: RoleText = Role.ANCHOR
+
+    @property
+    def needed(self) -> frozenset[Right]:
+        """The rights that the named changes need, but for the role."""
+        named = self.model_fields_set & _OF_CONTROLS.keys()
+        needed = {Right.MIX for name in named - {"role", "muted"}}
+        if "muted" in named:  # who may silence others may not undo what a host decided
+            needed.add(Right.MUTE if self.muted else Right.MANAGE)
+        return frozenset(needed)
 
     def amended(self, controls: Controls) -> Controls:
         """Return the controls with what was named."""
@@ -311,6 +337,7 @@ class JoinParams(Body):
     pin: Shown = ""
     jtoken: Shown = ""
     displayName: Name = ""  # noqa: N815
+    deltas: bool = False
 
 
 class Description(Body):
@@ -356,7 +383,7 @@ class VolumeParams(Body):
 
 
 class ParticipantParams(Body):
-    """`requestUnmute`."""
+    """`requestUnmute`, `deny`."""
 
     userId: UserIdText  # noqa: N815
 
@@ -371,6 +398,60 @@ class ControlParams(ControlRequest):
     """`control`."""
 
     userId: UserIdText  # noqa: N815
+
+
+class RoomParams(Body):
+    """`changeRoom`: what is not named stays as it is."""
+
+    name: Name = ""
+    locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    broadcast: bool = True
+
+    @property
+    def needed(self) -> frozenset[Right]:
+        """The rights that the named changes need."""
+        named = self.model_fields_set & RoomParams.model_fields.keys()
+        needed = {Right.BROADCAST if name == "broadcast" else Right.MANAGE for name in named}
+        return frozenset(needed or {Right.MANAGE})
+
+    def amended(self, room: Room) -> Room:
+        """Return the room with what was named."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return replace(room, **{_OF_ROOM.get(name, name): one for name, one in named.items()})
+
+
+class HandParams(Body):
+    """`raiseHand`."""
+
+    raised: bool = True
+
+
+class AdmitParams(ParticipantParams):
+    """`admit`."""
+
+    role: RoleText | None = None
+
+
+class AdmitRequest(Body):
+    """`POST /api/rooms/{id}/lobby/{userId}`."""
+
+    role: RoleText | None = None
+
+
+class MoveRequest(Body):
+    """`POST /api/rooms/{id}/participants/{userId}/move`."""
+
+    roomId: RoomIdText  # noqa: N815
+
+
+class MoveParams(MoveRequest):
+    """`move`; `invite` is the join invite of the other room."""
+
+    userId: UserIdText  # noqa: N815
+    invite: Shown = ""
 
 
 class KeepaliveParams(Body):
@@ -396,8 +477,13 @@ _OF_CONTROLS: Final = {
     "speaks": "speaks",
     "hears": "hears",
     "profile": "profile",
+    "role": "role",
 }
-_OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
+_OF_ROOM: Final = {
+    "maxAnchors": "max_anchors",
+    "chatListeners": "listener_chat",
+    "chatHistory": "chat_history",
+}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.domain.identity import UserId
 from server.edge.context import CONTEXT
+from server.edge.door import add_door_methods
 from server.edge.errors import rpc_error
 from server.edge.models import (
     CandidateParams,
@@ -91,13 +92,8 @@ def methods(session: Session) -> Dispatcher:
     dispatcher = Dispatcher(rpc_error)
 
     async def join(params: JoinParams) -> object:
-        joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
-        return {
-            "jtoken": joined.jtoken,
-            "resume": joined.resumed,
-            "userId": joined.user,
-            "room": joined.room.notice(),
-        }
+        joining = Joining(params.pin, params.jtoken, params.displayName, params.deltas)
+        return (await session.join(joining)).shape()
 
     async def offer(params: OfferParams) -> object:
         answer = await session.offer(params.sdp.sdp)
@@ -127,5 +123,6 @@ def methods(session: Session) -> Dispatcher:
     dispatcher.add("status", KeepaliveParams, keepalive)
     dispatcher.add("leave", NoParams, leave)
     add_host_methods(dispatcher, session)
+    add_door_methods(dispatcher, session)
     add_subscriptions(dispatcher)
     return dispatcher

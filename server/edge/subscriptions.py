@@ -9,7 +9,13 @@ from server.rpc.dispatch import Dispatcher
 # Every notification there is; docs/protocol.md describes each.
 EVENTS: Final = frozenset(
     {
+        "admitted",
         "announcement",
+        "lobby",
+        "moved",
+        "offStage",
+        "participants",
+        "quality",
         "reconnect",
         "roomChanged",
         "roomClosed",

@@ -1,6 +1,7 @@
 """One person's conversation with the server over one socket."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -8,26 +9,30 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
-from server.domain.grants import Role
+from server.domain.authority import check_authority, check_promotion
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.people import Status
-from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
     BadToken,
-    Forbidden,
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
+    Waiting,
     WrongPin,
 )
 from server.services.desk import Desk
+from server.services.doorman import Doorman
+from server.services.joined import Joined
 from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.tokens import Grant, Tokens
+
+NOBODY: Final = UserId("")
 
 
 class SessionState(Enum):
@@ -73,6 +78,7 @@ class Signalling:
     specs: Reconciler[RoomSpec]
     resume: ResumeTokens
     desk: Desk
+    doorman: Doorman
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +88,14 @@ class Joining:
     pin: str = ""
     jtoken: str = ""
     display_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The result of `join`."""
-
-    jtoken: str
-    resumed: bool
-    user: UserId
-    room: Room
+    deltas: bool = False
 
 
 class Session:
     """Answers one socket's calls in the order they came, but keepalives at any time.
 
     `grant` is what the socket's token says. Every method raises NotJoined unless the person is in
-    the room by this very socket.
+    the room by this very socket, and Waiting if they are outside and must be in.
     """
 
     def __init__(self, signalling: Signalling, grant: Grant, client: Client) -> None:
@@ -109,7 +106,10 @@ class Session:
         self._turn = asyncio.Lock()
 
     async def join(self, joining: Joining) -> Joined:
-        """Enter the room. Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, RoomFull."""
+        """Enter the room, or stay outside to wait or to listen.
+
+        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, RoomFull, RoomLocked, TooMany.
+        """
         async with self._turn:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
@@ -121,11 +121,10 @@ class Session:
                 raise WrongPin
             name = joining.display_name or grant.display_name
             resumes = services.resume.open(joining.jtoken, grant.room, grant.user)
-            arrival = Arrival(grant.user, grant.role, name, resumes)
-            entry = services.presence.enter(room, arrival, self._client)
+            arrival = Arrival(grant.user, grant.role, name, resumes, grant.explicit, joining.deltas)
+            entry = services.presence.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
-            jtoken = services.resume.seal(grant.room, grant.user, entry.ticket)
-            return Joined(jtoken, entry.resumed, grant.user, room)
+            return services.doorman.joined(room, grant.user, entry)
 
     async def offer(self, sdp: str) -> str:
         """Connect to the mixer anew; return the answer. Raises what Answerer raises."""
@@ -165,23 +164,48 @@ class Session:
 
     async def keep_alive(self, status: Status | None) -> None:
         """Note a sign of life."""
-        self._check_joined()
+        self._check_connected()
         self._services.presence.see(self._grant.room, self._grant.user, status)
+
+    async def raise_hand(self, *, up: bool) -> None:
+        """Ask for a word, or no more; also from outside the stage."""
+        async with self._turn:
+            self._check_connected()
+            self._services.presence.raise_hand(self._grant.room, self._grant.user, up=up)
+
+    async def resync(self) -> dict[str, object]:
+        """Return the list of people, and its version."""
+        self._check_joined()
+        return self._services.presence.told_people(self._grant.room)
 
     async def leave(self) -> None:
         """Leave now; the socket is closed after the answer."""
         async with self._turn:
-            self._check_joined()
+            self._check_connected()
             self._happen(SessionEvent.END)
             self._services.presence.leave(self._grant.room, self._grant.user, Farewell.LEFT)
 
-    def desk(self) -> tuple[Desk, RoomId]:
-        """Return what the others in the room are run with. Raises NotJoined, Forbidden."""
+    def act(
+        self, needed: Collection[Right], on: UserId | None = None, role: Role | None = None
+    ) -> RoomId:
+        """Return the room if this person may do that to `on`, or make them `role`.
+
+        Raises NotJoined, NotGranted.
+        """
         self._check_joined()
-        person = self._services.presence.person(self._grant.room, self._grant.user)
-        if person is None or person.role is not Role.HOST:
-            raise Forbidden("Only a host may do that")
-        return self._services.desk, self._grant.room
+        presence, room = self._services.presence, self._grant.room
+        own = presence.rights(room, self._grant.user)
+        # Nobody undoes by themselves what was decided about them.
+        theirs = {Right.MANAGE} if on == self._grant.user else presence.rights(room, on or NOBODY)
+        check_authority(own, needed, theirs)
+        if role is not None:
+            check_promotion(own, role)
+        return room
+
+    @property
+    def services(self) -> Signalling:
+        """What this conversation works with."""
+        return self._services
 
     def lost(self) -> None:
         """Note that the socket is gone, in whatever way."""
@@ -193,7 +217,16 @@ class Session:
         joined = self._state is SessionState.JOINED
         room, user = self._grant.room, self._grant.user
         if not joined or not self._services.presence.is_current(room, user, self._client):
-            raise NotJoined
+            raise Waiting if self._is_outside else NotJoined
+
+    def _check_connected(self) -> None:
+        if not self._is_outside:
+            self._check_joined()
+
+    @property
+    def _is_outside(self) -> bool:
+        lobby, grant = self._services.presence.lobby, self._grant
+        return lobby.is_current(grant.room, grant.user, self._client)
 
     def _happen(self, event: SessionEvent) -> None:
         try:

@@ -111,6 +111,8 @@ async def test_room_status(edge: Edge, demo: dict[str, Any]) -> None:
             "displayName": "Ada",
             "muted": False,
             "serverMuted": False,
+            "canSpeak": True,
+            "hand": None,
         }
         assert (await eve.refused("keepalive"))[1] == "not_joined"
         assert eve.heard == []
