@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomSpec
+from mixer.types import RoomId, RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
@@ -17,6 +17,7 @@ from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
+from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.doorman import Doorman
@@ -99,7 +100,13 @@ def build(settings: Settings, ground: Ground) -> Services:
     presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
-    rooms.when_gone = announcer.forget
+    chat = Chat(rooms, presence, clock)
+
+    def forget(room: RoomId) -> None:
+        announcer.forget(room)
+        chat.forget(room)
+
+    rooms.when_gone = forget
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     desk = Desk(ground.store, rooms, presence, settings.join_token_s)
@@ -124,6 +131,7 @@ def build(settings: Settings, ground: Ground) -> Services:
             resume=resume,
             desk=desk,
             doorman=doorman,
+            chat=chat,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=ArrivalsKeeper(

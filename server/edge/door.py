@@ -1,9 +1,12 @@
 """The doors of the rooms: lobby, hands and moves, by REST for the admin, by JSON-RPC for people."""
 
+from dataclasses import replace
+from functools import partial
+
 from aiohttp import web
 
 from mixer.types import RoomId
-from server.domain.grants import Right
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.room import InviteRole
 from server.edge.context import CONTEXT
@@ -65,6 +68,11 @@ def add_door_methods(dispatcher: Dispatcher, session: Session) -> None:
     async def raise_hand(params: HandParams) -> None:
         await session.raise_hand(up=params.raised)
 
+    async def step_down(_params: NoParams) -> None:
+        room, user = session.act(()), session.connected()[1]
+        listener = partial(replace, role=Role.LISTENER)
+        await session.services.desk.control(room, user, listener)
+
     async def resync(_params: NoParams) -> object:
         return await session.resync()
 
@@ -83,6 +91,7 @@ def add_door_methods(dispatcher: Dispatcher, session: Session) -> None:
         await session.services.doorman.move(room, user, target)
 
     dispatcher.add("raiseHand", HandParams, raise_hand)
+    dispatcher.add("stepDown", NoParams, step_down)
     dispatcher.add("resync", NoParams, resync)
     dispatcher.add("admit", AdmitParams, let_in)
     dispatcher.add("deny", ParticipantParams, turn_away)

@@ -50,6 +50,8 @@ TABLE: Final = {
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
+    "chat_off": Row(403),
+    "chat_too_fast": Row(429, retry_after_ms=1000),
     "waiting": Row(409, retry_after_ms=2000),
     "too_large": Row(413),
     "not_ready": Row(503, retry_after_ms=500),

@@ -28,6 +28,7 @@ from mixer.core.speccheck import (
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
+from server.domain.chat import MAX_CHARACTERS
 from server.domain.controls import Controls
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
@@ -97,6 +98,15 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
     BeforeValidator(_none_is_empty),
+]
+Message = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_CHARACTERS,
+        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$",  # tabs and new lines are text
+    ),
 ]
 Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
 HostText = Annotated[str, AfterValidator(_as_host)]
@@ -421,6 +431,19 @@ class RoomParams(Body):
         """Return the room with what was named."""
         named = {name: getattr(self, name) for name in self.model_fields_set}
         return replace(room, **{_OF_ROOM.get(name, name): one for name, one in named.items()})
+
+
+class ChatParams(Body):
+    """`chat`."""
+
+    text: Message
+    to: UserIdText | None = None
+
+
+class HistoryParams(Body):
+    """`chatHistory`."""
+
+    after: Annotated[int, Field(ge=0)] = 0
 
 
 class HandParams(Body):

@@ -7,6 +7,7 @@ import structlog
 from aiohttp import web
 
 from server.domain.identity import UserId
+from server.edge.chat import add_chat_methods
 from server.edge.context import CONTEXT
 from server.edge.door import add_door_methods
 from server.edge.errors import rpc_error
@@ -124,5 +125,6 @@ def methods(session: Session) -> Dispatcher:
     dispatcher.add("leave", NoParams, leave)
     add_host_methods(dispatcher, session)
     add_door_methods(dispatcher, session)
+    add_chat_methods(dispatcher, session)
     add_subscriptions(dispatcher)
     return dispatcher

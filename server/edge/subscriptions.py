@@ -11,6 +11,7 @@ EVENTS: Final = frozenset(
     {
         "admitted",
         "announcement",
+        "chat",
         "lobby",
         "moved",
         "offStage",

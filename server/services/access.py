@@ -102,12 +102,15 @@ class Access:
         to others.
         """
         if not showing.is_admin:
-            _check_invite(room, showing, (InviteRole.JOIN,))
+            is_listening = role is Role.LISTENER
+            listen = (InviteRole.LISTEN,) if is_listening else ()
+            _check_invite(room, showing, (InviteRole.JOIN, *listen))
             if role is Role.HOST:
                 raise Forbidden("Only the admin can let somebody in as host")
         shown = _check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
-        self._presence.check_space(room, user)
+        if role is not Role.LISTENER:  # who takes no seat
+            self._presence.check_space(room, user)
         grant = Grant(room.id, user, role, pin=shown, display_name=display_name)
         return Anchor(user, self._tokens.mint(Audience.JOIN, grant, self._lifetimes.join_s))
 

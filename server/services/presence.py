@@ -143,10 +143,8 @@ class Presence:
         text = encode(told)
         if only is None:
             self._tell(room, text)
-        elif (client := self._clients.get((room, only))) is not None:
-            client.push(text)
-        elif (waiter := self.lobby.get(room, only)) is not None:
-            waiter.client.push(text)
+        else:
+            self.hand(room, only, text)
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -318,6 +316,14 @@ class Presence:
             self.lobby.raise_hand(room, user, number)
         elif (person.hand is None) != (number is None):
             self._put(room, replace(person, hand=number))
+
+    def hand(self, room: RoomId, user: UserId, text: str) -> None:
+        """Hand an encoded notification to somebody connected to the room."""
+        client = self._clients.get((room, user))
+        if client is None and (waiter := self.lobby.get(room, user)) is not None:
+            client = waiter.client
+        if client is not None:
+            client.push(text)
 
     def rights(self, room: RoomId, user: UserId) -> frozenset[Right]:
         """Return what somebody connected to the room may do; nothing if they are not."""

@@ -22,6 +22,7 @@ from server.errors import (
     Waiting,
     WrongPin,
 )
+from server.services.chat import Chat
 from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.joined import Joined
@@ -79,6 +80,7 @@ class Signalling:
     resume: ResumeTokens
     desk: Desk
     doorman: Doorman
+    chat: Chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,11 @@ class Session:
         if role is not None:
             check_promotion(own, role)
         return room
+
+    def connected(self) -> tuple[RoomId, UserId]:
+        """Return where and who this is, on the stage or outside. Raises NotJoined."""
+        self._check_connected()
+        return self._grant.room, self._grant.user
 
     @property
     def services(self) -> Signalling:

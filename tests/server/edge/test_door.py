@@ -62,6 +62,17 @@ async def test_host_at_the_door(edge: Edge) -> None:
             assert await denied.closed() == 4006
 
 
+async def test_step_down(edge: Edge) -> None:
+    """Who does not want to speak any more is a listener, on the same socket."""
+    await edge.new_room()
+    async with talking(edge) as ada:
+        await ada.result("join", JOIN)
+        assert await ada.result("stepDown") is None
+        assert await ada.hear("offStage") == {}
+        assert await ada.refused("stepDown") == (-32600, "waiting")
+        assert await ada.result("raiseHand") is None
+
+
 async def test_move(edge: Edge) -> None:
     """The admin moves people anywhere, a host only where they could let them in."""
     await edge.new_room()
