@@ -176,9 +176,14 @@ class Session:
             self._services.presence.raise_hand(self._grant.room, self._grant.user, up=up)
 
     async def resync(self) -> dict[str, object]:
-        """Return the list of people, and its version."""
+        """Return the list of people, its version, and what this person is now."""
         self._check_joined()
-        return self._services.presence.told_people(self._grant.room)
+        presence, grant = self._services.presence, self._grant
+        person = presence.person(grant.room, grant.user)
+        assert person is not None, "who is in the room with a socket is among its people"
+        rights = sorted(right.value for right in person.rights)
+        told = presence.told_people(grant.room)
+        return {**told, "role": person.role.value, "grants": rights}
 
     async def leave(self) -> None:
         """Leave now; the socket is closed after the answer."""

@@ -6,6 +6,7 @@ import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
 import { canPlay, Player } from "./player.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
+import { Stage } from "./stage.js";
 
 const SECTIONS = ["loading", "refused", "stage"];
 const DRAW_MS = 500;
@@ -30,6 +31,20 @@ const player = new Player({
   trade: () =>
     api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
   onState: stateChanged,
+});
+
+/** While this person is on the stage they hear the room itself, and not the broadcast of it as well. */
+let resumes = false;
+const talk = new Stage({
+  roomId: roomId ?? "",
+  right: () => ({ ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
+  onAir: (onAir) => {
+    if (onAir) {
+      resumes = !["stopped", "ended"].includes(player.state);
+      player.pause();
+    } else if (resumes) player.play();
+    stage.dataset["air"] = onAir ? "on" : "off";
+  },
 });
 
 /**
@@ -124,6 +139,7 @@ function drawRoom(room) {
   say(byId("title", HTMLElement), roomName);
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
+  talk.drawRoom(room);
 }
 
 async function refreshRoom() {
