@@ -223,6 +223,18 @@ class NotReady(ServerError):  # noqa: N818
     code = "not_ready"
 
 
+class SigningUnavailable(ServerError):  # noqa: N818
+    """The signing server does not answer; who is inside goes on, nobody new comes in."""
+
+    code = "signing_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody new can be let in now, for the signing server does not answer:"
+            " try again in a moment"
+        )
+
+
 class PlaneUnavailable(ServerError):  # noqa: N818
     """The media plane is being started again; the same request will work in a moment."""
 

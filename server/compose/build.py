@@ -16,6 +16,7 @@ from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.chat import Chat
 from server.services.clock import Clock
@@ -30,7 +31,8 @@ from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
-from server.services.tokens import Tokens
+from server.services.spent import Spent
+from server.services.tokens import Shared, Signer, Tokens
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -43,11 +45,13 @@ class Ground:
 
     store: StateStore
     keyring: Keyring
+    signer: Signer
     clock: Clock
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
 
 
@@ -83,6 +87,16 @@ class Services:
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
             await self.context.rooms.expire()
+            await self.context.signalling.spent.forget()
+            await self.context.keys.store_uses()
+
+    async def load(self) -> None:
+        """Read what the store holds, before anything else. Raises StoreLost."""
+        await self.context.keys.load()
+        await self.context.signalling.spent.load()
+        await self.context.rooms.load()
+        await self.context.lines.load()
+        await self.context.desk.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -107,10 +121,13 @@ def build(settings: Settings, ground: Ground) -> Services:
         chat.forget(room)
 
     rooms.when_gone = forget
-    tokens = Tokens(ground.keyring, clock.unix)
+    rooms.make_key = ground.signer.stream_key
+    tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
+    spent = Spent.over(ground.store, clock)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
-    resume = ResumeTokens(ground.keyring.join, clock.unix, settings.join_token_s)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
+    desk = Desk(ground.store, rooms, presence, access.refusal_s)
+    resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
     presence.when_admitted = doorman.tell_admitted
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
@@ -121,13 +138,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         store=ground.store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        access=access,
+        keys=ApiKeys(ground.store, clock.now),
+        signer=ground.signer,
         signalling=Signalling(
             rooms,
             presence,
             tokens,
             ground.mixer,
             specs,
+            spent,
             resume=resume,
             desk=desk,
             doorman=doorman,

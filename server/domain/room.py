@@ -15,6 +15,7 @@ MAX_ANCHORS_DEFAULT = 3  # the reference's, for bare REST
 EXPIRES_IN_DEFAULT_S = 10_800  # the same
 CHAT_HISTORY_DEFAULT = 50
 MAX_CHAT_HISTORY = 200  # of 2,000 characters each: 400 kB a room at most
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RoomState(Enum):
@@ -111,6 +112,11 @@ class Room:
     def hls_path(self) -> str:
         """Where the playlist is, below `/hls/`."""
         return f"{self.id}/stream.m3u8"
+
+    @property
+    def made(self) -> str:
+        """What tells this room from others that had its id before: tokens carry it."""
+        return f"{(self.created_at - _EPOCH) // timedelta(microseconds=1):x}"
 
     @property
     def expires_at(self) -> datetime | None:

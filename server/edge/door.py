@@ -6,6 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from mixer.types import RoomId
+from server.domain.api_key import Scope
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.room import InviteRole
@@ -22,7 +23,7 @@ from server.edge.models import (
     path_user,
     read_body,
 )
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import BadInvite, RoomNotFound
 from server.rpc.dispatch import Dispatcher
 from server.services.doorman import Doorman
@@ -32,14 +33,14 @@ from server.services.signalling import Session, Signalling
 
 async def list_lobby(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/lobby`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     listing = _doorman(request).waiting(path_room(request))
     return web.json_response({"success": True, **listing})
 
 
 async def admit(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/lobby/{userId}`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, AdmitRequest)
     await _doorman(request).admit(room, user, body.role)
@@ -48,14 +49,14 @@ async def admit(request: web.Request) -> web.Response:
 
 async def deny(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/lobby/{userId}`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     _doorman(request).deny(path_room(request), path_user(request))
     return web.json_response({"success": True})
 
 
 async def move(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/participants/{userId}/move`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, MoveRequest)
     await _doorman(request).move(room, user, RoomId(body.roomId), as_host=True)

@@ -57,6 +57,7 @@ TABLE: Final = {
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
+    "signing_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=2000),
     "store_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=1000),
     INTERNAL: Row(500, INTERNAL_ERROR, retry_after_ms=1000),
 }

@@ -1,6 +1,6 @@
 """The doorman: lets people in, turns them away, and sees them to another room."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -86,7 +86,7 @@ class Doorman:
         """Hand a person a token for another room, and take them out of this one in a while.
 
         They pass its lock and its lobby. A host is one there only if `as_host`. Raises
-        RoomNotFound, NotFound, RoomFull.
+        RoomNotFound, NotFound, RoomFull, SigningUnavailable.
         """
         there = self.rooms.get(target)
         person = self.presence.person(room, user)
@@ -94,9 +94,16 @@ class Doorman:
             raise NotFound("There is no such person in the room, or they are there already")
         self.presence.check_space(there, user, returns=True)
         role = Role.ANCHOR if person.role is Role.HOST and not as_host else person.role
-        grant = Grant(target, user, role, pin=True, display_name=person.display_name)
-        grant = replace(grant, explicit=person.explicit)
-        minted = self.tokens.mint(Audience.JOIN, grant, self.join_s)
+        grant = Grant(
+            target,
+            user,
+            role,
+            pin=True,
+            display_name=person.display_name,
+            explicit=person.explicit,
+            made=there.made,
+        )
+        minted = await self.tokens.issue(Audience.JOIN, grant, self.join_s)
         told = {
             "roomId": target,
             "name": there.name,

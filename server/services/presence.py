@@ -297,6 +297,12 @@ class Presence:
             )
             self.lobby.enter(room, waiter)
 
+    def holds(self, room: RoomId, user: UserId, ticket: str) -> bool:
+        """Whether that is the ticket the person was given last, here or not."""
+        person = self._roster(room).get(user)
+        last = self._tickets.get(room, {}).get(user) if person is None else person.ticket
+        return bool(ticket) and ticket == last
+
     def expect(self, room: RoomId, user: UserId) -> str:
         """Return a ticket with which somebody passes the lock and the lobby, once."""
         ticket = secrets.token_hex(16)

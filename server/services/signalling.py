@@ -13,6 +13,7 @@ from server.domain.authority import check_authority, check_promotion
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.people import Status
+from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
     BadToken,
@@ -31,6 +32,7 @@ from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
+from server.services.spent import Spent
 from server.services.tokens import Grant, Tokens
 
 NOBODY: Final = UserId("")
@@ -77,6 +79,7 @@ class Signalling:
     tokens: Tokens
     mixer: Answerer
     specs: Reconciler[RoomSpec]
+    spent: Spent
     resume: ResumeTokens
     desk: Desk
     doorman: Doorman
@@ -116,13 +119,13 @@ class Session:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
             services, grant = self._services, self._grant
-            room = services.rooms.get(grant.room)
-            if services.rooms.is_revoked(grant.room, grant.user):
-                raise BadToken("This token was revoked")
-            if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-                raise WrongPin
-            name = joining.display_name or grant.display_name
+            room = self._check(joining)
             resumes = services.resume.open(joining.jtoken, grant.room, grant.user)
+            if grant.once and not services.presence.holds(grant.room, grant.user, resumes):
+                services.presence.check_space(room, grant.user)
+                await services.spent.spend(grant.jti, grant.expires_at)
+                room = self._check(joining)  # the store took its time
+            name = joining.display_name or grant.display_name
             arrival = Arrival(grant.user, grant.role, name, resumes, grant.explicit, joining.deltas)
             entry = services.presence.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
@@ -224,6 +227,16 @@ class Session:
         if self._state is not SessionState.ENDED:
             self._happen(SessionEvent.END)
             self._services.presence.lose(self._grant.room, self._grant.user, self._client)
+
+    def _check(self, joining: Joining) -> Room:
+        """Return the room if the token and the PIN are good for it now."""
+        services, grant = self._services, self._grant
+        room = services.rooms.get(grant.room)
+        if services.rooms.is_revoked(grant.room, grant.user):
+            raise BadToken("This token was revoked")
+        if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
+            raise WrongPin
+        return room
 
     def _check_joined(self) -> None:
         joined = self._state is SessionState.JOINED

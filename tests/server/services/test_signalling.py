@@ -21,7 +21,7 @@ from server.errors import (
     ServerError,
     WrongPin,
 )
-from server.services.access import Showing
+from server.services.access import Newcomer, Showing
 from server.services.presence import Farewell
 from server.services.rooms import Wanted
 from server.services.signalling import Joining, Session
@@ -286,7 +286,7 @@ async def test_seats(node: Node) -> None:
     await node.rooms.create(Wanted(id=DEMO, pin="", max_anchors=1))
     room = node.rooms.get(DEMO)
     for _ in range(3):
-        node.access.anchor(room, Showing(is_admin=True), Role.ANCHOR, "")
+        await node.access.anchor(room, Showing(is_admin=True), Newcomer(Role.ANCHOR))
     ada, _, _ = await joined(node)
     with pytest.raises(RoomFull):
         await joined(node, grant=Grant(DEMO, BOB))
