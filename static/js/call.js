@@ -128,7 +128,8 @@ export class Call {
   #muted = false;
   #pause = new Pause();
   #troubleSince = 0;
-  #counts = { sockets: 0, offers: 0, resumes: 0, moves: 0 };
+  #counts = { sockets: 0, offers: 0, resumes: 0 };
+  #moves = 0;
   /** The socket of a room this person is moved away from. @type {Rpc | null} */
   #moving = null;
   #joinedAfterMove = false;
@@ -174,6 +175,10 @@ export class Call {
   /** Sockets opened, offers made, resumes granted since the start. */
   get counts() {
     return { ...this.#counts };
+  }
+  /** How often this person was moved to another room. */
+  get moves() {
+    return this.#moves;
   }
   /** Whether the room can be heard, also while the socket is away. */
   get hasMedia() {
@@ -523,7 +528,7 @@ export class Call {
     this.#jtoken = told.jtoken;
     this.#moving = old;
     this.#joinedAfterMove = false;
-    this.#counts.moves += 1;
+    this.#moves += 1;
     try {
       await this.#connect();
     } catch {

@@ -61,7 +61,8 @@ let chatIsNew = true;
  * @property {import("./call.js").Place} place
  * @property {string} quality
  * @property {boolean} muted
- * @property {{sockets: number, offers: number, resumes: number, moves: number}} counts
+ * @property {{sockets: number, offers: number, resumes: number}} counts
+ * @property {number} moves
  * @property {RTCPeerConnection | null} peer
  * @property {MediaStreamTrack | null} localTrack
  * @property {MediaStream | null} remoteStream  the room as this page plays it
@@ -87,7 +88,10 @@ const hooks = {
     return call?.muted ?? false;
   },
   get counts() {
-    return call?.counts ?? { sockets: 0, offers: 0, resumes: 0, moves: 0 };
+    return call?.counts ?? { sockets: 0, offers: 0, resumes: 0 };
+  },
+  get moves() {
+    return call?.moves ?? 0;
   },
   get peer() {
     return call?.peer ?? null;

@@ -72,7 +72,7 @@ async def test_lobby_chat_and_move(browser: Browser, program: Program) -> None:
     assert (await program.call("POST", path, {"roomId": other["roomId"]}))[0] == 200
     await expect(ada.locator("#room-title")).to_have_text(f"Room {other['roomId']}")
     await expect(host.locator(".person")).to_have_count(1)
-    assert await ada.evaluate("[roomtone.state, roomtone.counts.moves]") == ["live", 1]
+    assert await ada.evaluate("[roomtone.state, roomtone.moves]") == ["live", 1]
 
 
 async def test_listener_on_the_stage(browser: Browser, program: Program) -> None:
