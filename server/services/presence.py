@@ -229,6 +229,7 @@ class Presence:
             ).decided(controls)
             resumed = False
         self.lobby.take(room.id, arrival.user)
+        self._leaving.pop((room.id, arrival.user), None)
         self._deltas.discard((room.id, arrival.user))
         if arrival.deltas:
             self._deltas.add((room.id, arrival.user))
@@ -460,6 +461,7 @@ class Presence:
         self.lobby.sweep(now - self._lobby_s)
         for (room, user), at in list(self._leaving.items()):
             if now >= at:
+                del self._leaving[room, user]
                 self.leave(room, user, Farewell.MOVED)
         for room, roster in list(self._rosters.items()):
             for user in roster.overdue(now, self._resume_s):

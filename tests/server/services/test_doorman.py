@@ -275,6 +275,22 @@ async def test_move(node: Node, room: Room) -> None:
         await again.join(Joining(jtoken=moved["jtoken"]))
 
 
+async def test_move_of_a_listener(node: Node, room: Room) -> None:
+    """Who goes off the stage while they are moved goes all the same, once; who is back stays."""
+    await node.rooms.create(Wanted(id=OTHER, pin=""))
+    _, client, _ = await come(node, HOST, Role.HOST)
+    await doorman(node).move(DEMO, HOST, OTHER)
+    node.presence.step_down(DEMO, HOST)
+    _, again, _ = await come(node, BOB, Role.HOST)
+    await doorman(node).move(DEMO, BOB, OTHER)
+    await come(node, BOB, Role.HOST)
+    node.advance(15)
+    node.presence.sweep()
+    assert [one.farewell for one in (client, again)] == [Farewell.MOVED, Farewell.REPLACED]
+    assert node.presence.count(DEMO) == 1
+    assert node.presence._leaving == {}
+
+
 async def test_move_nowhere(node: Node, room: Room) -> None:
     """Nobody is moved who is not there, to where they are, or where there is no seat."""
     await node.rooms.create(Wanted(id=OTHER, pin="", max_anchors=1))
