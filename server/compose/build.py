@@ -22,8 +22,11 @@ from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.doorman import Doorman
+from server.services.ice import IceServers
 from server.services.keyring import Keyring
+from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.reconcile import Reconciler
@@ -32,6 +35,7 @@ from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.spent import Spent
+from server.services.standing import Standings
 from server.services.tokens import Shared, Signer, Tokens
 from server.supervise import Supervisor
 
@@ -53,6 +57,7 @@ class Ground:
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
+    turn_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +85,14 @@ class Services:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
             self.context.announcer.handle(event)
+            self.context.standings.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
             for _ in range(EXPIRE_EVERY):
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
+                self.context.standings.sweep()
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
@@ -113,14 +120,9 @@ def build(settings: Settings, ground: Ground) -> Services:
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
-
-    def forget(room: RoomId) -> None:
-        announcer.forget(room)
-        chat.forget(room)
-
-    rooms.when_gone = forget
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(ground.store, clock)
@@ -130,28 +132,42 @@ def build(settings: Settings, ground: Ground) -> Services:
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
     presence.when_admitted = doorman.tell_admitted
+    signalling = Signalling(
+        rooms,
+        presence,
+        tokens,
+        ground.mixer,
+        specs,
+        spent,
+        resume=resume,
+        desk=desk,
+        doorman=doorman,
+        chat=chat,
+    )
+    standings = Standings(signalling, clock.monotonic, settings.live_listeners)
+
+    def forget(room: RoomId) -> None:
+        announcer.forget(room)
+        chat.forget(room)
+        standings.forget_room(room)
+
+    rooms.when_gone = forget
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
         static=ground.static,
         clock=clock,
+        limits=_limits(settings, clock),
         store=ground.store,
         rooms=rooms,
         presence=presence,
         access=access,
         keys=ApiKeys(ground.store, clock.now),
         signer=ground.signer,
-        signalling=Signalling(
-            rooms,
-            presence,
-            tokens,
-            ground.mixer,
-            specs,
-            spent,
-            resume=resume,
-            desk=desk,
-            doorman=doorman,
-            chat=chat,
+        signalling=signalling,
+        standings=standings,
+        ice=IceServers(
+            settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=ArrivalsKeeper(
@@ -171,3 +187,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
+    return Limits(per_minute, clock.monotonic)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ from server.compose.tls import HotTls
 from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
+from server.edge.connections import listen
+from server.edge.context import CONTEXT
 from server.edge.signing import create_signing_app
 from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
@@ -48,6 +51,7 @@ DRAIN_S = 0.5  # what a request under way gets when the server stops
 async def serve_until_stopped(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
     configure(settings)
+    _allow_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,11 +88,14 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
+        turn_secret = await asyncio.to_thread(_turn_secret, settings.turn_secret_file)
         if isinstance(signer, RemoteSigner):
             remote = signer
             is_up["signing"] = lambda: remote.is_up
         ground = Ground(
-            store, keyring, signer, clock, mixer, broadcast, decoder, is_up, shared=shared
+            *(store, keyring, signer, clock, mixer, broadcast, decoder, is_up),
+            shared=shared,
+            turn_secret=turn_secret,
         )
         services = build(settings, ground)
         await services.load()
@@ -195,6 +202,23 @@ def _check_announcements(folder: Path) -> None:
         ) from None
 
 
+def _turn_secret(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SetupMistake(
+            f"The secret of the TURN servers cannot be read from {file} ({why}):"
+            f" choose another file with {option('turn_secret_file')}"
+            f" (or {variable('turn_secret_file')})"
+        ) from None
+    if not secret:
+        raise SetupMistake(f"The file {file} holds no secret: it is empty")
+    return secret
+
+
 def _tls(settings: Settings, clock: Clock) -> HotTls | None:
     if settings.tls_cert is not None and settings.tls_key is not None:
         own = Certificate(settings.tls_cert, settings.tls_key)
@@ -281,6 +305,12 @@ def _check_ports(
             ) from None
 
 
+def _allow_files() -> None:
+    """Let this process have as many files open as the system lets it: each person is two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _listen(
     app: web.Application,
     listener: socket.socket,
@@ -294,4 +324,7 @@ async def _listen(
         watching = await stack.enter_async_context(Supervisor("tls"))
         _ = watching.keep_running(tls.watch, name="certificate")
     context = tls.context if tls else None
-    await web.SockSite(runner, listener, ssl_context=context).start()
+    if CONTEXT in app:
+        stack.callback((await listen(runner, listener, context)).close)
+    else:  # of the signing server, whom only our own ask
+        await web.SockSite(runner, listener, ssl_context=context).start()

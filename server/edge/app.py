@@ -13,6 +13,7 @@ from server.edge import (
     arrivals,
     authority,
     door,
+    headers,
     hls,
     keys,
     lines,
@@ -20,10 +21,14 @@ from server.edge import (
     pages,
     participants,
     rest,
+    whip,
 )
+from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.models import MAX_BODY_BYTES
+from server.edge.proxies import PROXIES, Proxies, through_proxies
+from server.edge.screen import screen
 from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
 
 log = structlog.get_logger(__name__)
@@ -82,11 +87,21 @@ ROUTES: Final = (
     web.post("/api/keys/rotate", keys.rotate_keys),
     web.get("/.well-known/jwks.json", keys.get_jwks),
     web.get("/ws", serve_socket),
+    web.post("/whip/{room}", whip.publish),
+    web.options("/whip/{room}", whip.describe),
+    web.patch("/whip/{room}/{connection}", whip.change),
+    web.delete("/whip/{room}/{connection}", whip.end),
+    web.options("/whip/{room}/{connection}", whip.describe),
+    web.post("/whep/{room}", whip.listen),
+    web.options("/whep/{room}", whip.describe),
+    web.patch("/whep/{room}/{connection}", whip.change),
+    web.delete("/whep/{room}/{connection}", whip.end),
+    web.options("/whep/{room}/{connection}", whip.describe),
     web.get("/hls/rooms/{room}/enc.key", hls.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
-    web.options("/hls/{path:.+}", hls.allow_players),
+    web.options("/hls/{path:.+}", headers.preflight),
     web.get("/health", operations.health),
     web.get("/ready", operations.ready),
     web.get("/metrics", operations.metrics),
@@ -95,8 +110,10 @@ ROUTES: Final = (
 
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
-    app = web.Application(middlewares=[observe, errors], client_max_size=MAX_BODY_BYTES)
+    middlewares = [mark_busy, through_proxies, observe, errors, screen]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
+    app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
     app[REQUESTS] = Counter(
         "roomtone_http_requests",
@@ -105,7 +122,7 @@ def create_app(context: Context) -> web.Application:
         registry=context.registry,
     )
     app.add_routes(ROUTES)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)
     return app
 
@@ -124,6 +141,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         "request",
         method=request.method,
         path=request.path,
+        address=request.remote,
         status=answer.status,
         ms=round(1000 * (time.perf_counter() - began), 1),
     )
@@ -131,11 +149,3 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    for name, value in pages.HEADERS.items():
-        answer.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
-    answer.headers["Server"] = "roomtone"

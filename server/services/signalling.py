@@ -21,13 +21,11 @@ from server.errors import (
     NotJoined,
     PlaneUnavailable,
     Waiting,
-    WrongPin,
 )
 from server.services.chat import Chat
 from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.joined import Joined
-from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.resume import ResumeTokens
@@ -63,8 +61,13 @@ LEGAL: Final = {
 class Answerer(Protocol):
     """The part of a media plane that a conversation needs."""
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """End a connection, if it is there. Raises PlaneUnavailable."""
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take one of the peer's ICE candidates."""
@@ -99,21 +102,26 @@ class Joining:
 class Session:
     """Answers one socket's calls in the order they came, but keepalives at any time.
 
-    `grant` is what the socket's token says. Every method raises NotJoined unless the person is in
-    the room by this very socket, and Waiting if they are outside and must be in.
+    `grant` is what the socket's token says, `address` where it was shown from. Every method raises
+    NotJoined unless the person is in the room by this very socket, and Waiting if they are outside
+    and must be in.
     """
 
-    def __init__(self, signalling: Signalling, grant: Grant, client: Client) -> None:
+    def __init__(
+        self, signalling: Signalling, grant: Grant, client: Client, address: str = ""
+    ) -> None:
         self._services = signalling
         self._grant = grant
         self._client = client
+        self._address = address
         self._state = SessionState.CONNECTED
         self._turn = asyncio.Lock()
 
     async def join(self, joining: Joining) -> Joined:
         """Enter the room, or stay outside to wait or to listen.
 
-        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, RoomFull, RoomLocked, TooMany.
+        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, PinLocked, RoomFull,
+        RoomLocked, TooMany.
         """
         async with self._turn:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
@@ -234,8 +242,8 @@ class Session:
         room = services.rooms.get(grant.room)
         if services.rooms.is_revoked(grant.room, grant.user):
             raise BadToken("This token was revoked")
-        if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-            raise WrongPin
+        if not grant.pin:
+            services.rooms.pins.check(room, joining.pin, self._address)
         return room
 
     def _check_joined(self) -> None:

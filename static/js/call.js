@@ -104,6 +104,8 @@ export class Call {
   #refusedTickets = 0;
   /** @type {string | null} */
   #jtoken = null;
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
   #userId = "";
   #clientId = uuid4();
   /** @type {Rpc | null} */
@@ -400,6 +402,7 @@ export class Call {
       ...(this.#jtoken ? { jtoken: this.#jtoken } : {}),
     });
     this.#mustGoOn();
+    this.#iceServers = joined.iceServers ?? [];
     await this.#take(rpc, joined);
   }
 
@@ -572,7 +575,7 @@ export class Call {
    */
   #makePeer(rpc) {
     if (typeof RTCPeerConnection !== "function") throw new Refusal("no_webrtc", "This browser has no WebRTC.");
-    const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     const transceiver = peer.addTransceiver(this.#track ?? "audio", { direction: "sendrecv" });
     preferOpus(transceiver);
     peer.ontrack = ({ track }) => {

@@ -7,14 +7,12 @@ import pytest
 
 from server.config import Settings, option, variable
 from server.edge.app import ROUTES
-from server.edge.errors import TABLE
 from server.edge.signalling import methods
 from server.edge.socket import CLOSE_CODES
 from server.edge.subscriptions import EVENTS
 
 PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
 CONFIGURATION = Path("docs/configuration.md").read_text(encoding="utf-8")
-RPC_CODES = {"busy", "invalid_request", "method_not_found", "parse_error"}
 # Pages are described where people look for pages; OPTIONS is a courtesy to browsers.
 ELSEWHERE = {"/static/{path}", "/hls/{path}"}
 # Every one that a service makes; what processes say to each other is no part of the protocol.
@@ -59,12 +57,6 @@ def test_events() -> None:
 def test_close_codes(code: int) -> None:
     """Every close code is in the protocol, with what to do about it."""
     assert f"| `{code}` |" in PROTOCOL
-
-
-@pytest.mark.parametrize("code", sorted(set(TABLE) | RPC_CODES))
-def test_errors(code: str) -> None:
-    """Every error is in the protocol."""
-    assert f"`{code}`" in PROTOCOL
 
 
 @pytest.mark.parametrize("name", sorted(NOTIFICATIONS))
