@@ -7,6 +7,7 @@ import pytest
 
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, RoomId
+from server.domain.grants import Role
 from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
@@ -14,10 +15,13 @@ from server.errors import (
     BadToken,
     NotJoined,
     PlaneUnavailable,
+    RoomFull,
+    RoomLocked,
     RoomNotFound,
     ServerError,
     WrongPin,
 )
+from server.services.access import Newcomer, Showing
 from server.services.presence import Farewell
 from server.services.rooms import Wanted
 from server.services.signalling import Joining, Session
@@ -245,6 +249,58 @@ async def test_no_resume(node: Node, room: Room, why: str) -> None:
     answer = await again.join(Joining("a1b2c3", jtoken))
     assert not answer.resumed
     assert await again.offer(SDP) == ANSWER
+
+
+async def test_used_jtoken(node: Node, room: Room) -> None:
+    """A jtoken is good once: who copied it comes too late, also into a locked room."""
+    session, _, jtoken = await joined(node)
+    await session.offer(SDP)
+    session.lost()
+    again, _, newer = await joined(node, jtoken)
+    assert (await joined(node, jtoken))[1].farewell is None
+    person = node.presence.person(DEMO, ADA)
+    assert person is not None
+    assert not person.has_media
+    node.presence.leave(DEMO, ADA)
+    await node.rooms.change(DEMO, lambda before: replace(before, locked=True))
+    for used in (jtoken, newer):
+        with pytest.raises(RoomLocked):
+            await joined(node, used)
+    with pytest.raises(NotJoined):
+        await again.offer(SDP)
+
+
+async def test_newcomer_without_proof(node: Node, room: Room) -> None:
+    """Who has a person's token but not the PIN does not push them out; who has both does."""
+    _, client, _ = await joined(node)
+    second, _ = node.session(GRANT)
+    with pytest.raises(WrongPin):
+        await second.join(Joining("000000"))
+    assert client.farewell is None
+    await second.join(Joining("a1b2c3"))
+    assert client.farewell is Farewell.REPLACED
+
+
+async def test_seats(node: Node) -> None:
+    """A token takes no seat, a join does; leaving frees it, a lost socket does so in time."""
+    await node.rooms.create(Wanted(id=DEMO, pin="", max_anchors=1))
+    room = node.rooms.get(DEMO)
+    for _ in range(3):
+        await node.access.anchor(room, Showing(is_admin=True), Newcomer(Role.ANCHOR))
+    ada, _, _ = await joined(node)
+    with pytest.raises(RoomFull):
+        await joined(node, grant=Grant(DEMO, BOB))
+    await ada.leave()
+    bob, _, _ = await joined(node, grant=Grant(DEMO, BOB))
+    await bob.offer(SDP)
+    bob.lost()
+    node.advance(59)
+    node.presence.sweep()
+    with pytest.raises(RoomFull):
+        await joined(node)
+    node.advance(1)
+    node.presence.sweep()
+    await joined(node)
 
 
 async def test_removed_while_offering(node: Node, room: Room) -> None:
