@@ -91,7 +91,7 @@ class Presence:
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
         self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
-        self._swept_at = monotonic()
+        self._began_at = self._swept_at = monotonic()
         self.announcements = Announcements(self._tell, self.listing)
 
     def count(self, room: RoomId) -> int:
@@ -203,7 +203,10 @@ class Presence:
         """
         kicked = self._kicked.get(room.id, {})
         returns = bool(arrival.resumes) and arrival.user not in kicked
-        self.check_space(room, arrival.user, returns=returns)
+        if not (returns and self._monotonic() - self._began_at < self._resume_s):
+            self.check_space(room, arrival.user, returns=returns)
+        # Else a seat of our life before is claimed. Nobody knows which were taken when it ended,
+        # so somebody else may have got it meanwhile: for that minute both are let in.
         kicked.pop(arrival.user, None)
         now = self._monotonic()
         before = self._roster(room.id).get(arrival.user)
