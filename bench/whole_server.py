@@ -66,9 +66,7 @@ class WholeServer:
         command = [sys.executable, str(PROGRAM), "serve"]
         options = ["--port", str(port), "--udp-port", str(udp_port), "--mixers", "1"]
         options += ["--state-dir", str(self._folder / "state")]
-        for name in Settings.model_fields:
-            if name.startswith("limit_"):
-                options += [f"--{name.replace('_', '-')}", "0"]
+        options += no_limits()
         try:
             self._process = await start_child([*command, *options], log=log)
         finally:
@@ -179,6 +177,12 @@ class WholeServer:
                     os.kill(pid, signal.SIGKILL)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def no_limits() -> list[str]:
+    """Return the options that let one address ask for as much as it likes."""
+    names = [name for name in Settings.model_fields if name.startswith("limit_")]
+    return [word for name in names for word in (f"--{name.replace('_', '-')}", "0")]
 
 
 def _sum(text: str, name: str) -> float:

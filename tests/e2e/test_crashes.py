@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.whole_server import no_limits
 from tests.support.program import Program
 from tests.support.town import Town
 from tests.support.webrtc_client import client
@@ -43,7 +44,7 @@ async def test_crashes_lose_nothing_that_was_acknowledged(tmp_path: Path) -> Non
     """No room, seat, ban or setting that was answered for is lost, and none comes back."""
     async with client() as made:
         offer = await made.offer()
-    program = Program(tmp_path / "state", "--rtp-port", str(lasting_port()))
+    program = Program(tmp_path / "state", "--rtp-port", str(lasting_port()), *no_limits())
     program.port, program.udp_port = lasting_port(), lasting_port()
     program.url = f"http://127.0.0.1:{program.port}"
     town = Town(program, SEED, offer)

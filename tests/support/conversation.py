@@ -1,6 +1,7 @@
 """One person's signalling socket that is always read: answers, close code, nothing waits."""
 
 import asyncio
+import collections
 import itertools
 import json
 from typing import Any
@@ -17,9 +18,13 @@ class Refused(Exception):  # noqa: N818 - what happened
 
 
 class Conversation:
-    """A socket and its reader. `gone` has the close code once it is over."""
+    """A socket and its reader. `gone` has the close code once it is over.
+
+    `told` counts the notifications by method.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.told: collections.Counter[str] = collections.Counter()
         self._socket = socket
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -60,6 +65,7 @@ class Conversation:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     break
                 answer = json.loads(message.data)
+                self.told[answer.get("method", "")] += 1
                 waiting = self._waiting.pop(answer.get("id"), None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
