@@ -390,7 +390,7 @@ class Town:
         guest.gain_db = shown
 
     def _has_left(self, status: int) -> bool:
-        """Whether somebody's socket was closed by a server that stops, before they were acted on."""
+        """Whether a server that stops closed somebody's socket before they were acted on."""
         return self._is_dying and status == 404
 
     async def _ended(self, guest: Guest, code: int) -> None:
