@@ -1,13 +1,14 @@
 """Who is in which room, on which socket, and with which connection to the mixer."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, assert_never
 
 from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
+    AnchorSpec,
     ArrivalsSpec,
     GoneReason,
     Overloaded,
@@ -384,15 +385,15 @@ class Presence:
 
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
+        self._mixer.want_as_made(room, lambda: self._spec(room))
+
+    def _spec(self, room: RoomId) -> RoomSpec:
         lines = self.lines(room)
-        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
-        self._mixer.want(
-            replace(
-                spec,
-                forwarders=tuple(lines.forwarders.values()),
-                rtp=lines.participants(),
-                arrivals=self.arrivals(room),
-            )
+        return replace(
+            self._roster(room).room_spec(self._rooms[room], self._mixer.next_version()),
+            forwarders=tuple(lines.forwarders.values()),
+            rtp=lines.participants(),
+            arrivals=self.arrivals(room),
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
@@ -403,18 +404,19 @@ class Presence:
         return self._rosters.get(room, _EMPTY)
 
     def _put(self, room: RoomId, person: Person) -> None:
-        self._set(room, self._roster(room).with_person(person))
+        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
+        # The others are as they were, and there may be a thousand of them.
+        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
+        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
-    def _set(self, room: RoomId, roster: Roster) -> None:
-        before = self._roster(room)
+    def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
         if roster.people:
             self._rosters[room] = roster
             self.announcements.people_changed(room)
         else:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
-        buses = self._rooms[room].buses
-        if roster.anchors(buses) != before.anchors(buses):
+        if is_heard:
             self._want(room)
 
     def _tell(self, room: RoomId, text: str) -> None:
@@ -422,6 +424,10 @@ class Presence:
             client = self._clients.get((room, user))
             if client is not None:
                 client.push(text)
+
+
+def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
+    return Roster({person.user: person}).anchors(buses)
 
 
 _EMPTY = Roster()
