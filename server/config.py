@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -141,6 +142,30 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: for people on a terminal, JSON otherwise."
     )
+    role: Literal["all", "signing"] = Field(
+        default="all",
+        description="signing: hold the private keys, sign tokens for the servers of rooms, and do"
+        " nothing else. all: everything, but signing if there is a --signing-url.",
+    )
+    signing_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s?#@]+)?$",
+        description="Address of the signing server, without a path; none = this server signs.",
+    )
+    signing_key: Path | None = Field(
+        default=None,
+        description="File with what the signing server asks for, its signing.key"
+        " (default: signing.key in the state folder).",
+    )
+    shared_join_secret: Path | None = Field(
+        default=None,
+        description="File with the secret of another system, whose join tokens (HS256) are good"
+        " here too; none = there is none.",
+    )
+    shared_listen_secret: Path | None = Field(
+        default=None,
+        description="The same for listen tokens.",
+    )
     join_token_s: int = Field(
         default=DAY_S // 2,
         ge=60,
@@ -201,7 +226,18 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("it must be an IP address") from None
 
-    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir")
+    @field_validator("signing_url")
+    @classmethod
+    def _is_private(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "http" and not is_loopback_name(parts.hostname or ""):
+            raise ValueError("off this machine it must be https, for keys travel there")
+        return value
+
+    @field_validator(
+        *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
+        *("signing_key", "shared_join_secret", "shared_listen_secret"),
+    )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -219,6 +255,8 @@ class Settings(BaseSettings):
                     f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
                     f" choose a lower {key} or fewer mixers"
                 )
+        if self.role == "signing" and self.signing_url:
+            raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -252,12 +290,17 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the port."""
-        if self.bind_host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.bind_host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback_name(self.bind_host)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variable(key: str) -> str:

@@ -115,6 +115,16 @@ class Forbidden(ServerError):  # noqa: N818
     code = "forbidden"
 
 
+class NotGranted(ServerError):  # noqa: N818
+    """The person is known, but was not granted that; `grant` names it."""
+
+    code = "not_granted"
+
+    def __init__(self, grant: str) -> None:
+        super().__init__(f"This needs the grant {grant}, which you do not have in this room")
+        self.grant = grant
+
+
 class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 
@@ -183,6 +193,18 @@ class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 
     code = "not_ready"
+
+
+class SigningUnavailable(ServerError):  # noqa: N818
+    """The signing server does not answer; who is inside goes on, nobody new comes in."""
+
+    code = "signing_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody new can be let in now, for the signing server does not answer:"
+            " try again in a moment"
+        )
 
 
 class PlaneUnavailable(ServerError):  # noqa: N818

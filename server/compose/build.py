@@ -16,6 +16,7 @@ from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
@@ -26,7 +27,8 @@ from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
-from server.services.tokens import Tokens
+from server.services.spent import Spent
+from server.services.tokens import Shared, Signer, Tokens
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -39,11 +41,13 @@ class Ground:
 
     store: StateStore
     keyring: Keyring
+    signer: Signer
     clock: Clock
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
 
 
@@ -76,6 +80,16 @@ class Services:
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
             await self.context.rooms.expire()
+            await self.context.signalling.spent.forget()
+            await self.context.keys.store_uses()
+
+    async def load(self) -> None:
+        """Read what the store holds, before anything else. Raises StoreLost."""
+        await self.context.keys.load()
+        await self.context.signalling.spent.load()
+        await self.context.rooms.load()
+        await self.context.lines.load()
+        await self.context.desk.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -94,9 +108,12 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
-    tokens = Tokens(ground.keyring, clock.unix)
+    rooms.make_key = ground.signer.stream_key
+    tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
+    spent = Spent.over(ground.store, clock)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
+    desk = Desk(ground.store, rooms, presence, access.refusal_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -105,13 +122,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         store=ground.store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        access=access,
+        keys=ApiKeys(ground.store, clock.now),
+        signer=ground.signer,
         signalling=Signalling(
             rooms,
             presence,
             tokens,
             ground.mixer,
             specs,
+            spent,
             resume_token_s=settings.join_token_s,
             desk=desk,
         ),

@@ -6,6 +6,7 @@ from typing import IO
 from aiohttp import BodyPartReader, web
 
 from server.domain.announcement import Announcement
+from server.domain.api_key import Scope
 from server.edge.context import CONTEXT
 from server.edge.models import (
     AnnouncementRequest,
@@ -15,7 +16,7 @@ from server.edge.models import (
     read_body,
     read_fields,
 )
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import BadInput
 from server.services.announcer import Wanted
 from server.services.sounds import Sounds
@@ -25,7 +26,7 @@ MAX_PARTS = 16  # of a form: five mean something
 
 async def create(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/announcements`: a form with the file, the file alone, or its name."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     context.announcer.check_space(room)  # before anything is received
@@ -42,7 +43,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/announcements`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     found = [_shape(one) for one in context.announcer.list(room)]
@@ -51,7 +52,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     asked = await read_body(request, GainRequest)
@@ -62,7 +63,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     await context.announcer.stop(room, request.match_info["announcementId"])

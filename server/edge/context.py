@@ -11,6 +11,7 @@ from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
@@ -19,6 +20,7 @@ from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.tokens import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Context:
     rooms: Rooms
     presence: Presence
     access: Access
+    keys: ApiKeys
+    signer: Signer
     signalling: Signalling
     lines: LineKeeper
     arrivals: ArrivalsKeeper

@@ -28,9 +28,11 @@ from mixer.core.speccheck import (
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
+from server.domain.api_key import Scope
 from server.domain.controls import Controls
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.errors import BadInput, FieldMistake
 
@@ -168,6 +170,16 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+    grants: list[Annotated[Right, Field(strict=False)]] | None = None
+    oneShot: bool = False  # noqa: N815
+
+
+class CreateKeyRequest(Body):
+    """`POST /api/keys`; `expiresIn` is seconds, null for a key that never expires."""
+
+    name: Name = ""
+    scopes: Annotated[list[Annotated[Scope, Field(strict=False)]], Field(min_length=1)]
+    expiresIn: Annotated[int, Field(ge=60, le=10**9)] | None = None  # noqa: N815
 
 
 class ControlRequest(Body):
