@@ -21,6 +21,7 @@ from tests.support.ledger import Guest, LedgerRoom, Record, same
 from tests.support.program import Program, children_of
 
 LOST = (aiohttp.ClientError, ConnectionError)
+KILL_EVERY = 150  # steps
 MOST_ROOMS = 10
 MOST_GUESTS = 7  # of a room
 PATIENCE_S = 90.0  # of a step; a start alone may take a minute on a busy machine
@@ -49,7 +50,9 @@ class Town:
         """Do something at random, and hold what the server says against the ledger."""
         chance = random.Random(f"{self._seed}/{number}")
         kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-        if not self.rooms:
+        if number % KILL_EVERY == KILL_EVERY - 1:
+            kind = "kill"
+        elif not self.rooms:
             kind = "create"
         began = asyncio.get_running_loop().time()
         async with asyncio.timeout(PATIENCE_S):
@@ -64,17 +67,18 @@ class Town:
                 await self._create(chance)
             case "mixer" | "broadcast":
                 self._kill_worker(kind)
-            case "crash":
-                await self.crash(chance)
+            case "kill":
+                await self.end(signal.SIGKILL, chance)
+            case "stop":
+                await self.end(signal.SIGTERM, chance)
             case _:
                 room = chance.choice(list(self.rooms))
                 self.trail.append(f"{kind} {room}")
                 await self._steps[kind](self.rooms[room], chance)
 
-    async def crash(self, chance: random.Random) -> None:
-        """Kill the server while it has calls to answer, start it again, and look at everything."""
-        how = signal.SIGKILL if chance.random() < 0.85 else signal.SIGTERM
-        self.trail.append(f"crash {how.name}")
+    async def end(self, how: signal.Signals, chance: random.Random) -> None:
+        """End the server while it has calls to answer, start it again, and look at everything."""
+        self.trail.append(how.name)
         self._is_dying = True
         burst = self._burst(chance)
         wait_s = chance.random() ** 2 * 0.03
@@ -484,7 +488,7 @@ _WEIGHTS = {
     "see": 130,
     "mixer": 3,
     "broadcast": 3,
-    "crash": 8,
+    "stop": 1,
 }
 _IN_A_BURST = [
     "patch", "renew", "delete", "add_line", "drop_line", "mint", "join", "leave", "kick", "ban",
