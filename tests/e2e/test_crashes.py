@@ -1,7 +1,7 @@
 """Random steps against a real server that is killed again and again.
 
-A thousand by default, six kills among them; `ROOMTONE_STEPS=10000 make test ARGS="-k crashes"` takes
-some minutes and kills it 66 times. ROOMTONE_SEED=… repeats what a failure printed.
+A thousand by default, six kills among them; `ROOMTONE_STEPS=10000 make test ARGS="-k crashes"`
+takes some minutes and kills it 66 times. ROOMTONE_SEED=… repeats what a failure printed.
 """
 
 import contextlib
