@@ -21,7 +21,9 @@ from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.keyring import Keyring
+from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
@@ -106,6 +108,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
     rooms.make_key = ground.signer.stream_key
@@ -119,6 +122,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         settings=settings,
         static=ground.static,
         clock=clock,
+        limits=_limits(settings, clock),
         store=ground.store,
         rooms=rooms,
         presence=presence,
@@ -153,3 +157,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
+    return Limits(per_minute, clock.monotonic)

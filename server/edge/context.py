@@ -15,6 +15,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     static: Path
     clock: Clock
+    limits: Limits
     store: StateStore
     rooms: Rooms
     presence: Presence

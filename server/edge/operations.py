@@ -94,7 +94,10 @@ def _own(request: web.Request) -> PlaneStatistics:
             "sockets": len(request.app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
         },
-        counters=dict(context.announcer.counters),
+        counters={
+            **context.announcer.counters,
+            **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
+        },
     )
 
 

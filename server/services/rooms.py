@@ -28,6 +28,7 @@ from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
 from server.errors import BadRecord, RoomExists, RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import Conflict, Record, StateStore
 from server.services.clock import Clock
+from server.services.pins import PIN_TRIES, PinGuard
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
 
@@ -86,6 +87,7 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
