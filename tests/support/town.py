@@ -244,7 +244,10 @@ class Town:
 
     async def _mint(self, room: LedgerRoom, chance: random.Random) -> None:
         if len(room.guests) >= MOST_GUESTS:
-            del room.guests[next((g.user for g in room.guests.values() if not g.is_seated), "")]
+            left = [guest.user for guest in room.guests.values() if not guest.is_seated]
+            if not left:
+                return
+            del room.guests[left[0]]
         record, seated = room.sure, len(room.seated)
         body = {"role": "anchor", "pin": record.pin}
         status, answer = await self._call("POST", room, "/users", body)
