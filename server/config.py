@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.domain.iceservers import is_ice_url, is_turn
 from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
@@ -288,6 +289,28 @@ class Settings(BaseSettings):
         le=365 * DAY_S,
         description="Lifetime of the admin cookie in seconds.",
     )
+    live_listeners: int = Field(
+        default=100,
+        ge=0,
+        le=4000,
+        description="People who may listen to a room without delay (WHEP), at most; 0 = nobody.",
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="STUN or TURN server that clients are told of (such as"
+        " turn:turn.example.org:3478). Several: repeat the option, or separate by commas.",
+    )
+    turn_secret_file: Path | None = Field(
+        default=None,
+        description="File that holds the secret shared with the TURN servers, from which"
+        " credentials that end are made (coturn's static-auth-secret).",
+    )
+    turn_credentials_s: int = Field(
+        default=DAY_S,
+        ge=60,
+        le=30 * DAY_S,
+        description="How long credentials for the TURN servers are good, in seconds.",
+    )
     resume_s: int = Field(
         default=60,
         ge=0,
@@ -296,7 +319,7 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        *("public_ip", "forward_to", "trusted_proxy"),
+        *("public_ip", "forward_to", "trusted_proxy", "ice_servers"),
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -324,6 +347,17 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(network)
             except ValueError:
                 raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
+        return value
+
+    @field_validator("ice_servers")
+    @classmethod
+    def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not is_ice_url(url):
+                raise ValueError(
+                    f"{url!r} is no address such as stun:stun.example.org or"
+                    " turn:turn.example.org:3478?transport=tcp"
+                )
         return value
 
     @field_validator("allow_origin", "hls_origin", "embed_origin")
@@ -362,7 +396,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
-        *("signing_key", "shared_join_secret", "shared_listen_secret"),
+        *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
@@ -381,6 +415,11 @@ class Settings(BaseSettings):
                     f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
                     f" choose a lower {key} or fewer mixers"
                 )
+        if any(map(is_turn, self.ice_servers)) and self.turn_secret_file is None:
+            raise ValueError(
+                "a TURN server in ice_servers lets nobody in without credentials:"
+                " name the file of its secret with turn_secret_file"
+            )
         if self.role == "signing" and self.signing_url:
             raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:

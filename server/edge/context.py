@@ -15,12 +15,14 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.standing import Standings
 from server.services.tokens import Signer
 
 
@@ -39,6 +41,8 @@ class Context:
     keys: ApiKeys
     signer: Signer
     signalling: Signalling
+    standings: Standings
+    ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     shelf: RecordingShelf
