@@ -1,19 +1,16 @@
 """Settings: every key the server knows, with its default, its meaning and its variable."""
 
-import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.domain.iceservers import is_ice_url, is_turn
-from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
 MAX_PORT = 65_535
@@ -44,7 +41,7 @@ def default_mixers() -> int:
 
 
 class Settings(BaseSettings):
-    """How one server runs. An option beats its `ROOMTONE_…` variable, which beats the default."""
+    """How one server runs: `server.sources.load` makes one of options, variables and a file."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -246,6 +243,16 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: for people on a terminal, JSON otherwise."
+    )
+    access_log: bool = Field(
+        default=False, description="Log every HTTP request, not only at the level debug."
+    )
+    drain_s: int = Field(
+        default=5,
+        ge=0,
+        le=86_400,
+        description="How long SIGTERM lets those who are in rooms go on, in seconds: they are"
+        " warned, nobody new comes in, and the server ends when the last one has left.",
     )
     role: Literal["all", "signing"] = Field(
         default="all",
@@ -476,38 +483,3 @@ def variable(key: str) -> str:
 def option(key: str) -> str:
     """Return the command line option of a key."""
     return "--" + key.replace("_", "-")
-
-
-def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """Read the settings: `options` that were given, then ROOMTONE_ variables, then defaults.
-
-    `environment` is only searched for unknown variables; values come from the process's own.
-
-    Raises:
-        SetupMistake: a variable nobody knows, or a value that cannot be.
-    """
-    known = {variable(key) for key in Settings.model_fields}
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SetupMistake(_unknown(name, known))
-    try:
-        return Settings(**options)
-    except ValidationError as error:
-        raise SetupMistake("; ".join(_sentence(detail) for detail in error.errors())) from None
-
-
-def _unknown(name: str, known: set[str]) -> str:
-    tails = [one.removeprefix(PREFIX) for one in known]  # the prefix makes all look alike
-    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
-    hint = (
-        f": did you mean {PREFIX}{near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
-    )
-    return f"{name} is not a setting{hint}"
-
-
-def _sentence(detail: Any) -> str:
-    said = str(detail["msg"]).removeprefix("Value error, ")
-    if not detail["loc"]:
-        return said
-    key = str(detail["loc"][0])
-    return f"{option(key)} ({variable(key)}): {said}, not {detail['input']!r}"

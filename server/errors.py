@@ -264,6 +264,15 @@ class NotReady(ServerError):  # noqa: N818
     code = "not_ready"
 
 
+class Draining(ServerError):  # noqa: N818
+    """The server takes nobody new, because it is about to stop; another start will."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to restart: try again in a moment")
+
+
 class SigningUnavailable(ServerError):  # noqa: N818
     """The signing server does not answer; who is inside goes on, nobody new comes in."""
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 import aiohttp
 
 from server.compose.authority import certificate_path
-from server.config import Settings, load
+from server.config import Settings
 from server.errors import SetupMistake
 from server.services.keyring import read_private
+from server.sources import load
 
 TIMEOUT_S: Final = 10.0
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
 from mixer.types import RoomId, RoomSpec
+from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
@@ -20,6 +21,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.drain import Drain
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.limits import Limit, Limits
@@ -67,6 +69,7 @@ class Services:
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
+        _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
@@ -106,21 +109,21 @@ def recordings_folder(settings: Settings) -> Path:
 
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
-    clock = ground.clock
+    clock, registry = ground.clock, CollectorRegistry()
+    store = TimedStore(ground.store, registry)
     # Above every version of a former life of this process, should a plane have outlived it.
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
-    rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms = Rooms(store, presence, specs, streams, clock)
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
-    spent = Spent.over(ground.store, clock)
-    lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
-    desk = Desk(ground.store, rooms, presence, access.refusal_s)
+    spent = Spent.over(store, clock)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    desk = Desk(store, rooms, presence, access.refusal_s)
     signalling = Signalling(
         rooms,
         presence,
@@ -138,38 +141,34 @@ def build(settings: Settings, ground: Ground) -> Services:
         standings.forget_room(room)
 
     rooms.when_gone = forget
-    policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
         static=ground.static,
         clock=clock,
         limits=_limits(settings, clock),
-        store=ground.store,
+        store=store,
         rooms=rooms,
         presence=presence,
         access=access,
-        keys=ApiKeys(ground.store, clock.now),
+        keys=ApiKeys(store, clock.now),
         signer=ground.signer,
         signalling=signalling,
         standings=standings,
         ice=IceServers(
             settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
-        lines=LineKeeper(ground.store, rooms, presence, policy),
+        lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=ArrivalsKeeper(
             rooms, presence, clock, is_every_room=settings.record_arrivals is not None
         ),
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
-        sounds=Sounds(
-            settings.state_dir,
-            settings.announcements_dir,
-            settings.announcement_limit_mb * 1_000_000,
-        ),
+        sounds=sounds_of(settings),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
-        registry=CollectorRegistry(),
+        registry=registry,
+        drain=Drain(presence),
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
@@ -178,3 +177,22 @@ def build(settings: Settings, ground: Ground) -> Services:
 def _limits(settings: Settings, clock: Clock) -> Limits:
     per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
     return Limits(per_minute, clock.monotonic)
+
+
+# Made of settings that may change while the server runs; `reload` makes them anew.
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """Return how long tokens are good for."""
+    return Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+
+
+def policy_of(settings: Settings) -> LinePolicy:
+    """Return what is allowed of plain RTP."""
+    return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def sounds_of(settings: Settings) -> Sounds:
+    """Return where sound files come from."""
+    limit_bytes = settings.announcement_limit_mb * 1_000_000
+    return Sounds(settings.state_dir, settings.announcements_dir, limit_bytes)

@@ -5,11 +5,11 @@ import errno
 import os
 import resource
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -20,9 +20,13 @@ from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
 from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
-from server.compose.build import Ground, build, recordings_folder
+from server.compose.address import forget_address, note_address
+from server.compose.build import Ground, Services, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
+from server.compose.observe import open_sink
+from server.compose.reload import Reloader
+from server.compose.signals import Signals
 from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
 from server.compose.tls import HotTls
 from server.compose.welcome import Serving, urls, welcome
@@ -39,8 +43,10 @@ from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
 from server.services.clock import Clock, system_clock
 from server.services.keyring import Keyring
+from server.sources import Loaded
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
+from server.telemetry import set_sink
 
 log = structlog.get_logger(__name__)
 
@@ -48,27 +54,50 @@ MAX_SOCKET_PATH_BYTES = 107  # the path of a Unix socket (unix(7))
 DRAIN_S = 0.5  # what a request under way gets when the server stops
 
 
-async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
+async def serve_until_stopped(read: Callable[[], Loaded]) -> None:
+    """Serve until SIGINT, or until what SIGTERM began is over. Raises SetupMistake.
+
+    `read` gives the settings, now and again at each SIGHUP.
+    """
+    settings = read().settings
     configure(settings)
     _allow_files()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings) as serving:
-        loop.add_signal_handler(signal.SIGHUP, serving.reload)
-        await stop.wait()
-        log.info("stopping")
+    signals = Signals()
+    with signals.caught():
+        if settings.role == "signing":
+            async with signing(settings) as serving:
+                signals.reload = serving.reload
+                await signals.wait_end(None)
+                log.info("stopping")
+            return
+        async with running(settings) as server:
+            signals.reload = server.reloader(read).reload
+            await signals.wait_end(server.services.context)
+            log.info("stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that serves."""
+
+    serving: Serving
+    services: Services
+    follow_certificate: Callable[[Settings], None]
+
+    def reloader(self, read: Callable[[], Loaded]) -> Reloader:
+        """Return what puts changed settings in force."""
+        return Reloader(self.services, read, check_certificate, self.follow_certificate)
+
+
+def check_certificate(settings: Settings) -> None:
+    """Raise SetupMistake if the settings name a certificate that is no good."""
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        Certificate(settings.tls_cert, settings.tls_key).context()
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Serving]:
+async def running(settings: Settings) -> AsyncIterator[Running]:
     """Run a whole server for the length of the context. Raises SetupMistake."""
-    if settings.role == "signing":
-        async with signing(settings) as serving:
-            yield serving
-        return
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
@@ -100,6 +129,11 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         services = build(settings, ground)
         await services.load()
         services.keep(supervisor)
+        sink = open_sink(os.environ, services.context.registry)
+        set_sink(sink)
+        if sink is not None:
+            stack.push_async_callback(asyncio.to_thread, sink.close)
+            stack.callback(set_sink, None)
         await _listen(create_app(services.context), listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
@@ -109,8 +143,10 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
             fingerprint=tls.certificate.fingerprint if tls else None,
             reload=tls.reload_soon if tls else _nothing_to_reload,
         )
+        note_address(settings, serving)
+        stack.callback(forget_address, settings.state_dir)
         welcome(settings, keyring, serving)
-        yield serving
+        yield Running(serving, services, _follower(tls))
 
 
 @asynccontextmanager
@@ -231,6 +267,19 @@ def _tls(settings: Settings, clock: Clock) -> HotTls | None:
             )
         )
     return None
+
+
+def _follower(tls: HotTls | None) -> Callable[[Settings], None]:
+    def follow(settings: Settings) -> None:
+        if tls is None:
+            return
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            own = Certificate(settings.tls_cert, settings.tls_key)
+            tls.follow(lambda: own)
+        else:
+            tls.reload_soon()
+
+    return follow
 
 
 def _nothing_to_reload() -> None:

@@ -35,6 +35,11 @@ class HotTls:
         self.context.sni_callback = self._choose
         self._asked = asyncio.Event()
 
+    def follow(self, find: Callable[[], Certificate]) -> None:
+        """Look elsewhere from now on, and at once."""
+        self._find = find
+        self.reload_soon()
+
     def reload_soon(self) -> None:
         """Look at the files now, changed or not."""
         self._asked.set()

@@ -14,8 +14,8 @@ from cryptography import x509
 from server.compose.authority import certificate_path
 from server.compose.certificate import fingerprint
 from server.compose.mistakes import ending_well
-from server.config import load
 from server.errors import SetupMistake
+from server.sources import load
 
 NAME: Final = "Roomtone CA"
 _SYSTEM_FILE: Final = "/usr/local/share/ca-certificates/roomtone-ca.crt"

@@ -1,12 +1,12 @@
 """The HTTP application: every route of the server on one port."""
 
+import logging
 import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import Counter
 
 from server.edge import (
     announcements,
@@ -25,14 +25,13 @@ from server.edge import (
 from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
 from server.edge.proxies import PROXIES, Proxies, through_proxies
 from server.edge.screen import screen
-from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
+from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
 
 log = structlog.get_logger(__name__)
-
-REQUESTS = web.AppKey("requests", Counter)
 
 ROUTES: Final = (
     web.get("/", pages.index),
@@ -110,12 +109,7 @@ def create_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
-    app[REQUESTS] = Counter(
-        "roomtone_http_requests",
-        "HTTP requests answered",
-        ["method", "route", "status"],
-        registry=context.registry,
-    )
+    app[INSTRUMENTS] = Instruments(context.registry)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)
@@ -126,21 +120,21 @@ def create_app(context: Context) -> web.Application:
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count and log every request: its path, never its query, which may hold a token."""
     began = time.perf_counter()
-    answer = await handler(request)
+    room = request.match_info.get("room")
+    with structlog.contextvars.bound_contextvars(**({} if room is None else {"room": room})):
+        answer = await handler(request)
     resource = request.match_info.route.resource
     # An unknown path has no resource: labels must not be what strangers make up.
     route = resource.canonical if resource is not None else "unknown"
-    method = request.method if request.method in _METHODS else "other"
-    request.app[REQUESTS].labels(method, route, str(answer.status)).inc()
-    log.debug(
+    took_s = time.perf_counter() - began
+    request.app[INSTRUMENTS].answered(request.method, route, answer.status, took_s)
+    log.log(
+        logging.INFO if request.app[CONTEXT].settings.access_log else logging.DEBUG,
         "request",
         method=request.method,
         path=request.path,
         address=request.remote,
         status=answer.status,
-        ms=round(1000 * (time.perf_counter() - began), 1),
+        ms=round(1000 * took_s, 1),
     )
     return answer
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -15,6 +15,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.drain import Drain
 from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
@@ -26,9 +27,9 @@ from server.services.standing import Standings
 from server.services.tokens import Signer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One server's services, as the edge sees them."""
+    """One server's services, as the edge sees them; a reload replaces the settings."""
 
     settings: Settings
     static: Path
@@ -52,6 +53,7 @@ class Context:
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry
+    drain: Drain
     is_up: Mapping[str, Callable[[], bool]]  # the processes a call needs, by name
 
 

@@ -62,6 +62,7 @@ TABLE: Final = {
     "wrong_host": Row(421),  # 421: this connection is not for that name (RFC 9110 §15.5.20)
     "too_many_requests": Row(429, retry_after_ms=1000),  # the error itself knows better
     "pin_locked": Row(429, retry_after_ms=10_000),
+    "draining": Row(503, retry_after_ms=5000),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),

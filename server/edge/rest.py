@@ -70,6 +70,7 @@ async def close_session(_request: web.Request) -> web.Response:
 async def create_room(request: web.Request) -> web.Response:
     """`POST /api/rooms`."""
     require(request, Scope.ROOMS_WRITE)
+    request.app[CONTEXT].drain.check()
     body = await read_body(request, CreateRoomRequest)
     wanted = Wanted(
         id=None if body.roomId is None else RoomId(body.roomId),

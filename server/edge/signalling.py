@@ -10,6 +10,7 @@ from aiohttp import web
 from server.domain.identity import UserId
 from server.edge.context import CONTEXT
 from server.edge.errors import rpc_error
+from server.edge.instruments import Instruments
 from server.edge.models import (
     CandidateParams,
     JoinParams,
@@ -35,6 +36,7 @@ MAX_FRAME_BYTES: Final = 32 * 1024
 HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
 
 OPEN_SOCKETS = web.AppKey("open_sockets", set[SocketTransport])
+INSTRUMENTS = web.AppKey("instruments", Instruments)
 
 
 async def serve_socket(request: web.Request) -> web.StreamResponse:
@@ -52,6 +54,7 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
     )
+    context.drain.check_join(grant.room, grant.user)
     await socket.prepare(request)
     transport = SocketTransport(socket, request, 2 * context.settings.limit_messages)
     session = Session(context.signalling, grant, transport, request.remote or "")
@@ -60,9 +63,10 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     open_sockets.add(transport)
     try:
         person = f"{grant.room} {grant.user}"
-        dispatcher = methods(session, servers)
+        dispatcher = methods(session, request.app[INSTRUMENTS], servers)
         dispatcher.admit = lambda: context.limits.check(Limit.MESSAGES, person)
-        await _converse(Peer(transport, dispatcher), transport)
+        with structlog.contextvars.bound_contextvars(room=grant.room, peer=grant.user):
+            await _converse(Peer(transport, dispatcher), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
         log.exception("socket_failed")
     finally:
@@ -89,12 +93,16 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
-def methods(session: Session, ice_servers: Sequence[object] = ()) -> Dispatcher:
+def methods(
+    session: Session, instruments: Instruments, ice_servers: Sequence[object] = ()
+) -> Dispatcher:
     """Return the methods of one conversation; docs/protocol.md describes each."""
     dispatcher = Dispatcher(rpc_error)
 
     async def join(params: JoinParams) -> object:
-        joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        with instruments.join():
+            joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        instruments.joined("resumed" if joined.resumed else "joined")
         return {
             "jtoken": joined.jtoken,
             "resume": joined.resumed,
@@ -104,7 +112,8 @@ def methods(session: Session, ice_servers: Sequence[object] = ()) -> Dispatcher:
         }
 
     async def offer(params: OfferParams) -> object:
-        answer = await session.offer(params.sdp.sdp)
+        with instruments.offer():
+            answer = await session.offer(params.sdp.sdp)
         return {"sdp": {"type": "answer", "sdp": answer}}
 
     async def icecandidate(params: CandidateParams) -> None:

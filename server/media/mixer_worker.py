@@ -21,6 +21,7 @@ from server.media.threads import (
     count_os_threads,
     count_python_threads,
 )
+from server.memory import resident_bytes
 from server.rpc.codec import Notification, Params, encode
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -96,6 +97,7 @@ class MixerService:
         gauges = {
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
+            "resident_bytes": float(resident_bytes() or 0),
             "mixer_tasks": float(len(asyncio.all_tasks())),
         }
         return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))

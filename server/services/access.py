@@ -80,17 +80,12 @@ class Access:
         self._tokens = tokens
         self._rooms = rooms
         self._presence = presence
-        self._lifetimes = lifetimes
-
-    @property
-    def lifetimes(self) -> Lifetimes:
-        """How long tokens are good for."""
-        return self._lifetimes
+        self.lifetimes = lifetimes  # a reload changes them
 
     @property
     def refusal_s(self) -> int:
         """How long the tokens of a removed person must be refused."""
-        return ENDLESS_S if self._tokens.has_endless else self._lifetimes.longest_s
+        return ENDLESS_S if self._tokens.has_endless else self.lifetimes.longest_s
 
     def is_admin_key(self, text: str) -> bool:
         """Whether `text` is the admin key; takes as long for a near miss as for any other."""
@@ -116,7 +111,7 @@ class Access:
             raise BadSecret
         await asyncio.to_thread(self._keyring.spend_first_run)
         log.info("admin_logged_in", by="first_run" if is_first_run else "admin_key")
-        return self._tokens.mint(Audience.ADMIN, Grant(), self._lifetimes.admin_s)
+        return self._tokens.mint(Audience.ADMIN, Grant(), self.lifetimes.admin_s)
 
     async def anchor(self, room: Room, showing: Showing, wanted: Newcomer) -> Anchor:
         """Make up a person who may join the room.
@@ -142,7 +137,7 @@ class Access:
             made=room.made,
             once=wanted.once,
         )
-        return Anchor(user, await self._tokens.issue(Audience.JOIN, grant, self._lifetimes.join_s))
+        return Anchor(user, await self._tokens.issue(Audience.JOIN, grant, self.lifetimes.join_s))
 
     async def listener(self, room: Room, showing: Showing) -> Minted:
         """Return a listen token: for the same person if they show a token, else for a new one.
@@ -155,7 +150,7 @@ class Access:
             self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4())) if held is None else held.user
         grant = Grant(room.id, user, Role.LISTENER, made=room.made)
-        return await self._tokens.issue(Audience.LISTEN, grant, self._lifetimes.listen_s)
+        return await self._tokens.issue(Audience.LISTEN, grant, self.lifetimes.listen_s)
 
     def may_see(self, room: Room, showing: Showing) -> None:
         """Raise Unauthorized, BadInvite or BadToken unless the caller may know of the room."""

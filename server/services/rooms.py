@@ -31,6 +31,7 @@ from server.services.clock import Clock
 from server.services.pins import PIN_TRIES, PinGuard
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.telemetry import note, traced
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +132,7 @@ class Rooms:
         self.get(room)
         return self._live[room].stream
 
+    @traced("room.create")
     async def create(self, wanted: Wanted) -> Room:
         """Make a room and put it on air. Raises RoomExists, SigningUnavailable, StoreLost."""
         room = Room(
@@ -161,9 +163,11 @@ class Rooms:
             if isinstance(answer, Conflict):
                 raise RoomExists(room.id)
             self._start(live)
+        note(room=room.id)
         log.info("room_created", room=room.id)
         return room
 
+    @traced("room.change")
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
         """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
         return await self.change(
@@ -185,6 +189,7 @@ class Rooms:
                 self._put_on_air(live)
         return changed
 
+    @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, StoreLost."""
         async with self._changing:
@@ -195,6 +200,7 @@ class Rooms:
             )
             live.happen(RoomEvent.REMOVE)
             await self._finish(live, reason)
+        note(room=room, reason=reason)
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:

@@ -26,6 +26,7 @@ from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.spent import Spent
 from server.services.tokens import Audience, Grant, Tokens
+from server.telemetry import traced
 
 
 class SessionState(Enum):
@@ -138,6 +139,7 @@ class Session:
             minted = services.tokens.mint(Audience.RESUME, session, services.resume_token_s)
             return Joined(minted.token, entry.resumed, grant.user, room)
 
+    @traced("join")
     async def offer(self, sdp: str) -> str:
         """Connect to the mixer anew; return the answer. Raises what Answerer raises."""
         async with self._turn:

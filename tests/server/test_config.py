@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Settings, default_state_dir, load, option, variable
+from server.config import Settings, default_state_dir, option, variable
 from server.errors import SetupMistake
+from server.sources import load
 
 
 @pytest.fixture(autouse=True)

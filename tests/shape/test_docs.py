@@ -8,6 +8,7 @@ import pytest
 
 from server.compose import cli
 from server.config import Settings, option, variable
+from server.sources import OTHER_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -15,14 +16,22 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
 
-def every_command(group: click.Group) -> list[click.Command]:
-    """Return the commands of a group, and those of the groups in it."""
-    inner = [one for one in group.commands.values() if isinstance(one, click.Group)]
-    return [*group.commands.values(), *(one for g in inner for one in every_command(g))]
-
-
 TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
-OTHERS = {"--help"} | {name for one in every_command(cli) for p in one.params for name in p.opts}
+
+
+def _options(command: click.Command) -> set[str]:
+    """Return the options of a command and of all below it."""
+    names = {name for one in command.params for name in one.opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None, "it was listed"
+            names |= _options(below)
+    return names
+
+
+OTHERS = {"--help"} | _options(cli)
 
 
 @EVERY
@@ -47,7 +56,8 @@ def test_files(page: Path) -> None:
 @EVERY
 def test_variables(page: Path) -> None:
     """Every variable that is named is a setting."""
-    known = {variable(key) for key in Settings.model_fields}
+    known = {variable(key) for key in Settings.model_fields} | OTHER_VARIABLES
+    known |= {f"{name}_FILE" for name in known}
     assert set(re.findall(r"\bROOMTONE_[A-Z_]*[A-Z]", page.read_text())) <= known
 
 

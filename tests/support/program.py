@@ -86,6 +86,7 @@ class Program:
                 *("--port", str(self.port), "--udp-port", str(self.udp_port)),
                 *("--state-dir", str(self.state_dir)),
                 *("--mixers", "1"),  # the next port may be anybody's; an option below beats it
+                *("--drain-s", "0"),  # nobody stays behind to be waited for
                 *self._options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
