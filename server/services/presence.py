@@ -217,7 +217,7 @@ class Presence:
         """
         kicked = self._kicked.get(room.id, {})
         returns = bool(arrival.resumes) and arrival.user not in kicked
-        if not (returns and self._monotonic() - self._began_at < self._resume_s):
+        if not (returns and self._monotonic() - self._began_at < self.resume_s):
             self.check_space(room, arrival.user, returns=returns)
         # Else a seat of our life before is claimed. Nobody knows which were taken when it ended,
         # so somebody else may have got it meanwhile: for that minute both are let in.
