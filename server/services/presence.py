@@ -2,13 +2,14 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
+    AnchorSpec,
     ArrivalsSpec,
     GoneReason,
     Overloaded,
@@ -91,7 +92,7 @@ class Presence:
         # Of those who were there: what they may return with, nothing if they were kicked.
         self._tickets: dict[RoomId, dict[UserId, str]] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
-        self._swept_at = monotonic()
+        self._began_at = self._swept_at = monotonic()
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
@@ -221,7 +222,9 @@ class Presence:
         The media connection is kept if it still lives and the person shows the ticket they were
         given last, which is worthless from then on. Raises RoomFull, RoomLocked.
         """
-        self.check_space(room, arrival.user, returns=self._returns(room, arrival))
+        returns = self._returns(room, arrival)
+        if not (returns and self._is_owed(room.id, arrival.user)):
+            self.check_space(room, arrival.user, returns=returns)
         self._tickets.get(room.id, {}).pop(arrival.user, None)
         now, ticket = self._monotonic(), secrets.token_hex(16)
         before = self._roster(room.id).get(arrival.user)
@@ -498,6 +501,15 @@ class Presence:
                 with suppress(RoomFull):
                     self.admit(room, waiter, waiter.role)
 
+    def _is_owed(self, room: RoomId, user: UserId) -> bool:
+        """Whether a seat of our life before may be theirs.
+
+        Nobody knows which were taken when it ended, so somebody else may have got it meanwhile:
+        for that minute both are let in.
+        """
+        is_known = self._roster(room).get(user) is not None or user in self._tickets.get(room, {})
+        return not is_known and self._monotonic() - self._began_at < self.resume_s
+
     def _returns(self, room: Room, arrival: Arrival) -> bool:
         """Whether they come back with the ticket they were given last (and were not kicked)."""
         ticket = arrival.resumes
@@ -554,15 +566,15 @@ class Presence:
 
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
+        self._mixer.want_as_made(room, lambda: self._spec(room))
+
+    def _spec(self, room: RoomId) -> RoomSpec:
         lines = self.lines(room)
-        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
-        self._mixer.want(
-            replace(
-                spec,
-                forwarders=tuple(lines.forwarders.values()),
-                rtp=lines.participants(),
-                arrivals=self.arrivals(room),
-            )
+        return replace(
+            self._roster(room).room_spec(self._rooms[room], self._mixer.next_version()),
+            forwarders=tuple(lines.forwarders.values()),
+            rtp=lines.participants(),
+            arrivals=self.arrivals(room),
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
@@ -573,18 +585,19 @@ class Presence:
         return self._rosters.get(room, _EMPTY)
 
     def _put(self, room: RoomId, person: Person) -> None:
-        self._set(room, self._roster(room).with_person(person))
+        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
+        # The others are as they were, and there may be a thousand of them.
+        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
+        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
-    def _set(self, room: RoomId, roster: Roster) -> None:
-        before = self._roster(room)
+    def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
         if roster.people:
             self._rosters[room] = roster
             self.announcements.people_changed(room)
         else:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
-        buses = self._rooms[room].buses
-        if roster.anchors(buses) != before.anchors(buses):
+        if is_heard:
             self._want(room)
 
     def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
@@ -610,6 +623,10 @@ class Presence:
             client = self._clients.get((room, user))
             if client is not None:
                 client.push(text)
+
+
+def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
+    return Roster({person.user: person}).anchors(buses)
 
 
 _EMPTY = Roster()

@@ -1,6 +1,7 @@
 """One person's conversation."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -315,3 +316,20 @@ async def test_removed_while_offering(node: Node, room: Room) -> None:
     with pytest.raises(ServerError):
         await session.offer(SDP)
     assert node.presence.count(DEMO) == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 61.0])
+async def test_a_seat_survives_a_restart(node: Node, room: Room, seconds: float) -> None:
+    """Whose seat was acknowledged gets it back from a new server, whoever else came first.
+
+    For as long as a resume may take: later the seat is whoever's.
+    """
+    await node.rooms.change(DEMO, lambda before: replace(before, max_anchors=1))
+    _, _, jtoken = await joined(node)
+    node.services = node.build()
+    await node.rooms.load()
+    await joined(node, grant=Grant(DEMO, BOB))
+    node.advance(seconds)
+    with pytest.raises(RoomFull) if seconds else nullcontext():
+        await joined(node, jtoken)
+    assert (node.presence.person(DEMO, ADA) is None) == bool(seconds)
