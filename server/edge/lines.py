@@ -32,6 +32,7 @@ async def create_forwarder(request: web.Request) -> web.Response:
         codec=body.codec,
         payload_type=_payload_type(body.codec, body.payloadType),
         ssrc=body.ssrc,
+        bus=body.bus,
         always_on=body.alwaysOn,
         rtcp=body.rtcp,
     )

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -29,7 +30,15 @@ from mixer.core.speccheck import (
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
 from server.domain.controls import Controls
-from server.domain.identity import UserId, is_pin, room_id, user_id
+from server.domain.identity import (
+    NEW_PIN_PATTERN,
+    ROOM_ID_PATTERN,
+    USER_ID_PATTERN,
+    UserId,
+    is_pin,
+    room_id,
+    user_id,
+)
 from server.domain.people import Role, Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.errors import BadInput, FieldMistake
@@ -72,6 +81,11 @@ def _as_payload_type(number: int) -> int:
     return number
 
 
+def _as_whole(value: object) -> object:
+    """To JSON, 1.0 is an integer as well."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _as_buses(names: list[str]) -> list[str]:
     if FLOOR in names or len(set(names)) < len(names):
         raise ValueError("names of their own, and the floor is there anyway")
@@ -82,34 +96,81 @@ def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
 
-RoomIdText = Annotated[str, AfterValidator(_as_room_id)]
-UserIdText = Annotated[str, AfterValidator(_as_user_id)]
-NewPin = Annotated[str, AfterValidator(_as_new_pin)]
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+WHOLE: Final = BeforeValidator(_as_whole)
+# What validates in code says in words of JSON Schema what it lets through.
+RoomIdText = Annotated[
+    str, AfterValidator(_as_room_id), WithJsonSchema({"type": "string", "pattern": ROOM_ID_PATTERN})
+]
+UserIdText = Annotated[
+    str, AfterValidator(_as_user_id), WithJsonSchema({"type": "string", "pattern": USER_ID_PATTERN})
+]
+NewPin = Annotated[
+    str, AfterValidator(_as_new_pin), WithJsonSchema({"type": "string", "pattern": NEW_PIN_PATTERN})
+]
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(strip_whitespace=True, max_length=80, pattern=_PRINTABLE),
     BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 80, "pattern": _PRINTABLE}),
 ]
-Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
-HostText = Annotated[str, AfterValidator(_as_host)]
-NetworkText = Annotated[str, AfterValidator(_as_network)]
+Shown = Annotated[
+    str,
+    StringConstraints(max_length=2048),
+    BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 2048}),
+]
+HostText = Annotated[
+    str,
+    AfterValidator(_as_host),
+    WithJsonSchema(
+        {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "maxLength": 45}
+    ),
+]
+NetworkText = Annotated[
+    str,
+    AfterValidator(_as_network),
+    WithJsonSchema({"type": "string", "description": "CIDR", "examples": ["192.0.2.0/24"]}),
+]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
 RtcpText = Annotated[RtcpMode, Field(strict=False)]
-PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
+PayloadType = Annotated[
+    int,
+    Field(ge=0, le=127),
+    AfterValidator(_as_payload_type),
+    WHOLE,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "anyOf": [{"minimum": 0, "maximum": 63}, {"minimum": 96, "maximum": 127}],
+        }
+    ),
+]
 Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
 GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 RoleText = Annotated[Role, Field(strict=False)]
 ProfileText = Annotated[Profile, Field(strict=False)]
-MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
-Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST)]
+MaxAnchors = Annotated[int, Field(ge=0, le=10_000), WHOLE]
+Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST), WHOLE]
 BusName = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=_PRINTABLE),
 ]
-Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+Buses = Annotated[
+    list[BusName],
+    Field(
+        max_length=MAX_BUSES,
+        json_schema_extra={"uniqueItems": True, "not": {"contains": {"const": FLOOR}}},
+    ),
+    AfterValidator(_as_buses),
+]
+Hears = Annotated[
+    dict[BusName, GainDb],
+    Field(max_length=MAX_BUSES + 1, json_schema_extra={"additionalProperties": False}),
+]
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
-Seconds = Annotated[int, Field(ge=1, le=10**9)]
+Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
 
 class Body(BaseModel):
@@ -178,7 +239,7 @@ class ControlRequest(Body):
     pan: Pan = 0.0
     agcTargetDbov: AgcDbov | None = None  # noqa: N815
     speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
-    hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+    hears: Hears = {FLOOR: 0.0}
     profile: ProfileText | None = None
 
     def amended(self, controls: Controls) -> Controls:
@@ -214,11 +275,11 @@ class ForwarderRequest(Body):
     """`POST /api/rooms/{id}/forwarders`."""
 
     host: HostText
-    port: Annotated[int, Field(ge=1, le=65_535)]
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE]
     codec: CodecText = RtpCodec.OPUS
     payloadType: PayloadType | None = None  # noqa: N815
-    ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
-    bus: Literal["floor"] = "floor"
+    ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF), WHOLE] | None = None
+    bus: BusName = FLOOR
     alwaysOn: bool = False  # noqa: N815
     rtcp: RtcpText = RtcpMode.MUX
 
@@ -227,8 +288,8 @@ class ForwarderPatch(Body):
     """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`: what is absent stays."""
 
     host: HostText | None = None
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    bus: Literal["floor"] | None = None
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE] | None = None
+    bus: BusName | None = None
     alwaysOn: bool | None = None  # noqa: N815
     rtcp: RtcpText | None = None
 
@@ -245,7 +306,9 @@ class AnnouncementRequest(BaseModel):
 
 
 class FolderRequest(AnnouncementRequest):
-    """`POST /api/rooms/{id}/announcements` for a file of the folder."""
+    """`POST /api/rooms/{id}/announcements`, JSON: a file of the folder."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
     file: Annotated[str, StringConstraints(max_length=255)]
 
@@ -264,7 +327,7 @@ class LineRequest(Body):
     payloadType: PayloadType | None = None  # noqa: N815
     allow: Annotated[list[NetworkText], Field(max_length=16)] = ["127.0.0.0/8", "::1/128"]
     host: HostText | Literal[""] = ""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    port: Annotated[int, Field(ge=0, le=65_535), WHOLE] = 0
     anySsrc: bool = False  # noqa: N815
     rtcp: RtcpText = RtcpMode.MUX
 
@@ -284,7 +347,7 @@ class LinePatch(Body):
     pan: Annotated[float, Field(ge=-1, le=1)] | None = None
     allow: Annotated[list[NetworkText], Field(max_length=16)] | None = None
     host: HostText | Literal[""] | None = None
-    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    port: Annotated[int, Field(ge=0, le=65_535), WHOLE] | None = None
     rtcp: RtcpText | None = None
 
     @model_validator(mode="after")
@@ -299,8 +362,36 @@ class LinePatch(Body):
 class ArrivalsRequest(Body):
     """`POST /api/rooms/{id}/arrivals`."""
 
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
-    limitMb: Annotated[int, Field(ge=1, le=1 << 20)] | None = None  # noqa: N815
+    seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
+    limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+# In an address; of what a JWT, an invite or a key is made of.
+Secret = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[A-Za-z0-9._~+/=-]*$")]
+
+
+class Query(BaseModel):
+    """Fields of an address: all of them are text."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class InviteQuery(Query):
+    """`GET /api/rooms/{id}`."""
+
+    invite: Secret = ""
+
+
+class KickQuery(Query):
+    """`DELETE /api/rooms/{id}/participants/{userId}`."""
+
+    ban: Literal["true", "false"] = "false"
+
+
+class TokenQuery(Query):
+    """Where a header cannot be sent, the token stands in the address."""
+
+    token: Secret = ""
 
 
 class JoinParams(Body):

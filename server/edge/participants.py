@@ -9,14 +9,14 @@ from server.edge.models import (
     ControlParams,
     ControlRequest,
     KickParams,
+    KickQuery,
     ParticipantParams,
-    mistake,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
 from server.edge.rights import require_admin
-from server.errors import BadInput
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
 
@@ -49,10 +49,7 @@ async def kick(request: web.Request) -> web.Response:
     require_admin(request)
     context = request.app[CONTEXT]
     room, user = path_room(request), path_user(request)
-    ban = request.query.get("ban", "false")
-    if ban not in {"true", "false"}:
-        raise BadInput(fields=(mistake("Query", "ban"),))
-    if ban == "true":
+    if read_fields(request.query, KickQuery).ban == "true":
         await context.desk.ban(room, user)
     else:
         context.desk.kick(room, user)

@@ -12,12 +12,14 @@ from server.edge.models import (
     ChangeRoomRequest,
     CreateRoomRequest,
     CreateUserRequest,
+    InviteQuery,
     InviteRequest,
     SessionRequest,
     TokenRequest,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
 from server.edge.rights import (
     ADMIN_COOKIE,
@@ -116,7 +118,7 @@ async def get_room(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}`."""
     context = request.app[CONTEXT]
     room_id = path_room(request)
-    shown = showing(request, invite=request.query.get("invite", ""))
+    shown = showing(request, invite=read_fields(request.query, InviteQuery).invite)
     if not (shown.is_admin or shown.invite or shown.token):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     room = context.rooms.get(room_id)

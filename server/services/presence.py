@@ -386,7 +386,7 @@ class Presence:
         self._mixer.want(
             replace(
                 spec,
-                forwarders=tuple(lines.forwarders.values()),
+                forwarders=lines.forwarders_on(self._rooms[room].buses),
                 rtp=lines.participants(),
                 arrivals=self.arrivals(room),
             )
