@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     announcement_limit_mb: int = Field(
         default=100, ge=1, le=10_000, description="Largest sound file to be sent, in megabytes."
     )
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that webhooks may call although it is private, and without"
+        " HTTPS; none = public addresses over HTTPS only. Several: repeat the option, or separate"
+        " by commas.",
+    )
     state_dir: Path = Field(
         default_factory=default_state_dir,
         description="Folder for rooms, keys and certificates"
@@ -166,7 +172,7 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", "forward_to", mode="before")
+    @field_validator("public_ip", "forward_to", "webhook_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -183,7 +189,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("forward_to")
+    @field_validator("forward_to", "webhook_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:

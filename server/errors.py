@@ -179,6 +179,12 @@ class SoundRefused(ServerError):  # noqa: N818
     code = "bad_sound"
 
 
+class HookFailed(ServerError):  # noqa: N818
+    """A webhook could not be called; the sentence says why."""
+
+    code = "hook_failed"
+
+
 class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 

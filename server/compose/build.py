@@ -11,9 +11,10 @@ from hls.types import BroadcastSpec
 from mixer.types import RoomSpec
 from server.config import Settings
 from server.edge.context import Context
+from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
 from server.media.recordings import FolderShelf
-from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
+from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
@@ -27,6 +28,7 @@ from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.tokens import Tokens
+from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -43,6 +45,7 @@ class Ground:
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
+    hook_sender: HookSender = field(default_factory=HttpHookSender)
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     static: Path = field(default_factory=static_folder)
 
@@ -59,6 +62,8 @@ class Services:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
         self.context.announcer.serve(supervisor.scope("announcer"))
+        self.context.webhooks.serve(supervisor.scope("webhooks"))
+        _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
@@ -75,6 +80,7 @@ class Services:
             for _ in range(EXPIRE_EVERY):
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
+                self.context.arrivals.sweep()
             await self.context.rooms.expire()
 
 
@@ -94,6 +100,12 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
+    arrivals = ArrivalsKeeper(
+        rooms, presence, clock, is_every_room=settings.record_arrivals is not None
+    )
+    webhooks = Webhooks(ground.store, ground.hook_sender, clock)
+    for source in (rooms, presence, announcer, arrivals):
+        source.happened = webhooks.happened
     tokens = Tokens(ground.keyring, clock.unix)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     desk = Desk(ground.store, rooms, presence, settings.join_token_s)
@@ -116,9 +128,7 @@ def build(settings: Settings, ground: Ground) -> Services:
             desk=desk,
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
-        arrivals=ArrivalsKeeper(
-            rooms, presence, clock, is_every_room=settings.record_arrivals is not None
-        ),
+        arrivals=arrivals,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
@@ -127,6 +137,7 @@ def build(settings: Settings, ground: Ground) -> Services:
             settings.announcements_dir,
             settings.announcement_limit_mb * 1_000_000,
         ),
+        webhooks=webhooks,
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

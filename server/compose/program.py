@@ -27,6 +27,7 @@ from server.compose.welcome import Serving, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
 from server.edge.context import Context
+from server.edge.hook_sender import HttpHookSender
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
@@ -75,11 +76,14 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
-        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, is_up)
+        hook_sender = HttpHookSender(settings.webhook_networks)
+        stack.push_async_callback(hook_sender.close)
+        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, hook_sender, is_up)
         services = build(settings, ground)
         await services.context.rooms.load()
         await services.context.lines.load()
         await services.context.desk.load()
+        await services.context.webhooks.load()
         services.keep(supervisor)
         await _listen(services.context, listener, certificate, stack)
         serving = Serving(

@@ -8,6 +8,7 @@ from mixer.types import Profile, RtcpMode, RtpCodec
 from server.domain.announcement import PlayState
 from server.domain.people import Role, Status
 from server.domain.room import RoomState
+from server.domain.webhook import Kind
 
 RoomName = Annotated[str, Field(examples=["demo"])]
 UserName = Annotated[str, Field(examples=["6f1f0c3e-1d52-4c6e-9a3b-0a4f5e6d7c8b"])]
@@ -345,6 +346,72 @@ class AnnouncementsAnswer(Success):
     """What is played in a room, and what was played lately."""
 
     announcements: list[AnnouncementShape]
+
+
+class WebhookShape(Answer):
+    """A webhook and how it fares since the server started."""
+
+    webhookId: str
+    url: str
+    events: list[Kind]
+    createdAt: Moment
+    waiting: int
+    delivered: int
+    failed: int
+    dead: int
+
+
+class NewWebhook(WebhookShape):
+    """A webhook with what its calls are signed with, which is shown this once."""
+
+    secret: str
+
+
+class FailedCall(Answer):
+    """A call that was not taken."""
+
+    at: Moment
+    messageId: str
+    event: Kind
+    reason: str
+
+
+class WebhookWithFailures(WebhookShape):
+    """A webhook and its last failures."""
+
+    failures: list[FailedCall]
+
+
+class NewWebhookAnswer(Success):
+    """A webhook that was made, or has a new secret."""
+
+    webhook: NewWebhook
+
+
+class WebhookAnswer(Success):
+    """One webhook."""
+
+    webhook: WebhookWithFailures
+
+
+class WebhooksAnswer(Success):
+    """All webhooks."""
+
+    webhooks: list[WebhookShape]
+
+
+class Ping(Answer):
+    """How a call went."""
+
+    delivered: bool
+    status: int | None
+    reason: str
+
+
+class PingAnswer(Success):
+    """How a call went, just now."""
+
+    ping: Ping
 
 
 class RoomNumbers(Answer):

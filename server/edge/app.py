@@ -18,6 +18,7 @@ from server.edge import (
     pages,
     participants,
     rest,
+    webhooks,
 )
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
@@ -68,6 +69,12 @@ ROUTES: Final = (
     web.get("/api/rooms/{room}/announcements", announcements.list_all),
     web.patch("/api/rooms/{room}/announcements/{announcementId}", announcements.change),
     web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
+    web.post("/api/webhooks", webhooks.create),
+    web.get("/api/webhooks", webhooks.list_all),
+    web.get("/api/webhooks/{webhookId}", webhooks.get),
+    web.delete("/api/webhooks/{webhookId}", webhooks.delete),
+    web.post("/api/webhooks/{webhookId}/ping", webhooks.ping),
+    web.post("/api/webhooks/{webhookId}/secret", webhooks.rotate),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
     web.get("/ws", serve_socket),
@@ -84,7 +91,9 @@ ROUTES: Final = (
 
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
-    app = web.Application(middlewares=[observe, errors], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[observe, errors, webhooks.tell_first], client_max_size=MAX_BODY_BYTES
+    )
     app[CONTEXT] = context
     app[OPEN_SOCKETS] = set()
     app[REQUESTS] = Counter(

@@ -19,6 +19,7 @@ from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Context:
     desk: Desk
     announcer: Announcer
     sounds: Sounds
+    webhooks: Webhooks
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

@@ -333,6 +333,43 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("bad_invite", "wrong_pin", "room_not_found"),
         needs=Needs.SOMETHING,
     ),
+    ("POST", "/api/webhooks"): Operation(
+        "createWebhook",
+        "webhooks",
+        "Tell another program what happens",
+        answers.NewWebhookAnswer,
+        status=201,
+        body=models.WebhookRequest,
+        example={"url": "https://example.org/roomtone", "events": ["room.created"]},
+        errors=("too_many",),
+    ),
+    ("GET", "/api/webhooks"): Operation(
+        "listWebhooks", "webhooks", "The webhooks", answers.WebhooksAnswer
+    ),
+    ("GET", "/api/webhooks/{webhookId}"): Operation(
+        "getWebhook",
+        "webhooks",
+        "A webhook and its last failures",
+        answers.WebhookAnswer,
+        errors=("not_found",),
+    ),
+    ("DELETE", "/api/webhooks/{webhookId}"): Operation(
+        "deleteWebhook",
+        "webhooks",
+        "Tell it nothing more",
+        answers.Success,
+        errors=("not_found",),
+    ),
+    ("POST", "/api/webhooks/{webhookId}/ping"): Operation(
+        "pingWebhook", "webhooks", "Call it once, now", answers.PingAnswer, errors=("not_found",)
+    ),
+    ("POST", "/api/webhooks/{webhookId}/secret"): Operation(
+        "rotateWebhookSecret",
+        "webhooks",
+        "Sign with a new secret, and for a day with the old one too",
+        answers.NewWebhookAnswer,
+        errors=("not_found",),
+    ),
     ("GET", "/api/stats"): Operation(
         "getStats", "operation", "The server in numbers", answers.StatsAnswer
     ),

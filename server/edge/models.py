@@ -41,6 +41,7 @@ from server.domain.identity import (
 )
 from server.domain.people import Role, Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
+from server.domain.webhook import LONGEST_URL, Kind
 from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -364,6 +365,13 @@ class ArrivalsRequest(Body):
 
     seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class WebhookRequest(Body):
+    """`POST /api/webhooks`; no `events` is all of them."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+    events: Annotated[list[Annotated[Kind, Field(strict=False)]], Field(max_length=len(Kind))] = []
 
 
 # In an address; of what a JWT, an invite or a key is made of.

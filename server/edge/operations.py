@@ -93,7 +93,7 @@ def _own(request: web.Request) -> PlaneStatistics:
             "sockets": len(request.app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
         },
-        counters=dict(context.announcer.counters),
+        counters={**context.announcer.counters, **context.webhooks.counters},
     )
 
 

@@ -53,7 +53,7 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
         heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
     )
     await socket.prepare(request)
-    transport = SocketTransport(socket, request)
+    transport = SocketTransport(socket, request, context.webhooks.written)
     session = Session(context.signalling, grant, transport)
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)

@@ -28,6 +28,7 @@ from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
+from server.services.happenings import Happened, differences, nobody_hears
 from server.services.reconcile import Reconciler
 
 RESTART_FIRST_MS = 300  # a mixer process is back after about that
@@ -92,6 +93,7 @@ class Presence:
         self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._swept_at = monotonic()
+        self.happened: Happened = nobody_hears
         self.announcements = Announcements(self._tell, self.listing)
 
     def count(self, room: RoomId) -> int:
@@ -293,10 +295,13 @@ class Presence:
     def close_room(self, room: RoomId, reason: str) -> None:
         """Tell everybody that the room is gone, and end their sockets."""
         self._tell(room, encode(Notification("roomClosed", {"reason": reason})))
-        for user in self._roster(room).people:
+        roster = self._roster(room)
+        for user in roster.people:
             client = self._clients.pop((room, user), None)
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
+        for event in differences(room, roster, _EMPTY):
+            self.happened(*event)
         self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
@@ -413,6 +418,8 @@ class Presence:
         buses = self._rooms[room].buses
         if roster.anchors(buses) != before.anchors(buses):
             self._want(room)
+        for event in differences(room, before, roster):
+            self.happened(*event)
 
     def _tell(self, room: RoomId, text: str) -> None:
         for user in self._roster(room).people:

@@ -25,9 +25,11 @@ from server.domain.room import (
     transition,
 )
 from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
+from server.domain.webhook import Kind
 from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
 from server.ports import Conflict, Record, StateStore
 from server.services.clock import Clock
+from server.services.happenings import Happened, nobody_hears
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
 
@@ -86,6 +88,7 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.happened: Happened = nobody_hears
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -159,6 +162,9 @@ class Rooms:
                 raise RoomExists(room.id)
             self._start(live)
         log.info("room_created", room=room.id)
+        self.happened(Kind.ROOM_CREATED, room.id, room.notice())
+        if room.broadcast:
+            self._tell_broadcast(room)
         return room
 
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
@@ -178,8 +184,11 @@ class Rooms:
             live = self._live[room]
             live.room = changed
             self._presence.change_room(changed)
+            if changed.notice() != before.notice():
+                self.happened(Kind.ROOM_CHANGED, room, changed.notice())
             if changed.broadcast != before.broadcast:
                 self._put_on_air(live)
+                self._tell_broadcast(changed)
         return changed
 
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
@@ -268,6 +277,13 @@ class Rooms:
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)
         del self._live[room]
+        if live.room.broadcast:
+            self._tell_broadcast(replace(live.room, broadcast=False))
+        self.happened(Kind.ROOM_REMOVED, room, {"roomId": room, "reason": reason})
+
+    def _tell_broadcast(self, room: Room) -> None:
+        kind = Kind.BROADCAST_STARTED if room.broadcast else Kind.BROADCAST_ENDED
+        self.happened(kind, room.id, {"roomId": room.id})
 
     async def _retry_finish(self, live: _Live) -> None:
         """Finish what the store did not let us finish before."""

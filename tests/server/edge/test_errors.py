@@ -12,7 +12,7 @@ from server.errors import PlaneUnavailable, ServerError, WrongPin
 from tests.server.edge.conftest import Edge
 
 # Raised to the operator or between our own parts, never to a caller.
-INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition"}
+INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition", "hook_failed"}
 PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
 USER = "aaaaaaaa-0000-4000-8000-000000000001"
 
