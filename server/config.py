@@ -113,6 +113,23 @@ class Settings(BaseSettings):
     announcement_limit_mb: int = Field(
         default=100, ge=1, le=10_000, description="Largest sound file to be sent, in megabytes."
     )
+    room_lifetime_s: int = Field(
+        default=10_800,
+        ge=0,
+        le=10**9,
+        description="How long a room lasts, in seconds, where REST is not told; 0 = for good.",
+    )
+    room_anchors: int = Field(
+        default=3,
+        ge=1,
+        le=10_000,
+        description="How many anchors a room holds where REST is not told.",
+    )
+    room_warnings_s: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(300, 60),
+        description="How many seconds before its time is over those in a room are told; 0 = not at"
+        " all. Several: repeat the option, or separate by commas.",
+    )
     webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Network (CIDR) that webhooks may call although it is private, and without"
@@ -172,7 +189,9 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", "forward_to", "webhook_networks", mode="before")
+    @field_validator(
+        "public_ip", "forward_to", "webhook_networks", "room_warnings_s", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -198,6 +217,13 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
         return value
+
+    @field_validator("room_warnings_s")
+    @classmethod
+    def _warnings(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 <= one <= DAY_S for one in value):
+            raise ValueError(f"each must be 0 to {DAY_S}")
+        return tuple(sorted({one for one in value if one}, reverse=True))
 
     @field_validator("rtp_host")
     @classmethod

@@ -20,6 +20,7 @@ from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.endings import Endings
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.presence import Presence
@@ -100,6 +101,9 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
+    rooms.warnings_s = settings.room_warnings_s
+    endings = Endings(ground.broadcast, clock.monotonic)
+    rooms.before_end = endings.keep
     arrivals = ArrivalsKeeper(
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
@@ -138,6 +142,7 @@ def build(settings: Settings, ground: Ground) -> Services:
             settings.announcement_limit_mb * 1_000_000,
         ),
         webhooks=webhooks,
+        endings=endings,
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

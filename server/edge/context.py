@@ -14,6 +14,7 @@ from server.services.announcer import Announcer
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.endings import Endings
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -41,6 +42,7 @@ class Context:
     announcer: Announcer
     sounds: Sounds
     webhooks: Webhooks
+    endings: Endings
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

@@ -210,14 +210,17 @@ class ChangeRoomRequest(Body):
     broadcast: bool = True
     locked: bool = False
 
-    def amended(self, room: Room, now: datetime) -> Room:
-        """Return the room with what was named; its time is counted from `now` (aware) on."""
+    def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
+        """Return the room with what was named; its time is counted from `now` (aware) on.
+
+        `anchors` is how many it holds if 0 is asked for.
+        """
         named = {name: getattr(self, name) for name in self.model_fields_set}
         if "expiresIn" in named:
             room = room.lasting(named.pop("expiresIn"), now)
         values: dict[str, Any] = {_OF_ROOM.get(name, name): one for name, one in named.items()}
         if values.get("max_anchors") == 0:
-            values["max_anchors"] = MAX_ANCHORS_DEFAULT
+            values["max_anchors"] = anchors
         if "buses" in values:
             values["buses"] = tuple(values["buses"])
         return replace(room, **values)

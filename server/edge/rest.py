@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from mixer.types import TICK_S, PeerStatistics, RoomId
-from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
+from server.domain.room import InviteRole, Room, rfc3339
 from server.edge.context import CONTEXT
 from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
@@ -69,11 +69,16 @@ async def create_room(request: web.Request) -> web.Response:
     """`POST /api/rooms`."""
     require_admin(request)
     body = await read_body(request, CreateRoomRequest)
+    settings = request.app[CONTEXT].settings
+    lifetime_s = body.expiresIn
+    if "expiresIn" not in body.model_fields_set:
+        lifetime_s = settings.room_lifetime_s or None
+    is_anchors_told = "maxAnchors" in body.model_fields_set and body.maxAnchors != 0
     wanted = Wanted(
         id=None if body.roomId is None else RoomId(body.roomId),
         pin=body.pin,
-        max_anchors=MAX_ANCHORS_DEFAULT if body.maxAnchors == 0 else body.maxAnchors,
-        expires_in_s=body.expiresIn,
+        max_anchors=body.maxAnchors if is_anchors_told else settings.room_anchors,
+        expires_in_s=lifetime_s,
         name=body.name,
         profile=body.profile,
         loudest=body.loudest,
@@ -93,8 +98,8 @@ async def change_room(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room_id = path_room(request)
     body = await read_body(request, ChangeRoomRequest)
-    now = context.clock.now()
-    room = await context.rooms.change(room_id, lambda before: body.amended(before, now))
+    now, anchors = context.clock.now(), context.settings.room_anchors
+    room = await context.rooms.change(room_id, lambda before: body.amended(before, now, anchors))
     shape = _brief(request, room) | _decided(request, room)
     return web.json_response({"success": True, "room": shape})
 

@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from hls.types import BroadcastSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
 from server.domain.room import (
@@ -28,6 +29,7 @@ from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
 from server.domain.webhook import Kind
 from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
 from server.ports import Conflict, Record, StateStore
+from server.rpc.codec import Notification
 from server.services.clock import Clock
 from server.services.happenings import Happened, nobody_hears
 from server.services.presence import Farewell, Presence
@@ -36,6 +38,7 @@ from server.services.reconcile import Reconciler
 log = structlog.get_logger(__name__)
 
 PREFIX = "/rooms/"
+WARNINGS_DEFAULT_S = (300, 60)
 INVITE_BYTES = 18  # 144 bits, 24 characters in the link
 
 
@@ -64,6 +67,7 @@ class _Live:
     stream: Stream
     state: RoomState = RoomState.CREATED
     revoked: dict[UserId, float] = field(default_factory=dict)
+    closing: Closing = NOT_CLOSING
 
     def happen(self, event: RoomEvent) -> None:
         """Move on. Raises IllegalTransition."""
@@ -89,6 +93,8 @@ class Rooms:
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
         self.happened: Happened = nobody_hears
+        self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
+        self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -193,6 +199,8 @@ class Rooms:
 
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, StoreLost."""
+        if self.get(room).broadcast:
+            await self.before_end(room, self._live[room].stream)
         async with self._changing:
             self.get(room)
             live = self._live[room]
@@ -204,13 +212,32 @@ class Rooms:
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:
-        """Remove the rooms whose time is over, and forget refusals of tokens that ran out."""
-        now = self._clock.now()
+        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
         for live in list(self._live.values()):
-            if live.room.is_expired(now) and live.state is RoomState.ON_AIR:
-                await self.remove(live.room.id, "expired")
-            elif live.state is RoomState.REMOVING:
+            if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
+            elif live.state is RoomState.ON_AIR and self._is_over(live):
+                await self.remove(live.room.id, "expired")
+
+    def _is_over(self, live: _Live) -> bool:
+        """Whether a room is to be removed now; if it soon is, those in it are told."""
+        end = live.room.expires_at
+        if end is None:
+            live.closing = NOT_CLOSING
+            return False
+        room = live.room.id
+        todo = step(
+            live.closing,
+            (end - self._clock.now()).total_seconds(),
+            self._clock.monotonic(),
+            self.warnings_s,
+            is_occupied=self._presence.count(room) > 0,
+        )
+        live.closing = todo.closing
+        if todo.tell_s is not None:
+            told = {"seconds": todo.tell_s, "reason": "expired"}
+            self._presence.tell(room, Notification("roomClosing", told))
+        return todo.is_over
 
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
@@ -306,6 +333,10 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
+    """Nothing has to be done before a room ends."""
 
 
 def _nobody_cares(_room: RoomId) -> None:

@@ -13,7 +13,10 @@ PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
 CONFIGURATION = Path("docs/configuration.md").read_text(encoding="utf-8")
 # Pages are described where people look for pages; OPTIONS is a courtesy to browsers.
 ELSEWHERE = {"/static/{path}", "/hls/{path}"}
-NOTIFICATIONS = ("roomStatus", "talking", "reconnect", "unmuteRequest", "roomChanged", "roomClosed")
+NOTIFICATIONS = (
+    *("roomStatus", "talking", "reconnect", "unmuteRequest"),
+    *("roomChanged", "roomClosing", "roomClosed"),
+)
 
 
 def shown(path: str) -> str:
