@@ -179,6 +179,33 @@ class SoundRefused(ServerError):  # noqa: N818
     code = "bad_sound"
 
 
+class Outdated(ServerError):  # noqa: N818
+    """What the caller had seen of the room is not how it is any more."""
+
+    code = "outdated"
+
+    def __init__(self) -> None:
+        super().__init__("The room was changed meanwhile: read it again")
+
+
+class KeyReused(ServerError):  # noqa: N818
+    """An Idempotency-Key that stood with another request before."""
+
+    code = "key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for something else: make a new one")
+
+
+class InProgress(ServerError):  # noqa: N818
+    """The same request is being answered just now."""
+
+    code = "in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("The same request is being answered: ask again in a moment")
+
+
 class HookFailed(ServerError):  # noqa: N818
     """A webhook could not be called; the sentence says why."""
 

@@ -11,10 +11,12 @@ from server.edge.models import (
     AnnouncementRequest,
     FolderRequest,
     GainRequest,
+    PlayedQuery,
     path_room,
     read_body,
     read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import require_admin
 from server.errors import BadInput
 from server.services.announcer import Wanted
@@ -45,8 +47,11 @@ async def list_all(request: web.Request) -> web.Response:
     require_admin(request)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
-    found = [_shape(one) for one in context.announcer.list(room)]
-    return web.json_response({"success": True, "announcements": found})
+    query = read_fields(request.query, PlayedQuery)
+    wanted = [one for one in context.announcer.list(room) if query.state in {None, one.state}]
+    found, more = page(wanted, lambda one: (one.id,), query)
+    shapes = [_shape(one) for one in found]
+    return web.json_response({"success": True, "announcements": shapes, **more})
 
 
 async def change(request: web.Request) -> web.Response:

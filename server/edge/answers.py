@@ -47,6 +47,12 @@ class Success(Answer):
     success: Done
 
 
+class Page(Success):
+    """A list, or a part of it: `nextCursor` is there where there is more."""
+
+    nextCursor: str | None = None
+
+
 class Nothing(Answer):
     """It was done, in the reference's words."""
 
@@ -136,7 +142,7 @@ class RoomSeenAnswer(Success):
     room: RoomSeen
 
 
-class RoomsAnswer(Success):
+class RoomsAnswer(Page):
     """The rooms on air."""
 
     count: int
@@ -231,7 +237,7 @@ class ParticipantAnswer(Success):
     participant: Participant
 
 
-class ParticipantsAnswer(Success):
+class ParticipantsAnswer(Page):
     """The people of a room."""
 
     participants: list[Participant]
@@ -257,7 +263,7 @@ class ForwarderAnswer(Success):
     forwarder: Forwarder
 
 
-class ForwardersAnswer(Success):
+class ForwardersAnswer(Page):
     """The forwarders of a room."""
 
     forwarders: list[Forwarder]
@@ -288,7 +294,7 @@ class LineAnswer(Success):
     participant: Line
 
 
-class LinesAnswer(Success):
+class LinesAnswer(Page):
     """The people of a room on plain RTP."""
 
     participants: list[Line]
@@ -315,7 +321,7 @@ class RecordingAnswer(Success):
     recording: Recording
 
 
-class RecordingsAnswer(Success):
+class RecordingsAnswer(Page):
     """What is recorded, and the files there are."""
 
     recording: Recording | None
@@ -342,7 +348,7 @@ class AnnouncementAnswer(Success):
     announcement: AnnouncementShape
 
 
-class AnnouncementsAnswer(Success):
+class AnnouncementsAnswer(Page):
     """What is played in a room, and what was played lately."""
 
     announcements: list[AnnouncementShape]

@@ -20,8 +20,10 @@ from server.edge import (
     rest,
     webhooks,
 )
+from server.edge.conditional import conditional
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.models import MAX_BODY_BYTES
 from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
 
@@ -92,10 +94,12 @@ ROUTES: Final = (
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
     app = web.Application(
-        middlewares=[observe, errors, webhooks.tell_first], client_max_size=MAX_BODY_BYTES
+        middlewares=[observe, errors, webhooks.tell_first, idempotent, conditional],
+        client_max_size=MAX_BODY_BYTES,
     )
     app[CONTEXT] = context
     app[OPEN_SOCKETS] = set()
+    app[ANSWERS] = Answers()
     app[REQUESTS] = Counter(
         "roomtone_http_requests",
         "HTTP requests answered",

@@ -49,9 +49,11 @@ class Operation:
     needs: Needs = Needs.ADMIN
     also: Mapping[int, str] = field(default_factory=dict)
 
-    def codes(self, path: str) -> set[str]:
-        """Return every code of the error table that this operation may answer at `path`."""
+    def codes(self, method: str, path: str) -> set[str]:
+        """Return every code of the error table that this operation may answer."""
         found = {*self.errors}
+        if method == "POST" and path.startswith("/api/"):
+            found |= {"key_reused", "in_progress", "bad_params"}
         if path.startswith("/api/"):
             found |= {"internal", "store_unavailable"}
         if self.body is not None or self.forms:
@@ -129,7 +131,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         example=_ROOM,
         errors=("room_exists",),
     ),
-    ("GET", "/api/rooms"): Operation("listRooms", "rooms", "The rooms", answers.RoomsAnswer),
+    ("GET", "/api/rooms"): Operation(
+        "listRooms", "rooms", "The rooms", answers.RoomsAnswer, query=models.RoomsQuery
+    ),
     ("GET", "/api/rooms/{room}"): Operation(
         "getRoom",
         "rooms",
@@ -146,6 +150,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.RoomAnswer,
         body=models.ChangeRoomRequest,
         example={"locked": True},
+        errors=("outdated",),
     ),
     ("DELETE", "/api/rooms/{room}"): Operation(
         "deleteRoom", "rooms", "End a room and everything of it", answers.MessageAnswer
@@ -183,7 +188,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         needs=Needs.SOMETHING,
     ),
     ("GET", "/api/rooms/{room}/participants"): Operation(
-        "listParticipants", "people", "The people in a room", answers.ParticipantsAnswer
+        "listParticipants",
+        "people",
+        "The people in a room",
+        answers.ParticipantsAnswer,
+        query=models.PeopleQuery,
     ),
     ("PATCH", "/api/rooms/{room}/participants/{user}"): Operation(
         "controlParticipant",
@@ -220,7 +229,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("too_many",),
     ),
     ("GET", "/api/rooms/{room}/forwarders"): Operation(
-        "listForwarders", "plain RTP", "The forwarders", answers.ForwardersAnswer
+        "listForwarders",
+        "plain RTP",
+        "The forwarders",
+        answers.ForwardersAnswer,
+        query=models.PageQuery,
     ),
     ("PATCH", "/api/rooms/{room}/forwarders/{forwarderId}"): Operation(
         "changeForwarder",
@@ -245,7 +258,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("not_enabled", "too_many"),
     ),
     ("GET", "/api/rooms/{room}/rtp"): Operation(
-        "listLines", "plain RTP", "The people on plain RTP", answers.LinesAnswer
+        "listLines",
+        "plain RTP",
+        "The people on plain RTP",
+        answers.LinesAnswer,
+        query=models.PageQuery,
     ),
     ("PATCH", "/api/rooms/{room}/rtp/{user}"): Operation(
         "changeLine",
@@ -270,7 +287,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("already_recorded",),
     ),
     ("GET", "/api/rooms/{room}/arrivals"): Operation(
-        "listRecordings", "recordings", "The recordings of a room", answers.RecordingsAnswer
+        "listRecordings",
+        "recordings",
+        "The recordings of a room",
+        answers.RecordingsAnswer,
+        query=models.PageQuery,
     ),
     ("DELETE", "/api/rooms/{room}/arrivals"): Operation(
         "stopRecording", "recordings", "End the recording", answers.Success, errors=("not_found",)
@@ -306,6 +327,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "announcements",
         "What is played in a room, and was lately",
         answers.AnnouncementsAnswer,
+        query=models.PlayedQuery,
     ),
     ("PATCH", "/api/rooms/{room}/announcements/{announcementId}"): Operation(
         "changeAnnouncement",

@@ -49,7 +49,10 @@ TABLE: Final = {
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
+    "in_progress": Row(409, retry_after_ms=500),
+    "outdated": Row(412),
     "too_large": Row(413),
+    "key_reused": Row(422),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
@@ -139,6 +142,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if request.method == "OPTIONS" and isinstance(error, web.HTTPMethodNotAllowed):
+            return web.Response(status=204, headers={"Allow": error.headers["Allow"]})
         refused = _of_http(error)
         answer = response(refused)
         if "Allow" in error.headers:

@@ -11,10 +11,13 @@ from server.edge.models import (
     ForwarderRequest,
     LinePatch,
     LineRequest,
+    PageQuery,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import require_admin
 from server.services.lines import ForwarderChange, LineChange, WantedForwarder, WantedLine
 
@@ -44,8 +47,10 @@ async def list_forwarders(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/forwarders`."""
     require_admin(request)
     lines = request.app[CONTEXT].lines.get(path_room(request))
-    found = [_forwarder(one) for one in lines.forwarders.values()]
-    return web.json_response({"success": True, "forwarders": found})
+    query = read_fields(request.query, PageQuery)
+    found, more = page(list(lines.forwarders.values()), lambda one: (one.id,), query)
+    shapes = [_forwarder(one) for one in found]
+    return web.json_response({"success": True, "forwarders": shapes, **more})
 
 
 async def patch_forwarder(request: web.Request) -> web.Response:
@@ -89,8 +94,10 @@ async def list_lines(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/rtp`."""
     require_admin(request)
     lines = request.app[CONTEXT].lines.get(path_room(request))
-    found = [_line(request, one) for one in lines.people.values()]
-    return web.json_response({"success": True, "participants": found})
+    query = read_fields(request.query, PageQuery)
+    found, more = page(list(lines.people.values()), lambda one: (str(one.user),), query)
+    shapes = [_line(request, one) for one in found]
+    return web.json_response({"success": True, "participants": shapes, **more})
 
 
 async def patch_line(request: web.Request) -> web.Response:

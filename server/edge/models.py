@@ -28,7 +28,7 @@ from mixer.core.speccheck import (
     PAN,
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
-from server.domain.announcement import EVERYBODY
+from server.domain.announcement import EVERYBODY, PlayState
 from server.domain.controls import Controls
 from server.domain.identity import (
     NEW_PIN_PATTERN,
@@ -387,6 +387,41 @@ class Query(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
 
+Flag = Literal["true", "false"]
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    cursor: Secret = ""
+
+
+class RoomsQuery(PageQuery):
+    """`GET /api/rooms`; `name` is a part of it, in any case of letters."""
+
+    name: Annotated[str, StringConstraints(max_length=80)] = ""
+    state: Literal["onair", "removing"] = "onair"
+    locked: Flag | None = None
+    broadcast: Flag | None = None
+    occupied: Flag | None = None
+
+
+class PeopleQuery(PageQuery):
+    """`GET /api/rooms/{id}/participants`; `name` is a part of it, in any case of letters."""
+
+    name: Annotated[str, StringConstraints(max_length=80)] = ""
+    role: Role | None = None
+    status: Status | None = None
+    muted: Flag | None = None
+
+
+class PlayedQuery(PageQuery):
+    """`GET /api/rooms/{id}/announcements`."""
+
+    state: PlayState | None = None
+
+
 class InviteQuery(Query):
     """`GET /api/rooms/{id}`."""
 
@@ -552,3 +587,8 @@ def path_user(request: web.Request) -> UserId:
     if user is None:
         raise BadInput(fields=(mistake("UserURI", "userId"),))
     return user
+
+
+def fits(wanted: str | None, *, has: bool) -> bool:
+    """Whether something that has it (or has not) is among what a Flag of a query asks for."""
+    return wanted is None or (wanted == "true") == has

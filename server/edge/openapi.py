@@ -36,6 +36,11 @@ _SCHEMES: Final[Json] = {
         "description": "The admin's session, from `POST /api/session`; for pages of this server",
     },
 }
+_ABOUT: Final = (
+    "Live audio rooms. In prose: docs/protocol.md of the source. Below /api/ a POST with an"
+    " Idempotency-Key is done once, a GET with If-None-Match is answered 304 where nothing changed,"
+    " and a PATCH of a room with If-Match is refused (412) if it was changed since."
+)
 _NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 128}
 PATH_PARAMETERS: Final[Mapping[str, tuple[Json, object]]] = {
     "room": ({"type": "string", "pattern": ROOM_ID_PATTERN}, "demo"),
@@ -57,13 +62,13 @@ def document() -> Json:
     schemas = _schemas()
     paths: defaultdict[str, Json] = defaultdict(dict)
     for (method, path), operation in OPERATIONS.items():
-        paths[path][method.lower()] = _operation(path, operation, schemas)
+        paths[path][method.lower()] = _operation((method, path), operation, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Roomtone",
             "version": "1",
-            "description": "Live audio rooms. In prose: docs/protocol.md of the source.",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS.values())],
@@ -99,13 +104,14 @@ def _schemas() -> Json:
     return {"definitions": whole["$defs"], "of": of}
 
 
-def _operation(path: str, operation: Operation, schemas: Json) -> Json:
+def _operation(where: tuple[str, str], operation: Operation, schemas: Json) -> Json:
+    path = where[1]
     described: Json = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
         "security": _SECURITY[operation.needs],
-        "responses": _responses(path, operation, schemas),
+        "responses": _responses(where, operation, schemas),
     }
     parameters = [*_path_parameters(path), *_query_parameters(operation, schemas)]
     if parameters:
@@ -145,7 +151,8 @@ def _query_parameters(operation: Operation, schemas: Json) -> list[Json]:
     ]
 
 
-def _responses(path: str, operation: Operation, schemas: Json) -> Json:
+def _responses(where: tuple[str, str], operation: Operation, schemas: Json) -> Json:
+    method, path = where
     answer = operation.answer
     responses: Json = {str(operation.status): {"description": operation.summary}}
     if isinstance(answer, type):
@@ -153,12 +160,14 @@ def _responses(path: str, operation: Operation, schemas: Json) -> Json:
         responses[str(operation.status)]["content"] = {JSON: {"schema": schema}}
     elif answer is not None:
         responses[str(operation.status)]["content"] = {answer: {}}
+    if method == "GET" and path.startswith("/api/"):
+        responses["304"] = {"description": "It is as If-None-Match says"}
     for status, why in operation.also.items():
         responses[str(status)] = {"description": why}
         if isinstance(answer, type):
             responses[str(status)]["content"] = {JSON: {"schema": schemas["of"][answer]}}
     by_status: defaultdict[int, list[str]] = defaultdict(list)
-    for code in sorted(operation.codes(path)):
+    for code in sorted(operation.codes(method, path)):
         by_status[TABLE[code].status].append(code)
     for code, row in TABLE.items():
         if row.status == 429 and path.startswith("/api/"):

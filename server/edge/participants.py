@@ -11,11 +11,14 @@ from server.edge.models import (
     KickParams,
     KickQuery,
     ParticipantParams,
+    PeopleQuery,
+    fits,
     path_room,
     path_user,
     read_body,
     read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import require_admin
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
@@ -24,8 +27,18 @@ from server.services.signalling import Session
 async def list_people(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/participants`."""
     require_admin(request)
-    people = request.app[CONTEXT].desk.people(path_room(request))
-    return web.json_response({"success": True, "participants": [_shape(one) for one in people]})
+    room, query = path_room(request), read_fields(request.query, PeopleQuery)
+    wanted = [
+        one
+        for one in request.app[CONTEXT].desk.people(room)
+        if query.name.casefold() in one.display_name.casefold()
+        and query.role in {None, one.role}
+        and query.status in {None, one.status}
+        and fits(query.muted, has=one.muted or one.controls.muted)
+    ]
+    found, more = page(wanted, lambda one: (str(one.user),), query)
+    people = [_shape(one) for one in found]
+    return web.json_response({"success": True, "participants": people, **more})
 
 
 async def control(request: web.Request) -> web.Response:

@@ -5,7 +5,8 @@ from typing import Final
 from aiohttp import web
 
 from mixer.types import TICK_S, PeerStatistics, RoomId
-from server.domain.room import InviteRole, Room, rfc3339
+from server.domain.room import InviteRole, Room, RoomState, rfc3339
+from server.edge.conditional import check_unchanged, mark_room
 from server.edge.context import CONTEXT
 from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
@@ -14,13 +15,16 @@ from server.edge.models import (
     CreateUserRequest,
     InviteQuery,
     InviteRequest,
+    RoomsQuery,
     SessionRequest,
     TokenRequest,
+    fits,
     path_room,
     path_user,
     read_body,
     read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import (
     ADMIN_COOKIE,
     base_url,
@@ -89,7 +93,7 @@ async def create_room(request: web.Request) -> web.Response:
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
-    return web.json_response({"success": True, "room": shape}, status=201)
+    return mark_room(web.json_response({"success": True, "room": shape}, status=201), room)
 
 
 async def change_room(request: web.Request) -> web.Response:
@@ -99,24 +103,39 @@ async def change_room(request: web.Request) -> web.Response:
     room_id = path_room(request)
     body = await read_body(request, ChangeRoomRequest)
     now, anchors = context.clock.now(), context.settings.room_anchors
-    room = await context.rooms.change(room_id, lambda before: body.amended(before, now, anchors))
+
+    def amend(before: Room) -> Room:
+        check_unchanged(request, before)
+        return body.amended(before, now, anchors)
+
+    room = await context.rooms.change(room_id, amend)
     shape = _brief(request, room) | _decided(request, room)
-    return web.json_response({"success": True, "room": shape})
+    return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
 async def list_rooms(request: web.Request) -> web.Response:
     """`GET /api/rooms`."""
     require_admin(request)
     context = request.app[CONTEXT]
+    query = read_fields(request.query, RoomsQuery)
+    wanted = [
+        room
+        for room in context.rooms.all(RoomState(query.state))
+        if query.name.casefold() in room.name.casefold()
+        and fits(query.locked, has=room.locked)
+        and fits(query.broadcast, has=room.broadcast)
+        and fits(query.occupied, has=context.presence.count(room.id) > 0)
+    ]
+    found, more = page(wanted, lambda room: (room.created_at.timestamp(), str(room.id)), query)
     rooms = [
         _brief(request, room)
         | {
             "anchors": context.presence.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
         }
-        for room in context.rooms.all()
+        for room in found
     ]
-    return web.json_response({"success": True, "count": len(rooms), "rooms": rooms})
+    return web.json_response({"success": True, "count": len(rooms), "rooms": rooms, **more})
 
 
 async def get_room(request: web.Request) -> web.Response:
@@ -136,7 +155,7 @@ async def get_room(request: web.Request) -> web.Response:
     }
     if shown.is_admin:
         shape |= _decided(request, room)
-    return web.json_response({"success": True, "room": shape})
+    return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
 async def delete_room(request: web.Request) -> web.Response:

@@ -127,9 +127,9 @@ class Rooms:
         live = self._live.get(room)
         return RoomState.GONE if live is None else live.state
 
-    def all(self) -> list[Room]:
-        """Return the rooms on air, oldest first."""
-        rooms = [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
+    def all(self, state: RoomState = RoomState.ON_AIR) -> list[Room]:
+        """Return the rooms in a state (on air), oldest first."""
+        rooms = [live.room for live in self._live.values() if live.state is state]
         return sorted(rooms, key=lambda room: room.created_at)
 
     def stream(self, room: RoomId) -> Stream:

@@ -28,7 +28,7 @@ def test_operations(key: tuple[str, str]) -> None:
     assert described["security"]
     named = {one["name"] for one in described.get("parameters", ()) if one["in"] == "path"}
     assert named == set(re.findall(r"\{(\w+)\}", path))
-    for code in OPERATIONS[key].codes(path):
+    for code in OPERATIONS[key].codes(method, path):
         answer = described["responses"][str(TABLE[code].status)]
         if code not in answer["description"]:
             assert int(TABLE[code].status) in OPERATIONS[key].also
