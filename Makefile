@@ -8,8 +8,8 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
-# The real programs the tests drive.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus
+# The real programs the tests drive, with their package where it is called otherwise.
+PROGRAMS := chromium ffmpeg espeak-ng sox janus certutil:libnss3-tools
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -94,6 +94,6 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 	@touch $@
 
 programs:
-	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for program in $(PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

@@ -2,14 +2,25 @@
 
 import difflib
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mixer.types import FLOOR, Profile
 from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
@@ -34,6 +45,34 @@ def default_mixers() -> int:
     else:  # not Linux
         cores = os.cpu_count() or 1
     return min(cores, MOST_MIXERS)
+
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+BusName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=_PRINTABLE)]
+
+
+class ConfiguredRoom(BaseModel):
+    """A room that is there for good."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,32}$")]
+    name: Annotated[str, StringConstraints(max_length=80, pattern=_PRINTABLE)] = ""
+    pin: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]{6})?$")] = ""
+    max_anchors: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    profile: Profile = Profile.VOICE
+    loudest: Annotated[int, Field(ge=0, le=1000)] = 0
+    automix: bool = False
+    buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
+    broadcast: bool = True
+    locked: bool = False
+
+    @field_validator("buses")
+    @classmethod
+    def _names_of_their_own(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if FLOOR in value or len(set(value)) < len(value):
+            raise ValueError("buses have names of their own, and the floor is there anyway")
+        return value
 
 
 class Settings(BaseSettings):
@@ -113,6 +152,12 @@ class Settings(BaseSettings):
     announcement_limit_mb: int = Field(
         default=100, ge=1, le=10_000, description="Largest sound file to be sent, in megabytes."
     )
+    rooms: Annotated[tuple[ConfiguredRoom, ...], NoDecode] = Field(
+        default=(),
+        description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
+        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`. Several:"
+        " repeat the option, or a list in the variable.",
+    )
     room_lifetime_s: int = Field(
         default=10_800,
         ge=0,
@@ -163,6 +208,30 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: for people on a terminal, JSON otherwise."
+    )
+    role: Literal["all", "signing"] = Field(
+        default="all",
+        description="signing: hold the private keys, sign tokens for the servers of rooms, and do"
+        " nothing else. all: everything, but signing if there is a --signing-url.",
+    )
+    signing_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s?#@]+)?$",
+        description="Address of the signing server, without a path; none = this server signs.",
+    )
+    signing_key: Path | None = Field(
+        default=None,
+        description="File with what the signing server asks for, its signing.key"
+        " (default: signing.key in the state folder).",
+    )
+    shared_join_secret: Path | None = Field(
+        default=None,
+        description="File with the secret of another system, whose join tokens (HS256) are good"
+        " here too; none = there is none.",
+    )
+    shared_listen_secret: Path | None = Field(
+        default=None,
+        description="The same for listen tokens.",
     )
     join_token_s: int = Field(
         default=DAY_S // 2,
@@ -218,6 +287,23 @@ class Settings(BaseSettings):
                 raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
         return value
 
+    @field_validator("rooms", mode="before")
+    @classmethod
+    def _read_rooms(cls, value: object) -> object:
+        if isinstance(value, str):
+            read = _read_json(value)
+            return read if isinstance(read, list) else [read]
+        if isinstance(value, list | tuple):
+            return [_read_json(one) if isinstance(one, str) else one for one in value]
+        return value
+
+    @field_validator("rooms")
+    @classmethod
+    def _once(cls, value: tuple[ConfiguredRoom, ...]) -> tuple[ConfiguredRoom, ...]:
+        if len({one.id for one in value}) < len(value):
+            raise ValueError("each room has an id of its own")
+        return value
+
     @field_validator("room_warnings_s")
     @classmethod
     def _warnings(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -233,7 +319,18 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("it must be an IP address") from None
 
-    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir")
+    @field_validator("signing_url")
+    @classmethod
+    def _is_private(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "http" and not is_loopback_name(parts.hostname or ""):
+            raise ValueError("off this machine it must be https, for keys travel there")
+        return value
+
+    @field_validator(
+        *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
+        *("signing_key", "shared_join_secret", "shared_listen_secret"),
+    )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -251,6 +348,8 @@ class Settings(BaseSettings):
                     f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
                     f" choose a lower {key} or fewer mixers"
                 )
+        if self.role == "signing" and self.signing_url:
+            raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -284,12 +383,24 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the port."""
-        if self.bind_host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.bind_host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback_name(self.bind_host)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError('a room is JSON such as {"id": "lobby"}') from None
 
 
 def variable(key: str) -> str:

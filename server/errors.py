@@ -55,6 +55,16 @@ class RoomExists(ServerError):  # noqa: N818
         self.room = room
 
 
+class RoomPermanent(ServerError):  # noqa: N818
+    """The room is in the configuration, so the API cannot end it."""
+
+    code = "room_permanent"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} is in the server's configuration: take it out there first")
+        self.room = room
+
+
 class RoomFull(ServerError):  # noqa: N818
     """The room has as many anchors as it may have."""
 
@@ -113,6 +123,16 @@ class Forbidden(ServerError):  # noqa: N818
     """What was shown does not give this right."""
 
     code = "forbidden"
+
+
+class NotGranted(ServerError):  # noqa: N818
+    """The person is known, but was not granted that; `grant` names it."""
+
+    code = "not_granted"
+
+    def __init__(self, grant: str) -> None:
+        super().__init__(f"This needs the grant {grant}, which you do not have in this room")
+        self.grant = grant
 
 
 class BadToken(Forbidden):
@@ -216,6 +236,18 @@ class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 
     code = "not_ready"
+
+
+class SigningUnavailable(ServerError):  # noqa: N818
+    """The signing server does not answer; who is inside goes on, nobody new comes in."""
+
+    code = "signing_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody new can be let in now, for the signing server does not answer:"
+            " try again in a moment"
+        )
 
 
 class PlaneUnavailable(ServerError):  # noqa: N818

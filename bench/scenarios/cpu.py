@@ -132,7 +132,7 @@ async def _measure(run: Run, held: Session, size: Size, kinds: tuple[str, ...]) 
     for kind in kinds:
 
         def plan(seconds: float, kind: str = kind) -> Plan:
-            return _plan(run, store, size, (kind, phases), seconds)
+            return plan_of(run, store, size, (kind, phases), seconds)
 
         await held.crowd.play(plan(run.settings.measure.warm_up_s))
         received, own = held.crowd.received.copy(), _own_cpu()
@@ -161,9 +161,10 @@ def _hearers(size: Size) -> np.ndarray:
     return np.flatnonzero(others > 0)
 
 
-def _plan(
+def plan_of(
     run: Run, store: Store, size: Size, silent: tuple[str, list[float]], seconds: float
 ) -> Plan:
+    """Return what everybody sends: some speak, the others send the kind of silence asked for."""
     kind, phases = silent
     ticks = int(seconds * 50)
     return make_plan(

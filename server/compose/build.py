@@ -17,18 +17,22 @@ from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
 from server.services.keyring import Keyring
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.marks import Marks
+from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
-from server.services.tokens import Tokens
+from server.services.spent import Spent
+from server.services.tokens import Shared, Signer, Tokens
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
 
@@ -42,12 +46,14 @@ class Ground:
 
     store: StateStore
     keyring: Keyring
+    signer: Signer
     clock: Clock
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
     hook_sender: HookSender = field(default_factory=HttpHookSender)
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
 
 
@@ -83,6 +89,18 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
             await self.context.rooms.expire()
+            await self.context.signalling.spent.forget()
+            await self.context.keys.store_uses()
+
+    async def load(self) -> None:
+        """Read what the store holds, before anything else. Raises StoreLost."""
+        await self.context.keys.load()
+        await self.context.signalling.spent.load()
+        await self.context.rooms.load()
+        await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.lines.load()
+        await self.context.desk.load()
+        await self.context.webhooks.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -110,9 +128,12 @@ def build(settings: Settings, ground: Ground) -> Services:
     webhooks = Webhooks(ground.store, ground.hook_sender, clock)
     for source in (rooms, presence, announcer, arrivals):
         source.happened = webhooks.happened
-    tokens = Tokens(ground.keyring, clock.unix)
+    rooms.make_key = ground.signer.stream_key
+    tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
+    spent = Spent.over(ground.store, clock)
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
+    desk = Desk(ground.store, rooms, presence, access.refusal_s)
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -121,13 +142,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         store=ground.store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
+        access=access,
+        keys=ApiKeys(ground.store, clock.now),
+        signer=ground.signer,
         signalling=Signalling(
             rooms,
             presence,
             tokens,
             ground.mixer,
             specs,
+            spent,
             resume_token_s=settings.join_token_s,
             desk=desk,
         ),
@@ -143,6 +167,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         webhooks=webhooks,
         endings=endings,
+        marks=Marks(ground.store),
+        permanent=PermanentRooms(ground.store, rooms),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=CollectorRegistry(),

@@ -11,16 +11,18 @@ import click
 from mixer.core.recording import BadRecording
 from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
+from server.compose.keys_command import keys
 from server.compose.measure import bench
+from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
 from server.compose.replay import Wishes
 from server.compose.replay import replay as run_again
+from server.compose.tls_command import tls
 from server.compose.version import VERSION
 from server.config import load
 from server.errors import SetupMistake
 
-EXIT_MISTAKE = 2  # as click's own for a wrong option
 LONG_BYTES = 4_000_000  # some seconds of work: worth a progress bar
 
 
@@ -107,3 +109,5 @@ def version() -> None:
 
 
 cli.add_command(bench)
+cli.add_command(keys)
+cli.add_command(tls)

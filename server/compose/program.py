@@ -9,7 +9,6 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -23,17 +22,20 @@ from mixer.types import PlaneSettings
 from server.compose.build import Ground, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
-from server.compose.welcome import Serving, welcome
+from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
+from server.compose.tls import HotTls
+from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
-from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
+from server.edge.signing import create_signing_app
+from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
-from server.services.clock import system_clock
+from server.services.clock import Clock, system_clock
 from server.services.keyring import Keyring
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
@@ -51,7 +53,8 @@ async def serve_until_stopped(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings):
+    async with running(settings) as serving:
+        loop.add_signal_handler(signal.SIGHUP, serving.reload)
         await stop.wait()
         log.info("stopping")
 
@@ -59,6 +62,10 @@ async def serve_until_stopped(settings: Settings) -> None:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Serving]:
     """Run a whole server for the length of the context. Raises SetupMistake."""
+    if settings.role == "signing":
+        async with signing(settings) as serving:
+            yield serving
+        return
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
@@ -71,29 +78,60 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
         clock = system_clock()
-        certificate = await asyncio.to_thread(_certificate, settings, addresses, clock.now())
+        tls = await asyncio.to_thread(_tls, settings, clock)
         supervisor = await stack.enter_async_context(Supervisor("server"))
+        signer = await open_signer(settings, clock, supervisor, stack)
+        shared = await asyncio.to_thread(read_shared, settings)
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
         hook_sender = HttpHookSender(settings.webhook_networks)
         stack.push_async_callback(hook_sender.close)
-        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, hook_sender, is_up)
+        if isinstance(signer, RemoteSigner):
+            remote = signer
+            is_up["signing"] = lambda: remote.is_up
+        ground = Ground(
+            store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up, shared
+        )
         services = build(settings, ground)
-        await services.context.rooms.load()
-        await services.context.lines.load()
-        await services.context.desk.load()
-        await services.context.webhooks.load()
+        await services.load()
         services.keep(supervisor)
-        await _listen(services.context, listener, certificate, stack)
+        await _listen(create_app(services.context), listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
             tcp_ports=settings.tcp_ports,
             addresses=addresses,
-            fingerprint=certificate.fingerprint if certificate else None,
+            fingerprint=tls.certificate.fingerprint if tls else None,
+            reload=tls.reload_soon if tls else _nothing_to_reload,
         )
         welcome(settings, keyring, serving)
+        yield serving
+
+
+@asynccontextmanager
+async def signing(settings: Settings) -> AsyncIterator[Serving]:
+    """Run a signing server for the length of the context. Raises SetupMistake."""
+    async with AsyncExitStack() as stack:
+        listener = _bind(settings)
+        stack.callback(listener.close)
+        await asyncio.to_thread(_prepare, settings.state_dir)
+        clock = system_clock()
+        signer = await open_keys(settings.state_dir, clock, stack)
+        key = await asyncio.to_thread(open_signing_key, settings.state_dir)
+        addresses = await asyncio.to_thread(detect_addresses, "")
+        tls = await asyncio.to_thread(_tls, settings, clock)
+        await _listen(create_signing_app(signer, key, clock), listener, tls, stack)
+        port = listener.getsockname()[1]
+        reload = tls.reload_soon if tls else _nothing_to_reload
+        serving = Serving(port, range(0), range(0), addresses, reload=reload)
+        log.info(
+            "serving",
+            role="signing",
+            urls=list(urls(settings, serving)),
+            state_dir=str(settings.state_dir),
+            key_in=str(settings.state_dir / KEY_FILE),
+        )
         yield serving
 
 
@@ -160,14 +198,22 @@ def _check_announcements(folder: Path) -> None:
         ) from None
 
 
-def _certificate(
-    settings: Settings, addresses: tuple[str, ...], now: datetime
-) -> Certificate | None:
+def _tls(settings: Settings, clock: Clock) -> HotTls | None:
     if settings.tls_cert is not None and settings.tls_key is not None:
-        return Certificate(settings.tls_cert, settings.tls_key)
+        own = Certificate(settings.tls_cert, settings.tls_key)
+        return HotTls(lambda: own)
     if settings.tls == "self-signed":
-        return self_signed(settings.state_dir, (*addresses, *settings.public_ip), now)
+        # Asked for again and again: a laptop comes into another network.
+        return HotTls(
+            lambda: self_signed(
+                settings.state_dir, (*detect_addresses(""), *settings.public_ip), clock.now()
+            )
+        )
     return None
+
+
+def _nothing_to_reload() -> None:
+    """There is no certificate."""
 
 
 async def _start_planes(
@@ -239,15 +285,16 @@ def _check_ports(
 
 
 async def _listen(
-    context: Context,
+    app: web.Application,
     listener: socket.socket,
-    certificate: Certificate | None,
+    tls: HotTls | None,
     stack: AsyncExitStack,
 ) -> None:
-    runner = web.AppRunner(
-        create_app(context), access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S
-    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    tls = certificate.context() if certificate else None
-    await web.SockSite(runner, listener, ssl_context=tls).start()
+    if tls is not None:
+        watching = await stack.enter_async_context(Supervisor("tls"))
+        _ = watching.keep_running(tls.watch, name="certificate")
+    context = tls.context if tls else None
+    await web.SockSite(runner, listener, ssl_context=context).start()

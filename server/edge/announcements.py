@@ -6,6 +6,7 @@ from typing import IO
 from aiohttp import BodyPartReader, web
 
 from server.domain.announcement import Announcement
+from server.domain.api_key import Scope
 from server.edge.context import CONTEXT
 from server.edge.models import (
     AnnouncementRequest,
@@ -17,7 +18,7 @@ from server.edge.models import (
     read_fields,
 )
 from server.edge.paging import page
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import BadInput
 from server.services.announcer import Wanted
 from server.services.sounds import Sounds
@@ -27,7 +28,7 @@ MAX_PARTS = 16  # of a form: five mean something
 
 async def create(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/announcements`: a form with the file, the file alone, or its name."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     context.announcer.check_space(room)  # before anything is received
@@ -44,7 +45,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/announcements`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     query = read_fields(request.query, PlayedQuery)
@@ -56,7 +57,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     asked = await read_body(request, GainRequest)
@@ -67,7 +68,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     await context.announcer.stop(room, request.match_info["announcementId"])

@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mixer.types import Profile, RtcpMode, RtpCodec
 from server.domain.announcement import PlayState
-from server.domain.people import Role, Status
+from server.domain.api_key import Scope
+from server.domain.grants import Role
+from server.domain.people import Status
 from server.domain.room import RoomState
 from server.domain.webhook import Kind
 
@@ -418,6 +420,51 @@ class PingAnswer(Success):
     """How a call went, just now."""
 
     ping: Ping
+
+
+class ApiKeyShape(Answer):
+    """An API key, without its text."""
+
+    keyId: str
+    name: str
+    scopes: list[Scope]
+    createdAt: Moment
+    expiresAt: Moment | None
+    usedAt: Moment | None
+
+
+class NewApiKey(ApiKeyShape):
+    """An API key with its text, which is shown this once."""
+
+    secret: str
+
+
+class NewApiKeyAnswer(Success):
+    """An API key that was made."""
+
+    key: NewApiKey
+
+
+class ApiKeysAnswer(Success):
+    """The API keys."""
+
+    count: int
+    keys: list[ApiKeyShape]
+
+
+class ModuleShape(Answer):
+    """A module and its mark."""
+
+    type: str
+    id: str
+    label: str | None = None
+    ttl: int | None = None
+
+
+class MarkAnswer(MessageAnswer):
+    """A module's mark."""
+
+    module: ModuleShape
 
 
 class RoomNumbers(Answer):

@@ -7,11 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from mixer.types import ArrivalsSpec, RoomId
+from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
 from server.edge.models import ArrivalsRequest, PageQuery, path_room, read_body, read_fields
 from server.edge.paging import page
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import NotFound, RoomNotFound
 from server.ports import StoredRecording
 
@@ -20,7 +21,7 @@ _MB: Final = 1_000_000
 
 async def start_arrivals(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/arrivals`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room = path_room(request)
     body = await read_body(request, ArrivalsRequest)
     limit_mb = body.limitMb or request.app[CONTEXT].settings.record_limit_mb
@@ -30,14 +31,14 @@ async def start_arrivals(request: web.Request) -> web.Response:
 
 async def stop_arrivals(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/arrivals`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     request.app[CONTEXT].arrivals.stop(path_room(request))
     return web.json_response({"success": True})
 
 
 async def list_arrivals(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/arrivals`: of a room that is gone, too."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, context = path_room(request), request.app[CONTEXT]
     query = read_fields(request.query, PageQuery)
     stored, more = page(
@@ -61,7 +62,7 @@ async def list_arrivals(request: web.Request) -> web.Response:
 
 async def get_arrivals(request: web.Request) -> web.StreamResponse:
     """`GET /api/rooms/{id}/arrivals/{name}`: the file, as far as it is written."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, name = _path(request)
     path = await asyncio.to_thread(request.app[CONTEXT].shelf.find, room, name)
     if path is None:
@@ -76,7 +77,7 @@ async def get_arrivals(request: web.Request) -> web.StreamResponse:
 
 async def delete_arrivals(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/arrivals/{name}`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, name = _path(request)
     if not await asyncio.to_thread(request.app[CONTEXT].shelf.remove, room, name):
         raise NotFound("There is no such recording")

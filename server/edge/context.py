@@ -11,15 +11,19 @@ from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
 from server.services.lines import LineKeeper
+from server.services.marks import Marks
+from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.tokens import Signer
 from server.services.webhooks import Webhooks
 
 
@@ -34,6 +38,8 @@ class Context:
     rooms: Rooms
     presence: Presence
     access: Access
+    keys: ApiKeys
+    signer: Signer
     signalling: Signalling
     lines: LineKeeper
     arrivals: ArrivalsKeeper
@@ -43,6 +49,8 @@ class Context:
     sounds: Sounds
     webhooks: Webhooks
     endings: Endings
+    permanent: PermanentRooms
+    marks: Marks
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

@@ -90,6 +90,20 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/listen/{room}"): Operation(
         "listenPage", summary="Hear a room", errors=("bad_params",), **_PAGE
     ),
+    ("GET", "/ca"): Operation(
+        "authorityPage",
+        summary="How to trust this machine's own certificates",
+        errors=("not_found",),
+        **_PAGE,
+    ),
+    ("GET", "/ca.crt"): Operation(
+        "authority",
+        "pages",
+        "The certificate of this machine's own authority",
+        "application/x-x509-ca-cert",
+        errors=("not_found",),
+        needs=Needs.NOTHING,
+    ),
     ("GET", "/static/{path}"): Operation(
         "asset",
         "pages",
@@ -129,7 +143,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         status=201,
         body=models.CreateRoomRequest,
         example=_ROOM,
-        errors=("room_exists",),
+        errors=("room_exists", "signing_unavailable"),
     ),
     ("GET", "/api/rooms"): Operation(
         "listRooms", "rooms", "The rooms", answers.RoomsAnswer, query=models.RoomsQuery
@@ -153,7 +167,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("outdated",),
     ),
     ("DELETE", "/api/rooms/{room}"): Operation(
-        "deleteRoom", "rooms", "End a room and everything of it", answers.MessageAnswer
+        "deleteRoom",
+        "rooms",
+        "End a room and everything of it",
+        answers.MessageAnswer,
+        errors=("room_permanent",),
     ),
     ("GET", "/api/rooms/{room}/statistics"): Operation(
         "getStatistics",
@@ -177,7 +195,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.UserAnswer,
         body=models.CreateUserRequest,
         example={"role": "anchor", "displayName": "Ada"},
-        errors=("bad_invite", "wrong_pin", "room_full", "room_locked"),
+        errors=("bad_invite", "wrong_pin", "room_full", "room_locked", "signing_unavailable"),
         needs=Needs.SOMETHING,
     ),
     ("DELETE", "/api/rooms/{room}/users/{user}"): Operation(
@@ -352,8 +370,37 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.TokenAnswer,
         body=models.TokenRequest,
         example={"roomId": "demo"},
-        errors=("bad_invite", "wrong_pin", "room_not_found"),
+        errors=("bad_invite", "wrong_pin", "room_not_found", "signing_unavailable"),
         needs=Needs.SOMETHING,
+    ),
+    ("POST", "/api/keys"): Operation(
+        "createKey",
+        "keys",
+        "Make an API key of some scopes",
+        answers.NewApiKeyAnswer,
+        status=201,
+        body=models.CreateKeyRequest,
+        example={"name": "Booking", "scopes": ["rooms:read", "rooms:write"]},
+        errors=("too_many",),
+    ),
+    ("GET", "/api/keys"): Operation("listKeys", "keys", "The API keys", answers.ApiKeysAnswer),
+    ("DELETE", "/api/keys/{keyId}"): Operation(
+        "deleteKey", "keys", "Revoke an API key", answers.Success, errors=("not_found",)
+    ),
+    ("POST", "/api/keys/rotate"): Operation(
+        "rotateKeys",
+        "keys",
+        "Sign tokens with new keys from now on",
+        answers.Success,
+        errors=("signing_unavailable", "not_enabled"),
+    ),
+    ("GET", "/.well-known/jwks.json"): Operation(
+        "getJwks",
+        "keys",
+        "The public keys of join and listen tokens",
+        JSON,
+        errors=("signing_unavailable",),
+        needs=Needs.NOTHING,
     ),
     ("POST", "/api/webhooks"): Operation(
         "createWebhook",
@@ -391,6 +438,21 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Sign with a new secret, and for a day with the old one too",
         answers.NewWebhookAnswer,
         errors=("not_found",),
+    ),
+    ("PUT", "/api/modules/{moduleType}/{moduleId}/mark"): Operation(
+        "putMark",
+        "operation",
+        "Say of a module whether rooms may be placed on it",
+        answers.MarkAnswer,
+        body=models.MarkRequest,
+        example={"label": "cordon"},
+    ),
+    ("DELETE", "/api/modules/{moduleType}/{moduleId}/mark"): Operation(
+        "deleteMark",
+        "operation",
+        "Take a mark away",
+        answers.MarkAnswer,
+        errors=("bad_params",),
     ),
     ("GET", "/api/stats"): Operation(
         "getStats", "operation", "The server in numbers", answers.StatsAnswer

@@ -36,6 +36,7 @@ TABLE: Final = {
     "bad_secret": Row(401),
     "unauthorized": Row(401),
     "forbidden": Row(403),
+    "not_granted": Row(403),
     "wrong_pin": Row(403),
     "bad_invite": Row(403),
     "room_locked": Row(403),
@@ -43,6 +44,7 @@ TABLE: Final = {
     "room_not_found": Row(404),
     "method_not_allowed": Row(405),
     "room_exists": Row(409),
+    "room_permanent": Row(409),
     "room_full": Row(409),
     "not_enabled": Row(409),
     "already_recorded": Row(409),
@@ -56,6 +58,7 @@ TABLE: Final = {
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
+    "signing_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=2000),
     "store_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=1000),
     INTERNAL: Row(500, INTERNAL_ERROR, retry_after_ms=1000),
 }

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from mixer.core.g711 import STATIC_PAYLOAD_TYPES
 from mixer.types import FORWARDER, ForwarderSpec, PeerStatistics, RtpCodec
+from server.domain.api_key import Scope
 from server.domain.lines import Line
 from server.edge.context import CONTEXT
 from server.edge.models import (
@@ -18,7 +19,7 @@ from server.edge.models import (
     read_fields,
 )
 from server.edge.paging import page
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.services.lines import ForwarderChange, LineChange, WantedForwarder, WantedLine
 
 OPUS_PAYLOAD_TYPE = 111
@@ -26,7 +27,7 @@ OPUS_PAYLOAD_TYPE = 111
 
 async def create_forwarder(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/forwarders`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room = path_room(request)
     body = await read_body(request, ForwarderRequest)
     wanted = WantedForwarder(
@@ -45,7 +46,7 @@ async def create_forwarder(request: web.Request) -> web.Response:
 
 async def list_forwarders(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/forwarders`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
     query = read_fields(request.query, PageQuery)
     found, more = page(list(lines.forwarders.values()), lambda one: (one.id,), query)
@@ -55,7 +56,7 @@ async def list_forwarders(request: web.Request) -> web.Response:
 
 async def patch_forwarder(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room, name = path_room(request), request.match_info["forwarderId"]
     body = await read_body(request, ForwarderPatch)
     change = ForwarderChange(body.host, body.port, body.bus, body.alwaysOn, body.rtcp)
@@ -65,7 +66,7 @@ async def patch_forwarder(request: web.Request) -> web.Response:
 
 async def delete_forwarder(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/forwarders/{forwarderId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     name = request.match_info["forwarderId"]
     await request.app[CONTEXT].lines.remove_forwarder(path_room(request), name)
     return web.json_response({"success": True})
@@ -73,7 +74,7 @@ async def delete_forwarder(request: web.Request) -> web.Response:
 
 async def create_line(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/rtp`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room = path_room(request)
     body = await read_body(request, LineRequest)
     wanted = WantedLine(
@@ -92,7 +93,7 @@ async def create_line(request: web.Request) -> web.Response:
 
 async def list_lines(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/rtp`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
     query = read_fields(request.query, PageQuery)
     found, more = page(list(lines.people.values()), lambda one: (str(one.user),), query)
@@ -102,7 +103,7 @@ async def list_lines(request: web.Request) -> web.Response:
 
 async def patch_line(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/rtp/{userId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, LinePatch)
     change = LineChange(
@@ -121,7 +122,7 @@ async def patch_line(request: web.Request) -> web.Response:
 
 async def delete_line(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/rtp/{userId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     await request.app[CONTEXT].lines.remove_line(path_room(request), path_user(request))
     return web.json_response({"success": True})
 

@@ -29,7 +29,9 @@ from mixer.core.speccheck import (
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY, PlayState
+from server.domain.api_key import Scope
 from server.domain.controls import Controls
+from server.domain.grants import Right, Role
 from server.domain.identity import (
     NEW_PIN_PATTERN,
     ROOM_ID_PATTERN,
@@ -39,7 +41,7 @@ from server.domain.identity import (
     room_id,
     user_id,
 )
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.domain.webhook import LONGEST_URL, Kind
 from server.errors import BadInput, FieldMistake
@@ -233,6 +235,16 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+    grants: list[Annotated[Right, Field(strict=False)]] | None = None
+    oneShot: bool = False  # noqa: N815
+
+
+class CreateKeyRequest(Body):
+    """`POST /api/keys`; `expiresIn` is seconds, null for a key that never expires."""
+
+    name: Name = ""
+    scopes: Annotated[list[Annotated[Scope, Field(strict=False)]], Field(min_length=1)]
+    expiresIn: Annotated[int, Field(ge=60, le=10**9)] | None = None  # noqa: N815
 
 
 class ControlRequest(Body):
@@ -368,6 +380,22 @@ class ArrivalsRequest(Body):
 
     seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class MarkRequest(Body):
+    """`PUT /api/modules/{moduleType}/{moduleId}/mark`; no `ttl`, or 0, is for good."""
+
+    label: Literal["ready", "cordon", "draining", "drained", "unready"]
+    ttl: Annotated[int, Field(ge=0, le=86_400), WHOLE] | None = None
+
+
+class ModulePath(BaseModel):
+    """Which module, in the words of the system we replace."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    moduleType: Literal["mixers", "januses"]  # noqa: N815
+    moduleId: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{3,32}$")]  # noqa: N815
 
 
 class WebhookRequest(Body):
@@ -534,8 +562,17 @@ _OF_CONTROLS: Final = {
     "profile": "profile",
 }
 _OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
-_TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
-_FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
+_TAGS: Final = {
+    "roomId": "roomid",
+    "userId": "userid",
+    "moduleId": "moduleid",
+}  # other fields are their own tag
+_FIELDS: Final = {
+    "roomId": "RoomID",
+    "userId": "UserID",
+    "moduleId": "ModuleID",
+    "ttl": "TTL",
+}  # others: with a capital
 
 
 async def read_body(request: web.Request, model: type[Model]) -> Model:

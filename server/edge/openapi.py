@@ -45,6 +45,8 @@ _NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 128}
 PATH_PARAMETERS: Final[Mapping[str, tuple[Json, object]]] = {
     "room": ({"type": "string", "pattern": ROOM_ID_PATTERN}, "demo"),
     "user": ({"type": "string", "pattern": USER_ID_PATTERN}, USER),
+    "moduleType": ({"type": "string", "enum": ["mixers", "januses"]}, "mixers"),
+    "moduleId": ({"type": "string", "pattern": "^[A-Za-z0-9]{3,32}$"}, "mixer1"),
     "epoch": ({"type": "string", "pattern": "^[0-9]{1,9}$"}, "0"),
     "path": ({"type": "string", "minLength": 1}, "css/base.css"),
 }

@@ -17,8 +17,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
 from mixer.types import Histogram, OverloadLevel, PlaneStatistics
+from server.domain.api_key import Scope
 from server.edge.context import CONTEXT, Context
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.edge.signalling import OPEN_SOCKETS
 from server.errors import ServerError
 
@@ -74,7 +75,7 @@ async def metrics(request: web.Request) -> web.Response:
     """`GET /metrics`: Prometheus text; off loopback for the admin only."""
     context = request.app[CONTEXT]
     if not context.settings.is_loopback:
-        require_admin(request)
+        require(request, Scope.METRICS)
     processes = {"control": _own(request), **(await _ask(context.mixer.statistics) or {})}
     if (broadcast := await _ask(context.broadcast.statistics)) is not None:
         processes["broadcast"] = broadcast

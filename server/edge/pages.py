@@ -36,24 +36,24 @@ def static_folder() -> Path:
 
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`."""
-    return _file(request, "index.html")
+    return page(request, "index.html")
 
 
 async def join(request: web.Request) -> web.StreamResponse:
     """`GET /join/{room}`."""
     path_room(request)
-    return _file(request, "join.html")
+    return page(request, "join.html")
 
 
 async def listen(request: web.Request) -> web.StreamResponse:
     """`GET /listen/{room}`."""
     path_room(request)
-    return _file(request, "listen.html")
+    return page(request, "listen.html")
 
 
 async def interface(request: web.Request) -> web.StreamResponse:
     """`GET /api`: `/openapi.json` to read and to try."""
-    return _file(request, "api.html")
+    return page(request, "api.html")
 
 
 async def asset(request: web.Request) -> web.StreamResponse:
@@ -62,10 +62,11 @@ async def asset(request: web.Request) -> web.StreamResponse:
     hidden = any(part.startswith(".") or part in _BUILD_FILES for part in path.parts)
     if path.is_absolute() or hidden or path.suffix not in _SERVED:
         raise NotFound("There is nothing at this address")
-    return _file(request, str(path))
+    return page(request, str(path))
 
 
-def _file(request: web.Request, name: str) -> web.StreamResponse:
+def page(request: web.Request, name: str) -> web.StreamResponse:
+    """Return a file of the pages. Raises NotFound."""
     path = request.app[CONTEXT].static / name
     if not path.is_file():
         raise NotFound("There is nothing at this address")

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from server.domain.api_key import Scope
 from server.domain.identity import UserId
 from server.domain.people import Person
 from server.edge.context import CONTEXT
@@ -19,14 +20,14 @@ from server.edge.models import (
     read_fields,
 )
 from server.edge.paging import page
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
 
 
 async def list_people(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/participants`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     room, query = path_room(request), read_fields(request.query, PeopleQuery)
     wanted = [
         one
@@ -43,7 +44,7 @@ async def list_people(request: web.Request) -> web.Response:
 
 async def control(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/participants/{userId}`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, ControlRequest)
     person = await request.app[CONTEXT].desk.control(room, user, body.amended)
@@ -52,14 +53,14 @@ async def control(request: web.Request) -> web.Response:
 
 async def request_unmute(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/participants/{userId}/unmute-request`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     request.app[CONTEXT].desk.ask_to_unmute(path_room(request), path_user(request))
     return web.json_response({"success": True})
 
 
 async def kick(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/participants/{userId}?ban=`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     context = request.app[CONTEXT]
     room, user = path_room(request), path_user(request)
     if read_fields(request.query, KickQuery).ban == "true":

@@ -6,11 +6,12 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.domain.webhook import Webhook
 from server.edge.context import CONTEXT
 from server.edge.models import WebhookRequest, read_body
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.services.webhooks import Failure, Standing
 
 _HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,7 +28,7 @@ async def tell_first(request: web.Request, handler: Handler) -> web.StreamRespon
 
 async def create(request: web.Request) -> web.Response:
     """`POST /api/webhooks`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     body = await read_body(request, WebhookRequest)
     hook = await request.app[CONTEXT].webhooks.add(body.url, frozenset(body.events))
     return _with_secret(request, hook, 201)
@@ -35,14 +36,14 @@ async def create(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     """`GET /api/webhooks`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     found = [_shape(one) for one in request.app[CONTEXT].webhooks.all()]
     return web.json_response({"success": True, "webhooks": found})
 
 
 async def get(request: web.Request) -> web.Response:
     """`GET /api/webhooks/{webhookId}`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     one = request.app[CONTEXT].webhooks.get(_name(request))
     failures = [_failure(failure) for failure in one.failures]
     return web.json_response({"success": True, "webhook": _shape(one) | {"failures": failures}})
@@ -50,14 +51,14 @@ async def get(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /api/webhooks/{webhookId}`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     await request.app[CONTEXT].webhooks.remove(_name(request))
     return web.json_response({"success": True})
 
 
 async def ping(request: web.Request) -> web.Response:
     """`POST /api/webhooks/{webhookId}/ping`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     reply = await request.app[CONTEXT].webhooks.ping(_name(request))
     told = {"delivered": reply.is_taken, "status": reply.status, "reason": reply.reason}
     return web.json_response({"success": True, "ping": told})
@@ -65,7 +66,7 @@ async def ping(request: web.Request) -> web.Response:
 
 async def rotate(request: web.Request) -> web.Response:
     """`POST /api/webhooks/{webhookId}/secret`."""
-    require_admin(request)
+    require(request, Scope.WEBHOOKS)
     hook = await request.app[CONTEXT].webhooks.rotate(_name(request))
     return _with_secret(request, hook, 200)
 

@@ -20,9 +20,10 @@ from mixer.types import (
     Talking,
 )
 from server.domain.controls import PLAIN, Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
-from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
+from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status
 from server.domain.room import Room
 from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost

@@ -27,7 +27,14 @@ from server.domain.room import (
 )
 from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
 from server.domain.webhook import Kind
-from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
+from server.errors import (
+    BadRecord,
+    RoomExists,
+    RoomNotFound,
+    RoomPermanent,
+    SigningUnavailable,
+    StoreLost,
+)
 from server.ports import Conflict, Record, StateStore
 from server.rpc.codec import Notification
 from server.services.clock import Clock
@@ -92,9 +99,11 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
+        self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -112,7 +121,7 @@ class Rooms:
                 continue
             try:
                 await self._load_room(room, records)
-            except BadRecord as error:
+            except (BadRecord, SigningUnavailable) as error:
                 log.error("room_unreadable", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
 
     def get(self, room: RoomId) -> Room:
@@ -138,7 +147,7 @@ class Rooms:
         return self._live[room].stream
 
     async def create(self, wanted: Wanted) -> Room:
-        """Make a room and put it on air. Raises RoomExists, StoreLost."""
+        """Make a room and put it on air. Raises RoomExists, SigningUnavailable, StoreLost."""
         room = Room(
             id=wanted.id or RoomId(secrets.token_hex(10)),
             created_at=self._clock.now(),
@@ -154,7 +163,7 @@ class Rooms:
             broadcast=wanted.broadcast,
             locked=wanted.locked,
         )
-        live = _Live(room, self._new_stream())
+        live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
             answer = await self._store.commit(
                 require={_key(room.id, "meta"): 0},
@@ -198,7 +207,9 @@ class Rooms:
         return changed
 
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
-        """End a room and everything of it. Raises RoomNotFound, StoreLost."""
+        """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
+        if self.get(room).id in self.permanent:
+            raise RoomPermanent(room)
         if self.get(room).broadcast:
             await self.before_end(room, self._live[room].stream)
         async with self._changing:
@@ -216,8 +227,14 @@ class Rooms:
         for live in list(self._live.values()):
             if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
-            elif live.state is RoomState.ON_AIR and self._is_over(live):
+            elif (
+                live.state is RoomState.ON_AIR
+                and live.room.id not in self.permanent
+                and self._is_over(live)
+            ):
                 await self.remove(live.room.id, "expired")
+            else:
+                await self._forget_refusals(live)
 
     def _is_over(self, live: _Live) -> bool:
         """Whether a room is to be removed now; if it soon is, those in it are told."""
@@ -239,6 +256,16 @@ class Rooms:
             self._presence.tell(room, Notification("roomClosing", told))
         return todo.is_over
 
+    async def _forget_refusals(self, live: _Live) -> None:
+        now = self._clock.unix()
+        over = [user for user, until in live.revoked.items() if until <= now]
+        if over:
+            await self._store.commit(
+                delete=[_key(live.room.id, f"revoked/{user}") for user in over]
+            )
+            for user in over:
+                live.revoked.pop(user, None)
+
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
         self.get(room)
@@ -254,6 +281,11 @@ class Rooms:
         live = self._live.get(room)
         return live is not None and live.revoked.get(user, 0) > self._clock.unix()
 
+    def made(self, room: RoomId) -> str:
+        """Return the room's `made`, empty if there is no such room."""
+        live = self._live.get(room)
+        return "" if live is None else live.room.made
+
     async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
         meta = decode_room(room, records["meta"].key, records["meta"].value)
         repairs: dict[str, bytes] = {}
@@ -262,7 +294,7 @@ class Rooms:
             clock = self._clock
             stream = stored.continued(clock.boot, clock.tick(), clock.unix())
         else:
-            stored, stream = None, self._new_stream()
+            stored, stream = None, await self._new_stream(room)
         if stream != stored:
             repairs[_key(room, "stream")] = encode_stream(stream)
         live = _Live(meta, stream, revoked=_revoked(records, self._clock.unix()))
@@ -321,10 +353,10 @@ class Rooms:
                 except StoreLost as error:
                     log.warning("room_removal_waits", room=live.room.id, reason=str(error))
 
-    def _new_stream(self) -> Stream:
+    async def _new_stream(self, room: RoomId) -> Stream:
         return Stream(
             epoch=0,
-            key=secrets.token_bytes(KEY_BYTES),
+            key=await self.make_key(room, 0, secrets.token_hex(KEY_BYTES)),
             iv=secrets.token_bytes(KEY_BYTES),
             boot=self._clock.boot,
             base_tick=self._clock.tick(),
@@ -337,6 +369,11 @@ class Rooms:
 
 async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
     """Nothing has to be done before a room ends."""
+
+
+async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:
+    """Nobody else makes the keys."""
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def _nobody_cares(_room: RoomId) -> None:

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
@@ -25,6 +26,7 @@ from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
+from server.services.spent import Spent
 from server.services.tokens import Audience, Grant, Tokens
 
 
@@ -69,6 +71,7 @@ class Signalling:
     tokens: Tokens
     mixer: Answerer
     specs: Reconciler[RoomSpec]
+    spent: Spent
     resume_token_s: int
     desk: Desk
 
@@ -112,11 +115,11 @@ class Session:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
             services, grant = self._services, self._grant
-            room = services.rooms.get(grant.room)
-            if services.rooms.is_revoked(grant.room, grant.user):
-                raise BadToken("This token was revoked")
-            if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-                raise WrongPin
+            room = self._check(joining)
+            if grant.once and not self._resumes(joining.jtoken):
+                services.presence.check_space(room, grant.user)
+                await services.spent.spend(grant.jti, grant.expires_at)
+                room = self._check(joining)  # the store took its time
             name = joining.display_name or grant.display_name
             resumes = self._resumes(joining.jtoken)
             arrival = Arrival(grant.user, grant.role, name, resumes)
@@ -187,6 +190,16 @@ class Session:
         if self._state is not SessionState.ENDED:
             self._happen(SessionEvent.END)
             self._services.presence.lose(self._grant.room, self._grant.user, self._client)
+
+    def _check(self, joining: Joining) -> Room:
+        """Return the room if the token and the PIN are good for it now."""
+        services, grant = self._services, self._grant
+        room = services.rooms.get(grant.room)
+        if services.rooms.is_revoked(grant.room, grant.user):
+            raise BadToken("This token was revoked")
+        if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
+            raise WrongPin
+        return room
 
     def _resumes(self, jtoken: str) -> str:
         """Return the media session that a jtoken of this person continues, else nothing."""

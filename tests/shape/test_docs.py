@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from server.compose import cli
@@ -13,8 +14,15 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
+
+def every_command(group: click.Group) -> list[click.Command]:
+    """Return the commands of a group, and those of the groups in it."""
+    inner = [one for one in group.commands.values() if isinstance(one, click.Group)]
+    return [*group.commands.values(), *(one for g in inner for one in every_command(g))]
+
+
 TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
-OTHERS = {"--help"} | {name for one in cli.commands.values() for p in one.params for name in p.opts}
+OTHERS = {"--help"} | {name for one in every_command(cli) for p in one.params for name in p.opts}
 
 
 @EVERY

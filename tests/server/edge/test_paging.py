@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.types import RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.edge.models import PageQuery
 from server.edge.paging import page
 from server.errors import BadInput

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from mixer.types import RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.domain.webhook import Kind, signature
 from server.edge.hook_sender import HttpHookSender, Reach
 from server.errors import HookFailed, StoreLost

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mixer.types import Profile, RoomId
-from server.domain.people import Role
+from server.domain.grants import Role
 from server.domain.room import InviteRole, RoomState
 from server.errors import RoomExists, RoomNotFound, StoreLost
 from server.ports import Snapshot
@@ -344,3 +344,15 @@ async def test_warnings_after_a_restart(node: Node) -> None:
     node.advance(1)
     await node.rooms.expire()
     assert node.rooms.state(DEMO) is RoomState.GONE
+
+
+async def test_refusals_are_forgotten(node: Node) -> None:
+    """A refusal is kept no longer than the tokens it is for, in memory and in the store."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=None))
+    await node.rooms.revoke(DEMO, ADA, 60)
+    await node.rooms.expire()
+    assert node.rooms.is_revoked(DEMO, ADA)
+    node.advance(60)
+    await node.rooms.expire()
+    records = (await node.store.scan("/rooms/demo/revoked/")).records
+    assert (records, node.rooms._live[DEMO].revoked) == ((), {})
