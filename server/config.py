@@ -158,6 +158,20 @@ class Settings(BaseSettings):
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`. Several:"
         " repeat the option, or a list in the variable.",
     )
+    auto_rooms: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_*?-]{0,32}$",
+        description="Ids of rooms that are made when the admin lets somebody into them, as a"
+        " pattern with * and ? (such as class-*); none = only rooms that were made.",
+    )
+    auto_rooms_limit: int = Field(
+        default=20, ge=1, le=10_000, description="How many rooms of that pattern there may be."
+    )
+    auto_rooms_open: bool = Field(
+        default=False,
+        description="Anybody may come to rooms of that pattern, without an invite, and so make"
+        " them.",
+    )
     room_lifetime_s: int = Field(
         default=10_800,
         ge=0,

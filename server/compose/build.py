@@ -19,6 +19,7 @@ from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
@@ -108,6 +109,16 @@ def recordings_folder(settings: Settings) -> Path:
     return settings.record_arrivals or settings.state_dir / "arrivals"
 
 
+def _auto_policy(settings: Settings) -> AutoPolicy:
+    return AutoPolicy(
+        pattern=settings.auto_rooms,
+        limit=settings.auto_rooms_limit,
+        is_open=settings.auto_rooms_open,
+        max_anchors=settings.room_anchors,
+        lifetime_s=settings.room_lifetime_s or None,
+    )
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock = ground.clock
@@ -167,6 +178,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         webhooks=webhooks,
         endings=endings,
+        auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(ground.store),
         permanent=PermanentRooms(ground.store, rooms),
         mixer=ground.mixer,

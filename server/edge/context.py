@@ -13,6 +13,7 @@ from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.auto_rooms import AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
@@ -50,6 +51,7 @@ class Context:
     webhooks: Webhooks
     endings: Endings
     permanent: PermanentRooms
+    auto_rooms: AutoRooms
     marks: Marks
     mixer: MediaPlane
     broadcast: BroadcastPlane

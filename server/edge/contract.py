@@ -195,7 +195,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.UserAnswer,
         body=models.CreateUserRequest,
         example={"role": "anchor", "displayName": "Ada"},
-        errors=("bad_invite", "wrong_pin", "room_full", "room_locked", "signing_unavailable"),
+        errors=(
+            "too_many",
+            "bad_invite",
+            "wrong_pin",
+            "room_full",
+            "room_locked",
+            "signing_unavailable",
+        ),
         needs=Needs.SOMETHING,
     ),
     ("DELETE", "/api/rooms/{room}/users/{user}"): Operation(
@@ -370,7 +377,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.TokenAnswer,
         body=models.TokenRequest,
         example={"roomId": "demo"},
-        errors=("bad_invite", "wrong_pin", "room_not_found", "signing_unavailable"),
+        errors=("too_many", "bad_invite", "wrong_pin", "room_not_found", "signing_unavailable"),
         needs=Needs.SOMETHING,
     ),
     ("POST", "/api/keys"): Operation(

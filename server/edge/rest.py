@@ -201,9 +201,9 @@ async def create_user(request: web.Request) -> web.Response:
     room_id = path_room(request)
     body = await read_body(request, CreateUserRequest)
     shown = showing(request, Scope.PEOPLE, invite=body.invite, pin=body.pin)
-    if not (shown.is_admin or shown.invite):
+    if not (shown.is_admin or shown.invite or context.auto_rooms.is_open(room_id)):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
-    room = context.rooms.get(room_id)
+    room, shown = await context.auto_rooms.find(room_id, shown, InviteRole.JOIN)
     newcomer = Newcomer(
         body.role,
         body.displayName,
@@ -240,9 +240,11 @@ async def create_token(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     body = await read_body(request, TokenRequest)
     shown = showing(request, Scope.BROADCAST, invite=body.invite, pin=body.pin)
-    if not (shown.is_admin or shown.invite or shown.token):
+    room_id = RoomId(body.roomId)
+    is_open = context.auto_rooms.is_open(room_id)
+    if not (shown.is_admin or shown.invite or shown.token or is_open):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
-    room = context.rooms.get(RoomId(body.roomId))
+    room, shown = await context.auto_rooms.find(room_id, shown, InviteRole.LISTEN)
     minted = await context.access.listener(room, shown)
     answer = web.json_response(
         {
