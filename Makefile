@@ -9,7 +9,7 @@ PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive, with their package where it is called otherwise.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus certutil:libnss3-tools
+PROGRAMS := chromium ffmpeg espeak-ng sox janus nginx caddy curl openssl certutil:libnss3-tools
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 

@@ -4,9 +4,10 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -29,6 +31,10 @@ DAY_S = 86_400
 # Unasked: a firewall or a container must know the range of ports beforehand, and eight cores of
 # mixing carry more people than a machine with defaults will see.
 MOST_MIXERS = 8
+MOST_PER_MINUTE = 10**9
+
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
 def default_state_dir() -> Path:
@@ -213,6 +219,105 @@ class Settings(BaseSettings):
         description="Address people open, without a path, if a proxy stands in front"
         " (such as https://audio.example.org); else the one they typed.",
     )
+    trusted_proxy: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) of proxies in front, such as 127.0.0.0/8: what they say of the"
+        " caller's address, scheme and host is believed. Several: repeat the option, or separate"
+        " by commas.",
+    )
+    proxy_header: Literal["x-forwarded", "forwarded"] = Field(
+        default="x-forwarded",
+        description="Header of those proxies that is read: X-Forwarded-For, -Proto and -Host, or"
+        " Forwarded (RFC 7239). The other one may be the caller's own and is not looked at.",
+    )
+    allow_host: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Name that requests may be for, without a port; others are refused (default:"
+        " this machine's own names if only it can reach the port, else any). Several: repeat the"
+        " option, or separate by commas.",
+    )
+    allow_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origin of another site (such as https://example.org) whose pages may call the"
+        " API and open sockets with a token; cookies never count there. Several: repeat the option,"
+        " or separate by commas.",
+    )
+    hls_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("*",),
+        description="Origin whose pages may play the streams; * = any. Several: repeat the option,"
+        " or separate by commas.",
+    )
+    embed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origin whose pages may show the listen page in a frame; none = nobody."
+        " Several: repeat the option, or separate by commas.",
+    )
+    hsts_s: int = Field(
+        default=180 * DAY_S,
+        ge=0,
+        le=730 * DAY_S,
+        description="For how long browsers shall come by HTTPS alone, in seconds, where --tls-cert"
+        " is used; 0 = they are not told to.",
+    )
+    limit_requests: int = Field(
+        default=12_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Requests a minute from one address (IPv6: one /64) for pages and the API;"
+        " 0 = any number, here and below. Who shows the admin key is not counted.",
+    )
+    limit_token: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Calls of the API a minute with one token.",
+    )
+    limit_joins: int = Field(
+        default=6000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Tokens and sessions a minute that one address asks for.",
+    )
+    limit_sockets: int = Field(
+        default=6000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="WebSockets a minute that one address opens.",
+    )
+    limit_sockets_all: int = Field(
+        default=12_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="WebSockets a minute that all addresses open; a crowd that comes back at once"
+        " is told when to come again.",
+    )
+    limit_messages: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Signalling messages a minute of one person; who sends twice as many is cut"
+        " off.",
+    )
+    limit_hls: int = Field(
+        default=60_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Playlists, segments and keys a minute to one address.",
+    )
+    limit_connections: int = Field(
+        default=4000,
+        ge=0,
+        le=1_000_000,
+        description="TCP connections that one address has open; a trusted proxy may have any"
+        " number.",
+    )
+    pin_tries: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Wrong PINs of one room from one address before it is locked out of that room:"
+        " for 10 s, and twice as long after each further one, up to an hour.",
+    )
     api_open: bool = Field(
         default=False,
         description="Anybody who reaches the port may do what the admin may. Loopback only.",
@@ -273,7 +378,9 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "public_ip", "forward_to", "webhook_networks", "room_warnings_s", mode="before"
+        *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
+        *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -291,7 +398,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("forward_to", "webhook_networks")
+    @field_validator("forward_to", "webhook_networks", "trusted_proxy")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
@@ -324,6 +431,24 @@ class Settings(BaseSettings):
         if any(not 0 <= one <= DAY_S for one in value):
             raise ValueError(f"each must be 0 to {DAY_S}")
         return tuple(sorted({one for one in value if one}, reverse=True))
+
+    @field_validator("allow_origin", "hls_origin", "embed_origin")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for origin in value:
+            if origin == "*" and info.field_name == "hls_origin":
+                continue
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://example.org")
+        return tuple(origin.lower() for origin in value)
+
+    @field_validator("allow_host")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is not a name such as audio.example.org")
+        return tuple(host.lower() for host in value)
 
     @field_validator("rtp_host")
     @classmethod

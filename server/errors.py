@@ -95,6 +95,33 @@ class WrongPin(ServerError):  # noqa: N818
         super().__init__("This room asks for a PIN, and that is not it")
 
 
+class Delayed(ServerError):  # noqa: N818
+    """Not now: the same will be looked at in `retry_after_ms` milliseconds."""
+
+    def __init__(self, sentence: str, retry_after_ms: int) -> None:
+        super().__init__(sentence)
+        self.retry_after_ms = retry_after_ms
+
+
+class TooFast(Delayed):
+    """The caller does that more often than the operator lets them."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"Too often: try again in {_seconds(retry_after_ms)} s", retry_after_ms)
+
+
+class PinLocked(Delayed):
+    """That address tried too many wrong PINs of the room."""
+
+    code = "pin_locked"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        sentence = f"Too many wrong PINs: try again in {_seconds(retry_after_ms)} s"
+        super().__init__(sentence, retry_after_ms)
+
+
 class BadInvite(ServerError):  # noqa: N818
     """The invite was never given out for this, or was revoked."""
 
@@ -191,6 +218,24 @@ class TooLarge(ServerError):  # noqa: N818
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"A sound file has at most {limit_bytes // 1_000_000} MB here")
+
+
+class TooSlow(ServerError):  # noqa: N818
+    """What was announced did not come, or came a few bytes at a time."""
+
+    code = "too_slow"
+
+    def __init__(self) -> None:
+        super().__init__("The request did not arrive in time: send it again on a better connection")
+
+
+class WrongHost(ServerError):  # noqa: N818
+    """The request names a host that this server is not."""
+
+    code = "wrong_host"
+
+    def __init__(self) -> None:
+        super().__init__("This server has another name: open the address its operator gave you")
 
 
 class SoundRefused(ServerError):  # noqa: N818
@@ -313,3 +358,7 @@ class IllegalTransition(ServerError):  # noqa: N818
         super().__init__(f"{event.name} is not possible in {state.name}")
         self.state = state
         self.event = event
+
+
+def _seconds(milliseconds: int) -> int:
+    return -(-milliseconds // 1000)

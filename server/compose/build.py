@@ -24,9 +24,11 @@ from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
 from server.services.keyring import Keyring
+from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
+from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
@@ -128,6 +130,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
     rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     rooms.when_gone = announcer.forget
     rooms.warnings_s = settings.room_warnings_s
@@ -150,6 +153,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         settings=settings,
         static=ground.static,
         clock=clock,
+        limits=_limits(settings, clock),
         store=ground.store,
         rooms=rooms,
         presence=presence,
@@ -187,3 +191,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
+    return Limits(per_minute, clock.monotonic)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ from server.compose.tls import HotTls
 from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
+from server.edge.connections import listen
+from server.edge.context import CONTEXT
 from server.edge.hook_sender import HttpHookSender
 from server.edge.signing import create_signing_app
 from server.edge.signing_client import RemoteSigner
@@ -49,6 +52,7 @@ DRAIN_S = 0.5  # what a request under way gets when the server stops
 async def serve_until_stopped(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
     configure(settings)
+    _allow_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -284,6 +288,12 @@ def _check_ports(
             ) from None
 
 
+def _allow_files() -> None:
+    """Let this process have as many files open as the system lets it: each person is two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _listen(
     app: web.Application,
     listener: socket.socket,
@@ -297,4 +307,7 @@ async def _listen(
         watching = await stack.enter_async_context(Supervisor("tls"))
         _ = watching.keep_running(tls.watch, name="certificate")
     context = tls.context if tls else None
-    await web.SockSite(runner, listener, ssl_context=context).start()
+    if CONTEXT in app:
+        stack.callback((await listen(runner, listener, context)).close)
+    else:  # of the signing server, whom only our own ask
+        await web.SockSite(runner, listener, ssl_context=context).start()

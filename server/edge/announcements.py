@@ -1,5 +1,6 @@
 """REST of announcements: sounds that are played into a room, for the admin."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import IO
 
@@ -17,6 +18,7 @@ from server.edge.models import (
     read_body,
     read_fields,
 )
+from server.edge.pace import BODY_S, in_time
 from server.edge.paging import page
 from server.edge.rights import require
 from server.errors import BadInput
@@ -79,14 +81,15 @@ async def _receive(request: web.Request, sounds: Sounds) -> tuple[Wanted, IO[byt
     """Read a form or a bare file. Raises BadInput, TooLarge, StoreLost."""
     if request.content_type != "multipart/form-data":
         asked = read_fields(request.query, AnnouncementRequest)  # before the file
-        return _wanted(asked, ""), await sounds.receive(request.content.iter_any())
+        return _wanted(asked, ""), await sounds.receive(in_time(request.content.iter_any()))
     fields, file_name, sound = dict(request.query), "", None
     try:
         async for part in _parts(request):
             if part.filename is not None and sound is None:
-                file_name, sound = part.filename, await sounds.receive(_pieces(part))
+                file_name, sound = part.filename, await sounds.receive(in_time(_pieces(part)))
             elif part.filename is None and part.name:
-                fields[part.name] = await part.text()
+                async with asyncio.timeout(BODY_S):
+                    fields[part.name] = await part.text()
         wanted = _wanted(read_fields(fields, AnnouncementRequest), file_name)
     except BaseException:
         if sound is not None:

@@ -40,6 +40,8 @@ class Problem(Answer):
     error: Annotated[str, Field(examples=["Room demo not found"])]
     code: Annotated[str, Field(examples=["room_not_found"])]
     retryable: bool
+    retryAfterMs: int | None
+    id: Annotated[str, Field(description="Under which the log has it")] | None = None
     details: list[FieldMistakeShape] | None = None
 
 

@@ -12,6 +12,7 @@ from server.edge import (
     announcements,
     arrivals,
     authority,
+    headers,
     hls,
     keys,
     lines,
@@ -24,10 +25,13 @@ from server.edge import (
     webhooks,
 )
 from server.edge.conditional import conditional
+from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.models import MAX_BODY_BYTES
+from server.edge.proxies import PROXIES, Proxies, through_proxies
+from server.edge.screen import screen
 from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
 
 log = structlog.get_logger(__name__)
@@ -96,7 +100,7 @@ ROUTES: Final = (
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
-    web.options("/hls/{path:.+}", hls.allow_players),
+    web.options("/hls/{path:.+}", headers.preflight),
     web.get("/health", operations.health),
     web.get("/ready", operations.ready),
     web.get("/metrics", operations.metrics),
@@ -105,11 +109,14 @@ ROUTES: Final = (
 
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
-    app = web.Application(
-        middlewares=[observe, errors, webhooks.tell_first, idempotent, conditional],
-        client_max_size=MAX_BODY_BYTES,
+    # Who may ask at all comes first, then what is done with an answer.
+    middlewares = (
+        *(mark_busy, through_proxies, observe, errors, screen),
+        *(webhooks.tell_first, idempotent, conditional),
     )
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
+    app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
     app[ANSWERS] = Answers()
     app[REQUESTS] = Counter(
@@ -119,7 +126,7 @@ def create_app(context: Context) -> web.Application:
         registry=context.registry,
     )
     app.add_routes(ROUTES)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)
     return app
 
@@ -138,6 +145,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         "request",
         method=request.method,
         path=request.path,
+        address=request.remote,
         status=answer.status,
         ms=round(1000 * (time.perf_counter() - began), 1),
     )
@@ -145,11 +153,3 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    for name, value in pages.HEADERS.items():
-        answer.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
-    answer.headers["Server"] = "roomtone"

@@ -15,8 +15,13 @@ _TAG_CHARACTERS: Final = 22  # 88 bits
 
 @web.middleware
 async def conditional(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every JSON answer below /api/ an ETag, and answer If-None-Match."""
-    answer = await handler(request)
+    """Give every JSON answer below /api/ an ETag, and answer If-None-Match and OPTIONS."""
+    try:
+        answer = await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        if request.method != "OPTIONS":
+            raise
+        return web.Response(status=204, headers={"Allow": error.headers["Allow"]})
     if request.method not in _READING or not request.path.startswith("/api/"):
         return answer
     if not isinstance(answer, web.Response) or answer.status != 200:

@@ -17,6 +17,7 @@ from server.services.auto_rooms import AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
+from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
@@ -35,6 +36,7 @@ class Context:
     settings: Settings
     static: Path
     clock: Clock
+    limits: Limits
     store: StateStore
     rooms: Rooms
     presence: Presence

@@ -25,6 +25,10 @@ class Needs(Enum):
     ADMIN = "admin"
 
 
+# What is looked at before anything else: the Host header, and how often somebody comes.
+_FROM_THE_DOOR: Final = frozenset({"wrong_host", "too_many_requests", "bad_params"})
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one address.
@@ -51,13 +55,17 @@ class Operation:
 
     def codes(self, method: str, path: str) -> set[str]:
         """Return every code of the error table that this operation may answer."""
-        found = {*self.errors}
+        found = {*self.errors, *_FROM_THE_DOOR}
+        if "{" in path:
+            found.add("not_found")  # a foul path
+        if method not in {"GET", "OPTIONS"}:
+            found.add("forbidden")  # a page of another site
         if method == "POST" and path.startswith("/api/"):
             found |= {"key_reused", "in_progress", "bad_params"}
         if path.startswith("/api/"):
-            found |= {"internal", "store_unavailable"}
+            found |= {"internal", "store_unavailable", "not_granted"}
         if self.body is not None or self.forms:
-            found |= {"bad_params", "too_large"}
+            found |= {"bad_params", "too_large", "too_slow"}
         if self.query is not None or "{room}" in path or "{user}" in path:
             found.add("bad_params")
         if path.startswith("/api/rooms/{room}"):
@@ -199,6 +207,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "too_many",
             "bad_invite",
             "wrong_pin",
+            "pin_locked",
             "room_full",
             "room_locked",
             "signing_unavailable",
@@ -377,7 +386,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.TokenAnswer,
         body=models.TokenRequest,
         example={"roomId": "demo"},
-        errors=("too_many", "bad_invite", "wrong_pin", "room_not_found", "signing_unavailable"),
+        errors=(
+            "too_many",
+            "bad_invite",
+            "wrong_pin",
+            "pin_locked",
+            "room_not_found",
+            "signing_unavailable",
+        ),
         needs=Needs.SOMETHING,
     ),
     ("POST", "/api/keys"): Operation(

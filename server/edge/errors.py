@@ -7,10 +7,11 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
-from server.errors import BadInput, FieldMistake, ServerError
+from server.errors import BadInput, Delayed, FieldMistake, ServerError
 from server.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, RpcError, why
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,11 @@ TABLE: Final = {
     "in_progress": Row(409, retry_after_ms=500),
     "outdated": Row(412),
     "too_large": Row(413),
+    "too_slow": Row(408, retry_after_ms=1000),
+    "wrong_host": Row(421),  # 421: this connection is not for that name (RFC 9110 §15.5.20)
     "key_reused": Row(422),
+    "too_many_requests": Row(429, retry_after_ms=1000),  # the error itself knows better
+    "pin_locked": Row(429, retry_after_ms=10_000),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
@@ -73,6 +78,13 @@ class Refusal:
     code: str
     sentence: str
     fields: tuple[FieldMistake, ...] | None = None
+    delay_ms: int | None = None
+    error_id: str | None = None
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """When trying again may help; None: never."""
+        return self.row.retry_after_ms if self.delay_ms is None else self.delay_ms
 
     @property
     def row(self) -> Row:
@@ -82,20 +94,30 @@ class Refusal:
 
 def refusal(error: Exception) -> Refusal | None:
     """Return what the caller may know of `error`; None if it is our fault."""
-    if isinstance(error, BadInput):
-        return Refusal(error.code, str(error), error.fields)
-    if isinstance(error, NoCapacity):
-        return Refusal(
-            "no_capacity", "The server cannot carry one more person now: try again in a moment"
-        )
-    if isinstance(error, PeerGone):
-        return Refusal("media_unavailable", "The media connection is gone: offer again")
-    if isinstance(error, ClientMistake):
-        code = error.code if error.code in TABLE else "bad_sdp"
-        return Refusal(code, str(error))
-    if isinstance(error, ServerError) and error.code in TABLE and error.code != INTERNAL:
-        return Refusal(error.code, str(error))
-    return None
+    match error:
+        case BadInput():
+            return Refusal(error.code, str(error), error.fields)
+        case Delayed():
+            return Refusal(error.code, str(error), delay_ms=error.retry_after_ms)
+        case ServerError() if error.code in TABLE and error.code != INTERNAL:
+            return Refusal(error.code, str(error))
+        case MixerError():
+            return _of_mixer(error)
+        case _:
+            return None
+
+
+def _of_mixer(error: MixerError) -> Refusal | None:
+    match error:
+        case NoCapacity():
+            sentence = "The server cannot carry one more person now: try again in a moment"
+            return Refusal("no_capacity", sentence)
+        case PeerGone():
+            return Refusal("media_unavailable", "The media connection is gone: offer again")
+        case ClientMistake():
+            return Refusal(error.code if error.code in TABLE else "bad_sdp", str(error))
+        case _:
+            return None
 
 
 def rpc_error(error: Exception) -> RpcError | None:
@@ -110,30 +132,40 @@ def rpc_error(error: Exception) -> RpcError | None:
         refused.sentence,
         why(
             refused.code,
-            retryable=row.retry_after_ms is not None,
-            retry_after_ms=row.retry_after_ms,
+            retryable=refused.retry_after_ms is not None,
+            retry_after_ms=refused.retry_after_ms,
         ),
     )
 
 
 def response(refused: Refusal) -> web.Response:
     """Return the HTTP answer of the contract's shape."""
-    row = refused.row
+    retry_after_ms = refused.retry_after_ms
     body: dict[str, object] = {
         "success": False,
         "error": refused.sentence,
         "code": refused.code,
-        "retryable": row.retry_after_ms is not None,
+        "retryable": retry_after_ms is not None,
+        "retryAfterMs": retry_after_ms,
     }
+    if refused.error_id is not None:
+        body["id"] = refused.error_id
     if refused.code == BadInput.code:
         body["details"] = (
             None
             if refused.fields is None
             else [{"field": one.field, "message": one.message} for one in refused.fields]
         )
-    answer = web.json_response(body, status=row.status)
-    if row.retry_after_ms is not None:
-        answer.headers["Retry-After"] = str(math.ceil(row.retry_after_ms / 1000))
+    answer = web.json_response(body, status=refused.row.status)
+    if retry_after_ms is not None:
+        answer.headers["Retry-After"] = str(math.ceil(retry_after_ms / 1000))
+    return answer
+
+
+def unreadable() -> web.Response:
+    """Return the answer to what is no HTTP that can be read."""
+    answer = response(Refusal(BadInput.code, "This is no HTTP request: nothing of it was read"))
+    answer.headers["X-Content-Type-Options"] = "nosniff"  # no handler will add it
     return answer
 
 
@@ -145,8 +177,6 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        if request.method == "OPTIONS" and isinstance(error, web.HTTPMethodNotAllowed):
-            return web.Response(status=204, headers={"Allow": error.headers["Allow"]})
         refused = _of_http(error)
         answer = response(refused)
         if "Allow" in error.headers:
@@ -156,9 +186,24 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if known is None:
             return _internal(request, error)
         refused, answer = known, response(known)
+    except (web.RequestPayloadError, HttpProcessingError):
+        refused = Refusal(BadInput.code, "The body cannot be read: send the request again")
+        answer = response(refused)
+        answer.force_close()
+    except ConnectionError as error:
+        if request.transport is not None:
+            return _internal(request, error)
+        refused = Refusal(BadInput.code, "The caller left before the answer")  # nobody reads it
+        answer = response(refused)
     except Exception as error:  # noqa: BLE001 - the border: nothing of it may reach the caller
         return _internal(request, error)
-    log.info("refused", method=request.method, path=request.path, code=refused.code)
+    log.info(
+        "refused",
+        method=request.method,
+        path=request.path,
+        address=request.remote,
+        code=refused.code,
+    )
     return answer
 
 
@@ -182,4 +227,5 @@ def _internal(request: web.Request, error: Exception) -> web.Response:
         error_id=error_id,
         exc_info=error,
     )
-    return response(Refusal(INTERNAL, f"Something went wrong here; the log has it as {error_id}"))
+    sentence = f"Something went wrong here; the log has it as {error_id}"
+    return response(Refusal(INTERNAL, sentence, error_id=error_id))

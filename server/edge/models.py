@@ -1,5 +1,6 @@
 """The bodies and parameters that callers send."""
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,7 +45,8 @@ from server.domain.identity import (
 from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
 from server.domain.webhook import LONGEST_URL, Kind
-from server.errors import BadInput, FieldMistake
+from server.edge.pace import BODY_S
+from server.errors import BadInput, FieldMistake, TooSlow
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -576,8 +578,15 @@ _FIELDS: Final = {
 
 
 async def read_body(request: web.Request, model: type[Model]) -> Model:
-    """Read a JSON body. Raises BadInput, whose fields are None where it is no JSON object."""
-    raw = await request.read()
+    """Read a JSON body.
+
+    Raises BadInput, whose fields are None where it is no JSON object; TooSlow.
+    """
+    try:
+        async with asyncio.timeout(BODY_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise TooSlow from None
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

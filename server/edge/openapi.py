@@ -171,9 +171,6 @@ def _responses(where: tuple[str, str], operation: Operation, schemas: Json) -> J
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code in sorted(operation.codes(method, path)):
         by_status[TABLE[code].status].append(code)
-    for code, row in TABLE.items():
-        if row.status == 429 and path.startswith("/api/"):
-            by_status[row.status].append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _refusal(codes, schemas)
     return responses

@@ -94,7 +94,11 @@ def _own(request: web.Request) -> PlaneStatistics:
             "sockets": len(request.app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
         },
-        counters={**context.announcer.counters, **context.webhooks.counters},
+        counters={
+            **context.announcer.counters,
+            **context.webhooks.counters,
+            **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
+        },
     )
 
 

@@ -14,17 +14,6 @@ _SERVED: Final = frozenset(
     | {".webmanifest", ".woff2"}
 )
 _BUILD_FILES: Final = frozenset({"node_modules"})  # in a checkout they lie beside the pages
-_POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:;"
-    " worker-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "Permissions-Policy": "microphone=(self), display-capture=(self), camera=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",  # an address may hold a token
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def static_folder() -> Path:

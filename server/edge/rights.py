@@ -30,23 +30,37 @@ def base_url(request: web.Request) -> str:
     return public_url or f"{request.scheme}://{request.host}"
 
 
+def is_own_origin(request: web.Request) -> bool:
+    """Whether the request names one of our own origins as the page it comes from.
+
+    A page that came by plain HTTP is none where we are reached by HTTPS: anybody on the way could
+    have written it.
+    """
+    shown = urlsplit(request.headers.get("Origin", ""))
+    public = urlsplit(request.app[CONTEXT].settings.public_url)
+    if shown.scheme == "http" and "https" in {request.scheme, public.scheme}:
+        return False
+    return bool(shown.netloc) and shown.netloc.lower() in {request.host.lower(), public.netloc}
+
+
 def is_same_origin(request: web.Request) -> bool:
     """Whether the request comes from our own pages, or from no page at all.
 
     Cookies do not tell ports apart, so another program on the same machine could use ours.
     """
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    shown = urlsplit(origin).netloc.lower()
-    public = urlsplit(request.app[CONTEXT].settings.public_url).netloc.lower()
-    return bool(shown) and shown in {request.host.lower(), public}
+    return "Origin" not in request.headers or is_own_origin(request)
+
+
+def may_open_sockets(request: web.Request) -> bool:
+    """Whether the request comes from where the settings let WebSockets come from."""
+    allowed = request.app[CONTEXT].settings.allow_origin
+    return is_same_origin(request) or request.headers.get("Origin", "").lower() in allowed
 
 
 def is_admin(request: web.Request) -> bool:
     """Whether the caller shows the admin key, or the cookie from one of our own pages."""
     context = request.app[CONTEXT]
-    if context.settings.api_open and is_same_origin(request) and _names_loopback(request):
+    if context.settings.api_open and is_same_origin(request) and _is_for_loopback(request):
         return True
     if context.access.is_admin_key(bearer(request)):
         return True
@@ -94,9 +108,10 @@ def may(request: web.Request, scope: Scope) -> bool:
 
 def showing(request: web.Request, scope: Scope, *, invite: str = "", pin: str = "") -> Showing:
     """Return everything the caller shows for a room; an API key needs that scope."""
+    address = request.remote or ""
     if may(request, scope):
-        return Showing(is_admin=True, invite=invite, pin=pin)
-    return Showing(invite=invite, pin=pin, token=bearer(request))
+        return Showing(is_admin=True, invite=invite, pin=pin, address=address)
+    return Showing(invite=invite, pin=pin, token=bearer(request), address=address)
 
 
 def listen_cookie(room: RoomId) -> str:
@@ -113,7 +128,6 @@ def listen_token(request: web.Request, room: RoomId) -> str:
     )
 
 
-def _names_loopback(request: web.Request) -> bool:
+def _is_for_loopback(request: web.Request) -> bool:
     """Whether the caller typed a name of this machine: a page elsewhere could rebind its own."""
-    name = urlsplit(f"//{request.host}").hostname or ""
-    return is_loopback_name(name)
+    return is_loopback_name(urlsplit(f"//{request.host}").hostname or "")

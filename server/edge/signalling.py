@@ -19,11 +19,12 @@ from server.edge.models import (
     VolumeParams,
 )
 from server.edge.participants import add_host_methods
-from server.edge.rights import bearer, is_same_origin
-from server.edge.socket import SocketTransport
+from server.edge.rights import bearer, may_open_sockets
+from server.edge.socket import CLOSE_S, SocketTransport
 from server.errors import BadToken, Forbidden, Unauthorized
 from server.rpc.dispatch import Dispatcher
 from server.rpc.peer import Peer
+from server.services.limits import Limit
 from server.services.presence import Farewell
 from server.services.signalling import Joining, Session
 
@@ -31,15 +32,13 @@ log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 32 * 1024
 HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
-CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
-
 
 OPEN_SOCKETS = web.AppKey("open_sockets", set[SocketTransport])
 
 
 async def serve_socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: refuse before the upgrade, or serve the conversation to its end."""
-    if not is_same_origin(request):
+    if not may_open_sockets(request):
         raise Forbidden("A page of another site may not use this socket")
     context = request.app[CONTEXT]
     token = request.query.get("token", "") or bearer(request)
@@ -53,12 +52,17 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
         heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
     )
     await socket.prepare(request)
-    transport = SocketTransport(socket, request, context.webhooks.written)
-    session = Session(context.signalling, grant, transport)
+    transport = SocketTransport(
+        socket, request, 2 * context.settings.limit_messages, context.webhooks.written
+    )
+    session = Session(context.signalling, grant, transport, request.remote or "")
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
-        await _converse(Peer(transport, methods(session)), transport)
+        person = f"{grant.room} {grant.user}"
+        dispatcher = methods(session)
+        dispatcher.admit = lambda: context.limits.check(Limit.MESSAGES, person)
+        await _converse(Peer(transport, dispatcher), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
         log.exception("socket_failed")
     finally:

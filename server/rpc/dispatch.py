@@ -29,16 +29,22 @@ def no_mapping(_error: Exception) -> RpcError | None:
     return None
 
 
+def _anybody() -> None:
+    """Admit every call."""
+
+
 class Dispatcher:
     """Answers calls by name.
 
     `map_error` translates what a handler raises; None means that it is our fault: the caller is
-    told an id and nothing else, the log has the rest under the same id.
+    told an id and nothing else, the log has the rest under the same id. `admit` is asked before
+    each call, and raises what the call is refused with.
     """
 
     def __init__(self, map_error: ErrorMapper = no_mapping) -> None:
         self._methods: dict[str, _Method] = {}
         self._map_error = map_error
+        self.admit: Callable[[], None] = _anybody
 
     @overload
     def add(
@@ -68,6 +74,10 @@ class Dispatcher:
         return Response(call.id, result) if isinstance(call, Request) else None
 
     async def _run(self, call: Request | Notification) -> object:
+        try:
+            self.admit()
+        except Exception as error:
+            raise self._map_error(error) or internal_error(call.method, error) from error
         method = self._methods.get(call.method)
         if method is None:
             raise RpcError(

@@ -10,7 +10,7 @@ from mixer.types import RoomId
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized, WrongPin
+from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -54,6 +54,7 @@ class Showing:
     invite: str = ""
     pin: str = ""
     token: str = ""
+    address: str = ""  # where it is shown from
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Access:
     async def anchor(self, room: Room, showing: Showing, wanted: Newcomer) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, Forbidden, WrongPin, RoomFull, RoomLocked,
+        Raises Unauthorized, BadInvite, Forbidden, WrongPin, PinLocked, RoomFull, RoomLocked,
         SigningUnavailable. An admin need not show the PIN; it is then asked for at `join`. Only an
         admin makes a host, who may do things to others.
         """
@@ -128,7 +129,7 @@ class Access:
             _check_invite(room, showing, (InviteRole.JOIN,))
             if wanted.role is Role.HOST or wanted.explicit is not None:
                 raise Forbidden("Only the admin can let somebody in as host, or give single grants")
-        shown = _check_pin(room, showing)
+        shown = self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)
         grant = Grant(
@@ -146,12 +147,12 @@ class Access:
     async def listener(self, room: Room, showing: Showing) -> Minted:
         """Return a listen token: for the same person if they show a token, else for a new one.
 
-        Raises Unauthorized, BadInvite, BadToken, WrongPin, SigningUnavailable.
+        Raises Unauthorized, BadInvite, BadToken, WrongPin, PinLocked, SigningUnavailable.
         """
         held = None if showing.is_admin else self._held(room, showing.token)
         if not showing.is_admin and held is None:
             _check_invite(room, showing, (InviteRole.LISTEN, InviteRole.JOIN))
-            _check_pin(room, showing)
+            self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4())) if held is None else held.user
         grant = Grant(room.id, user, Role.LISTENER, made=room.made)
         return await self._tokens.issue(Audience.LISTEN, grant, self._lifetimes.listen_s)
@@ -181,6 +182,13 @@ class Access:
     async def remove(self, room: RoomId, user: UserId) -> None:
         """Take a person out and refuse their tokens from now on, also after a restart."""
         await self._rooms.revoke(room, user, self.refusal_s)
+
+    def _check_pin(self, room: Room, showing: Showing) -> bool:
+        """Return whether the PIN was shown (true if there is none). Raises WrongPin, PinLocked."""
+        if room.pin and showing.is_admin and not showing.pin:
+            return False
+        self._rooms.pins.check(room, showing.pin, showing.address)
+        return True
 
     def _current(self, token: str, audience: Audience) -> Grant:
         grant = self._tokens.verify(token, audience)
@@ -212,12 +220,3 @@ def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     if not any(is_same(showing.invite, room.invites.get(role)) for role in roles):
         raise BadInvite
-
-
-def _check_pin(room: Room, showing: Showing) -> bool:
-    """Return whether the PIN was shown (true if there is none). Raises WrongPin."""
-    if not room.pin or is_same(showing.pin, room.pin):
-        return True
-    if showing.is_admin and not showing.pin:
-        return False
-    raise WrongPin

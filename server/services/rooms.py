@@ -39,6 +39,7 @@ from server.ports import Conflict, Record, StateStore
 from server.rpc.codec import Notification
 from server.services.clock import Clock
 from server.services.happenings import Happened, nobody_hears
+from server.services.pins import PIN_TRIES, PinGuard
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
 
@@ -103,6 +104,7 @@ class Rooms:
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
+        self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
 

@@ -19,10 +19,8 @@ from server.errors import (
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
-    WrongPin,
 )
 from server.services.desk import Desk
-from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
@@ -98,19 +96,25 @@ class Joined:
 class Session:
     """Answers one socket's calls in the order they came, but keepalives at any time.
 
-    `grant` is what the socket's token says. Every method raises NotJoined unless the person is in
-    the room by this very socket.
+    `grant` is what the socket's token says, `address` where it was shown from. Every method raises
+    NotJoined unless the person is in the room by this very socket.
     """
 
-    def __init__(self, signalling: Signalling, grant: Grant, client: Client) -> None:
+    def __init__(
+        self, signalling: Signalling, grant: Grant, client: Client, address: str = ""
+    ) -> None:
         self._services = signalling
         self._grant = grant
         self._client = client
+        self._address = address
         self._state = SessionState.CONNECTED
         self._turn = asyncio.Lock()
 
     async def join(self, joining: Joining) -> Joined:
-        """Enter the room. Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, RoomFull."""
+        """Enter the room.
+
+        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, PinLocked, RoomFull.
+        """
         async with self._turn:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
@@ -197,8 +201,8 @@ class Session:
         room = services.rooms.get(grant.room)
         if services.rooms.is_revoked(grant.room, grant.user):
             raise BadToken("This token was revoked")
-        if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-            raise WrongPin
+        if not grant.pin:
+            services.rooms.pins.check(room, joining.pin, self._address)
         return room
 
     def _resumes(self, jtoken: str) -> str:

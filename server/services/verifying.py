@@ -102,6 +102,5 @@ def read_jwks(text: str | bytes) -> list[PublicKey]:
 def _public(jwk: _Jwk) -> PublicKey:
     members = {"kty": jwk.kty, "crv": jwk.crv, "x": jwk.x, "y": jwk.y}
     key = jwt.algorithms.ECAlgorithm.from_jwk(members)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ValueError("not public")  # noqa: TRY004 - the sender's fault, not a caller's
+    assert isinstance(key, ec.EllipticCurvePublicKey), "without a member d it is public"
     return PublicKey(jwk.kid, Audience(jwk.aud), key, jwk.until)

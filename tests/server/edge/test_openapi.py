@@ -79,7 +79,14 @@ async def test_page(edge: Edge) -> None:
 def test_problem() -> None:
     """The shape of an error is that of the error table's answers."""
     Problem.model_validate(
-        {"success": False, "error": "No", "code": "bad_params", "retryable": False, "details": None}
+        {
+            "success": False,
+            "error": "No",
+            "code": "bad_params",
+            "retryable": False,
+            "retryAfterMs": None,
+            "details": None,
+        }
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -362,7 +362,7 @@ def test_damaged_file(tmp_path: Path, content: str) -> None:
     assert (tmp_path / "signing.json").read_text() == content
 
 
-@pytest.mark.parametrize("lost", ["key", "half"])
+@pytest.mark.parametrize("lost", ["key", "half", "kind"])
 def test_incomplete_file(tmp_path: Path, lost: str) -> None:
     """So is one with a key that is none, or without a key for one of the two purposes."""
     SigningKeys.open(tmp_path, FakeClock(0.0))
@@ -370,6 +370,16 @@ def test_incomplete_file(tmp_path: Path, lost: str) -> None:
     stored = json.loads(path.read_text())
     if lost == "key":
         stored["keys"][0]["pem"] = "nonsense"
+    elif lost == "kind":
+        stored["keys"][0]["pem"] = (
+            ed25519.Ed25519PrivateKey.generate()
+            .private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            .decode()
+        )
     else:
         del stored["keys"][0]
     path.write_text(json.dumps(stored))
