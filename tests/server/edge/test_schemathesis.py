@@ -25,7 +25,7 @@ async def test_every_answer_is_documented(serve: Serve, tmp_path: Path) -> None:
     options = {
         "--header": f"Authorization: Bearer {edge.node.keyring.admin_key}",
         "--seed": str(SEED),
-        "--max-examples": "5",
+        "--max-examples": "3",
         "--phases": "examples,coverage,fuzzing",
     }
     process = await asyncio.create_subprocess_exec(
