@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from server.edge.app import create_app
 from server.supervise import Supervisor
@@ -94,6 +94,12 @@ class RoomsMachine(RuleBasedStateMachine):
         assert status == 201
         ends_at = None if lasts is None else self.edge.node.unix.now + lasts
         self.rooms[room] = ModelRoom(limit, locked, ends_at)
+
+    @initialize()
+    def begin(self) -> None:
+        self.create("one", 3, None, locked=False)
+        self.join("one")
+        self.join("one")
 
     @rule(room=ROOMS, limit=st.integers(1, 3), locked=st.booleans())
     def change(self, room: str, limit: int, *, locked: bool) -> None:
@@ -194,8 +200,8 @@ class RoomsMachine(RuleBasedStateMachine):
 
 
 RoomsMachine.TestCase.settings = settings(
-    max_examples=8,
-    stateful_step_count=20,
+    max_examples=12,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
