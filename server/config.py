@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mixer.types import FLOOR, Profile
+from server.domain.iceservers import is_ice_url, is_turn
 from server.errors import SetupMistake
 
 PREFIX = "ROOMTONE_"
@@ -370,6 +371,28 @@ class Settings(BaseSettings):
         le=365 * DAY_S,
         description="Lifetime of the admin cookie in seconds.",
     )
+    live_listeners: int = Field(
+        default=100,
+        ge=0,
+        le=4000,
+        description="People who may listen to a room without delay (WHEP), at most; 0 = nobody.",
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="STUN or TURN server that clients are told of (such as"
+        " turn:turn.example.org:3478). Several: repeat the option, or separate by commas.",
+    )
+    turn_secret_file: Path | None = Field(
+        default=None,
+        description="File that holds the secret shared with the TURN servers, from which"
+        " credentials that end are made (coturn's static-auth-secret).",
+    )
+    turn_credentials_s: int = Field(
+        default=DAY_S,
+        ge=60,
+        le=30 * DAY_S,
+        description="How long credentials for the TURN servers are good, in seconds.",
+    )
     resume_s: int = Field(
         default=60,
         ge=0,
@@ -379,6 +402,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
+        "ice_servers",
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -432,6 +456,17 @@ class Settings(BaseSettings):
             raise ValueError(f"each must be 0 to {DAY_S}")
         return tuple(sorted({one for one in value if one}, reverse=True))
 
+    @field_validator("ice_servers")
+    @classmethod
+    def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not is_ice_url(url):
+                raise ValueError(
+                    f"{url!r} is no address such as stun:stun.example.org or"
+                    " turn:turn.example.org:3478?transport=tcp"
+                )
+        return value
+
     @field_validator("allow_origin", "hls_origin", "embed_origin")
     @classmethod
     def _origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -468,7 +503,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
-        *("signing_key", "shared_join_secret", "shared_listen_secret"),
+        *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
@@ -487,6 +522,11 @@ class Settings(BaseSettings):
                     f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
                     f" choose a lower {key} or fewer mixers"
                 )
+        if any(map(is_turn, self.ice_servers)) and self.turn_secret_file is None:
+            raise ValueError(
+                "a TURN server in ice_servers lets nobody in without credentials:"
+                " name the file of its secret with turn_secret_file"
+            )
         if self.role == "signing" and self.signing_url:
             raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:

@@ -190,6 +190,30 @@ class NotFound(ServerError):  # noqa: N818
     code = "not_found"
 
 
+class NotAcceptable(ServerError):  # noqa: N818
+    """The caller takes no answer of the form there is."""
+
+    code = "not_acceptable"
+
+
+class PreconditionFailed(ServerError):  # noqa: N818
+    """The caller speaks of an earlier state of the thing."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequired(ServerError):  # noqa: N818
+    """The caller must say which state of the thing they speak of."""
+
+    code = "precondition_required"
+
+
+class UnsupportedMedia(ServerError):  # noqa: N818
+    """The body has another form than it must."""
+
+    code = "unsupported_media"
+
+
 class AlreadyRecorded(ServerError):  # noqa: N818
     """The operator records every room anyway."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomSpec
+from mixer.types import RoomId, RoomSpec
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
@@ -23,6 +23,7 @@ from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
+from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
@@ -35,6 +36,7 @@ from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.spent import Spent
+from server.services.standing import Standings
 from server.services.tokens import Shared, Signer, Tokens
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
@@ -58,6 +60,7 @@ class Ground:
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
+    turn_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Services:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
             self.context.announcer.handle(event)
+            self.context.standings.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
@@ -91,6 +95,7 @@ class Services:
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
+                self.context.standings.sweep()
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
@@ -132,7 +137,6 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms = Rooms(ground.store, presence, specs, streams, clock)
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
-    rooms.when_gone = announcer.forget
     rooms.warnings_s = settings.room_warnings_s
     endings = Endings(ground.broadcast, clock.monotonic)
     rooms.before_end = endings.keep
@@ -148,6 +152,23 @@ def build(settings: Settings, ground: Ground) -> Services:
     lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes)
     desk = Desk(ground.store, rooms, presence, access.refusal_s)
+    signalling = Signalling(
+        rooms,
+        presence,
+        tokens,
+        ground.mixer,
+        specs,
+        spent,
+        resume_token_s=settings.join_token_s,
+        desk=desk,
+    )
+    standings = Standings(signalling, clock.monotonic, settings.live_listeners)
+
+    def forget(room: RoomId) -> None:
+        announcer.forget(room)
+        standings.forget_room(room)
+
+    rooms.when_gone = forget
     policy = LinePolicy(settings.rtp_port, settings.forward_to)
     context = Context(
         settings=settings,
@@ -160,15 +181,10 @@ def build(settings: Settings, ground: Ground) -> Services:
         access=access,
         keys=ApiKeys(ground.store, clock.now),
         signer=ground.signer,
-        signalling=Signalling(
-            rooms,
-            presence,
-            tokens,
-            ground.mixer,
-            specs,
-            spent,
-            resume_token_s=settings.join_token_s,
-            desk=desk,
+        signalling=signalling,
+        standings=standings,
+        ice=IceServers(
+            settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
         lines=LineKeeper(ground.store, rooms, presence, policy),
         arrivals=arrivals,

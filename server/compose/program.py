@@ -91,11 +91,14 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         decoder = DecoderProcesses(supervisor.scope("decoders"))
         hook_sender = HttpHookSender(settings.webhook_networks)
         stack.push_async_callback(hook_sender.close)
+        turn_secret = await asyncio.to_thread(_turn_secret, settings.turn_secret_file)
         if isinstance(signer, RemoteSigner):
             remote = signer
             is_up["signing"] = lambda: remote.is_up
         ground = Ground(
-            store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up, shared
+            *(store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up),
+            shared=shared,
+            turn_secret=turn_secret,
         )
         services = build(settings, ground)
         await services.load()
@@ -200,6 +203,23 @@ def _check_announcements(folder: Path) -> None:
             f" choose another with {option('announcements_dir')}"
             f" (or {variable('announcements_dir')})"
         ) from None
+
+
+def _turn_secret(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SetupMistake(
+            f"The secret of the TURN servers cannot be read from {file} ({why}):"
+            f" choose another file with {option('turn_secret_file')}"
+            f" (or {variable('turn_secret_file')})"
+        ) from None
+    if not secret:
+        raise SetupMistake(f"The file {file} holds no secret: it is empty")
+    return secret
 
 
 def _tls(settings: Settings, clock: Clock) -> HotTls | None:

@@ -130,4 +130,5 @@ class Roster:
             loudest=room.loudest,
             automix=room.automix,
             buses=room.buses,
+            listeners=room.broadcast,
         )

@@ -23,6 +23,7 @@ from server.edge import (
     participants,
     rest,
     webhooks,
+    whip,
 )
 from server.edge.conditional import conditional
 from server.edge.connections import mark_busy
@@ -96,6 +97,16 @@ ROUTES: Final = (
     web.post("/api/keys/rotate", keys.rotate_keys),
     web.get("/.well-known/jwks.json", keys.get_jwks),
     web.get("/ws", serve_socket),
+    web.post("/whip/{room}", whip.publish),
+    web.options("/whip/{room}", whip.describe),
+    web.patch("/whip/{room}/{connection}", whip.change),
+    web.delete("/whip/{room}/{connection}", whip.end),
+    web.options("/whip/{room}/{connection}", whip.describe),
+    web.post("/whep/{room}", whip.listen),
+    web.options("/whep/{room}", whip.describe),
+    web.patch("/whep/{room}/{connection}", whip.change),
+    web.delete("/whep/{room}/{connection}", whip.end),
+    web.options("/whep/{room}/{connection}", whip.describe),
     web.get("/hls/rooms/{room}/enc.key", hls.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),

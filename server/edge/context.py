@@ -17,6 +17,7 @@ from server.services.auto_rooms import AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.endings import Endings
+from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.marks import Marks
@@ -25,6 +26,7 @@ from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.standing import Standings
 from server.services.tokens import Signer
 from server.services.webhooks import Webhooks
 
@@ -44,6 +46,8 @@ class Context:
     keys: ApiKeys
     signer: Signer
     signalling: Signalling
+    standings: Standings
+    ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     shelf: RecordingShelf

@@ -89,6 +89,52 @@ _SOUND: Final = {
 }
 _PAGE: Final[Mapping[str, Any]] = {"tag": "pages", "answer": HTML, "needs": Needs.NOTHING}
 
+_SDP: Final = {"application/sdp": {"type": "string"}}
+_FRAGMENT: Final = {"application/trickle-ice-sdpfrag": {"type": "string"}}
+_STANDARD_ERRORS: Final = (
+    *("room_not_found", "not_found", "not_granted", "bad_sdp", "no_audio", "bad_fingerprint"),
+    *("room_full", "room_locked", "already_joined", "too_many", "not_enabled", "wrong_pin"),
+    *("pin_locked", "bad_invite", "no_capacity", "media_unavailable", "signing_unavailable"),
+    *("not_acceptable", "unsupported_media", "store_unavailable", "internal", "not_ready"),
+    *("precondition_required", "precondition_failed"),
+)
+
+
+def _standard(path: str, name: str, what: str) -> dict[tuple[str, str], Operation]:
+    """Return the operations of WHIP (RFC 9725) or WHEP below `path`."""
+    one = f"{path}/{{connection}}"
+    common: Mapping[str, Any] = {"tag": "WHIP and WHEP", "errors": _STANDARD_ERRORS}
+    shown: Mapping[str, Any] = {"needs": Needs.SOMETHING, **common}
+    return {
+        ("POST", path): Operation(
+            name, summary=what, answer="application/sdp", status=201, forms=_SDP, **shown
+        ),
+        ("OPTIONS", path): Operation(
+            f"{name}Options",
+            summary="What is understood",
+            status=204,
+            needs=Needs.NOTHING,
+            **common,
+        ),
+        ("PATCH", one): Operation(
+            f"{name}Change",
+            summary="Candidates, or an ICE restart",
+            answer="application/trickle-ice-sdpfrag",
+            forms=_FRAGMENT,
+            also={204: "The candidates were taken"},
+            **shown,
+        ),
+        ("DELETE", one): Operation(f"{name}End", summary="End it", **shown),
+        ("OPTIONS", one): Operation(
+            f"{name}ConnectionOptions",
+            summary="What is understood",
+            status=204,
+            needs=Needs.NOTHING,
+            **common,
+        ),
+    }
+
+
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/"): Operation("index", summary="The rooms", **_PAGE),
     ("GET", "/api"): Operation("apiPage", summary="This interface, to try", **_PAGE),
@@ -531,6 +577,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("not_found",),
         needs=Needs.NOTHING,
     ),
+    **_standard("/whip/{room}", "whip", "Talk in a room by WHIP (RFC 9725)"),
+    **_standard("/whep/{room}", "whep", "Hear a room by WHEP"),
     ("GET", "/health"): Operation(
         "health", "operation", "The process is alive", answers.HealthAnswer, needs=Needs.NOTHING
     ),

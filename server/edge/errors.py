@@ -2,7 +2,9 @@
 
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -32,8 +34,6 @@ TABLE: Final = {
     "bad_sdp": Row(400),
     "bad_sound": Row(400),
     "bad_bus": Row(400),
-    "no_audio": Row(400),
-    "bad_fingerprint": Row(400),
     "bad_secret": Row(401),
     "unauthorized": Row(401),
     "forbidden": Row(403),
@@ -44,6 +44,7 @@ TABLE: Final = {
     "not_found": Row(404),
     "room_not_found": Row(404),
     "method_not_allowed": Row(405),
+    "not_acceptable": Row(406),
     "room_exists": Row(409),
     "room_permanent": Row(409),
     "room_full": Row(409),
@@ -54,7 +55,12 @@ TABLE: Final = {
     "not_joined": Row(409),
     "in_progress": Row(409, retry_after_ms=500),
     "outdated": Row(412),
+    "precondition_failed": Row(412),
     "too_large": Row(413),
+    "unsupported_media": Row(415),
+    "no_audio": Row(422),
+    "bad_fingerprint": Row(422),
+    "precondition_required": Row(428),
     "too_slow": Row(408, retry_after_ms=1000),
     "wrong_host": Row(421),  # 421: this connection is not for that name (RFC 9110 §15.5.20)
     "key_reused": Row(422),
@@ -120,6 +126,9 @@ def _of_mixer(error: MixerError) -> Refusal | None:
             return None
 
 
+TOO_LARGE: Final = Refusal("too_large", "The body is larger than 32 KiB")
+
+
 def rpc_error(error: Exception) -> RpcError | None:
     """Return `error` as JSON-RPC carries it; None if it is our fault."""
     refused = refusal(error)
@@ -138,8 +147,8 @@ def rpc_error(error: Exception) -> RpcError | None:
     )
 
 
-def response(refused: Refusal) -> web.Response:
-    """Return the HTTP answer of the contract's shape."""
+def response(refused: Refusal, more: Mapping[str, object] | None = None) -> web.Response:
+    """Return the HTTP answer of the contract's shape, and `more`."""
     retry_after_ms = refused.retry_after_ms
     body: dict[str, object] = {
         "success": False,
@@ -150,6 +159,7 @@ def response(refused: Refusal) -> web.Response:
     }
     if refused.error_id is not None:
         body["id"] = refused.error_id
+    body |= more or {}
     if refused.code == BadInput.code:
         body["details"] = (
             None
@@ -166,6 +176,21 @@ def unreadable() -> web.Response:
     """Return the answer to what is no HTTP that can be read."""
     answer = response(Refusal(BadInput.code, "This is no HTTP request: nothing of it was read"))
     answer.headers["X-Content-Type-Options"] = "nosniff"  # no handler will add it
+    return answer
+
+
+def problem(request: web.Request, refused: Refusal) -> web.Response:
+    """Return the HTTP answer as problem details (RFC 9457), with what the contract's shape has."""
+    log.info("refused", method=request.method, path=request.path, code=refused.code)
+    status = refused.row.status
+    answer = response(
+        refused,
+        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+        | {"detail": refused.sentence},
+    )
+    answer.content_type = "application/problem+json"
+    if status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
@@ -209,7 +234,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _of_http(error: web.HTTPException) -> Refusal:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Refusal("too_large", "The body is larger than 32 KiB")
+        return TOO_LARGE
     code = _HTTP_CODES.get(error.status, "bad_params")
     sentences = {
         "not_found": "There is nothing at this address",

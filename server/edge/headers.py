@@ -22,7 +22,7 @@ _POLICY: Final = (
 _REST: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match",
-    "Access-Control-Expose-Headers": "Retry-After, Location, ETag, Link",
+    "Access-Control-Expose-Headers": "Accept-Patch, ETag, Link, Location, Retry-After",
     "Access-Control-Max-Age": "3600",
 }
 _PLAYERS: Final = {
@@ -39,7 +39,7 @@ async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     for name, value in ALWAYS.items():
         answer.headers.setdefault(name, value)
     answer.headers.setdefault("Content-Security-Policy", policy(settings, request))
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/whip/", "/whep/")):
         answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
     if not request.path.startswith("/hls/"):
         answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

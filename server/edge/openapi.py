@@ -173,6 +173,8 @@ def _responses(where: tuple[str, str], operation: Operation, schemas: Json) -> J
         by_status[TABLE[code].status].append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _refusal(codes, schemas)
+        if path.startswith(("/whip/", "/whep/")):  # RFC 9457, with the same fields
+            responses[str(status)]["content"] = {"application/problem+json": {}, JSON: {}}
     return responses
 
 

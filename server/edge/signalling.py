@@ -1,6 +1,7 @@
 """`/ws`: JSON-RPC methods on one person's conversation."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -56,11 +57,12 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
         socket, request, 2 * context.settings.limit_messages, context.webhooks.written
     )
     session = Session(context.signalling, grant, transport, request.remote or "")
+    servers = [server.entry() for server in context.ice.give(grant.user)]
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
         person = f"{grant.room} {grant.user}"
-        dispatcher = methods(session)
+        dispatcher = methods(session, servers)
         dispatcher.admit = lambda: context.limits.check(Limit.MESSAGES, person)
         await _converse(Peer(transport, dispatcher), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
@@ -89,7 +91,7 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
-def methods(session: Session) -> Dispatcher:
+def methods(session: Session, ice_servers: Sequence[object] = ()) -> Dispatcher:
     """Return the methods of one conversation; docs/protocol.md describes each."""
     dispatcher = Dispatcher(rpc_error)
 
@@ -100,6 +102,7 @@ def methods(session: Session) -> Dispatcher:
             "resume": joined.resumed,
             "userId": joined.user,
             "room": joined.room.notice(),
+            "iceServers": list(ice_servers),
         }
 
     async def offer(params: OfferParams) -> object:

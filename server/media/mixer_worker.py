@@ -48,6 +48,7 @@ class MixerService:
         add("apply", wire.ApplyRoom, self._apply)
         add("acceptOffer", wire.Offer, self._accept_offer)
         add("addCandidate", wire.Candidate, self._add_candidate)
+        add("dropPeer", wire.DropPeer, self._drop_peer)
         add("statistics", None, self._statistics)
         add("peers", wire.AskPeers, self._peers)
         add("endRecordings", None, self._end_recordings)
@@ -73,10 +74,16 @@ class MixerService:
         return None
 
     async def _accept_offer(self, params: wire.Offer) -> object:
-        return await self._plane.accept_offer(params.room, params.peer, params.sdp)
+        return await self._plane.accept_offer(
+            params.room, params.peer, params.sdp, listener=params.listener
+        )
 
     async def _add_candidate(self, params: wire.Candidate) -> object:
         self._plane.add_candidate(params.room, params.peer, params.candidate)
+        return None
+
+    async def _drop_peer(self, params: wire.DropPeer) -> object:
+        self._plane.drop_peer(params.room, params.peer)
         return None
 
     async def _statistics(self, _params: Params) -> object:

@@ -53,8 +53,13 @@ LEGAL: Final = {
 class Answerer(Protocol):
     """The part of a media plane that a conversation needs."""
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """End a connection, if it is there. Raises PlaneUnavailable."""
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take one of the peer's ICE candidates."""

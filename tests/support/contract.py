@@ -19,6 +19,8 @@ def check_answer(method: str, path: str, status: int, body: object) -> None:
         if isinstance(operation.answer, type):
             operation.answer.model_validate(body, strict=False)
         return
+    if template.startswith(("/whip/", "/whep/")):  # RFC 9457, tested where they are
+        return
     problem = Problem.model_validate(body)
     allowed = operation.codes(method, template) | {"internal"}
     assert problem.code in allowed, f"{method} {template} does not say that it answers {body}"

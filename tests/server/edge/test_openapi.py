@@ -32,7 +32,7 @@ def test_operations(key: tuple[str, str]) -> None:
         answer = described["responses"][str(TABLE[code].status)]
         if code not in answer["description"]:
             assert int(TABLE[code].status) in OPERATIONS[key].also
-        else:
+        elif not path.startswith(("/whip/", "/whep/")):
             assert answer["content"]["application/json"]["schema"] == {
                 "$ref": "#/components/schemas/Problem"
             }
