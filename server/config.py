@@ -1,15 +1,25 @@
 """Settings: every key the server knows, with its default, its meaning and its variable."""
 
 import ipaddress
+import json
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mixer.types import FLOOR, Profile
 from server.domain.iceservers import is_ice_url, is_turn
 
 PREFIX = "ROOMTONE_"
@@ -38,6 +48,34 @@ def default_mixers() -> int:
     else:  # not Linux
         cores = os.cpu_count() or 1
     return min(cores, MOST_MIXERS)
+
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+BusName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=_PRINTABLE)]
+
+
+class ConfiguredRoom(BaseModel):
+    """A room that is there for good."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,32}$")]
+    name: Annotated[str, StringConstraints(max_length=80, pattern=_PRINTABLE)] = ""
+    pin: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]{6})?$")] = ""
+    max_anchors: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    profile: Profile = Profile.VOICE
+    loudest: Annotated[int, Field(ge=0, le=1000)] = 0
+    automix: bool = False
+    buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
+    broadcast: bool = True
+    locked: bool = False
+
+    @field_validator("buses")
+    @classmethod
+    def _names_of_their_own(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if FLOOR in value or len(set(value)) < len(value):
+            raise ValueError("buses have names of their own, and the floor is there anyway")
+        return value
 
 
 class Settings(BaseSettings):
@@ -116,6 +154,49 @@ class Settings(BaseSettings):
     )
     announcement_limit_mb: int = Field(
         default=100, ge=1, le=10_000, description="Largest sound file to be sent, in megabytes."
+    )
+    rooms: Annotated[tuple[ConfiguredRoom, ...], NoDecode] = Field(
+        default=(),
+        description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
+        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`. Several:"
+        " repeat the option, or a list in the variable.",
+    )
+    auto_rooms: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_*?-]{0,32}$",
+        description="Ids of rooms that are made when the admin lets somebody into them, as a"
+        " pattern with * and ? (such as class-*); none = only rooms that were made.",
+    )
+    auto_rooms_limit: int = Field(
+        default=20, ge=1, le=10_000, description="How many rooms of that pattern there may be."
+    )
+    auto_rooms_open: bool = Field(
+        default=False,
+        description="Anybody may come to rooms of that pattern, without an invite, and so make"
+        " them.",
+    )
+    room_lifetime_s: int = Field(
+        default=10_800,
+        ge=0,
+        le=10**9,
+        description="How long a room lasts, in seconds, where REST is not told; 0 = for good.",
+    )
+    room_anchors: int = Field(
+        default=3,
+        ge=1,
+        le=10_000,
+        description="How many anchors a room holds where REST is not told.",
+    )
+    room_warnings_s: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(300, 60),
+        description="How many seconds before its time is over those in a room are told; 0 = not at"
+        " all. Several: repeat the option, or separate by commas.",
+    )
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that webhooks may call although it is private, and without"
+        " HTTPS; none = public addresses over HTTPS only. Several: repeat the option, or separate"
+        " by commas.",
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,
@@ -332,7 +413,8 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        *("public_ip", "forward_to", "trusted_proxy", "ice_servers"),
+        *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
+        "ice_servers",
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -352,7 +434,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("forward_to", "trusted_proxy")
+    @field_validator("forward_to", "webhook_networks", "trusted_proxy")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
@@ -361,6 +443,30 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
         return value
+
+    @field_validator("rooms", mode="before")
+    @classmethod
+    def _read_rooms(cls, value: object) -> object:
+        if isinstance(value, str):
+            read = _read_json(value)
+            return read if isinstance(read, list) else [read]
+        if isinstance(value, list | tuple):
+            return [_read_json(one) if isinstance(one, str) else one for one in value]
+        return value
+
+    @field_validator("rooms")
+    @classmethod
+    def _once(cls, value: tuple[ConfiguredRoom, ...]) -> tuple[ConfiguredRoom, ...]:
+        if len({one.id for one in value}) < len(value):
+            raise ValueError("each room has an id of its own")
+        return value
+
+    @field_validator("room_warnings_s")
+    @classmethod
+    def _warnings(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 <= one <= DAY_S for one in value):
+            raise ValueError(f"each must be 0 to {DAY_S}")
+        return tuple(sorted({one for one in value if one}, reverse=True))
 
     @field_validator("ice_servers")
     @classmethod
@@ -479,6 +585,13 @@ def is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _read_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError('a room is JSON such as {"id": "lobby"}') from None
 
 
 def variable(key: str) -> str:

@@ -55,6 +55,16 @@ class RoomExists(ServerError):  # noqa: N818
         self.room = room
 
 
+class RoomPermanent(ServerError):  # noqa: N818
+    """The room is in the configuration, so the API cannot end it."""
+
+    code = "room_permanent"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"Room {room} is in the server's configuration: take it out there first")
+        self.room = room
+
+
 class RoomFull(ServerError):  # noqa: N818
     """The room has as many anchors as it may have."""
 
@@ -283,6 +293,39 @@ class SoundRefused(ServerError):  # noqa: N818
     """What was sent cannot be played (any further); the sentence says why."""
 
     code = "bad_sound"
+
+
+class Outdated(ServerError):  # noqa: N818
+    """What the caller had seen of the room is not how it is any more."""
+
+    code = "outdated"
+
+    def __init__(self) -> None:
+        super().__init__("The room was changed meanwhile: read it again")
+
+
+class KeyReused(ServerError):  # noqa: N818
+    """An Idempotency-Key that stood with another request before."""
+
+    code = "key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for something else: make a new one")
+
+
+class InProgress(ServerError):  # noqa: N818
+    """The same request is being answered just now."""
+
+    code = "in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("The same request is being answered: ask again in a moment")
+
+
+class HookFailed(ServerError):  # noqa: N818
+    """A webhook could not be called; the sentence says why."""
+
+    code = "hook_failed"
 
 
 class NotReady(ServerError):  # noqa: N818

@@ -236,6 +236,16 @@ class SoundDecoder(Protocol):
         """Begin to decode an open file, again and again if it is looped. Raises SoundRefused."""
 
 
+class HookSender(Protocol):
+    """Calls other programs over HTTP."""
+
+    def check(self, url: str) -> None:
+        """Raise Forbidden if an address may not be called, as far as it can be told by now."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send it and return the status of the answer. Raises HookFailed if there is none."""
+
+
 class BroadcastPlane(Protocol):
     """Where a room's mix becomes an encrypted HLS stream."""
 

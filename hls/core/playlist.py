@@ -60,6 +60,22 @@ def with_token(playlist_text: str, token: str) -> str:
     return "".join(_line_with_query(line, query) for line in playlist_text.splitlines(True))
 
 
+def ended(playlist_text: str) -> str:
+    """Return the playlist as that of a stream to which nothing is added any more (§4.3.3.4)."""
+    return playlist_text + "#EXT-X-ENDLIST\n"
+
+
+def names(playlist_text: str) -> list[str]:
+    """Return what the playlist names, but keys: maps and segments, each once."""
+    found = []
+    for line in playlist_text.splitlines():
+        if line.startswith("#EXT-X-MAP:"):
+            found += [match[1] for match in _URI_ATTRIBUTE.finditer(line)]
+        elif line and not line.startswith("#"):
+            found.append(line)
+    return list(dict.fromkeys(found))
+
+
 def _segment(entry: Entry, previous: Entry | None) -> list[str]:
     lines = []
     key = previous.key if previous else None

@@ -12,22 +12,27 @@ from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.edge.context import Context
+from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
 from server.media.recordings import FolderShelf
-from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
+from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.drain import Drain
+from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.marks import Marks
+from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
@@ -39,6 +44,7 @@ from server.services.sounds import Sounds
 from server.services.spent import Spent
 from server.services.standing import Standings
 from server.services.tokens import Shared, Signer, Tokens
+from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -56,6 +62,7 @@ class Ground:
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
+    hook_sender: HookSender = field(default_factory=HttpHookSender)
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
@@ -75,6 +82,8 @@ class Services:
         presence = self.context.presence
         _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
+        self.context.webhooks.serve(supervisor.scope("webhooks"))
+        _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
@@ -95,6 +104,7 @@ class Services:
             for _ in range(EXPIRE_EVERY):
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
+                self.context.arrivals.sweep()
                 self.context.standings.sweep()
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
@@ -105,13 +115,25 @@ class Services:
         await self.context.keys.load()
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
+        await self.context.permanent.apply(self.context.settings.rooms)
         await self.context.lines.load()
         await self.context.desk.load()
+        await self.context.webhooks.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
     """Return where recordings of arrivals are kept."""
     return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
+def _auto_policy(settings: Settings) -> AutoPolicy:
+    return AutoPolicy(
+        pattern=settings.auto_rooms,
+        limit=settings.auto_rooms_limit,
+        is_open=settings.auto_rooms_open,
+        max_anchors=settings.room_anchors,
+        lifetime_s=settings.room_lifetime_s or None,
+    )
 
 
 def build(settings: Settings, ground: Ground) -> Services:
@@ -127,6 +149,15 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
+    rooms.warnings_s = settings.room_warnings_s
+    endings = Endings(ground.broadcast, clock.monotonic)
+    rooms.before_end = endings.keep
+    arrivals = ArrivalsKeeper(
+        rooms, presence, clock, is_every_room=settings.record_arrivals is not None
+    )
+    webhooks = Webhooks(store, ground.hook_sender, clock)
+    for source in (rooms, presence, announcer, arrivals):
+        source.happened = webhooks.happened
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
@@ -159,7 +190,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         settings=settings,
         static=ground.static,
         clock=clock,
-        limits=_limits(settings, clock),
+        limits=Limits(limits_of(settings), clock.monotonic),
         store=store,
         rooms=rooms,
         presence=presence,
@@ -172,13 +203,16 @@ def build(settings: Settings, ground: Ground) -> Services:
             settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
-        arrivals=ArrivalsKeeper(
-            rooms, presence, clock, is_every_room=settings.record_arrivals is not None
-        ),
+        arrivals=arrivals,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
         sounds=sounds_of(settings),
+        webhooks=webhooks,
+        endings=endings,
+        auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
+        marks=Marks(store),
+        permanent=PermanentRooms(store, rooms),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
         registry=registry,
@@ -188,12 +222,12 @@ def build(settings: Settings, ground: Ground) -> Services:
     return Services(context, specs, streams)
 
 
-def _limits(settings: Settings, clock: Clock) -> Limits:
-    per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
-    return Limits(per_minute, clock.monotonic)
-
-
 # Made of settings that may change while the server runs; `reload` makes them anew.
+
+
+def limits_of(settings: Settings) -> dict[Limit, int]:
+    """Return how often a minute each caller may do what."""
+    return {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:

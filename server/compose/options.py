@@ -74,5 +74,5 @@ def _range(field: FieldInfo) -> click.IntRange:
 
 def _shown(default: object) -> str:
     if isinstance(default, tuple):
-        return ", ".join(default)
+        return ", ".join(map(str, default))
     return {True: "on", False: "off"}.get(default, "") if default in (True, False) else str(default)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from mixer.errors import SetupError
 from mixer.rtc.addresses import detect_addresses
@@ -34,6 +35,7 @@ from server.config import Settings, option, variable
 from server.edge.app import create_app
 from server.edge.connections import listen
 from server.edge.context import CONTEXT
+from server.edge.hook_sender import HttpHookSender
 from server.edge.signing import create_signing_app
 from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
@@ -101,11 +103,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
         stack.callback(listener.close)
-        await asyncio.to_thread(_prepare, settings.state_dir)
-        if settings.record_arrivals is not None:
-            await asyncio.to_thread(_prepare_recordings, settings.record_arrivals)
-        if settings.announcements_dir is not None:
-            await asyncio.to_thread(_check_announcements, settings.announcements_dir)
+        await asyncio.to_thread(_prepare_folders, settings)
         store = await stack.enter_async_context(open_store(settings.state_dir / "state.db"))
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
@@ -117,23 +115,21 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
+        hook_sender = HttpHookSender(settings.webhook_networks)
+        stack.push_async_callback(hook_sender.close)
         turn_secret = await asyncio.to_thread(_turn_secret, settings.turn_secret_file)
         if isinstance(signer, RemoteSigner):
             remote = signer
             is_up["signing"] = lambda: remote.is_up
         ground = Ground(
-            *(store, keyring, signer, clock, mixer, broadcast, decoder, is_up),
+            *(store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up),
             shared=shared,
             turn_secret=turn_secret,
         )
         services = build(settings, ground)
         await services.load()
         services.keep(supervisor)
-        sink = open_sink(os.environ, services.context.registry)
-        set_sink(sink)
-        if sink is not None:
-            stack.push_async_callback(asyncio.to_thread, sink.close)
-            stack.callback(set_sink, None)
+        _export_telemetry(services.context.registry, stack)
         await _listen(create_app(services.context), listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
@@ -173,6 +169,24 @@ async def signing(settings: Settings) -> AsyncIterator[Serving]:
             key_in=str(settings.state_dir / KEY_FILE),
         )
         yield serving
+
+
+def _export_telemetry(registry: CollectorRegistry, stack: AsyncExitStack) -> None:
+    """Send traces and metrics where the environment says, until the stack ends."""
+    sink = open_sink(os.environ, registry)
+    set_sink(sink)
+    if sink is not None:
+        stack.push_async_callback(asyncio.to_thread, sink.close)
+        stack.callback(set_sink, None)
+
+
+def _prepare_folders(settings: Settings) -> None:
+    """Make or look into every folder of the settings. Raises SetupMistake."""
+    _prepare(settings.state_dir)
+    if settings.record_arrivals is not None:
+        _prepare_recordings(settings.record_arrivals)
+    if settings.announcements_dir is not None:
+        _check_announcements(settings.announcements_dir)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from server.compose import logs
-from server.compose.build import Services, lifetimes_of, policy_of, sounds_of
+from server.compose.build import Services, lifetimes_of, limits_of, policy_of, sounds_of
 from server.config import Settings
 from server.errors import SetupMistake
 from server.sources import Loaded
@@ -30,6 +30,14 @@ RELOADABLE: Final = frozenset(
         "listen_token_s",
         "admin_cookie_s",
         "resume_s",
+        "room_warnings_s",
+        "limit_requests",
+        "limit_token",
+        "limit_joins",
+        "limit_sockets",
+        "limit_sockets_all",
+        "limit_messages",
+        "limit_hls",
     }
 )
 
@@ -94,6 +102,8 @@ class Reloader:
         context.access.lifetimes = lifetimes_of(settings)
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
+        context.limits.change(limits_of(settings))
+        context.rooms.warnings_s = settings.room_warnings_s
         sounds = sounds_of(settings)
         context.sounds.limit_bytes, context.sounds.folder = sounds.limit_bytes, sounds.folder
         self._follow_tls(settings)  # also when the names stay: files are renewed in place

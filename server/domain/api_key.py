@@ -25,6 +25,7 @@ class Scope(StrEnum):
     LINES = "lines"  # plain RTP
     ANNOUNCEMENTS = "announcements"
     RECORDINGS = "recordings"
+    WEBHOOKS = "webhooks"
     METRICS = "metrics"
     KEYS = "keys"  # make, list and revoke keys of no more scopes; renew the signing keys
 

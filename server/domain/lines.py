@@ -1,12 +1,12 @@
 """A room's plain RTP: who takes part by it, and where the room is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mixer.types import ForwarderSpec, PeerId, RtcpMode, RtpCodec, RtpParticipantSpec
+from mixer.types import FLOOR, ForwarderSpec, PeerId, RtcpMode, RtpCodec, RtpParticipantSpec
 from server.domain.identity import UserId
 from server.errors import BadRecord
 
@@ -62,6 +62,12 @@ class Lines:
     def without_person(self, user: UserId) -> Self:
         """Return the lines without that person."""
         return replace(self, people={k: one for k, one in self.people.items() if k != user})
+
+    def forwarders_on(self, buses: Collection[str]) -> tuple[ForwarderSpec, ...]:
+        """Return those whose bus is there: the floor, or one of `buses`."""
+        return tuple(
+            one for one in self.forwarders.values() if one.bus == FLOOR or one.bus in buses
+        )
 
     def participants(self) -> tuple[RtpParticipantSpec, ...]:
         """Return what the mixer needs to know of everybody."""

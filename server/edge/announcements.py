@@ -13,11 +13,13 @@ from server.edge.models import (
     AnnouncementRequest,
     FolderRequest,
     GainRequest,
+    PlayedQuery,
     path_room,
     read_body,
     read_fields,
 )
 from server.edge.pace import BODY_S, in_time
+from server.edge.paging import page
 from server.edge.rights import require
 from server.errors import BadInput
 from server.services.announcer import Wanted
@@ -48,8 +50,11 @@ async def list_all(request: web.Request) -> web.Response:
     require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
-    found = [_shape(one) for one in context.announcer.list(room)]
-    return web.json_response({"success": True, "announcements": found})
+    query = read_fields(request.query, PlayedQuery)
+    wanted = [one for one in context.announcer.list(room) if query.state in {None, one.state}]
+    found, more = page(wanted, lambda one: (one.id,), query)
+    shapes = [_shape(one) for one in found]
+    return web.json_response({"success": True, "announcements": shapes, **more})
 
 
 async def change(request: web.Request) -> web.Response:

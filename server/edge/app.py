@@ -17,15 +17,20 @@ from server.edge import (
     hls,
     keys,
     lines,
+    modules,
+    openapi,
     operations,
     pages,
     participants,
     rest,
+    webhooks,
     whip,
 )
+from server.edge.conditional import conditional
 from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
 from server.edge.proxies import PROXIES, Proxies, through_proxies
@@ -38,6 +43,8 @@ ROUTES: Final = (
     web.get("/", pages.index),
     web.get("/join/{room}", pages.join),
     web.get("/listen/{room}", pages.listen),
+    web.get("/api", pages.interface),
+    web.get("/openapi.json", openapi.get_document),
     web.get("/static/{path:.+}", pages.asset),
     web.get("/ca", authority.get_page),
     web.get("/ca.crt", authority.get_certificate),
@@ -78,7 +85,15 @@ ROUTES: Final = (
     web.get("/api/rooms/{room}/announcements", announcements.list_all),
     web.patch("/api/rooms/{room}/announcements/{announcementId}", announcements.change),
     web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
+    web.post("/api/webhooks", webhooks.create),
+    web.get("/api/webhooks", webhooks.list_all),
+    web.get("/api/webhooks/{webhookId}", webhooks.get),
+    web.delete("/api/webhooks/{webhookId}", webhooks.delete),
+    web.post("/api/webhooks/{webhookId}/ping", webhooks.ping),
+    web.post("/api/webhooks/{webhookId}/secret", webhooks.rotate),
     web.post("/api/token", rest.create_token),
+    web.put("/api/modules/{moduleType}/{moduleId}/mark", modules.put_mark),
+    web.delete("/api/modules/{moduleType}/{moduleId}/mark", modules.delete_mark),
     web.get("/api/stats", rest.get_stats),
     web.post("/api/keys", keys.create_key),
     web.get("/api/keys", keys.list_keys),
@@ -109,12 +124,17 @@ ROUTES: Final = (
 
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
-    middlewares = [mark_busy, through_proxies, observe, errors, screen]
+    # Who may ask at all comes first, then what is done with an answer.
+    middlewares = (
+        *(mark_busy, through_proxies, observe, errors, screen),
+        *(webhooks.tell_first, idempotent, conditional),
+    )
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
     app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
+    app[ANSWERS] = Answers()
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)

@@ -10,7 +10,8 @@ from mixer.types import ArrivalsSpec, RoomId
 from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
-from server.edge.models import ArrivalsRequest, path_room, read_body
+from server.edge.models import ArrivalsRequest, PageQuery, path_room, read_body, read_fields
+from server.edge.paging import page
 from server.edge.rights import require
 from server.errors import NotFound, RoomNotFound
 from server.ports import StoredRecording
@@ -39,7 +40,12 @@ async def list_arrivals(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/arrivals`: of a room that is gone, too."""
     require(request, Scope.RECORDINGS)
     room, context = path_room(request), request.app[CONTEXT]
-    stored = await asyncio.to_thread(context.shelf.list, room)
+    query = read_fields(request.query, PageQuery)
+    stored, more = page(
+        await asyncio.to_thread(context.shelf.list, room),
+        lambda one: (one.began_unix_s, one.name),
+        query,
+    )
     try:
         wish = context.arrivals.current(room)
     except RoomNotFound:
@@ -49,6 +55,7 @@ async def list_arrivals(request: web.Request) -> web.Response:
             "success": True,
             "recording": None if wish is None else _wish(wish),
             "recordings": [_stored(one) for one in stored],
+            **more,
         }
     )
 

@@ -13,18 +13,23 @@ from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.auto_rooms import AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.drain import Drain
+from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
+from server.services.marks import Marks
+from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.standing import Standings
 from server.services.tokens import Signer
+from server.services.webhooks import Webhooks
 
 
 @dataclass(slots=True)
@@ -50,6 +55,11 @@ class Context:
     desk: Desk
     announcer: Announcer
     sounds: Sounds
+    webhooks: Webhooks
+    endings: Endings
+    permanent: PermanentRooms
+    auto_rooms: AutoRooms
+    marks: Marks
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry

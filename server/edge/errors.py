@@ -46,6 +46,7 @@ TABLE: Final = {
     "method_not_allowed": Row(405),
     "not_acceptable": Row(406),
     "room_exists": Row(409),
+    "room_permanent": Row(409),
     "room_full": Row(409),
     "not_enabled": Row(409),
     "already_recorded": Row(409),
@@ -55,6 +56,8 @@ TABLE: Final = {
     "chat_off": Row(403),
     "chat_too_fast": Row(429, retry_after_ms=1000),
     "waiting": Row(409, retry_after_ms=2000),
+    "in_progress": Row(409, retry_after_ms=500),
+    "outdated": Row(412),
     "precondition_failed": Row(412),
     "too_large": Row(413),
     "unsupported_media": Row(415),
@@ -63,6 +66,7 @@ TABLE: Final = {
     "precondition_required": Row(428),
     "too_slow": Row(408, retry_after_ms=1000),
     "wrong_host": Row(421),  # 421: this connection is not for that name (RFC 9110 §15.5.20)
+    "key_reused": Row(422),
     "too_many_requests": Row(429, retry_after_ms=1000),  # the error itself knows better
     "pin_locked": Row(429, retry_after_ms=10_000),
     "draining": Row(503, retry_after_ms=5000),

@@ -12,10 +12,13 @@ from server.edge.models import (
     ForwarderRequest,
     LinePatch,
     LineRequest,
+    PageQuery,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import require
 from server.services.lines import ForwarderChange, LineChange, WantedForwarder, WantedLine
 
@@ -33,6 +36,7 @@ async def create_forwarder(request: web.Request) -> web.Response:
         codec=body.codec,
         payload_type=_payload_type(body.codec, body.payloadType),
         ssrc=body.ssrc,
+        bus=body.bus,
         always_on=body.alwaysOn,
         rtcp=body.rtcp,
     )
@@ -44,8 +48,10 @@ async def list_forwarders(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/forwarders`."""
     require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
-    found = [_forwarder(one) for one in lines.forwarders.values()]
-    return web.json_response({"success": True, "forwarders": found})
+    query = read_fields(request.query, PageQuery)
+    found, more = page(list(lines.forwarders.values()), lambda one: (one.id,), query)
+    shapes = [_forwarder(one) for one in found]
+    return web.json_response({"success": True, "forwarders": shapes, **more})
 
 
 async def patch_forwarder(request: web.Request) -> web.Response:
@@ -89,8 +95,10 @@ async def list_lines(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/rtp`."""
     require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
-    found = [_line(request, one) for one in lines.people.values()]
-    return web.json_response({"success": True, "participants": found})
+    query = read_fields(request.query, PageQuery)
+    found, more = page(list(lines.people.values()), lambda one: (str(one.user),), query)
+    shapes = [_line(request, one) for one in found]
+    return web.json_response({"success": True, "participants": shapes, **more})
 
 
 async def patch_line(request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -28,12 +29,20 @@ from mixer.core.speccheck import (
     PAN,
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
-from server.domain.announcement import EVERYBODY
+from server.domain.announcement import EVERYBODY, PlayState
 from server.domain.api_key import Scope
 from server.domain.chat import MAX_CHARACTERS
 from server.domain.controls import Controls
 from server.domain.grants import Right, Role
-from server.domain.identity import UserId, is_pin, room_id, user_id
+from server.domain.identity import (
+    NEW_PIN_PATTERN,
+    ROOM_ID_PATTERN,
+    USER_ID_PATTERN,
+    UserId,
+    is_pin,
+    room_id,
+    user_id,
+)
 from server.domain.people import Status
 from server.domain.room import (
     CHAT_HISTORY_DEFAULT,
@@ -43,6 +52,7 @@ from server.domain.room import (
     InviteRole,
     Room,
 )
+from server.domain.webhook import LONGEST_URL, Kind
 from server.edge.pace import BODY_S
 from server.errors import BadInput, FieldMistake, TooSlow
 
@@ -84,6 +94,11 @@ def _as_payload_type(number: int) -> int:
     return number
 
 
+def _as_whole(value: object) -> object:
+    """To JSON, 1.0 is an integer as well."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _as_buses(names: list[str]) -> list[str]:
     if FLOOR in names or len(set(names)) < len(names):
         raise ValueError("names of their own, and the floor is there anyway")
@@ -94,13 +109,41 @@ def _none_is_empty(value: object) -> object:
     return "" if value is None else value
 
 
-RoomIdText = Annotated[str, AfterValidator(_as_room_id)]
-UserIdText = Annotated[str, AfterValidator(_as_user_id)]
-NewPin = Annotated[str, AfterValidator(_as_new_pin)]
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+WHOLE: Final = BeforeValidator(_as_whole)
+# What validates in code says in words of JSON Schema what it lets through.
+RoomIdText = Annotated[
+    str, AfterValidator(_as_room_id), WithJsonSchema({"type": "string", "pattern": ROOM_ID_PATTERN})
+]
+UserIdText = Annotated[
+    str, AfterValidator(_as_user_id), WithJsonSchema({"type": "string", "pattern": USER_ID_PATTERN})
+]
+NewPin = Annotated[
+    str, AfterValidator(_as_new_pin), WithJsonSchema({"type": "string", "pattern": NEW_PIN_PATTERN})
+]
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(strip_whitespace=True, max_length=80, pattern=_PRINTABLE),
     BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 80, "pattern": _PRINTABLE}),
+]
+Shown = Annotated[
+    str,
+    StringConstraints(max_length=2048),
+    BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 2048}),
+]
+HostText = Annotated[
+    str,
+    AfterValidator(_as_host),
+    WithJsonSchema(
+        {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "maxLength": 45}
+    ),
+]
+NetworkText = Annotated[
+    str,
+    AfterValidator(_as_network),
+    WithJsonSchema({"type": "string", "description": "CIDR", "examples": ["192.0.2.0/24"]}),
 ]
 Message = Annotated[
     str,
@@ -111,27 +154,46 @@ Message = Annotated[
         pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$",  # tabs and new lines are text
     ),
 ]
-Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
-HostText = Annotated[str, AfterValidator(_as_host)]
-NetworkText = Annotated[str, AfterValidator(_as_network)]
 CodecText = Annotated[RtpCodec, Field(strict=False)]
 RtcpText = Annotated[RtcpMode, Field(strict=False)]
-PayloadType = Annotated[int, Field(ge=0, le=127), AfterValidator(_as_payload_type)]
+PayloadType = Annotated[
+    int,
+    Field(ge=0, le=127),
+    AfterValidator(_as_payload_type),
+    WHOLE,
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "anyOf": [{"minimum": 0, "maximum": 63}, {"minimum": 96, "maximum": 127}],
+        }
+    ),
+]
 Recipient = Annotated[str, StringConstraints(min_length=1, max_length=MAX_RECIPIENT)]
 GainDb = Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1], allow_inf_nan=False)]
 RoleText = Annotated[Role, Field(strict=False)]
 ProfileText = Annotated[Profile, Field(strict=False)]
-MaxAnchors = Annotated[int, Field(ge=0, le=10_000)]
-Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST)]
+MaxAnchors = Annotated[int, Field(ge=0, le=10_000), WHOLE]
+Loudest = Annotated[int, Field(ge=0, le=MAX_LOUDEST), WHOLE]
 BusName = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(min_length=1, max_length=MAX_BUS_CHARACTERS, pattern=_PRINTABLE),
 ]
-Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
+Buses = Annotated[
+    list[BusName],
+    Field(
+        max_length=MAX_BUSES,
+        json_schema_extra={"uniqueItems": True, "not": {"contains": {"const": FLOOR}}},
+    ),
+    AfterValidator(_as_buses),
+]
+Hears = Annotated[
+    dict[BusName, GainDb],
+    Field(max_length=MAX_BUSES + 1, json_schema_extra={"additionalProperties": False}),
+]
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
-ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY)]
-Seconds = Annotated[int, Field(ge=1, le=10**9)]
+ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
 
 class Body(BaseModel):
@@ -178,14 +240,17 @@ class ChangeRoomRequest(Body):
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
 
-    def amended(self, room: Room, now: datetime) -> Room:
-        """Return the room with what was named; its time is counted from `now` (aware) on."""
+    def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
+        """Return the room with what was named; its time is counted from `now` (aware) on.
+
+        `anchors` is how many it holds if 0 is asked for.
+        """
         named = {name: getattr(self, name) for name in self.model_fields_set}
         if "expiresIn" in named:
             room = room.lasting(named.pop("expiresIn"), now)
         values: dict[str, Any] = {_OF_ROOM.get(name, name): one for name, one in named.items()}
         if values.get("max_anchors") == 0:
-            values["max_anchors"] = MAX_ANCHORS_DEFAULT
+            values["max_anchors"] = anchors
         if "buses" in values:
             values["buses"] = tuple(values["buses"])
         return replace(room, **values)
@@ -218,7 +283,7 @@ class ControlRequest(Body):
     pan: Pan = 0.0
     agcTargetDbov: AgcDbov | None = None  # noqa: N815
     speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
-    hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
+    hears: Hears = {FLOOR: 0.0}
     profile: ProfileText | None = None
     role: RoleText = Role.ANCHOR
 
@@ -264,11 +329,11 @@ class ForwarderRequest(Body):
     """`POST /api/rooms/{id}/forwarders`."""
 
     host: HostText
-    port: Annotated[int, Field(ge=1, le=65_535)]
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE]
     codec: CodecText = RtpCodec.OPUS
     payloadType: PayloadType | None = None  # noqa: N815
-    ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
-    bus: Literal["floor"] = "floor"
+    ssrc: Annotated[int, Field(ge=0, le=0xFFFFFFFF), WHOLE] | None = None
+    bus: BusName = FLOOR
     alwaysOn: bool = False  # noqa: N815
     rtcp: RtcpText = RtcpMode.MUX
 
@@ -277,8 +342,8 @@ class ForwarderPatch(Body):
     """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`: what is absent stays."""
 
     host: HostText | None = None
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    bus: Literal["floor"] | None = None
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE] | None = None
+    bus: BusName | None = None
     alwaysOn: bool | None = None  # noqa: N815
     rtcp: RtcpText | None = None
 
@@ -295,7 +360,9 @@ class AnnouncementRequest(BaseModel):
 
 
 class FolderRequest(AnnouncementRequest):
-    """`POST /api/rooms/{id}/announcements` for a file of the folder."""
+    """`POST /api/rooms/{id}/announcements`, JSON: a file of the folder."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
     file: Annotated[str, StringConstraints(max_length=255)]
 
@@ -314,7 +381,7 @@ class LineRequest(Body):
     payloadType: PayloadType | None = None  # noqa: N815
     allow: Annotated[list[NetworkText], Field(max_length=16)] = ["127.0.0.0/8", "::1/128"]
     host: HostText | Literal[""] = ""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    port: Annotated[int, Field(ge=0, le=65_535), WHOLE] = 0
     anySsrc: bool = False  # noqa: N815
     rtcp: RtcpText = RtcpMode.MUX
 
@@ -334,7 +401,7 @@ class LinePatch(Body):
     pan: Annotated[float, Field(ge=-1, le=1)] | None = None
     allow: Annotated[list[NetworkText], Field(max_length=16)] | None = None
     host: HostText | Literal[""] | None = None
-    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    port: Annotated[int, Field(ge=0, le=65_535), WHOLE] | None = None
     rtcp: RtcpText | None = None
 
     @model_validator(mode="after")
@@ -349,8 +416,94 @@ class LinePatch(Body):
 class ArrivalsRequest(Body):
     """`POST /api/rooms/{id}/arrivals`."""
 
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
-    limitMb: Annotated[int, Field(ge=1, le=1 << 20)] | None = None  # noqa: N815
+    seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
+    limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class MarkRequest(Body):
+    """`PUT /api/modules/{moduleType}/{moduleId}/mark`; no `ttl`, or 0, is for good."""
+
+    label: Literal["ready", "cordon", "draining", "drained", "unready"]
+    ttl: Annotated[int, Field(ge=0, le=86_400), WHOLE] | None = None
+
+
+class ModulePath(BaseModel):
+    """Which module, in the words of the system we replace."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    moduleType: Literal["mixers", "januses"]  # noqa: N815
+    moduleId: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{3,32}$")]  # noqa: N815
+
+
+class WebhookRequest(Body):
+    """`POST /api/webhooks`; no `events` is all of them."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+    events: Annotated[list[Annotated[Kind, Field(strict=False)]], Field(max_length=len(Kind))] = []
+
+
+# In an address; of what a JWT, an invite or a key is made of.
+Secret = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[A-Za-z0-9._~+/=-]*$")]
+
+
+class Query(BaseModel):
+    """Fields of an address: all of them are text."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+Flag = Literal["true", "false"]
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    cursor: Secret = ""
+
+
+class RoomsQuery(PageQuery):
+    """`GET /api/rooms`; `name` is a part of it, in any case of letters."""
+
+    name: Annotated[str, StringConstraints(max_length=80)] = ""
+    state: Literal["onair", "removing"] = "onair"
+    locked: Flag | None = None
+    broadcast: Flag | None = None
+    occupied: Flag | None = None
+
+
+class PeopleQuery(PageQuery):
+    """`GET /api/rooms/{id}/participants`; `name` is a part of it, in any case of letters."""
+
+    name: Annotated[str, StringConstraints(max_length=80)] = ""
+    role: Role | None = None
+    status: Status | None = None
+    muted: Flag | None = None
+
+
+class PlayedQuery(PageQuery):
+    """`GET /api/rooms/{id}/announcements`."""
+
+    state: PlayState | None = None
+
+
+class InviteQuery(Query):
+    """`GET /api/rooms/{id}`."""
+
+    invite: Secret = ""
+
+
+class KickQuery(Query):
+    """`DELETE /api/rooms/{id}/participants/{userId}`."""
+
+    ban: Literal["true", "false"] = "false"
+
+
+class TokenQuery(Query):
+    """Where a header cannot be sent, the token stands in the address."""
+
+    token: Secret = ""
 
 
 class JoinParams(Body):
@@ -520,8 +673,17 @@ _OF_ROOM: Final = {
     "chatListeners": "listener_chat",
     "chatHistory": "chat_history",
 }  # other fields have the same name there
-_TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
-_FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
+_TAGS: Final = {
+    "roomId": "roomid",
+    "userId": "userid",
+    "moduleId": "moduleid",
+}  # other fields are their own tag
+_FIELDS: Final = {
+    "roomId": "RoomID",
+    "userId": "UserID",
+    "moduleId": "ModuleID",
+    "ttl": "TTL",
+}  # others: with a capital
 
 
 async def read_body(request: web.Request, model: type[Model]) -> Model:
@@ -580,3 +742,8 @@ def path_user(request: web.Request) -> UserId:
     if user is None:
         raise BadInput(fields=(mistake("UserURI", "userId"),))
     return user
+
+
+def fits(wanted: str | None, *, has: bool) -> bool:
+    """Whether something that has it (or has not) is among what a Flag of a query asks for."""
+    return wanted is None or (wanted == "true") == has

@@ -103,6 +103,7 @@ def _own(request: web.Request) -> PlaneStatistics:
         },
         counters={
             **context.announcer.counters,
+            **context.webhooks.counters,
             **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
         },
     )

@@ -40,6 +40,11 @@ async def listen(request: web.Request) -> web.StreamResponse:
     return page(request, "listen.html")
 
 
+async def interface(request: web.Request) -> web.StreamResponse:
+    """`GET /api`: `/openapi.json` to read and to try."""
+    return page(request, "api.html")
+
+
 async def asset(request: web.Request) -> web.StreamResponse:
     """`GET /static/{path}`."""
     path = Path(request.match_info["path"])

@@ -11,15 +11,18 @@ from server.edge.models import (
     ControlParams,
     ControlRequest,
     KickParams,
+    KickQuery,
     ParticipantParams,
+    PeopleQuery,
     RoomParams,
-    mistake,
+    fits,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import require
-from server.errors import BadInput
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
 
@@ -27,8 +30,18 @@ from server.services.signalling import Session
 async def list_people(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/participants`."""
     require(request, Scope.PEOPLE)
-    people = request.app[CONTEXT].desk.people(path_room(request))
-    return web.json_response({"success": True, "participants": [_shape(one) for one in people]})
+    room, query = path_room(request), read_fields(request.query, PeopleQuery)
+    wanted = [
+        one
+        for one in request.app[CONTEXT].desk.people(room)
+        if query.name.casefold() in one.display_name.casefold()
+        and query.role in {None, one.role}
+        and query.status in {None, one.status}
+        and fits(query.muted, has=one.muted or one.controls.muted)
+    ]
+    found, more = page(wanted, lambda one: (str(one.user),), query)
+    people = [_shape(one) for one in found]
+    return web.json_response({"success": True, "participants": people, **more})
 
 
 async def control(request: web.Request) -> web.Response:
@@ -52,10 +65,7 @@ async def kick(request: web.Request) -> web.Response:
     require(request, Scope.PEOPLE)
     context = request.app[CONTEXT]
     room, user = path_room(request), path_user(request)
-    ban = request.query.get("ban", "false")
-    if ban not in {"true", "false"}:
-        raise BadInput(fields=(mistake("Query", "ban"),))
-    if ban == "true":
+    if read_fields(request.query, KickQuery).ban == "true":
         await context.desk.ban(room, user)
     else:
         context.desk.kick(room, user)

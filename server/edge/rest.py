@@ -6,20 +6,26 @@ from aiohttp import web
 
 from mixer.types import TICK_S, PeerStatistics, RoomId
 from server.domain.api_key import Scope
-from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
+from server.domain.room import InviteRole, Room, RoomState, rfc3339
+from server.edge.conditional import check_unchanged, mark_room
 from server.edge.context import CONTEXT
 from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
     ChangeRoomRequest,
     CreateRoomRequest,
     CreateUserRequest,
+    InviteQuery,
     InviteRequest,
+    RoomsQuery,
     SessionRequest,
     TokenRequest,
+    fits,
     path_room,
     path_user,
     read_body,
+    read_fields,
 )
+from server.edge.paging import page
 from server.edge.rights import (
     ADMIN_COOKIE,
     base_url,
@@ -72,11 +78,16 @@ async def create_room(request: web.Request) -> web.Response:
     require(request, Scope.ROOMS_WRITE)
     request.app[CONTEXT].drain.check()
     body = await read_body(request, CreateRoomRequest)
+    settings = request.app[CONTEXT].settings
+    lifetime_s = body.expiresIn
+    if "expiresIn" not in body.model_fields_set:
+        lifetime_s = settings.room_lifetime_s or None
+    is_anchors_told = "maxAnchors" in body.model_fields_set and body.maxAnchors != 0
     wanted = Wanted(
         id=None if body.roomId is None else RoomId(body.roomId),
         pin=body.pin,
-        max_anchors=MAX_ANCHORS_DEFAULT if body.maxAnchors == 0 else body.maxAnchors,
-        expires_in_s=body.expiresIn,
+        max_anchors=body.maxAnchors if is_anchors_told else settings.room_anchors,
+        expires_in_s=lifetime_s,
         name=body.name,
         profile=body.profile,
         loudest=body.loudest,
@@ -91,7 +102,7 @@ async def create_room(request: web.Request) -> web.Response:
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
-    return web.json_response({"success": True, "room": shape}, status=201)
+    return mark_room(web.json_response({"success": True, "room": shape}, status=201), room)
 
 
 async def change_room(request: web.Request) -> web.Response:
@@ -100,32 +111,48 @@ async def change_room(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room_id = path_room(request)
     body = await read_body(request, ChangeRoomRequest)
-    now = context.clock.now()
-    room = await context.rooms.change(room_id, lambda before: body.amended(before, now))
+    now, anchors = context.clock.now(), context.settings.room_anchors
+
+    def amend(before: Room) -> Room:
+        check_unchanged(request, before)
+        return body.amended(before, now, anchors)
+
+    room = await context.rooms.change(room_id, amend)
     shape = _brief(request, room) | _decided(request, room)
-    return web.json_response({"success": True, "room": shape})
+    return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
 async def list_rooms(request: web.Request) -> web.Response:
     """`GET /api/rooms`."""
     require(request, Scope.ROOMS_READ)
     context = request.app[CONTEXT]
+    query = read_fields(request.query, RoomsQuery)
+    wanted = [
+        room
+        for room in context.rooms.all(RoomState(query.state))
+        if query.name.casefold() in room.name.casefold()
+        and fits(query.locked, has=room.locked)
+        and fits(query.broadcast, has=room.broadcast)
+        and fits(query.occupied, has=context.presence.count(room.id) > 0)
+    ]
+    found, more = page(wanted, lambda room: (room.created_at.timestamp(), str(room.id)), query)
     rooms = [
         _brief(request, room)
         | {
             "anchors": context.presence.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
         }
-        for room in context.rooms.all()
+        for room in found
     ]
-    return web.json_response({"success": True, "count": len(rooms), "rooms": rooms})
+    return web.json_response({"success": True, "count": len(rooms), "rooms": rooms, **more})
 
 
 async def get_room(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}`."""
     context = request.app[CONTEXT]
     room_id = path_room(request)
-    shown = showing(request, Scope.ROOMS_READ, invite=request.query.get("invite", ""))
+    invite = read_fields(request.query, InviteQuery).invite
+    shown = showing(request, Scope.ROOMS_READ, invite=invite)
     if not (shown.is_admin or shown.invite or shown.token):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     room = context.rooms.get(room_id)
@@ -138,7 +165,7 @@ async def get_room(request: web.Request) -> web.Response:
     }
     if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
         shape |= _decided(request, room)
-    return web.json_response({"success": True, "room": shape})
+    return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
 async def delete_room(request: web.Request) -> web.Response:
@@ -179,9 +206,9 @@ async def create_user(request: web.Request) -> web.Response:
     room_id = path_room(request)
     body = await read_body(request, CreateUserRequest)
     shown = showing(request, Scope.PEOPLE, invite=body.invite, pin=body.pin)
-    if not (shown.is_admin or shown.invite):
+    if not (shown.is_admin or shown.invite or context.auto_rooms.is_open(room_id)):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
-    room = context.rooms.get(room_id)
+    room, shown = await context.auto_rooms.find(room_id, shown, InviteRole.JOIN)
     newcomer = Newcomer(
         body.role,
         body.displayName,
@@ -218,9 +245,11 @@ async def create_token(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     body = await read_body(request, TokenRequest)
     shown = showing(request, Scope.BROADCAST, invite=body.invite, pin=body.pin)
-    if not (shown.is_admin or shown.invite or shown.token):
+    room_id = RoomId(body.roomId)
+    is_open = context.auto_rooms.is_open(room_id)
+    if not (shown.is_admin or shown.invite or shown.token or is_open):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
-    room = context.rooms.get(RoomId(body.roomId))
+    room, shown = await context.auto_rooms.find(room_id, shown, InviteRole.LISTEN)
     minted = await context.access.listener(room, shown)
     answer = web.json_response(
         {

@@ -59,7 +59,9 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     )
     context.drain.check_join(grant.room, grant.user)
     await socket.prepare(request)
-    transport = SocketTransport(socket, request, 2 * context.settings.limit_messages)
+    transport = SocketTransport(
+        socket, request, 2 * context.settings.limit_messages, context.webhooks.written
+    )
     session = Session(context.signalling, grant, transport, request.remote or "")
     servers = [server.entry() for server in context.ice.give(grant.user)]
     open_sockets = request.app[OPEN_SOCKETS]

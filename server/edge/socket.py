@@ -1,12 +1,15 @@
 """A WebSocket as the transport of one person's conversation."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from aiohttp import WSMsgType, web
 
 from server.domain.bucket import Buckets
+from server.errors import StoreLost
 from server.rpc.errors import TransportClosed
 from server.services.presence import Farewell
 
@@ -51,9 +54,15 @@ class SocketTransport:
     """
 
     def __init__(
-        self, socket: web.WebSocketResponse, request: web.Request, per_minute: int = 0
+        self,
+        socket: web.WebSocketResponse,
+        request: web.Request,
+        per_minute: int = 0,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`before` is awaited before each answer."""
         self._texts = Buckets(per_minute, 1)
+        self._before = before or _nothing
         self._socket = socket
         self._request = request
         self._waiting: asyncio.Queue[str | Farewell] = asyncio.Queue(MAX_WAITING_TEXTS)
@@ -61,7 +70,12 @@ class SocketTransport:
         self._farewell: Farewell | None = None
 
     async def send(self, text: str) -> None:
-        """Send a text some time soon. Raises TransportClosed."""
+        """Send a text some time soon. Raises TransportClosed.
+
+        What it may tell of is stored before, if the store lets us: a call must go on.
+        """
+        with suppress(StoreLost):
+            await self._before()
         if self._is_over:
             raise TransportClosed
         self._put(text)
@@ -130,3 +144,7 @@ class SocketTransport:
         log.info("socket_dropped", reason=reason)
         if self._request.transport is not None:
             self._request.transport.abort()
+
+
+async def _nothing() -> None:
+    """Nothing has to be done before."""

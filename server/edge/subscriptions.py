@@ -20,6 +20,7 @@ EVENTS: Final = frozenset(
         "quality",
         "reconnect",
         "roomChanged",
+        "roomClosing",
         "roomClosed",
         "roomStatus",
         "talking",

@@ -14,9 +14,11 @@ from mixer.types import PlaneEvent, Played, RoomId
 from server.backoff import delays_s
 from server.domain.announcement import EVERYBODY, Announcement, Lookahead, PlayEvent, PlayState
 from server.domain.identity import user_id
+from server.domain.webhook import Kind
 from server.errors import NotFound, PlaneUnavailable, SoundRefused, TooMany
 from server.ports import Decoding, PlaneLost, PlayerPlane, SoundDecoder
 from server.rpc.codec import Notification
+from server.services.happenings import Happened, nobody_hears
 from server.services.presence import Presence
 from server.supervise import Supervisor
 
@@ -68,6 +70,7 @@ class Announcer:
         self._runs: dict[tuple[RoomId, str], _Run] = {}
         self._over: dict[RoomId, dict[str, Announcement]] = {}
         self._owner: Supervisor | None = None
+        self.happened: Happened = nobody_hears
 
     def serve(self, owner: Supervisor) -> None:
         """Play on tasks of this supervisor; with it everything ends."""
@@ -290,6 +293,9 @@ class Announcer:
             what["reason"] = now.reason
         told = Notification("announcement", what)
         self._presence.tell(now.room, told, only=user_id(now.to))
+        is_playing = now.state is PlayState.PLAYING
+        kind = Kind.ANNOUNCEMENT_STARTED if is_playing else Kind.ANNOUNCEMENT_ENDED
+        self.happened(kind, now.room, {"roomId": now.room, "announcementId": now.id} | what)
 
 
 def _has_nothing_left(run: _Run) -> bool:

@@ -34,8 +34,17 @@ class Limits:
     ) -> None:
         self.refused = dict.fromkeys(Limit, 0)
         self._now = now
-        self._buckets = {limit: Buckets(per_minute.get(limit, 0)) for limit in Limit}
+        self._per_minute: dict[Limit, int] = {}
+        self._buckets: dict[Limit, Buckets] = {}
+        self.change(per_minute)
         self._draw = random.Random(seed)  # noqa: S311 - spreads callers, protects nothing
+
+    def change(self, per_minute: Mapping[Limit, int]) -> None:
+        """Count by other limits (0 = none); where one stays, its callers stay known."""
+        for limit in Limit:
+            wanted = per_minute.get(limit, 0)
+            if self._per_minute.get(limit) != wanted:
+                self._per_minute[limit], self._buckets[limit] = wanted, Buckets(wanted)
 
     def check(self, limit: Limit, key: str) -> None:
         """Count one of `limit` for `key`. Raises TooFast, with the time to come again."""

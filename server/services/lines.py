@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from mixer.types import ForwarderSpec, PeerId, RoomId, RtcpMode, RtpCodec, RtpParticipantSpec
+from mixer.types import FLOOR, ForwarderSpec, PeerId, RoomId, RtcpMode, RtpCodec, RtpParticipantSpec
 from server.domain.identity import UserId
 from server.domain.lines import (
     MAX_FORWARDERS,
@@ -21,7 +21,9 @@ from server.domain.lines import (
     encode_lines,
 )
 from server.errors import (
+    BadInput,
     BadRecord,
+    FieldMistake,
     Forbidden,
     NotEnabled,
     NotFound,
@@ -60,6 +62,7 @@ class WantedForwarder:
     codec: RtpCodec
     payload_type: int
     ssrc: int | None = None
+    bus: str = FLOOR
     always_on: bool = False
     rtcp: RtcpMode = RtcpMode.MUX
 
@@ -135,10 +138,14 @@ class LineKeeper:
         return self._presence.lines(room)
 
     async def add_forwarder(self, room: RoomId, wanted: WantedForwarder) -> ForwarderSpec:
-        """Begin to send a room somewhere. Raises RoomNotFound, Forbidden, TooMany, StoreLost."""
+        """Begin to send a room somewhere.
+
+        Raises RoomNotFound, Forbidden, BadInput (no such bus), TooMany, StoreLost.
+        """
         self.policy.check_destination(wanted.host)
         async with self._changing:
             lines = self.get(room)
+            self._check_bus(room, wanted.bus)
             if len(lines.forwarders) >= MAX_FORWARDERS:
                 raise TooMany(f"A room has at most {MAX_FORWARDERS} forwarders")
             spec = ForwarderSpec(
@@ -148,6 +155,7 @@ class LineKeeper:
                 ssrc=secrets.randbits(32) if wanted.ssrc is None else wanted.ssrc,
                 codec=wanted.codec,
                 payload_type=wanted.payload_type,
+                bus=wanted.bus,
                 always_on=wanted.always_on,
                 rtcp=wanted.rtcp,
             )
@@ -159,7 +167,7 @@ class LineKeeper:
     ) -> ForwarderSpec:
         """Change a forwarder that goes on meanwhile.
 
-        Raises RoomNotFound, NotFound, Forbidden, StoreLost.
+        Raises RoomNotFound, NotFound, Forbidden, BadInput (no such bus), StoreLost.
         """
         if change.host:
             self.policy.check_destination(change.host)
@@ -167,6 +175,8 @@ class LineKeeper:
             lines = self.get(room)
             if name not in lines.forwarders:
                 raise NotFound("There is no such forwarder")
+            if change.bus is not None:
+                self._check_bus(room, change.bus)
             spec = replace(lines.forwarders[name], **_given(change))
             await self._put(room, lines.with_forwarder(spec))
         return spec
@@ -230,6 +240,11 @@ class LineKeeper:
             if user not in lines.people:
                 raise NotFound("There is no such person on plain RTP")
             await self._put(room, lines.without_person(user))
+
+    def _check_bus(self, room: RoomId, bus: str) -> None:
+        if bus != FLOOR and bus not in self._rooms.get(room).buses:
+            sentence = f"There is no such bus in room {room}"
+            raise BadInput(sentence, (FieldMistake("Bus", sentence),))
 
     async def _put(self, room: RoomId, lines: Lines) -> None:
         await self._store.commit(put={_key(room): encode_lines(lines)})

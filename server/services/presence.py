@@ -32,6 +32,7 @@ from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
 from server.services.farewell import Client, Farewell
+from server.services.happenings import Happened, differences, nobody_hears
 from server.services.lobby import Lobby, Waiter
 from server.services.reconcile import Reconciler
 
@@ -93,6 +94,7 @@ class Presence:
         self._tickets: dict[RoomId, dict[UserId, str]] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._began_at = self._swept_at = monotonic()
+        self.happened: Happened = nobody_hears
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
@@ -434,12 +436,15 @@ class Presence:
         text = encode(Notification("roomClosed", {"reason": reason}))
         self._tell(room, text)
         self.lobby.close(room, text)
-        for user in self._roster(room).people:
+        roster = self._roster(room)
+        for user in roster.people:
             client = self._clients.pop((room, user), None)
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
             self._deltas.discard((room, user))
             self._leaving.pop((room, user), None)
+        for event in differences(room, roster, _EMPTY):
+            self.happened(*event)
         self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
@@ -572,7 +577,7 @@ class Presence:
         lines = self.lines(room)
         return replace(
             self._roster(room).room_spec(self._rooms[room], self._mixer.next_version()),
-            forwarders=tuple(lines.forwarders.values()),
+            forwarders=lines.forwarders_on(self._rooms[room].buses),
             rtp=lines.participants(),
             arrivals=self.arrivals(room),
         )
@@ -591,6 +596,7 @@ class Presence:
         self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
     def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
+        before = self._roster(room)
         if roster.people:
             self._rosters[room] = roster
             self.announcements.people_changed(room)
@@ -599,6 +605,8 @@ class Presence:
             self.announcements.forget(room)
         if is_heard:
             self._want(room)
+        for event in differences(room, before, roster):
+            self.happened(*event)
 
     def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
         """Tell those who want the list of people so; the text is made if there are any."""

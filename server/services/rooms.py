@@ -10,6 +10,7 @@ import structlog
 
 from hls.types import BroadcastSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
 from server.domain.room import (
@@ -26,9 +27,19 @@ from server.domain.room import (
     transition,
 )
 from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
-from server.errors import BadRecord, RoomExists, RoomNotFound, SigningUnavailable, StoreLost
+from server.domain.webhook import Kind
+from server.errors import (
+    BadRecord,
+    RoomExists,
+    RoomNotFound,
+    RoomPermanent,
+    SigningUnavailable,
+    StoreLost,
+)
 from server.ports import Conflict, Record, StateStore
+from server.rpc.codec import Notification
 from server.services.clock import Clock
+from server.services.happenings import Happened, nobody_hears
 from server.services.pins import PIN_TRIES, PinGuard
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
@@ -37,6 +48,7 @@ from server.telemetry import note, traced
 log = structlog.get_logger(__name__)
 
 PREFIX = "/rooms/"
+WARNINGS_DEFAULT_S = (300, 60)
 INVITE_BYTES = 18  # 144 bits, 24 characters in the link
 
 
@@ -69,6 +81,7 @@ class _Live:
     stream: Stream
     state: RoomState = RoomState.CREATED
     revoked: dict[UserId, float] = field(default_factory=dict)
+    closing: Closing = NOT_CLOSING
 
     def happen(self, event: RoomEvent) -> None:
         """Move on. Raises IllegalTransition."""
@@ -93,6 +106,10 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
+        self.happened: Happened = nobody_hears
+        self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
+        self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
@@ -127,9 +144,9 @@ class Rooms:
         live = self._live.get(room)
         return RoomState.GONE if live is None else live.state
 
-    def all(self) -> list[Room]:
-        """Return the rooms on air, oldest first."""
-        rooms = [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
+    def all(self, state: RoomState = RoomState.ON_AIR) -> list[Room]:
+        """Return the rooms in a state (on air), oldest first."""
+        rooms = [live.room for live in self._live.values() if live.state is state]
         return sorted(rooms, key=lambda room: room.created_at)
 
     def stream(self, room: RoomId) -> Stream:
@@ -174,6 +191,9 @@ class Rooms:
             self._start(live)
         note(room=room.id)
         log.info("room_created", room=room.id)
+        self.happened(Kind.ROOM_CREATED, room.id, room.notice())
+        if room.broadcast:
+            self._tell_broadcast(room)
         return room
 
     @traced("room.change")
@@ -194,13 +214,20 @@ class Rooms:
             live = self._live[room]
             live.room = changed
             self._presence.change_room(changed)
+            if changed.notice() != before.notice():
+                self.happened(Kind.ROOM_CHANGED, room, changed.notice())
             if changed.broadcast != before.broadcast:
                 self._put_on_air(live)
+                self._tell_broadcast(changed)
         return changed
 
     @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
-        """End a room and everything of it. Raises RoomNotFound, StoreLost."""
+        """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
+        if self.get(room).id in self.permanent:
+            raise RoomPermanent(room)
+        if self.get(room).broadcast:
+            await self.before_end(room, self._live[room].stream)
         async with self._changing:
             self.get(room)
             live = self._live[room]
@@ -213,15 +240,38 @@ class Rooms:
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:
-        """Remove the rooms whose time is over, and forget refusals of tokens that ran out."""
-        now = self._clock.now()
+        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
         for live in list(self._live.values()):
-            if live.room.is_expired(now) and live.state is RoomState.ON_AIR:
-                await self.remove(live.room.id, "expired")
-            elif live.state is RoomState.REMOVING:
+            if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
+            elif (
+                live.state is RoomState.ON_AIR
+                and live.room.id not in self.permanent
+                and self._is_over(live)
+            ):
+                await self.remove(live.room.id, "expired")
             else:
                 await self._forget_refusals(live)
+
+    def _is_over(self, live: _Live) -> bool:
+        """Whether a room is to be removed now; if it soon is, those in it are told."""
+        end = live.room.expires_at
+        if end is None:
+            live.closing = NOT_CLOSING
+            return False
+        room = live.room.id
+        todo = step(
+            live.closing,
+            (end - self._clock.now()).total_seconds(),
+            self._clock.monotonic(),
+            self.warnings_s,
+            is_occupied=self._presence.count(room) > 0,
+        )
+        live.closing = todo.closing
+        if todo.tell_s is not None:
+            told = {"seconds": todo.tell_s, "reason": "expired"}
+            self._presence.tell(room, Notification("roomClosing", told))
+        return todo.is_over
 
     async def _forget_refusals(self, live: _Live) -> None:
         now = self._clock.unix()
@@ -303,6 +353,13 @@ class Rooms:
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)
         del self._live[room]
+        if live.room.broadcast:
+            self._tell_broadcast(replace(live.room, broadcast=False))
+        self.happened(Kind.ROOM_REMOVED, room, {"roomId": room, "reason": reason})
+
+    def _tell_broadcast(self, room: Room) -> None:
+        kind = Kind.BROADCAST_STARTED if room.broadcast else Kind.BROADCAST_ENDED
+        self.happened(kind, room.id, {"roomId": room.id})
 
     async def _retry_finish(self, live: _Live) -> None:
         """Finish what the store did not let us finish before."""
@@ -325,6 +382,10 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
+    """Nothing has to be done before a room ends."""
 
 
 async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:

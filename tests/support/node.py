@@ -7,6 +7,7 @@ from typing import Any
 
 from server.compose.build import Ground, Services, build
 from server.config import Settings
+from server.edge.hook_sender import HttpHookSender
 from server.services.access import Access
 from server.services.clock import Clock
 from server.services.keyring import Keyring
@@ -51,6 +52,7 @@ class Node:
         self.mixer = FakeMixer()
         self.broadcast = FakeBroadcast()
         self.decoder = FakeDecoder()
+        self.hook_sender = HttpHookSender(settings.webhook_networks, call_s=0.5)
         self.services = self.build()
 
     def build(self) -> Services:
@@ -63,6 +65,7 @@ class Node:
             self.mixer,
             self.broadcast,
             self.decoder,
+            self.hook_sender,
             is_up={"mixer": lambda: not self.mixer.is_away},
         )
         return build(self.settings, ground)
@@ -116,3 +119,4 @@ async def open_node(folder: Path, **options: Any) -> AsyncIterator[Node]:
         node = Node(folder, store, settings)
         await node.services.load()
         yield node
+        await node.hook_sender.close()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hls.core.playlist import Entry, media_playlist, with_token
+from hls.core.playlist import Entry, ended, media_playlist, names, with_token
 from hls.types import KeySpec
 
 KEY = KeySpec(1, b"k" * 16, bytes.fromhex("000102030405060708090a0b0c0d0eff"), "../k/1/enc.key")
@@ -85,3 +85,11 @@ def test_any_token(token: str) -> None:
     """Whatever the token, it cannot leave its place: the playlist without it is the old one."""
     text = with_token(PLAIN, token)
     assert re.sub(r"\?token=[A-Za-z0-9._~%-]*", "", text) == PLAIN
+
+
+def test_ended() -> None:
+    """A stream that is over says so in its last line, and names what it named."""
+    entries = [Entry(n, f"seg-{n}.m4s", "init.mp4", KEY, 100.0 + n) for n in (1, 2)]
+    text = ended(media_playlist(entries))
+    assert text.endswith("#EXT-X-ENDLIST\n")
+    assert names(text) == ["init.mp4", "seg-1.m4s", "seg-2.m4s"]

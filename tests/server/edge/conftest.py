@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from server.edge.app import create_app
 from server.supervise import Supervisor
+from tests.support.contract import check_answer
 from tests.support.node import Node, open_node
 
 Http = TestClient[Any, Any]
@@ -32,10 +33,12 @@ class Edge:
     async def ask(
         self, method: str, path: str, body: object = None, **options: Any
     ) -> tuple[int, Any]:
-        """Return status and JSON; `body` is sent as it is if it is bytes."""
+        """Return status and JSON, which the contract must have; bytes are sent as they are."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         async with self.http.request(method, path, data=data, **options) as answer:
-            return answer.status, json.loads(await answer.read())
+            told = json.loads(await answer.read())
+        check_answer(method, path, answer.status, told)
+        return answer.status, told
 
     async def as_admin(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         return await self.ask(method, path, body, headers=self.admin)

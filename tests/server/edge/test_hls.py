@@ -3,6 +3,7 @@
 import pytest
 
 from mixer.types import RoomId
+from server.errors import PlaneUnavailable
 from server.services.tokens import Grant
 from tests.server.edge.conftest import Edge
 from tests.server.services.people import ADA
@@ -96,6 +97,7 @@ async def test_unknown_key(edge: Edge) -> None:
     token = await edge.listen_token()
     _, epoch = await edge.ask("GET", f"/hls/rooms/demo/1/enc.key?token={token}")
     await edge.as_admin("DELETE", "/api/rooms/demo")
+    edge.node.advance(60)  # until then players come to the end
     _, room = await edge.ask("GET", f"{KEY}?token={token}")
     assert (epoch["code"], room["code"]) == ("not_found", "room_not_found")
 
@@ -113,3 +115,51 @@ async def test_away(edge: Edge) -> None:
     edge.node.broadcast.playlist_text = None
     async with edge.http.get("/hls/demo/stream.m3u8") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+async def test_end_mark(edge: Edge) -> None:
+    """A room that is gone ends its broadcast in order: playlist, media and key for a minute."""
+    token = await edge.listen_token()
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    edge.node.broadcast.media = {}
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert await answer.text() == PLAYLIST + "#EXT-X-ENDLIST\n"
+    async with edge.http.get("/hls/demo/seg-1.m4s") as answer:
+        assert await answer.read() == b"media"
+    async with edge.http.get(f"{KEY}?token={token}") as answer:
+        assert (answer.status, len(await answer.read())) == (200, 16)
+    async with edge.http.get(KEY) as answer:
+        assert answer.status == 401
+    edge.node.advance(60)
+    for path in ("/hls/demo/stream.m3u8", "/hls/demo/seg-1.m4s", f"{KEY}?token={token}"):
+        async with edge.http.get(path) as answer:
+            assert answer.status == 404
+
+
+async def test_no_end_mark(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room goes as well while the broadcast cannot be asked, or has not begun."""
+
+    async def away(_room: RoomId) -> str:
+        raise PlaneUnavailable
+
+    monkeypatch.setattr(edge.node.broadcast, "playlist", away)
+    assert (await edge.as_admin("DELETE", "/api/rooms/demo"))[0] == 200
+    assert (await edge.ask("GET", "/hls/demo/stream.m3u8"))[0] == 404
+    monkeypatch.undo()
+    edge.node.broadcast.playlist_text = None
+    assert (await edge.as_admin("DELETE", "/api/rooms/other"))[0] == 200
+    assert (await edge.ask("GET", "/hls/other/stream.m3u8"))[0] == 404
+
+
+async def test_a_new_room_is_no_ending(edge: Edge) -> None:
+    """A room of the same name has a broadcast of its own; of many that ended the last are kept."""
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    await edge.new_room()
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert await answer.text() == PLAYLIST
+    for number in range(33):
+        await edge.new_room(f"room{number}")
+        await edge.as_admin("DELETE", f"/api/rooms/room{number}")
+    assert (await edge.ask("GET", "/hls/room0/stream.m3u8"))[0] == 404
+    async with edge.http.get("/hls/room32/stream.m3u8") as answer:
+        assert answer.status == 200

@@ -65,6 +65,24 @@ async def test_forwarders(edge: Edge) -> None:
     assert (await edge.as_admin("DELETE", path))[0] == 404
 
 
+async def test_buses(edge: Edge) -> None:
+    """A forwarder sends a bus of the room; while the room has it no more, it sends nothing."""
+    room, body = "/api/rooms/demo", {"host": "::1", "port": 5004, "bus": "green"}
+    assert (await edge.as_admin("POST", f"{room}/forwarders", body))[0] == 400
+    await edge.as_admin("PATCH", room, {"buses": ["green", "talkback"]})
+    status, answer = await edge.as_admin("POST", f"{room}/forwarders", body)
+    made = answer["forwarder"]
+    assert (status, made["bus"]) == (201, "green")
+    path = f"{room}/forwarders/{made['forwarderId']}"
+    assert (await edge.as_admin("PATCH", path, {"bus": "red"}))[0] == 400
+    _, answer = await edge.as_admin("PATCH", path, {"bus": "talkback"})
+    assert answer["forwarder"]["bus"] == "talkback"
+    for buses, sent in ((["green"], 0), (["talkback"], 1)):
+        await edge.as_admin("PATCH", room, {"buses": buses})
+        await edge.node.settle()
+        assert len(edge.node.mixer.specs[RoomId("demo")].forwarders) == sent
+
+
 @pytest.mark.parametrize(("codec", "kind"), [("pcmu", 0), ("pcma", 8), ("opus", 111)])
 async def test_payload_types(edge: Edge, codec: str, kind: int) -> None:
     """RFC 3551's, unless another is asked for."""

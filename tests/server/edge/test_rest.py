@@ -398,3 +398,15 @@ async def test_listener(edge: Edge) -> None:
 
 def _grant(edge: Edge, user: Any) -> Any:
     return edge.node.rooms.all()[0].id, user
+
+
+async def test_defaults_are_settings(serve: Serve) -> None:
+    """What bare REST leaves open is the operator's to say."""
+    edge = await serve(room_lifetime_s=0, room_anchors=7)
+    _, answer = await edge.as_admin("POST", "/api/rooms", {"roomId": "demo"})
+    room = answer["room"]
+    assert (room["maxAnchors"], room["expiresAt"]) == (7, None)
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"maxAnchors": 2})
+    assert answer["room"]["maxAnchors"] == 2
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"maxAnchors": 0})
+    assert answer["room"]["maxAnchors"] == 7

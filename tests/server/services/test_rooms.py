@@ -1,19 +1,21 @@
 """Rooms: made, kept over restarts, removed."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mixer.types import Profile, RoomId
+from server.domain.grants import Role
 from server.domain.room import InviteRole, RoomState
 from server.errors import RoomExists, RoomNotFound, StoreLost
 from server.ports import Snapshot
-from server.services.presence import Farewell
+from server.services.presence import Arrival, Farewell
 from server.services.rooms import Rooms, Wanted
 from tests.server.services.people import ADA, enter, told
-from tests.support.node import Node, open_node
+from tests.support.node import FakeClient, Node, open_node
 
 DEMO = RoomId("demo")
 
@@ -310,6 +312,38 @@ async def test_oldest_first(node: Node) -> None:
         await node.rooms.create(Wanted(id=RoomId(name)))
         node.advance(1)
     assert [room.id for room in node.rooms.all()] == ["zzz", "aaa"]
+
+
+async def test_nobody_is_cut_off_unwarned(node: Node) -> None:
+    """Those inside are told twice before their room's time is over; then it is, and they know."""
+    room = await node.rooms.create(Wanted(id=DEMO, expires_in_s=400))
+    client = FakeClient()
+    node.presence.enter(room, Arrival(ADA, Role.ANCHOR), client)
+    for _ in range(80):
+        node.advance(5)
+        await node.rooms.expire()
+    methods = [json.loads(text) for text in client.texts]
+    told = [(one["method"], one["params"].get("seconds")) for one in methods]
+    assert told == [("roomClosing", 300), ("roomClosing", 60), ("roomClosed", None)]
+    assert client.farewell is Farewell.ROOM_GONE
+
+
+async def test_warnings_after_a_restart(node: Node) -> None:
+    """Who comes back to a room whose time ran out meanwhile still has a minute."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=60))
+    node.advance(100)
+    node.services = node.build()
+    await node.rooms.load()
+    client = FakeClient()
+    node.presence.enter(node.rooms.get(DEMO), Arrival(ADA, Role.ANCHOR), client)
+    await node.rooms.expire()
+    assert json.loads(client.texts[-1])["params"] == {"seconds": 60, "reason": "expired"}
+    node.advance(59)
+    await node.rooms.expire()
+    assert node.rooms.state(DEMO) is RoomState.ON_AIR
+    node.advance(1)
+    await node.rooms.expire()
+    assert node.rooms.state(DEMO) is RoomState.GONE
 
 
 async def test_refusals_are_forgotten(node: Node) -> None:

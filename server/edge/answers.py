@@ -1,0 +1,526 @@
+"""The bodies of answers, as `/openapi.json` promises them and the tests hold them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mixer.types import Profile, RtcpMode, RtpCodec
+from server.domain.announcement import PlayState
+from server.domain.api_key import Scope
+from server.domain.grants import Role
+from server.domain.people import Status
+from server.domain.room import RoomState
+from server.domain.webhook import Kind
+
+RoomName = Annotated[str, Field(examples=["demo"])]
+UserName = Annotated[str, Field(examples=["6f1f0c3e-1d52-4c6e-9a3b-0a4f5e6d7c8b"])]
+Moment = Annotated[
+    str, Field(examples=["2026-03-01T12:00:00Z"], json_schema_extra={"format": "date-time"})
+]
+Done = Literal[True]
+
+
+class Answer(BaseModel):
+    """A JSON answer that has these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldMistakeShape(Answer):
+    """One field of a request that does not hold what it must."""
+
+    field: str
+    message: str
+
+
+class Problem(Answer):
+    """What every error looks like; `details` stands with `bad_params` only."""
+
+    success: Literal[False]
+    error: Annotated[str, Field(examples=["Room demo not found"])]
+    code: Annotated[str, Field(examples=["room_not_found"])]
+    retryable: bool
+    retryAfterMs: int | None
+    id: Annotated[str, Field(description="Under which the log has it")] | None = None
+    details: list[FieldMistakeShape] | None = None
+
+
+class Success(Answer):
+    """It was done."""
+
+    success: Done
+
+
+class Page(Success):
+    """A list, or a part of it: `nextCursor` is there where there is more."""
+
+    nextCursor: str | None = None
+
+
+class Nothing(Answer):
+    """It was done, in the reference's words."""
+
+
+class MessageAnswer(Success):
+    """It was done, in a sentence."""
+
+    message: str
+
+
+class SessionAnswer(Success):
+    """Whether the caller is the admin."""
+
+    admin: bool
+
+
+class Links(Answer):
+    """The addresses to hand out, with their secrets."""
+
+    join: str
+    listen: str
+
+
+class LinksAnswer(Success):
+    """The links that hold from now on."""
+
+    links: Links
+
+
+class RoomBrief(Answer):
+    """A room as the reference shows it."""
+
+    roomId: RoomName
+    hlsUrl: str
+    createdAt: Moment
+    name: str
+
+
+class RoomEntry(RoomBrief):
+    """A room of the list; the numbers count."""
+
+    anchors: int
+    announcements: int
+
+
+class RoomNotice(RoomBrief):
+    """What those in a room may know of it."""
+
+    profile: Profile
+    buses: list[str]
+    maxAnchors: int | None
+    broadcast: bool
+    locked: bool
+    lobby: bool
+    chat: bool
+    chatListeners: bool
+    expiresAt: Moment | None
+
+
+class RoomFull(RoomNotice):
+    """What the admin sees of a room."""
+
+    pin: str
+    loudest: int
+    automix: bool
+    links: Links
+
+
+class RoomSeen(RoomNotice):
+    """A room by its id; the last four are the admin's."""
+
+    pinRequired: bool
+    anchors: int
+    status: RoomState
+    pin: str | None = None
+    loudest: int | None = None
+    automix: bool | None = None
+    links: Links | None = None
+
+
+class RoomAnswer(Success):
+    """A room that was made or changed."""
+
+    room: RoomFull
+
+
+class RoomSeenAnswer(Success):
+    """One room."""
+
+    room: RoomSeen
+
+
+class RoomsAnswer(Page):
+    """The rooms on air."""
+
+    count: int
+    rooms: list[RoomEntry]
+
+
+class UserAnswer(Answer):
+    """The right to speak in a room for a while."""
+
+    userID: UserName
+    token: str
+    expiresAt: Moment
+
+
+class TokenAnswer(Answer):
+    """The right to listen to a room for a while."""
+
+    token: str
+    expiresAt: Moment
+    hlsUrl: str
+
+
+class PeerShape(Answer):
+    """How one connection to the mixer is."""
+
+    userId: UserName
+    state: str
+    levelDbov: float
+    roundTripMs: float | None
+    lossIn: float
+    lossOut: float
+    jitterInMs: float
+    jitterOutMs: float
+    bitrateIn: int
+    bitrateOut: int
+    sending: str
+    capacityOut: int | None
+    received: int
+    lost: int
+    bufferedMs: int | float
+    targetMs: int | float
+    late: int
+    recoveredFec: int
+    recoveredRed: int
+    concealed: int
+    compressed: int
+    expanded: int
+
+
+class ForwarderPeer(Answer):
+    """How one forwarder is; null while its receiver has reported nothing."""
+
+    forwarderId: str
+    localPort: int
+    packets: int
+    octets: int
+    bitrateOut: int
+    reports: int
+    lossOut: float | None
+    lost: int | None
+    jitterOutMs: float | None
+    roundTripMs: float | None
+
+
+class StatisticsAnswer(Success):
+    """How everybody's connection is."""
+
+    peers: list[PeerShape]
+    forwarders: list[ForwarderPeer]
+
+
+class Participant(Answer):
+    """A person with a connection of their own, and what was decided about them."""
+
+    userId: UserName
+    displayName: str
+    role: Role
+    status: Status
+    canSpeak: bool
+    hand: int | None
+    selfMuted: bool
+    muted: bool
+    gainDb: float
+    pan: float
+    agcTargetDbov: float | None
+    speaks: list[str]
+    hears: dict[str, float]
+    profile: Profile | None
+
+
+class ParticipantAnswer(Success):
+    """A person."""
+
+    participant: Participant
+
+
+class ParticipantsAnswer(Page):
+    """The people of a room."""
+
+    participants: list[Participant]
+
+
+class Waiting(Answer):
+    """Somebody outside the stage; `hand` numbers the hands that are up, the first lowest."""
+
+    userId: UserName
+    role: Role
+    displayName: str
+    hand: int | None
+
+
+class LobbyAnswer(Success):
+    """Who waits to be let in, who of the listeners has a hand up, and how many listen."""
+
+    waiting: list[Waiting]
+    hands: list[Waiting]
+    listening: int
+
+
+class Forwarder(Answer):
+    """Where a copy of a room's mix is sent."""
+
+    forwarderId: str
+    host: str
+    port: int
+    codec: RtpCodec
+    payloadType: int
+    ssrc: int
+    bus: str
+    alwaysOn: bool
+    rtcp: RtcpMode
+
+
+class ForwarderAnswer(Success):
+    """A forwarder."""
+
+    forwarder: Forwarder
+
+
+class ForwardersAnswer(Page):
+    """The forwarders of a room."""
+
+    forwarders: list[Forwarder]
+
+
+class Line(Answer):
+    """A person on plain RTP."""
+
+    userId: UserName
+    displayName: str
+    status: str
+    rtpPort: int | None
+    codec: RtpCodec
+    payloadType: int
+    ssrc: int | None
+    allow: list[str]
+    host: str
+    port: int
+    muted: bool
+    gainDb: float
+    pan: float
+    rtcp: RtcpMode
+
+
+class LineAnswer(Success):
+    """A person on plain RTP."""
+
+    participant: Line
+
+
+class LinesAnswer(Page):
+    """The people of a room on plain RTP."""
+
+    participants: list[Line]
+
+
+class Recording(Answer):
+    """A recording under way."""
+
+    until: Moment
+    limitMb: int
+
+
+class StoredFile(Answer):
+    """A file of a recording."""
+
+    name: str
+    bytes: int
+    beganAt: Moment
+
+
+class RecordingAnswer(Success):
+    """A recording that has begun."""
+
+    recording: Recording
+
+
+class RecordingsAnswer(Page):
+    """What is recorded, and the files there are."""
+
+    recording: Recording | None
+    recordings: list[StoredFile]
+
+
+class AnnouncementShape(Answer):
+    """A sound that is played into a room, or was; seconds."""
+
+    announcementId: str
+    name: str
+    to: str
+    gainDb: float
+    loop: bool
+    state: PlayState
+    position: float
+    length: float | None
+    reason: str
+
+
+class AnnouncementAnswer(Success):
+    """An announcement."""
+
+    announcement: AnnouncementShape
+
+
+class AnnouncementsAnswer(Page):
+    """What is played in a room, and what was played lately."""
+
+    announcements: list[AnnouncementShape]
+
+
+class WebhookShape(Answer):
+    """A webhook and how it fares since the server started."""
+
+    webhookId: str
+    url: str
+    events: list[Kind]
+    createdAt: Moment
+    waiting: int
+    delivered: int
+    failed: int
+    dead: int
+
+
+class NewWebhook(WebhookShape):
+    """A webhook with what its calls are signed with, which is shown this once."""
+
+    secret: str
+
+
+class FailedCall(Answer):
+    """A call that was not taken."""
+
+    at: Moment
+    messageId: str
+    event: Kind
+    reason: str
+
+
+class WebhookWithFailures(WebhookShape):
+    """A webhook and its last failures."""
+
+    failures: list[FailedCall]
+
+
+class NewWebhookAnswer(Success):
+    """A webhook that was made, or has a new secret."""
+
+    webhook: NewWebhook
+
+
+class WebhookAnswer(Success):
+    """One webhook."""
+
+    webhook: WebhookWithFailures
+
+
+class WebhooksAnswer(Success):
+    """All webhooks."""
+
+    webhooks: list[WebhookShape]
+
+
+class Ping(Answer):
+    """How a call went."""
+
+    delivered: bool
+    status: int | None
+    reason: str
+
+
+class PingAnswer(Success):
+    """How a call went, just now."""
+
+    ping: Ping
+
+
+class ApiKeyShape(Answer):
+    """An API key, without its text."""
+
+    keyId: str
+    name: str
+    scopes: list[Scope]
+    createdAt: Moment
+    expiresAt: Moment | None
+    usedAt: Moment | None
+
+
+class NewApiKey(ApiKeyShape):
+    """An API key with its text, which is shown this once."""
+
+    secret: str
+
+
+class NewApiKeyAnswer(Success):
+    """An API key that was made."""
+
+    key: NewApiKey
+
+
+class ApiKeysAnswer(Success):
+    """The API keys."""
+
+    count: int
+    keys: list[ApiKeyShape]
+
+
+class ModuleShape(Answer):
+    """A module and its mark."""
+
+    type: str
+    id: str
+    label: str | None = None
+    ttl: int | None = None
+
+
+class MarkAnswer(MessageAnswer):
+    """A module's mark."""
+
+    module: ModuleShape
+
+
+class RoomNumbers(Answer):
+    """How many there are."""
+
+    total: int
+    totalParticipants: int
+
+
+class Stats(Answer):
+    """The server in numbers."""
+
+    rooms: RoomNumbers
+
+
+class StatsAnswer(Success):
+    """The server in numbers."""
+
+    stats: Stats
+
+
+class HealthAnswer(Answer):
+    """The process is alive."""
+
+    status: Literal["ok"]
+    service: str
+    timestamp: Annotated[int, Field(description="Unix seconds")]
+
+
+class ReadyAnswer(Answer):
+    """Whether everything a call needs answers."""
+
+    ready: bool
+    reasons: list[str] = []
+    degraded: list[str] = []

@@ -1,0 +1,90 @@
+"""The rooms of the configuration: there from the start, for good, and as it says."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from mixer.types import RoomId
+from server.config import ConfiguredRoom
+from server.domain.room import Room
+from server.errors import RoomNotFound
+from server.ports import StateStore
+from server.services.rooms import PREFIX, Rooms, Wanted
+
+log = structlog.get_logger(__name__)
+
+
+class PermanentRooms:
+    """Makes rooms what the configuration says, whenever that says something else than before.
+
+    What was changed by REST since stays until then. A room that the configuration names no more
+    stays as well, as any other.
+    """
+
+    def __init__(self, store: StateStore, rooms: Rooms) -> None:
+        self._store = store
+        self._rooms = rooms
+
+    async def apply(self, wanted: Sequence[ConfiguredRoom]) -> None:
+        """Make the rooms so. Raises StoreLost."""
+        before = self._rooms.permanent
+        for one in wanted:
+            await self._settle(one)
+        self._rooms.permanent = frozenset(RoomId(one.id) for one in wanted)
+        stored = (await self._store.scan(PREFIX)).records
+        over = [
+            record.key
+            for record in stored
+            if (parts := record.key.removeprefix(PREFIX).split("/"))[1:] == ["configured"]
+            and parts[0] not in self._rooms.permanent
+        ]
+        await self._store.commit(delete=over)
+        if self._rooms.permanent != before:
+            log.info("permanent_rooms", rooms=sorted(self._rooms.permanent))
+
+    async def _settle(self, one: ConfiguredRoom) -> None:
+        room, key = RoomId(one.id), f"{PREFIX}{one.id}/configured"
+        text = one.model_dump_json().encode()
+        record = await self._store.get(key)
+        try:
+            self._rooms.get(room)
+        except RoomNotFound:
+            await self._rooms.create(_wanted(one))
+        else:
+            if record is not None and record.value == text:
+                return
+            await self._rooms.change(room, lambda before: _changed(before, one))
+        await self._store.commit(put={key: text})
+
+
+def _wanted(one: ConfiguredRoom) -> Wanted:
+    return Wanted(
+        id=RoomId(one.id),
+        pin=one.pin,
+        max_anchors=one.max_anchors,
+        expires_in_s=None,
+        name=one.name,
+        profile=one.profile,
+        loudest=one.loudest,
+        automix=one.automix,
+        buses=one.buses,
+        broadcast=one.broadcast,
+        locked=one.locked,
+    )
+
+
+def _changed(room: Room, one: ConfiguredRoom) -> Room:
+    return replace(
+        room,
+        pin=one.pin,
+        max_anchors=one.max_anchors,
+        expires_in_s=None,
+        name=one.name,
+        profile=one.profile,
+        loudest=one.loudest,
+        automix=one.automix,
+        buses=one.buses,
+        broadcast=one.broadcast,
+        locked=one.locked,
+    )
