@@ -564,6 +564,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         status=101,
         query=models.TokenQuery,
         needs=Needs.SOMETHING,
+        errors=("draining",),
     ),
     ("GET", "/hls/rooms/{room}/enc.key"): Operation(
         "getCurrentKey",
