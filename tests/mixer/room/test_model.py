@@ -27,7 +27,7 @@ class Steady(Anchor):
     value = 0
     is_speaking = False
 
-    def hear(self, now: float) -> Int16Frame | None:
+    def hear(self, now: float, most_bytes: int = 0) -> Int16Frame | None:
         return np.full(960, self.value, np.int16) if self.is_speaking else None
 
     def skip(self, now: float) -> None:
