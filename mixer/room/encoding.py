@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.core.encode_terms import ROBUST_ALONE_BPS, EncodeTerms, clear_terms, robust_terms
+from mixer.core.mix import ramp
 from mixer.opus import Application, Encoder
 from mixer.types import PCM_ROWS, Delivery, Int16Frame, Outgoing, Quality
 
 MUSIC_BPS = 128_000  # stereo
-CLEAR_BPS = 96_000  # a channel, libopus's own choice is none to rely on
+CLEAR_BPS = 96_000  # what a clear encoder takes of itself
 TICKS_PER_S = 50
-QUIET_DBOV = -50
-QUIET_TICKS = 2
+# Between two words: from the third soft frame on a decoder that begins amid the speaker's packets
+# is right within 11 dB of its noise in the first frame, within 22 in the second.
+QUIET_DBOV, QUIET_TICKS = -50, 2
+# A hearer's decoder leads out of the speaker's packets over the first 5 ms that are encoded. A step
+# where they begin, which nobody hears, would cost the whole frame its bits.
+ONSET_SAMPLES = 60
 KEPT = 2  # earlier payloads, for redundancy
 
 
@@ -129,7 +134,7 @@ class Encoding:
             self._is_fed, self._sent = False, ()
             return Outgoing(b"", self.rows, level_dbov, marker=begins, pcm=frame)
         encoder = self._prepare(previous, quality, is_primed=not changes_over)
-        payload = encoder.encode(frame)
+        payload = encoder.encode(ramp(frame, 0.0, 1.0, ONSET_SAMPLES) if changes_over else frame)
         earlier = () if begins else self._sent
         self._sent = (payload, *earlier[: KEPT - 1])
         return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier, pcm=frame)

@@ -46,6 +46,7 @@ class Playout:
         self._is_hurrying = False  # the surplus is there to be left out, not to wait with
         self._waited = 0  # ticks that found no place to change the pace
         self._before = self._nothing  # the frame played last
+        self._is_repairing = False
         self._flawed_ticks = 0  # for how long its packets are no longer handed on
         self.corrupt = 0
         self.packet: bytes | None = None
@@ -114,9 +115,10 @@ class Playout:
                 self._play(step, now)
             case Conceal():
                 if sounding:
-                    self._flawed_ticks = FLAWED_TICKS
+                    self._is_repairing = True
                     self._append(self._repair(step.next_payload))
             case Idle():
+                self._is_repairing = False  # that was an end, not a loss
                 if step.comfort and sounding:
                     self._append(self._repair(None))
             case Continue():
@@ -140,6 +142,8 @@ class Playout:
     def _plain(self, step: Play) -> bytes | None:
         """Return the one packet that is all there is to play, if nothing is to be done to it."""
         payload = step.payloads[0]
+        if self._is_repairing:
+            self._is_repairing, self._flawed_ticks = False, FLAWED_TICKS
         if self._flawed_ticks:
             self._flawed_ticks -= 1
             return None
