@@ -8,9 +8,11 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
-# The real programs the tests drive.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus
+# The real programs the tests drive, with their package where it is called otherwise.
+PROGRAMS := chromium ffmpeg espeak-ng sox janus turnserver:coturn nginx caddy curl openssl certutil:libnss3-tools
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+# Its webrtcbin, by the system's Python.
+WEBRTCBIN := gstreamer1.0-plugins-bad gstreamer1.0-nice python3-gi gir1.2-gst-plugins-bad-1.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help run test fast check format bench clean static-checks programs
@@ -94,6 +96,7 @@ $(INTEROP): tests/interop/package-lock.json | .installed
 	@touch $@
 
 programs:
-	@missing=; for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for program in $(PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
+	gst-inspect-1.0 --exists webrtcbin 2>/dev/null && gst-inspect-1.0 nicesink >/dev/null 2>&1 && /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing="$$missing $(WEBRTCBIN)"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

@@ -84,9 +84,12 @@ async def main() -> None:
     rooms: dict[str, list[AnchorSpec]] = {}
 
     async def answer(room: str, peer: str, sdp: str) -> str:
+        if "a=recvonly" in sdp and room in rooms:
+            return await plane.accept_offer(RoomId(room), PeerId(peer), sdp, listener=True)
         anchors = rooms.setdefault(room, [])
         anchors.append(AnchorSpec(PeerId(peer)))
-        plane.apply(RoomSpec(RoomId(room), len(anchors), tuple(anchors), **more))
+        spec = RoomSpec(RoomId(room), len(anchors), tuple(anchors), listeners=True, **more)
+        plane.apply(spec)
         return await plane.accept_offer(RoomId(room), PeerId(peer), sdp)
 
     def open_rooms(count: int) -> None:

@@ -28,6 +28,7 @@ from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
 from mixer.types import (
     FLOOR,
     TICK_S,
+    AnchorSpec,
     ArrivalsSpec,
     Emit,
     GoneReason,
@@ -66,10 +67,18 @@ class _Seat:
     spec: RoomSpec
     room: Room
     peers: dict[PeerId, Peer] = field(default_factory=dict)
+    listeners: set[PeerId] = field(default_factory=set)  # of the peers, those the spec lists not
     said: dict[PeerId, int] = field(default_factory=dict)
     make_anchor: MakeAnchor = Anchor
     journal: Journal = field(default_factory=Journal)
     wish: ArrivalsSpec | None = None  # the recording that was begun last because of one
+
+    def admit(self, peer: PeerId, *, listener: bool) -> AnchorSpec | None:
+        """Return how a person is wanted who comes to speak, or only to hear; None if not at all."""
+        listed = next((anchor for anchor in self.spec.anchors if anchor.peer == peer), None)
+        if not listener:
+            return listed
+        return AnchorSpec(peer) if self.spec.listeners and listed is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +154,12 @@ class Engine:
         seat.spec = spec
         seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
+        may_listen = spec.listeners and not spec.closed
         for peer_id, peer in list(seat.peers.items()):
-            if peer_id not in wanted:
+            if peer_id in seat.listeners:
+                if not may_listen or peer_id in wanted:  # who is to speak from now on offers anew
+                    self.port.remove(peer, GoneReason.REMOVED)
+            elif peer_id not in wanted:
                 self.port.remove(peer, GoneReason.REMOVED)
             else:
                 self._mute(seat, peer_id, muted=wanted[peer_id].muted)
@@ -259,24 +272,31 @@ class Engine:
         addresses: tuple[str, ...],
         udp_port: int,
         tcp_port: int = 0,
+        listener: bool = False,
     ) -> str:
-        """Answer an offer.
+        """Answer an offer; of a listener, who is not in the room's spec, nothing is heard.
 
         A further offer of the same RTCPeerConnection goes on with its peer, ICE restart included;
         one of another replaces the person's earlier connection.
         """
         seat = self._seats.get(room)
-        listed = {} if seat is None else {anchor.peer: anchor for anchor in seat.spec.anchors}
-        if seat is None or peer_id not in listed:
+        wanted = None if seat is None else seat.admit(peer_id, listener=listener)
+        if seat is None or wanted is None:
             raise PeerGone(f"{peer_id} is not in room {room}")
         offer = read_offer(sdp)
+        if listener:
+            offer = offer.unheard()
         peer = seat.peers.get(peer_id)
         if peer is not None and self.port.renegotiate(peer, offer):
             self._hears_now(peer)
         else:
             peer = self._add_peer(seat, peer_id, offer)
-            self._mute(seat, peer_id, muted=listed[peer_id].muted)
-        profile = listed[peer_id].profile or seat.spec.profile
+            if listener:
+                seat.listeners.add(peer_id)
+                self.port.table.want(peer, Wants.NONE)
+            else:
+                self._mute(seat, peer_id, muted=wanted.muted)
+        profile = wanted.profile or seat.spec.profile
         return self.port.write_answer(
             peer,
             addresses=addresses,
@@ -284,6 +304,12 @@ class Engine:
             tcp_port=tcp_port,
             wish=MUSIC_WISH if profile is Profile.MUSIC else WISH,
         )
+
+    def drop_peer(self, room: RoomId, peer_id: PeerId) -> None:
+        """End a connection, if it is there; the person may offer again if the room lets them."""
+        seat = self._seats.get(room)
+        if seat is not None and (peer := seat.peers.get(peer_id)) is not None:
+            self.port.remove(peer, GoneReason.REMOVED)
 
     def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:
@@ -347,6 +373,7 @@ class Engine:
             self._counters.update(known[1].counters())
             if seat is not None and seat.peers.get(peer.id) is peer:
                 del seat.peers[peer.id]
+                seat.listeners.discard(peer.id)
                 seat.room.remove(peer.id)
                 self._settle(seat)
         self._emit(PeerChanged(peer.room, peer.id, peer.state, reason))
@@ -509,6 +536,7 @@ class Engine:
         gauges = self._peer_gauges()
         gauges["rooms"] = float(len(self._seats))
         gauges["players"] = float(len(self.players))
+        gauges["listeners"] = float(sum(len(seat.listeners) for seat in self._seats.values()))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
         if self._lines is not None:
@@ -532,12 +560,17 @@ class Engine:
         return gauges | {f"peers_sent_{mode.value}": float(modes[mode]) for mode in LinkMode}
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
-        """Return how the room's connections are; none if there is no such room."""
+        """Return how the anchors' connections are; none if there is no such room."""
         seat = self._seats.get(room)
         if seat is None:
             return ()
         plain = () if self._lines is None else self._lines.peers(room)
-        return (*(self._describe(peer, seat) for peer in seat.peers.values()), *plain)
+        anchors = (
+            self._describe(peer, seat)
+            for peer_id, peer in seat.peers.items()
+            if peer_id not in seat.listeners
+        )
+        return (*anchors, *plain)
 
     def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
         anchor, reception = seat.room.anchors[peer.id], peer.reception

@@ -73,6 +73,7 @@ class Plane:
             "agc",
             "music",
             "players",
+            "listeners",
         }
         return frozenset(mixing | plain)
 
@@ -183,11 +184,13 @@ class Plane:
         """
         self._engine.apply(spec)
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
-        """Answer an SDP offer.
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
+        """Answer an SDP offer of an anchor, or of somebody who only listens.
 
         Raises:
-            PeerGone: the room's spec does not list the peer.
+            PeerGone: the room's spec does not list the peer, or has no listeners.
             ClientMistake: the offer cannot be accepted.
             NoCapacity: there is no row left.
         """
@@ -198,7 +201,12 @@ class Plane:
             addresses=self._addresses,
             udp_port=self._udp_port,
             tcp_port=self._tcp_port,
+            listener=listener,
         )
+
+    def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """End a connection, if it is there."""
+        self._engine.drop_peer(room, peer)
 
     def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take a trickled candidate: an ICE-lite agent needs none, the peer's checks tell."""

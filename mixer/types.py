@@ -145,10 +145,11 @@ class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
     A spec whose `version` is not above the applied one is ignored. Anchors that are not listed
-    lose their connection. `on_air` feeds the floor's full mix to the tap. `closed` removes the
-    room. `loudest` mixes that many people at a time, the loudest, 0 everybody. `automix` shares
-    one gain among those who speak. `buses` names what there is beside the floor. `pass_through`
-    lets the packets of a lone speaker be sent on as they came.
+    lose their connection. `listeners` lets in people who only hear the floor; they are not listed.
+    `on_air` feeds the floor's full mix to the tap. `closed` removes the room. `loudest` mixes that
+    many people at a time, the loudest, 0 everybody. `automix` shares one gain among those who
+    speak. `buses` names what there is beside the floor. `pass_through` lets the packets of a
+    lone speaker be sent on as they came.
     """
 
     room: RoomId
@@ -164,6 +165,7 @@ class RoomSpec:
     forwarders: tuple[ForwarderSpec, ...] = ()
     rtp: tuple[RtpParticipantSpec, ...] = ()
     arrivals: ArrivalsSpec | None = None
+    listeners: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class GoneReason(Enum):
     """Why a connection ended."""
 
     LEFT = "left"  # close_notify
-    REMOVED = "removed"  # no longer in the room's spec
+    REMOVED = "removed"  # no longer in the room's spec, or dropped
     REPLACED = "replaced"  # the same person offered anew
     TIMEOUT = "timeout"  # silent for 15 s, or never connected
     FAILED = "failed"  # the DTLS handshake was refused

@@ -1,16 +1,16 @@
 """Settings: every key the server knows, with its default, its meaning and its variable."""
 
-import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from server.errors import SetupMistake
+from server.domain.iceservers import is_ice_url, is_turn
 
 PREFIX = "ROOMTONE_"
 MAX_PORT = 65_535
@@ -18,6 +18,10 @@ DAY_S = 86_400
 # Unasked: a firewall or a container must know the range of ports beforehand, and eight cores of
 # mixing carry more people than a machine with defaults will see.
 MOST_MIXERS = 8
+MOST_PER_MINUTE = 10**9
+
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
 def default_state_dir() -> Path:
@@ -37,7 +41,7 @@ def default_mixers() -> int:
 
 
 class Settings(BaseSettings):
-    """How one server runs. An option beats its `ROOMTONE_…` variable, which beats the default."""
+    """How one server runs: `server.sources.load` makes one of options, variables and a file."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -131,6 +135,105 @@ class Settings(BaseSettings):
         description="Address people open, without a path, if a proxy stands in front"
         " (such as https://audio.example.org); else the one they typed.",
     )
+    trusted_proxy: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) of proxies in front, such as 127.0.0.0/8: what they say of the"
+        " caller's address, scheme and host is believed. Several: repeat the option, or separate"
+        " by commas.",
+    )
+    proxy_header: Literal["x-forwarded", "forwarded"] = Field(
+        default="x-forwarded",
+        description="Header of those proxies that is read: X-Forwarded-For, -Proto and -Host, or"
+        " Forwarded (RFC 7239). The other one may be the caller's own and is not looked at.",
+    )
+    allow_host: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Name that requests may be for, without a port; others are refused (default:"
+        " this machine's own names if only it can reach the port, else any). Several: repeat the"
+        " option, or separate by commas.",
+    )
+    allow_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origin of another site (such as https://example.org) whose pages may call the"
+        " API and open sockets with a token; cookies never count there. Several: repeat the option,"
+        " or separate by commas.",
+    )
+    hls_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("*",),
+        description="Origin whose pages may play the streams; * = any. Several: repeat the option,"
+        " or separate by commas.",
+    )
+    embed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origin whose pages may show the listen page in a frame; none = nobody."
+        " Several: repeat the option, or separate by commas.",
+    )
+    hsts_s: int = Field(
+        default=180 * DAY_S,
+        ge=0,
+        le=730 * DAY_S,
+        description="For how long browsers shall come by HTTPS alone, in seconds, where --tls-cert"
+        " is used; 0 = they are not told to.",
+    )
+    limit_requests: int = Field(
+        default=12_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Requests a minute from one address (IPv6: one /64) for pages and the API;"
+        " 0 = any number, here and below. Who shows the admin key is not counted.",
+    )
+    limit_token: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Calls of the API a minute with one token.",
+    )
+    limit_joins: int = Field(
+        default=6000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Tokens and sessions a minute that one address asks for.",
+    )
+    limit_sockets: int = Field(
+        default=6000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="WebSockets a minute that one address opens.",
+    )
+    limit_sockets_all: int = Field(
+        default=12_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="WebSockets a minute that all addresses open; a crowd that comes back at once"
+        " is told when to come again.",
+    )
+    limit_messages: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Signalling messages a minute of one person; who sends twice as many is cut"
+        " off.",
+    )
+    limit_hls: int = Field(
+        default=60_000,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Playlists, segments and keys a minute to one address.",
+    )
+    limit_connections: int = Field(
+        default=4000,
+        ge=0,
+        le=1_000_000,
+        description="TCP connections that one address has open; a trusted proxy may have any"
+        " number.",
+    )
+    pin_tries: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Wrong PINs of one room from one address before it is locked out of that room:"
+        " for 10 s, and twice as long after each further one, up to an hour.",
+    )
     api_open: bool = Field(
         default=False,
         description="Anybody who reaches the port may do what the admin may. Loopback only.",
@@ -140,6 +243,40 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: for people on a terminal, JSON otherwise."
+    )
+    access_log: bool = Field(
+        default=False, description="Log every HTTP request, not only at the level debug."
+    )
+    drain_s: int = Field(
+        default=5,
+        ge=0,
+        le=86_400,
+        description="How long SIGTERM lets those who are in rooms go on, in seconds: they are"
+        " warned, nobody new comes in, and the server ends when the last one has left.",
+    )
+    role: Literal["all", "signing"] = Field(
+        default="all",
+        description="signing: hold the private keys, sign tokens for the servers of rooms, and do"
+        " nothing else. all: everything, but signing if there is a --signing-url.",
+    )
+    signing_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s?#@]+)?$",
+        description="Address of the signing server, without a path; none = this server signs.",
+    )
+    signing_key: Path | None = Field(
+        default=None,
+        description="File with what the signing server asks for, its signing.key"
+        " (default: signing.key in the state folder).",
+    )
+    shared_join_secret: Path | None = Field(
+        default=None,
+        description="File with the secret of another system, whose join tokens (HS256) are good"
+        " here too; none = there is none.",
+    )
+    shared_listen_secret: Path | None = Field(
+        default=None,
+        description="The same for listen tokens.",
     )
     join_token_s: int = Field(
         default=DAY_S // 2,
@@ -159,6 +296,28 @@ class Settings(BaseSettings):
         le=365 * DAY_S,
         description="Lifetime of the admin cookie in seconds.",
     )
+    live_listeners: int = Field(
+        default=100,
+        ge=0,
+        le=4000,
+        description="People who may listen to a room without delay (WHEP), at most; 0 = nobody.",
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="STUN or TURN server that clients are told of (such as"
+        " turn:turn.example.org:3478). Several: repeat the option, or separate by commas.",
+    )
+    turn_secret_file: Path | None = Field(
+        default=None,
+        description="File that holds the secret shared with the TURN servers, from which"
+        " credentials that end are made (coturn's static-auth-secret).",
+    )
+    turn_credentials_s: int = Field(
+        default=DAY_S,
+        ge=60,
+        le=30 * DAY_S,
+        description="How long credentials for the TURN servers are good, in seconds.",
+    )
     resume_s: int = Field(
         default=60,
         ge=0,
@@ -166,7 +325,11 @@ class Settings(BaseSettings):
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
 
-    @field_validator("public_ip", "forward_to", mode="before")
+    @field_validator(
+        *("public_ip", "forward_to", "trusted_proxy", "ice_servers"),
+        *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -183,7 +346,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("forward_to")
+    @field_validator("forward_to", "trusted_proxy")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
@@ -193,6 +356,35 @@ class Settings(BaseSettings):
                 raise ValueError(f"{network!r} is not a network such as 192.168.1.0/24") from None
         return value
 
+    @field_validator("ice_servers")
+    @classmethod
+    def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not is_ice_url(url):
+                raise ValueError(
+                    f"{url!r} is no address such as stun:stun.example.org or"
+                    " turn:turn.example.org:3478?transport=tcp"
+                )
+        return value
+
+    @field_validator("allow_origin", "hls_origin", "embed_origin")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for origin in value:
+            if origin == "*" and info.field_name == "hls_origin":
+                continue
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://example.org")
+        return tuple(origin.lower() for origin in value)
+
+    @field_validator("allow_host")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is not a name such as audio.example.org")
+        return tuple(host.lower() for host in value)
+
     @field_validator("rtp_host")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -201,7 +393,18 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("it must be an IP address") from None
 
-    @field_validator("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir")
+    @field_validator("signing_url")
+    @classmethod
+    def _is_private(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "http" and not is_loopback_name(parts.hostname or ""):
+            raise ValueError("off this machine it must be https, for keys travel there")
+        return value
+
+    @field_validator(
+        *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
+        *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
+    )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -219,6 +422,13 @@ class Settings(BaseSettings):
                     f" {first + self.mixers - 1}, and {MAX_PORT} is the last there is:"
                     f" choose a lower {key} or fewer mixers"
                 )
+        if any(map(is_turn, self.ice_servers)) and self.turn_secret_file is None:
+            raise ValueError(
+                "a TURN server in ice_servers lets nobody in without credentials:"
+                " name the file of its secret with turn_secret_file"
+            )
+        if self.role == "signing" and self.signing_url:
+            raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:
             raise ValueError(
                 f"api_open lets anybody in, and {self.bind_host} can be reached from outside:"
@@ -252,12 +462,17 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the port."""
-        if self.bind_host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.bind_host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback_name(self.bind_host)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variable(key: str) -> str:
@@ -268,38 +483,3 @@ def variable(key: str) -> str:
 def option(key: str) -> str:
     """Return the command line option of a key."""
     return "--" + key.replace("_", "-")
-
-
-def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """Read the settings: `options` that were given, then ROOMTONE_ variables, then defaults.
-
-    `environment` is only searched for unknown variables; values come from the process's own.
-
-    Raises:
-        SetupMistake: a variable nobody knows, or a value that cannot be.
-    """
-    known = {variable(key) for key in Settings.model_fields}
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SetupMistake(_unknown(name, known))
-    try:
-        return Settings(**options)
-    except ValidationError as error:
-        raise SetupMistake("; ".join(_sentence(detail) for detail in error.errors())) from None
-
-
-def _unknown(name: str, known: set[str]) -> str:
-    tails = [one.removeprefix(PREFIX) for one in known]  # the prefix makes all look alike
-    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
-    hint = (
-        f": did you mean {PREFIX}{near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
-    )
-    return f"{name} is not a setting{hint}"
-
-
-def _sentence(detail: Any) -> str:
-    said = str(detail["msg"]).removeprefix("Value error, ")
-    if not detail["loc"]:
-        return said
-    key = str(detail["loc"][0])
-    return f"{option(key)} ({variable(key)}): {said}, not {detail['input']!r}"

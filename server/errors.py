@@ -85,6 +85,33 @@ class WrongPin(ServerError):  # noqa: N818
         super().__init__("This room asks for a PIN, and that is not it")
 
 
+class Delayed(ServerError):  # noqa: N818
+    """Not now: the same will be looked at in `retry_after_ms` milliseconds."""
+
+    def __init__(self, sentence: str, retry_after_ms: int) -> None:
+        super().__init__(sentence)
+        self.retry_after_ms = retry_after_ms
+
+
+class TooFast(Delayed):
+    """The caller does that more often than the operator lets them."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"Too often: try again in {_seconds(retry_after_ms)} s", retry_after_ms)
+
+
+class PinLocked(Delayed):
+    """That address tried too many wrong PINs of the room."""
+
+    code = "pin_locked"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        sentence = f"Too many wrong PINs: try again in {_seconds(retry_after_ms)} s"
+        super().__init__(sentence, retry_after_ms)
+
+
 class BadInvite(ServerError):  # noqa: N818
     """The invite was never given out for this, or was revoked."""
 
@@ -115,6 +142,16 @@ class Forbidden(ServerError):  # noqa: N818
     code = "forbidden"
 
 
+class NotGranted(ServerError):  # noqa: N818
+    """The person is known, but was not granted that; `grant` names it."""
+
+    code = "not_granted"
+
+    def __init__(self, grant: str) -> None:
+        super().__init__(f"This needs the grant {grant}, which you do not have in this room")
+        self.grant = grant
+
+
 class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 
@@ -141,6 +178,30 @@ class NotFound(ServerError):  # noqa: N818
     """There is nothing at that address."""
 
     code = "not_found"
+
+
+class NotAcceptable(ServerError):  # noqa: N818
+    """The caller takes no answer of the form there is."""
+
+    code = "not_acceptable"
+
+
+class PreconditionFailed(ServerError):  # noqa: N818
+    """The caller speaks of an earlier state of the thing."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequired(ServerError):  # noqa: N818
+    """The caller must say which state of the thing they speak of."""
+
+    code = "precondition_required"
+
+
+class UnsupportedMedia(ServerError):  # noqa: N818
+    """The body has another form than it must."""
+
+    code = "unsupported_media"
 
 
 class AlreadyRecorded(ServerError):  # noqa: N818
@@ -173,6 +234,24 @@ class TooLarge(ServerError):  # noqa: N818
         super().__init__(f"A sound file has at most {limit_bytes // 1_000_000} MB here")
 
 
+class TooSlow(ServerError):  # noqa: N818
+    """What was announced did not come, or came a few bytes at a time."""
+
+    code = "too_slow"
+
+    def __init__(self) -> None:
+        super().__init__("The request did not arrive in time: send it again on a better connection")
+
+
+class WrongHost(ServerError):  # noqa: N818
+    """The request names a host that this server is not."""
+
+    code = "wrong_host"
+
+    def __init__(self) -> None:
+        super().__init__("This server has another name: open the address its operator gave you")
+
+
 class SoundRefused(ServerError):  # noqa: N818
     """What was sent cannot be played (any further); the sentence says why."""
 
@@ -183,6 +262,27 @@ class NotReady(ServerError):  # noqa: N818
     """It will be there in a moment."""
 
     code = "not_ready"
+
+
+class Draining(ServerError):  # noqa: N818
+    """The server takes nobody new, because it is about to stop; another start will."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to restart: try again in a moment")
+
+
+class SigningUnavailable(ServerError):  # noqa: N818
+    """The signing server does not answer; who is inside goes on, nobody new comes in."""
+
+    code = "signing_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody new can be let in now, for the signing server does not answer:"
+            " try again in a moment"
+        )
 
 
 class PlaneUnavailable(ServerError):  # noqa: N818
@@ -248,3 +348,7 @@ class IllegalTransition(ServerError):  # noqa: N818
         super().__init__(f"{event.name} is not possible in {state.name}")
         self.state = state
         self.event = event
+
+
+def _seconds(milliseconds: int) -> int:
+    return -(-milliseconds // 1000)

@@ -135,8 +135,18 @@ class MediaPlane(Protocol):
         Raises ClientMistake for a value out of its range; then the spec before holds.
         """
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
-        """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
+        """Answer an SDP offer of an anchor, or of a listener: one whom the spec does not list.
+
+        A listener hears what everybody hears, and nobody hears them. They are there until they go,
+        are dropped, or the room closes or has no listeners any more.
+        Raises ClientMistake, PeerGone (not in the room), NoCapacity, PlaneUnavailable.
+        """
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """End a connection, if it is there. Raises PlaneUnavailable."""
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take one of the peer's ICE candidates (an ICE-lite plane needs none)."""
@@ -145,7 +155,7 @@ class MediaPlane(Protocol):
         """Return what was counted so far, by process."""
 
     async def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
-        """Return how the room's connections are; none if there is no such room."""
+        """Return how the anchors' connections are; none if there is no such room."""
 
     def events(self) -> AsyncIterator[PlaneEvent | PlaneLost]:
         """Yield what happens, in order, for one reader."""

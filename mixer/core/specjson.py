@@ -8,8 +8,11 @@ from typing import Any
 from mixer.core.speccheck import check_spec
 from mixer.types import AnchorSpec, Profile, RoomId, RoomSpec
 
-# Not the mix's business: names of versions, the addresses of plain RTP, the recording itself.
-_LEFT_OUT = frozenset({"room", "version", "closed", "anchors", "forwarders", "rtp", "arrivals"})
+# Not the mix's business: names of versions, the addresses of plain RTP, the recording itself, who
+# may listen.
+_LEFT_OUT = frozenset(
+    {"room", "version", "closed", "anchors", "forwarders", "rtp", "arrivals", "listeners"}
+)
 
 
 def write_spec(spec: RoomSpec) -> dict[str, Any]:

@@ -91,6 +91,10 @@ class Offer:
             return None
         return replace(later, setup=role)
 
+    def unheard(self) -> "Offer":
+        """Return the offer of somebody who may hear, and of whom nothing is taken."""
+        return replace(self, direction="recvonly" if self.hears else "inactive")
+
     @property
     def speaks(self) -> bool:
         """Whether the peer sends audio."""

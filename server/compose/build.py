@@ -8,7 +8,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec
-from mixer.types import RoomSpec
+from mixer.types import RoomId, RoomSpec
+from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.edge.context import Context
 from server.edge.pages import static_folder
@@ -16,17 +17,24 @@ from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.drain import Drain
+from server.services.ice import IceServers
 from server.services.keyring import Keyring
+from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
-from server.services.tokens import Tokens
+from server.services.spent import Spent
+from server.services.standing import Standings
+from server.services.tokens import Shared, Signer, Tokens
 from server.supervise import Supervisor
 
 SWEEP_S = 1.0
@@ -39,12 +47,15 @@ class Ground:
 
     store: StateStore
     keyring: Keyring
+    signer: Signer
     clock: Clock
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
+    turn_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Services:
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
         presence = self.context.presence
+        _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
@@ -69,13 +81,25 @@ class Services:
         async for event in self.context.mixer.events():
             self.context.presence.handle(event)
             self.context.announcer.handle(event)
+            self.context.standings.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
             for _ in range(EXPIRE_EVERY):
                 await asyncio.sleep(SWEEP_S)
                 self.context.presence.sweep()
+                self.context.standings.sweep()
             await self.context.rooms.expire()
+            await self.context.signalling.spent.forget()
+            await self.context.keys.store_uses()
+
+    async def load(self) -> None:
+        """Read what the store holds, before anything else. Raises StoreLost."""
+        await self.context.keys.load()
+        await self.context.signalling.spent.load()
+        await self.context.rooms.load()
+        await self.context.lines.load()
+        await self.context.desk.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -85,51 +109,90 @@ def recordings_folder(settings: Settings) -> Path:
 
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
-    clock = ground.clock
+    clock, registry = ground.clock, CollectorRegistry()
+    store = TimedStore(ground.store, registry)
     # Above every version of a former life of this process, should a plane have outlived it.
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
     streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s)
-    rooms = Rooms(ground.store, presence, specs, streams, clock)
+    rooms = Rooms(store, presence, specs, streams, clock)
+    rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
-    rooms.when_gone = announcer.forget
-    tokens = Tokens(ground.keyring, clock.unix)
-    lifetimes = Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
-    desk = Desk(ground.store, rooms, presence, settings.join_token_s)
-    policy = LinePolicy(settings.rtp_port, settings.forward_to)
+    rooms.make_key = ground.signer.stream_key
+    tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
+    spent = Spent.over(store, clock)
+    access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    desk = Desk(store, rooms, presence, access.refusal_s)
+    signalling = Signalling(
+        rooms,
+        presence,
+        tokens,
+        ground.mixer,
+        specs,
+        spent,
+        resume_token_s=settings.join_token_s,
+        desk=desk,
+    )
+    standings = Standings(signalling, clock.monotonic, settings.live_listeners)
+
+    def forget(room: RoomId) -> None:
+        announcer.forget(room)
+        standings.forget_room(room)
+
+    rooms.when_gone = forget
     context = Context(
         settings=settings,
         static=ground.static,
         clock=clock,
-        store=ground.store,
+        limits=_limits(settings, clock),
+        store=store,
         rooms=rooms,
         presence=presence,
-        access=Access(ground.keyring, tokens, rooms, presence, lifetimes),
-        signalling=Signalling(
-            rooms,
-            presence,
-            tokens,
-            ground.mixer,
-            specs,
-            resume_token_s=settings.join_token_s,
-            desk=desk,
+        access=access,
+        keys=ApiKeys(store, clock.now),
+        signer=ground.signer,
+        signalling=signalling,
+        standings=standings,
+        ice=IceServers(
+            settings.ice_servers, ground.turn_secret, settings.turn_credentials_s, clock.unix
         ),
-        lines=LineKeeper(ground.store, rooms, presence, policy),
+        lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=ArrivalsKeeper(
             rooms, presence, clock, is_every_room=settings.record_arrivals is not None
         ),
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
-        sounds=Sounds(
-            settings.state_dir,
-            settings.announcements_dir,
-            settings.announcement_limit_mb * 1_000_000,
-        ),
+        sounds=sounds_of(settings),
         mixer=ground.mixer,
         broadcast=ground.broadcast,
-        registry=CollectorRegistry(),
+        registry=registry,
+        drain=Drain(presence),
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    per_minute = {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
+    return Limits(per_minute, clock.monotonic)
+
+
+# Made of settings that may change while the server runs; `reload` makes them anew.
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """Return how long tokens are good for."""
+    return Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+
+
+def policy_of(settings: Settings) -> LinePolicy:
+    """Return what is allowed of plain RTP."""
+    return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def sounds_of(settings: Settings) -> Sounds:
+    """Return where sound files come from."""
+    limit_bytes = settings.announcement_limit_mb * 1_000_000
+    return Sounds(settings.state_dir, settings.announcements_dir, limit_bytes)

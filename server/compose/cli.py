@@ -1,45 +1,80 @@
 """The `roomtone` command."""
 
 import asyncio
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from mixer.core.recording import BadRecording
 from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
+from server.compose.commands.completion import completion
+from server.compose.commands.doctor import doctor
+from server.compose.commands.rooms import room
+from server.compose.commands.settings import config, config_option
+from server.compose.commands.target import Console, as_json
+from server.compose.commands.tokens import token
+from server.compose.keys_command import keys
 from server.compose.measure import bench
+from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.options import given, with_settings
 from server.compose.program import serve_until_stopped
 from server.compose.replay import Wishes
 from server.compose.replay import replay as run_again
+from server.compose.tls_command import tls
 from server.compose.version import VERSION
-from server.config import load
 from server.errors import SetupMistake
+from server.sources import read
 
-EXIT_MISTAKE = 2  # as click's own for a wrong option
 LONG_BYTES = 4_000_000  # some seconds of work: worth a progress bar
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Verbs(click.Group):
+    """The verbs; what loads aiortc and PyAV is imported for its own sake only, not by `serve`."""
+
+    _LATE: Final = {
+        "join": "server.compose.commands.media",
+        "listen": "server.compose.commands.media",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names."""
+        return sorted([*super().list_commands(ctx), *self._LATE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb."""
+        module = self._LATE.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(importlib.import_module(module), cmd_name)
+        return found
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 def cli() -> None:
     """Live audio rooms: people talk in the browser, anybody listens."""
 
 
 @cli.command()
 @with_settings
+@config_option
 @click.pass_context
-def serve(context: click.Context, /, **_options: Any) -> None:
+def serve(context: click.Context, /, config_path: Path | None, **_options: Any) -> None:
     """Run the server until Ctrl-C.
 
     Without any option it serves this machine only. Every option has a variable, named in
-    brackets; an option beats its variable.
+    brackets, and a key of the same name in the configuration file: an option beats its variable,
+    that the file, that the default.
     """
+    options = given(context)
     try:
-        asyncio.run(serve_until_stopped(load(given(context), os.environ)))
+        asyncio.run(serve_until_stopped(lambda: read(options, os.environ, config_path)))
     except SetupMistake as mistake:
         click.echo(f"roomtone: {mistake}", err=True)
         context.exit(EXIT_MISTAKE)
@@ -101,9 +136,11 @@ def replay(
 
 
 @cli.command()
-def version() -> None:
+@as_json
+def version(*, is_json: bool) -> None:
     """Print the version."""
-    click.echo(f"roomtone {VERSION}")
+    Console(is_json).tell({"version": VERSION}, [f"roomtone {VERSION}"])
 
 
-cli.add_command(bench)
+for _verb in (room, token, config, doctor, completion, keys, tls, bench):
+    cli.add_command(_verb)

@@ -16,6 +16,7 @@ _SECRET_TEXT: Final = re.compile(
     r"(?i)([?&#](?:token|invite|admin)=)[^&\s\"']+"  # in addresses
     r"|(Bearer )\S+"
     r"|(\beyJ[\w-]{8,}\.)[\w-]+\.[\w-]*"  # what is left of a JWT is its public header
+    r"|(\brt_[0-9a-f]{12}_)[\w-]+"  # what is left of an API key is its id
 )
 HIDDEN: Final = "[hidden]"
 

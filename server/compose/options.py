@@ -26,7 +26,8 @@ def given(context: click.Context) -> dict[str, Any]:
     return {
         key: value
         for key, value in context.params.items()
-        if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
+        if key in Settings.model_fields
+        and context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
     }
 
 
@@ -72,4 +73,6 @@ def _range(field: FieldInfo) -> click.IntRange:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, tuple):
+        return ", ".join(default)
     return {True: "on", False: "off"}.get(default, "") if default in (True, False) else str(default)

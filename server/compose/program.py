@@ -3,13 +3,13 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -20,22 +20,33 @@ from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.sockets import bind_udp
 from mixer.rtc.streams import bind_tcp
 from mixer.types import PlaneSettings
-from server.compose.build import Ground, build, recordings_folder
+from server.compose.address import forget_address, note_address
+from server.compose.build import Ground, Services, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
-from server.compose.welcome import Serving, welcome
+from server.compose.observe import open_sink
+from server.compose.reload import Reloader
+from server.compose.signals import Signals
+from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
+from server.compose.tls import HotTls
+from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
-from server.edge.context import Context
+from server.edge.connections import listen
+from server.edge.context import CONTEXT
+from server.edge.signing import create_signing_app
+from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
-from server.services.clock import system_clock
+from server.services.clock import Clock, system_clock
 from server.services.keyring import Keyring
+from server.sources import Loaded
 from server.state.sqlite import open_store
 from server.supervise import Supervisor
+from server.telemetry import set_sink
 
 log = structlog.get_logger(__name__)
 
@@ -43,20 +54,49 @@ MAX_SOCKET_PATH_BYTES = 107  # the path of a Unix socket (unix(7))
 DRAIN_S = 0.5  # what a request under way gets when the server stops
 
 
-async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises SetupMistake if it cannot begin."""
+async def serve_until_stopped(read: Callable[[], Loaded]) -> None:
+    """Serve until SIGINT, or until what SIGTERM began is over. Raises SetupMistake.
+
+    `read` gives the settings, now and again at each SIGHUP.
+    """
+    settings = read().settings
     configure(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings):
-        await stop.wait()
-        log.info("stopping")
+    _allow_files()
+    signals = Signals()
+    with signals.caught():
+        if settings.role == "signing":
+            async with signing(settings) as serving:
+                signals.reload = serving.reload
+                await signals.wait_end(None)
+                log.info("stopping")
+            return
+        async with running(settings) as server:
+            signals.reload = server.reloader(read).reload
+            await signals.wait_end(server.services.context)
+            log.info("stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that serves."""
+
+    serving: Serving
+    services: Services
+    follow_certificate: Callable[[Settings], None]
+
+    def reloader(self, read: Callable[[], Loaded]) -> Reloader:
+        """Return what puts changed settings in force."""
+        return Reloader(self.services, read, check_certificate, self.follow_certificate)
+
+
+def check_certificate(settings: Settings) -> None:
+    """Raise SetupMistake if the settings name a certificate that is no good."""
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        Certificate(settings.tls_cert, settings.tls_key).context()
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Serving]:
+async def running(settings: Settings) -> AsyncIterator[Running]:
     """Run a whole server for the length of the context. Raises SetupMistake."""
     async with AsyncExitStack() as stack:
         listener = _bind(settings)  # before anything takes time: a port in use is known at once
@@ -70,26 +110,68 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         keyring = await asyncio.to_thread(Keyring.open, settings.state_dir)
         addresses = await asyncio.to_thread(detect_addresses, "")
         clock = system_clock()
-        certificate = await asyncio.to_thread(_certificate, settings, addresses, clock.now())
+        tls = await asyncio.to_thread(_tls, settings, clock)
         supervisor = await stack.enter_async_context(Supervisor("server"))
+        signer = await open_signer(settings, clock, supervisor, stack)
+        shared = await asyncio.to_thread(read_shared, settings)
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
-        ground = Ground(store, keyring, clock, mixer, broadcast, decoder, is_up)
+        turn_secret = await asyncio.to_thread(_turn_secret, settings.turn_secret_file)
+        if isinstance(signer, RemoteSigner):
+            remote = signer
+            is_up["signing"] = lambda: remote.is_up
+        ground = Ground(
+            *(store, keyring, signer, clock, mixer, broadcast, decoder, is_up),
+            shared=shared,
+            turn_secret=turn_secret,
+        )
         services = build(settings, ground)
-        await services.context.rooms.load()
-        await services.context.lines.load()
-        await services.context.desk.load()
+        await services.load()
         services.keep(supervisor)
-        await _listen(services.context, listener, certificate, stack)
+        sink = open_sink(os.environ, services.context.registry)
+        set_sink(sink)
+        if sink is not None:
+            stack.push_async_callback(asyncio.to_thread, sink.close)
+            stack.callback(set_sink, None)
+        await _listen(create_app(services.context), listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
             tcp_ports=settings.tcp_ports,
             addresses=addresses,
-            fingerprint=certificate.fingerprint if certificate else None,
+            fingerprint=tls.certificate.fingerprint if tls else None,
+            reload=tls.reload_soon if tls else _nothing_to_reload,
         )
+        note_address(settings, serving)
+        stack.callback(forget_address, settings.state_dir)
         welcome(settings, keyring, serving)
+        yield Running(serving, services, _follower(tls))
+
+
+@asynccontextmanager
+async def signing(settings: Settings) -> AsyncIterator[Serving]:
+    """Run a signing server for the length of the context. Raises SetupMistake."""
+    async with AsyncExitStack() as stack:
+        listener = _bind(settings)
+        stack.callback(listener.close)
+        await asyncio.to_thread(_prepare, settings.state_dir)
+        clock = system_clock()
+        signer = await open_keys(settings.state_dir, clock, stack)
+        key = await asyncio.to_thread(open_signing_key, settings.state_dir)
+        addresses = await asyncio.to_thread(detect_addresses, "")
+        tls = await asyncio.to_thread(_tls, settings, clock)
+        await _listen(create_signing_app(signer, key, clock), listener, tls, stack)
+        port = listener.getsockname()[1]
+        reload = tls.reload_soon if tls else _nothing_to_reload
+        serving = Serving(port, range(0), range(0), addresses, reload=reload)
+        log.info(
+            "serving",
+            role="signing",
+            urls=list(urls(settings, serving)),
+            state_dir=str(settings.state_dir),
+            key_in=str(settings.state_dir / KEY_FILE),
+        )
         yield serving
 
 
@@ -156,14 +238,52 @@ def _check_announcements(folder: Path) -> None:
         ) from None
 
 
-def _certificate(
-    settings: Settings, addresses: tuple[str, ...], now: datetime
-) -> Certificate | None:
+def _turn_secret(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SetupMistake(
+            f"The secret of the TURN servers cannot be read from {file} ({why}):"
+            f" choose another file with {option('turn_secret_file')}"
+            f" (or {variable('turn_secret_file')})"
+        ) from None
+    if not secret:
+        raise SetupMistake(f"The file {file} holds no secret: it is empty")
+    return secret
+
+
+def _tls(settings: Settings, clock: Clock) -> HotTls | None:
     if settings.tls_cert is not None and settings.tls_key is not None:
-        return Certificate(settings.tls_cert, settings.tls_key)
+        own = Certificate(settings.tls_cert, settings.tls_key)
+        return HotTls(lambda: own)
     if settings.tls == "self-signed":
-        return self_signed(settings.state_dir, (*addresses, *settings.public_ip), now)
+        # Asked for again and again: a laptop comes into another network.
+        return HotTls(
+            lambda: self_signed(
+                settings.state_dir, (*detect_addresses(""), *settings.public_ip), clock.now()
+            )
+        )
     return None
+
+
+def _follower(tls: HotTls | None) -> Callable[[Settings], None]:
+    def follow(settings: Settings) -> None:
+        if tls is None:
+            return
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            own = Certificate(settings.tls_cert, settings.tls_key)
+            tls.follow(lambda: own)
+        else:
+            tls.reload_soon()
+
+    return follow
+
+
+def _nothing_to_reload() -> None:
+    """There is no certificate."""
 
 
 async def _start_planes(
@@ -234,16 +354,26 @@ def _check_ports(
             ) from None
 
 
+def _allow_files() -> None:
+    """Let this process have as many files open as the system lets it: each person is two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _listen(
-    context: Context,
+    app: web.Application,
     listener: socket.socket,
-    certificate: Certificate | None,
+    tls: HotTls | None,
     stack: AsyncExitStack,
 ) -> None:
-    runner = web.AppRunner(
-        create_app(context), access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S
-    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    tls = certificate.context() if certificate else None
-    await web.SockSite(runner, listener, ssl_context=tls).start()
+    if tls is not None:
+        watching = await stack.enter_async_context(Supervisor("tls"))
+        _ = watching.keep_running(tls.watch, name="certificate")
+    context = tls.context if tls else None
+    if CONTEXT in app:
+        stack.callback((await listen(runner, listener, context)).close)
+    else:  # of the signing server, whom only our own ask
+        await web.SockSite(runner, listener, ssl_context=context).start()

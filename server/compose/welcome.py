@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -24,6 +24,7 @@ class Serving:
     tcp_ports: range  # the same; empty: none
     addresses: Sequence[str]  # this machine's, loopback last
     fingerprint: str | None = None
+    reload: Callable[[], None] = lambda: None  # look for new certificates now
 
 
 def welcome(settings: Settings, keyring: Keyring, serving: Serving) -> None:
@@ -74,6 +75,8 @@ def _lines(settings: Settings, keyring: Keyring, serving: Serving) -> Iterator[s
     if serving.fingerprint:
         yield _line("Certificate", "made by this machine: browsers warn once. Its SHA-256 is")
         yield _line("", serving.fingerprint)
+        yield _line("", f"To be rid of the warning: {next(urls(settings, serving))}/ca on a phone,")
+        yield _line("", "roomtone tls trust on a computer.")
     yield ""
     yield _line("Ports", f"{serving.port}/tcp   pages, API, signalling, broadcast")
     yield _line("", f"{_shown(serving.udp_ports)}/udp  voices (WebRTC)")

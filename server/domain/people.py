@@ -7,18 +7,11 @@ from typing import Self
 
 from mixer.types import AnchorSpec, PeerId, RoomSpec
 from server.domain.controls import PLAIN, Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.room import Room
 
 STATUS_TIMEOUT_S = 30.0  # two keepalives missed: no longer listed (the reference's)
-
-
-class Role(StrEnum):
-    """What a person is in a room; the roles differ in name only."""
-
-    HOST = "host"
-    GUEST = "guest"
-    ANCHOR = "anchor"
 
 
 class Status(StrEnum):
@@ -137,4 +130,5 @@ class Roster:
             loudest=room.loudest,
             automix=room.automix,
             buses=room.buses,
+            listeners=room.broadcast,
         )

@@ -13,6 +13,7 @@ from server.errors import BadRecord, IllegalTransition
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
 MAX_ANCHORS_DEFAULT = 3  # the reference's, for bare REST
 EXPIRES_IN_DEFAULT_S = 10_800  # the same
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RoomState(Enum):
@@ -103,6 +104,11 @@ class Room:
     def hls_path(self) -> str:
         """Where the playlist is, below `/hls/`."""
         return f"{self.id}/stream.m3u8"
+
+    @property
+    def made(self) -> str:
+        """What tells this room from others that had its id before: tokens carry it."""
+        return f"{(self.created_at - _EPOCH) // timedelta(microseconds=1):x}"
 
     @property
     def expires_at(self) -> datetime | None:

@@ -1,11 +1,13 @@
 """REST of announcements: sounds that are played into a room, for the admin."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import IO
 
 from aiohttp import BodyPartReader, web
 
 from server.domain.announcement import Announcement
+from server.domain.api_key import Scope
 from server.edge.context import CONTEXT
 from server.edge.models import (
     AnnouncementRequest,
@@ -15,7 +17,8 @@ from server.edge.models import (
     read_body,
     read_fields,
 )
-from server.edge.rights import require_admin
+from server.edge.pace import BODY_S, in_time
+from server.edge.rights import require
 from server.errors import BadInput
 from server.services.announcer import Wanted
 from server.services.sounds import Sounds
@@ -25,7 +28,7 @@ MAX_PARTS = 16  # of a form: five mean something
 
 async def create(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/announcements`: a form with the file, the file alone, or its name."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     context.announcer.check_space(room)  # before anything is received
@@ -42,7 +45,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/announcements`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     found = [_shape(one) for one in context.announcer.list(room)]
@@ -51,7 +54,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     asked = await read_body(request, GainRequest)
@@ -62,7 +65,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/announcements/{announcementId}`."""
-    require_admin(request)
+    require(request, Scope.ANNOUNCEMENTS)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request)).id
     await context.announcer.stop(room, request.match_info["announcementId"])
@@ -73,14 +76,15 @@ async def _receive(request: web.Request, sounds: Sounds) -> tuple[Wanted, IO[byt
     """Read a form or a bare file. Raises BadInput, TooLarge, StoreLost."""
     if request.content_type != "multipart/form-data":
         asked = read_fields(request.query, AnnouncementRequest)  # before the file
-        return _wanted(asked, ""), await sounds.receive(request.content.iter_any())
+        return _wanted(asked, ""), await sounds.receive(in_time(request.content.iter_any()))
     fields, file_name, sound = dict(request.query), "", None
     try:
         async for part in _parts(request):
             if part.filename is not None and sound is None:
-                file_name, sound = part.filename, await sounds.receive(_pieces(part))
+                file_name, sound = part.filename, await sounds.receive(in_time(_pieces(part)))
             elif part.filename is None and part.name:
-                fields[part.name] = await part.text()
+                async with asyncio.timeout(BODY_S):
+                    fields[part.name] = await part.text()
         wanted = _wanted(read_fields(fields, AnnouncementRequest), file_name)
     except BaseException:
         if sound is not None:

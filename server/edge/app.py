@@ -1,37 +1,45 @@
 """The HTTP application: every route of the server on one port."""
 
+import logging
 import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import Counter
 
 from server.edge import (
     announcements,
     arrivals,
+    authority,
+    headers,
     hls,
+    keys,
     lines,
     operations,
     pages,
     participants,
     rest,
+    whip,
 )
+from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
-from server.edge.signalling import OPEN_SOCKETS, serve_socket, stop_sockets
+from server.edge.proxies import PROXIES, Proxies, through_proxies
+from server.edge.screen import screen
+from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
 
 log = structlog.get_logger(__name__)
-
-REQUESTS = web.AppKey("requests", Counter)
 
 ROUTES: Final = (
     web.get("/", pages.index),
     web.get("/join/{room}", pages.join),
     web.get("/listen/{room}", pages.listen),
     web.get("/static/{path:.+}", pages.asset),
+    web.get("/ca", authority.get_page),
+    web.get("/ca.crt", authority.get_certificate),
     web.post("/api/session", rest.open_session),
     web.get("/api/session", rest.get_session),
     web.delete("/api/session", rest.close_session),
@@ -67,12 +75,27 @@ ROUTES: Final = (
     web.delete("/api/rooms/{room}/announcements/{announcementId}", announcements.delete),
     web.post("/api/token", rest.create_token),
     web.get("/api/stats", rest.get_stats),
+    web.post("/api/keys", keys.create_key),
+    web.get("/api/keys", keys.list_keys),
+    web.delete("/api/keys/{keyId}", keys.delete_key),
+    web.post("/api/keys/rotate", keys.rotate_keys),
+    web.get("/.well-known/jwks.json", keys.get_jwks),
     web.get("/ws", serve_socket),
+    web.post("/whip/{room}", whip.publish),
+    web.options("/whip/{room}", whip.describe),
+    web.patch("/whip/{room}/{connection}", whip.change),
+    web.delete("/whip/{room}/{connection}", whip.end),
+    web.options("/whip/{room}/{connection}", whip.describe),
+    web.post("/whep/{room}", whip.listen),
+    web.options("/whep/{room}", whip.describe),
+    web.patch("/whep/{room}/{connection}", whip.change),
+    web.delete("/whep/{room}/{connection}", whip.end),
+    web.options("/whep/{room}/{connection}", whip.describe),
     web.get("/hls/rooms/{room}/enc.key", hls.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
-    web.options("/hls/{path:.+}", hls.allow_players),
+    web.options("/hls/{path:.+}", headers.preflight),
     web.get("/health", operations.health),
     web.get("/ready", operations.ready),
     web.get("/metrics", operations.metrics),
@@ -81,17 +104,14 @@ ROUTES: Final = (
 
 def create_app(context: Context) -> web.Application:
     """Return the application; it starts no task and opens nothing."""
-    app = web.Application(middlewares=[observe, errors], client_max_size=MAX_BODY_BYTES)
+    middlewares = [mark_busy, through_proxies, observe, errors, screen]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
+    app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
-    app[REQUESTS] = Counter(
-        "roomtone_http_requests",
-        "HTTP requests answered",
-        ["method", "route", "status"],
-        registry=context.registry,
-    )
+    app[INSTRUMENTS] = Instruments(context.registry)
     app.add_routes(ROUTES)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)
     return app
 
@@ -100,28 +120,21 @@ def create_app(context: Context) -> web.Application:
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count and log every request: its path, never its query, which may hold a token."""
     began = time.perf_counter()
-    answer = await handler(request)
+    room = request.match_info.get("room")
+    with structlog.contextvars.bound_contextvars(**({} if room is None else {"room": room})):
+        answer = await handler(request)
     resource = request.match_info.route.resource
     # An unknown path has no resource: labels must not be what strangers make up.
     route = resource.canonical if resource is not None else "unknown"
-    method = request.method if request.method in _METHODS else "other"
-    request.app[REQUESTS].labels(method, route, str(answer.status)).inc()
-    log.debug(
+    took_s = time.perf_counter() - began
+    request.app[INSTRUMENTS].answered(request.method, route, answer.status, took_s)
+    log.log(
+        logging.INFO if request.app[CONTEXT].settings.access_log else logging.DEBUG,
         "request",
         method=request.method,
         path=request.path,
+        address=request.remote,
         status=answer.status,
-        ms=round(1000 * (time.perf_counter() - began), 1),
+        ms=round(1000 * took_s, 1),
     )
     return answer
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    for name, value in pages.HEADERS.items():
-        answer.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
-    answer.headers["Server"] = "roomtone"

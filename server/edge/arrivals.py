@@ -7,10 +7,11 @@ from typing import Final
 from aiohttp import web
 
 from mixer.types import ArrivalsSpec, RoomId
+from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
 from server.edge.models import ArrivalsRequest, path_room, read_body
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import NotFound, RoomNotFound
 from server.ports import StoredRecording
 
@@ -19,7 +20,7 @@ _MB: Final = 1_000_000
 
 async def start_arrivals(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/arrivals`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room = path_room(request)
     body = await read_body(request, ArrivalsRequest)
     limit_mb = body.limitMb or request.app[CONTEXT].settings.record_limit_mb
@@ -29,14 +30,14 @@ async def start_arrivals(request: web.Request) -> web.Response:
 
 async def stop_arrivals(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/arrivals`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     request.app[CONTEXT].arrivals.stop(path_room(request))
     return web.json_response({"success": True})
 
 
 async def list_arrivals(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/arrivals`: of a room that is gone, too."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, context = path_room(request), request.app[CONTEXT]
     stored = await asyncio.to_thread(context.shelf.list, room)
     try:
@@ -54,7 +55,7 @@ async def list_arrivals(request: web.Request) -> web.Response:
 
 async def get_arrivals(request: web.Request) -> web.StreamResponse:
     """`GET /api/rooms/{id}/arrivals/{name}`: the file, as far as it is written."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, name = _path(request)
     path = await asyncio.to_thread(request.app[CONTEXT].shelf.find, room, name)
     if path is None:
@@ -69,7 +70,7 @@ async def get_arrivals(request: web.Request) -> web.StreamResponse:
 
 async def delete_arrivals(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/arrivals/{name}`."""
-    require_admin(request)
+    require(request, Scope.RECORDINGS)
     room, name = _path(request)
     if not await asyncio.to_thread(request.app[CONTEXT].shelf.remove, room, name):
         raise NotFound("There is no such recording")

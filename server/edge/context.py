@@ -11,28 +11,39 @@ from server.config import Settings
 from server.ports import BroadcastPlane, MediaPlane, RecordingShelf, StateStore
 from server.services.access import Access
 from server.services.announcer import Announcer
+from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.drain import Drain
+from server.services.ice import IceServers
+from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
+from server.services.standing import Standings
+from server.services.tokens import Signer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One server's services, as the edge sees them."""
+    """One server's services, as the edge sees them; a reload replaces the settings."""
 
     settings: Settings
     static: Path
     clock: Clock
+    limits: Limits
     store: StateStore
     rooms: Rooms
     presence: Presence
     access: Access
+    keys: ApiKeys
+    signer: Signer
     signalling: Signalling
+    standings: Standings
+    ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     shelf: RecordingShelf
@@ -42,6 +53,7 @@ class Context:
     mixer: MediaPlane
     broadcast: BroadcastPlane
     registry: CollectorRegistry
+    drain: Drain
     is_up: Mapping[str, Callable[[], bool]]  # the processes a call needs, by name
 
 

@@ -2,15 +2,18 @@
 
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
-from server.errors import BadInput, FieldMistake, ServerError
+from server.errors import BadInput, Delayed, FieldMistake, ServerError
 from server.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, RpcError, why
 
 log = structlog.get_logger(__name__)
@@ -31,17 +34,17 @@ TABLE: Final = {
     "bad_sdp": Row(400),
     "bad_sound": Row(400),
     "bad_bus": Row(400),
-    "no_audio": Row(400),
-    "bad_fingerprint": Row(400),
     "bad_secret": Row(401),
     "unauthorized": Row(401),
     "forbidden": Row(403),
+    "not_granted": Row(403),
     "wrong_pin": Row(403),
     "bad_invite": Row(403),
     "room_locked": Row(403),
     "not_found": Row(404),
     "room_not_found": Row(404),
     "method_not_allowed": Row(405),
+    "not_acceptable": Row(406),
     "room_exists": Row(409),
     "room_full": Row(409),
     "not_enabled": Row(409),
@@ -49,10 +52,21 @@ TABLE: Final = {
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
+    "precondition_failed": Row(412),
     "too_large": Row(413),
+    "unsupported_media": Row(415),
+    "no_audio": Row(422),
+    "bad_fingerprint": Row(422),
+    "precondition_required": Row(428),
+    "too_slow": Row(408, retry_after_ms=1000),
+    "wrong_host": Row(421),  # 421: this connection is not for that name (RFC 9110 §15.5.20)
+    "too_many_requests": Row(429, retry_after_ms=1000),  # the error itself knows better
+    "pin_locked": Row(429, retry_after_ms=10_000),
+    "draining": Row(503, retry_after_ms=5000),
     "not_ready": Row(503, retry_after_ms=500),
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
+    "signing_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=2000),
     "store_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=1000),
     INTERNAL: Row(500, INTERNAL_ERROR, retry_after_ms=1000),
 }
@@ -67,6 +81,13 @@ class Refusal:
     code: str
     sentence: str
     fields: tuple[FieldMistake, ...] | None = None
+    delay_ms: int | None = None
+    error_id: str | None = None
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """When trying again may help; None: never."""
+        return self.row.retry_after_ms if self.delay_ms is None else self.delay_ms
 
     @property
     def row(self) -> Row:
@@ -76,20 +97,33 @@ class Refusal:
 
 def refusal(error: Exception) -> Refusal | None:
     """Return what the caller may know of `error`; None if it is our fault."""
-    if isinstance(error, BadInput):
-        return Refusal(error.code, str(error), error.fields)
-    if isinstance(error, NoCapacity):
-        return Refusal(
-            "no_capacity", "The server cannot carry one more person now: try again in a moment"
-        )
-    if isinstance(error, PeerGone):
-        return Refusal("media_unavailable", "The media connection is gone: offer again")
-    if isinstance(error, ClientMistake):
-        code = error.code if error.code in TABLE else "bad_sdp"
-        return Refusal(code, str(error))
-    if isinstance(error, ServerError) and error.code in TABLE and error.code != INTERNAL:
-        return Refusal(error.code, str(error))
-    return None
+    match error:
+        case BadInput():
+            return Refusal(error.code, str(error), error.fields)
+        case Delayed():
+            return Refusal(error.code, str(error), delay_ms=error.retry_after_ms)
+        case ServerError() if error.code in TABLE and error.code != INTERNAL:
+            return Refusal(error.code, str(error))
+        case MixerError():
+            return _of_mixer(error)
+        case _:
+            return None
+
+
+def _of_mixer(error: MixerError) -> Refusal | None:
+    match error:
+        case NoCapacity():
+            sentence = "The server cannot carry one more person now: try again in a moment"
+            return Refusal("no_capacity", sentence)
+        case PeerGone():
+            return Refusal("media_unavailable", "The media connection is gone: offer again")
+        case ClientMistake():
+            return Refusal(error.code if error.code in TABLE else "bad_sdp", str(error))
+        case _:
+            return None
+
+
+TOO_LARGE: Final = Refusal("too_large", "The body is larger than 32 KiB")
 
 
 def rpc_error(error: Exception) -> RpcError | None:
@@ -104,30 +138,56 @@ def rpc_error(error: Exception) -> RpcError | None:
         refused.sentence,
         why(
             refused.code,
-            retryable=row.retry_after_ms is not None,
-            retry_after_ms=row.retry_after_ms,
+            retryable=refused.retry_after_ms is not None,
+            retry_after_ms=refused.retry_after_ms,
         ),
     )
 
 
-def response(refused: Refusal) -> web.Response:
-    """Return the HTTP answer of the contract's shape."""
-    row = refused.row
+def response(refused: Refusal, more: Mapping[str, object] | None = None) -> web.Response:
+    """Return the HTTP answer of the contract's shape, and `more`."""
+    retry_after_ms = refused.retry_after_ms
     body: dict[str, object] = {
         "success": False,
         "error": refused.sentence,
         "code": refused.code,
-        "retryable": row.retry_after_ms is not None,
+        "retryable": retry_after_ms is not None,
+        "retryAfterMs": retry_after_ms,
     }
+    if refused.error_id is not None:
+        body["id"] = refused.error_id
+    body |= more or {}
     if refused.code == BadInput.code:
         body["details"] = (
             None
             if refused.fields is None
             else [{"field": one.field, "message": one.message} for one in refused.fields]
         )
-    answer = web.json_response(body, status=row.status)
-    if row.retry_after_ms is not None:
-        answer.headers["Retry-After"] = str(math.ceil(row.retry_after_ms / 1000))
+    answer = web.json_response(body, status=refused.row.status)
+    if retry_after_ms is not None:
+        answer.headers["Retry-After"] = str(math.ceil(retry_after_ms / 1000))
+    return answer
+
+
+def unreadable() -> web.Response:
+    """Return the answer to what is no HTTP that can be read."""
+    answer = response(Refusal(BadInput.code, "This is no HTTP request: nothing of it was read"))
+    answer.headers["X-Content-Type-Options"] = "nosniff"  # no handler will add it
+    return answer
+
+
+def problem(request: web.Request, refused: Refusal) -> web.Response:
+    """Return the HTTP answer as problem details (RFC 9457), with what the contract's shape has."""
+    log.info("refused", method=request.method, path=request.path, code=refused.code)
+    status = refused.row.status
+    answer = response(
+        refused,
+        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+        | {"detail": refused.sentence},
+    )
+    answer.content_type = "application/problem+json"
+    if status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
@@ -148,15 +208,30 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if known is None:
             return _internal(request, error)
         refused, answer = known, response(known)
+    except (web.RequestPayloadError, HttpProcessingError):
+        refused = Refusal(BadInput.code, "The body cannot be read: send the request again")
+        answer = response(refused)
+        answer.force_close()
+    except ConnectionError as error:
+        if request.transport is not None:
+            return _internal(request, error)
+        refused = Refusal(BadInput.code, "The caller left before the answer")  # nobody reads it
+        answer = response(refused)
     except Exception as error:  # noqa: BLE001 - the border: nothing of it may reach the caller
         return _internal(request, error)
-    log.info("refused", method=request.method, path=request.path, code=refused.code)
+    log.info(
+        "refused",
+        method=request.method,
+        path=request.path,
+        address=request.remote,
+        code=refused.code,
+    )
     return answer
 
 
 def _of_http(error: web.HTTPException) -> Refusal:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Refusal("too_large", "The body is larger than 32 KiB")
+        return TOO_LARGE
     code = _HTTP_CODES.get(error.status, "bad_params")
     sentences = {
         "not_found": "There is nothing at this address",
@@ -174,4 +249,5 @@ def _internal(request: web.Request, error: Exception) -> web.Response:
         error_id=error_id,
         exc_info=error,
     )
-    return response(Refusal(INTERNAL, f"Something went wrong here; the log has it as {error_id}"))
+    sentence = f"Something went wrong here; the log has it as {error_id}"
+    return response(Refusal(INTERNAL, sentence, error_id=error_id))

@@ -12,8 +12,7 @@ from server.edge.rights import listen_token
 from server.errors import NotFound, NotReady, Unauthorized
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_OPEN: Final = {"Access-Control-Allow-Origin": "*"}  # players on other sites; keys need a token
-_NEVER_STORED: Final = {"Cache-Control": "no-store", **_OPEN}
+_NEVER_STORED: Final = {"Cache-Control": "no-store"}
 
 
 async def get_playlist(request: web.Request) -> web.Response:
@@ -32,7 +31,7 @@ async def get_playlist(request: web.Request) -> web.Response:
     return web.Response(
         text=with_token(text, token) if token else text,
         content_type="application/vnd.apple.mpegurl",
-        headers={"Cache-Control": "no-cache", **_OPEN},
+        headers={"Cache-Control": "no-cache"},
     )
 
 
@@ -48,7 +47,7 @@ async def get_media(request: web.Request) -> web.Response:
     return web.Response(
         body=body,
         content_type="video/mp4",
-        headers={"Cache-Control": "public, max-age=31536000, immutable", **_OPEN},
+        headers={"Cache-Control": "public, max-age=31536000, immutable"},
     )
 
 
@@ -67,14 +66,3 @@ async def get_key(request: web.Request) -> web.Response:
     return web.Response(
         body=stream.key, content_type="application/octet-stream", headers=_NEVER_STORED
     )
-
-
-async def allow_players(_request: web.Request) -> web.Response:
-    """`OPTIONS /hls/…`: a player on another site may send its token in a header."""
-    headers = {
-        **_OPEN,
-        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
-        "Access-Control-Max-Age": "86400",
-    }
-    return web.Response(status=204, headers=headers)

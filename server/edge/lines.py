@@ -4,6 +4,7 @@ from aiohttp import web
 
 from mixer.core.g711 import STATIC_PAYLOAD_TYPES
 from mixer.types import FORWARDER, ForwarderSpec, PeerStatistics, RtpCodec
+from server.domain.api_key import Scope
 from server.domain.lines import Line
 from server.edge.context import CONTEXT
 from server.edge.models import (
@@ -15,7 +16,7 @@ from server.edge.models import (
     path_user,
     read_body,
 )
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.services.lines import ForwarderChange, LineChange, WantedForwarder, WantedLine
 
 OPUS_PAYLOAD_TYPE = 111
@@ -23,7 +24,7 @@ OPUS_PAYLOAD_TYPE = 111
 
 async def create_forwarder(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/forwarders`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room = path_room(request)
     body = await read_body(request, ForwarderRequest)
     wanted = WantedForwarder(
@@ -41,7 +42,7 @@ async def create_forwarder(request: web.Request) -> web.Response:
 
 async def list_forwarders(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/forwarders`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
     found = [_forwarder(one) for one in lines.forwarders.values()]
     return web.json_response({"success": True, "forwarders": found})
@@ -49,7 +50,7 @@ async def list_forwarders(request: web.Request) -> web.Response:
 
 async def patch_forwarder(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/forwarders/{forwarderId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room, name = path_room(request), request.match_info["forwarderId"]
     body = await read_body(request, ForwarderPatch)
     change = ForwarderChange(body.host, body.port, body.bus, body.alwaysOn, body.rtcp)
@@ -59,7 +60,7 @@ async def patch_forwarder(request: web.Request) -> web.Response:
 
 async def delete_forwarder(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/forwarders/{forwarderId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     name = request.match_info["forwarderId"]
     await request.app[CONTEXT].lines.remove_forwarder(path_room(request), name)
     return web.json_response({"success": True})
@@ -67,7 +68,7 @@ async def delete_forwarder(request: web.Request) -> web.Response:
 
 async def create_line(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/rtp`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room = path_room(request)
     body = await read_body(request, LineRequest)
     wanted = WantedLine(
@@ -86,7 +87,7 @@ async def create_line(request: web.Request) -> web.Response:
 
 async def list_lines(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/rtp`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     lines = request.app[CONTEXT].lines.get(path_room(request))
     found = [_line(request, one) for one in lines.people.values()]
     return web.json_response({"success": True, "participants": found})
@@ -94,7 +95,7 @@ async def list_lines(request: web.Request) -> web.Response:
 
 async def patch_line(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/rtp/{userId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, LinePatch)
     change = LineChange(
@@ -113,7 +114,7 @@ async def patch_line(request: web.Request) -> web.Response:
 
 async def delete_line(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/rtp/{userId}`."""
-    require_admin(request)
+    require(request, Scope.LINES)
     await request.app[CONTEXT].lines.remove_line(path_room(request), path_user(request))
     return web.json_response({"success": True})
 

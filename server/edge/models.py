@@ -1,5 +1,6 @@
 """The bodies and parameters that callers send."""
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,11 +29,14 @@ from mixer.core.speccheck import (
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
+from server.domain.api_key import Scope
 from server.domain.controls import Controls
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
-from server.errors import BadInput, FieldMistake
+from server.edge.pace import BODY_S
+from server.errors import BadInput, FieldMistake, TooSlow
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -168,6 +172,16 @@ class CreateUserRequest(Body):
     displayName: Name = ""  # noqa: N815
     invite: Shown = ""
     pin: Shown = ""
+    grants: list[Annotated[Right, Field(strict=False)]] | None = None
+    oneShot: bool = False  # noqa: N815
+
+
+class CreateKeyRequest(Body):
+    """`POST /api/keys`; `expiresIn` is seconds, null for a key that never expires."""
+
+    name: Name = ""
+    scopes: Annotated[list[Annotated[Scope, Field(strict=False)]], Field(min_length=1)]
+    expiresIn: Annotated[int, Field(ge=60, le=10**9)] | None = None  # noqa: N815
 
 
 class ControlRequest(Body):
@@ -402,8 +416,15 @@ _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capi
 
 
 async def read_body(request: web.Request, model: type[Model]) -> Model:
-    """Read a JSON body. Raises BadInput, whose fields are None where it is no JSON object."""
-    raw = await request.read()
+    """Read a JSON body.
+
+    Raises BadInput, whose fields are None where it is no JSON object; TooSlow.
+    """
+    try:
+        async with asyncio.timeout(BODY_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise TooSlow from None
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

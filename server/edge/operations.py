@@ -17,10 +17,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
 from mixer.types import Histogram, OverloadLevel, PlaneStatistics
+from server.domain.api_key import Scope
 from server.edge.context import CONTEXT, Context
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.edge.signalling import OPEN_SOCKETS
 from server.errors import ServerError
+from server.memory import resident_bytes
 
 ASK_S: Final = 1.0  # a plane that needs longer to say how it is is not well
 MOST_LATE: Final = 0.1  # of the mixer's last 5 s of ticks: another call would be heard in all
@@ -64,17 +66,20 @@ async def health(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """`GET /ready`: everything a call needs answers."""
     context = request.app[CONTEXT]
-    reasons = [name for name, well in (await _well(context)).items() if not well]
+    told = await _ask(context.mixer.statistics) or {}
+    reasons = [name for name, well in (await _well(context, told)).items() if not well]
     if reasons:
         return web.json_response({"ready": False, "reasons": reasons}, status=503)
-    return web.json_response({"ready": True})
+    # With others still up there is a place for a call, but somebody should look.
+    degraded = [name for name, mixer in told.items() if mixer.gauges.get("mixer_up") == 0.0]
+    return web.json_response({"ready": True} | ({"degraded": degraded} if degraded else {}))
 
 
 async def metrics(request: web.Request) -> web.Response:
     """`GET /metrics`: Prometheus text; off loopback for the admin only."""
     context = request.app[CONTEXT]
     if not context.settings.is_loopback:
-        require_admin(request)
+        require(request, Scope.METRICS)
     processes = {"control": _own(request), **(await _ask(context.mixer.statistics) or {})}
     if (broadcast := await _ask(context.broadcast.statistics)) is not None:
         processes["broadcast"] = broadcast
@@ -92,14 +97,22 @@ def _own(request: web.Request) -> PlaneStatistics:
             "anchors": context.presence.total,
             "sockets": len(request.app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
+            "draining": float(context.drain.is_on),
+            "resident_bytes": float(resident_bytes() or 0),
+            **{f"people_{role}": count for role, count in context.presence.by_role().items()},
         },
-        counters=dict(context.announcer.counters),
+        counters={
+            **context.announcer.counters,
+            **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
+        },
     )
 
 
-async def _well(context: Context) -> dict[str, bool]:
+async def _well(context: Context, told: Mapping[str, PlaneStatistics]) -> dict[str, bool]:
     well = {name: is_up() for name, is_up in context.is_up.items()}
-    mixers = [one.gauges for one in (await _ask(context.mixer.statistics) or {}).values()]
+    if context.drain.is_on:
+        well["draining"] = False
+    mixers = [one.gauges for one in told.values()]
     if any(gauges.get("ticks_late_share", 0.0) > MOST_LATE for gauges in mixers):
         well["ticks"] = False
     levels = [gauges["overload_level"] for gauges in mixers if "overload_level" in gauges]

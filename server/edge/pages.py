@@ -14,17 +14,6 @@ _SERVED: Final = frozenset(
     | {".webmanifest", ".woff2"}
 )
 _BUILD_FILES: Final = frozenset({"node_modules"})  # in a checkout they lie beside the pages
-_POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:;"
-    " worker-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "Permissions-Policy": "microphone=(self), display-capture=(self), camera=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",  # an address may hold a token
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def static_folder() -> Path:
@@ -36,19 +25,19 @@ def static_folder() -> Path:
 
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`."""
-    return _file(request, "index.html")
+    return page(request, "index.html")
 
 
 async def join(request: web.Request) -> web.StreamResponse:
     """`GET /join/{room}`."""
     path_room(request)
-    return _file(request, "join.html")
+    return page(request, "join.html")
 
 
 async def listen(request: web.Request) -> web.StreamResponse:
     """`GET /listen/{room}`."""
     path_room(request)
-    return _file(request, "listen.html")
+    return page(request, "listen.html")
 
 
 async def asset(request: web.Request) -> web.StreamResponse:
@@ -57,10 +46,11 @@ async def asset(request: web.Request) -> web.StreamResponse:
     hidden = any(part.startswith(".") or part in _BUILD_FILES for part in path.parts)
     if path.is_absolute() or hidden or path.suffix not in _SERVED:
         raise NotFound("There is nothing at this address")
-    return _file(request, str(path))
+    return page(request, str(path))
 
 
-def _file(request: web.Request, name: str) -> web.StreamResponse:
+def page(request: web.Request, name: str) -> web.StreamResponse:
+    """Return a file of the pages. Raises NotFound."""
     path = request.app[CONTEXT].static / name
     if not path.is_file():
         raise NotFound("There is nothing at this address")

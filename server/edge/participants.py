@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from server.domain.api_key import Scope
 from server.domain.identity import UserId
 from server.domain.people import Person
 from server.edge.context import CONTEXT
@@ -15,7 +16,7 @@ from server.edge.models import (
     path_user,
     read_body,
 )
-from server.edge.rights import require_admin
+from server.edge.rights import require
 from server.errors import BadInput
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
@@ -23,14 +24,14 @@ from server.services.signalling import Session
 
 async def list_people(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/participants`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     people = request.app[CONTEXT].desk.people(path_room(request))
     return web.json_response({"success": True, "participants": [_shape(one) for one in people]})
 
 
 async def control(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}/participants/{userId}`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     room, user = path_room(request), path_user(request)
     body = await read_body(request, ControlRequest)
     person = await request.app[CONTEXT].desk.control(room, user, body.amended)
@@ -39,14 +40,14 @@ async def control(request: web.Request) -> web.Response:
 
 async def request_unmute(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/participants/{userId}/unmute-request`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     request.app[CONTEXT].desk.ask_to_unmute(path_room(request), path_user(request))
     return web.json_response({"success": True})
 
 
 async def kick(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/participants/{userId}?ban=`."""
-    require_admin(request)
+    require(request, Scope.PEOPLE)
     context = request.app[CONTEXT]
     room, user = path_room(request), path_user(request)
     ban = request.query.get("ban", "false")

@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from mixer.types import TICK_S, PeerStatistics, RoomId
+from server.domain.api_key import Scope
 from server.domain.room import MAX_ANCHORS_DEFAULT, InviteRole, Room, rfc3339
 from server.edge.context import CONTEXT
 from server.edge.lines import forwarder_statistics, is_forwarder
@@ -25,10 +26,13 @@ from server.edge.rights import (
     bearer,
     is_admin,
     listen_cookie,
-    require_admin,
+    may,
+    require,
+    scopes_shown,
     showing,
 )
 from server.errors import Forbidden, Unauthorized
+from server.services.access import Newcomer
 from server.services.rooms import Wanted
 
 _KEYS_PATH: Final = "/hls"  # the only place a listen cookie is sent to
@@ -65,7 +69,8 @@ async def close_session(_request: web.Request) -> web.Response:
 
 async def create_room(request: web.Request) -> web.Response:
     """`POST /api/rooms`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_WRITE)
+    request.app[CONTEXT].drain.check()
     body = await read_body(request, CreateRoomRequest)
     wanted = Wanted(
         id=None if body.roomId is None else RoomId(body.roomId),
@@ -87,7 +92,7 @@ async def create_room(request: web.Request) -> web.Response:
 
 async def change_room(request: web.Request) -> web.Response:
     """`PATCH /api/rooms/{id}`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_WRITE)
     context = request.app[CONTEXT]
     room_id = path_room(request)
     body = await read_body(request, ChangeRoomRequest)
@@ -99,7 +104,7 @@ async def change_room(request: web.Request) -> web.Response:
 
 async def list_rooms(request: web.Request) -> web.Response:
     """`GET /api/rooms`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_READ)
     context = request.app[CONTEXT]
     rooms = [
         _brief(request, room)
@@ -116,7 +121,7 @@ async def get_room(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}`."""
     context = request.app[CONTEXT]
     room_id = path_room(request)
-    shown = showing(request, invite=request.query.get("invite", ""))
+    shown = showing(request, Scope.ROOMS_READ, invite=request.query.get("invite", ""))
     if not (shown.is_admin or shown.invite or shown.token):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     room = context.rooms.get(room_id)
@@ -127,14 +132,14 @@ async def get_room(request: web.Request) -> web.Response:
         "status": context.rooms.state(room.id).value,
         **room.notice(),
     }
-    if shown.is_admin:
+    if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
         shape |= _decided(request, room)
     return web.json_response({"success": True, "room": shape})
 
 
 async def delete_room(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_WRITE)
     room = path_room(request)
     await request.app[CONTEXT].rooms.remove(room)
     return web.json_response({"success": True, "message": f"Room {room} stopped"})
@@ -142,7 +147,7 @@ async def delete_room(request: web.Request) -> web.Response:
 
 async def get_statistics(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/statistics`: how everybody's connection is."""
-    require_admin(request)
+    require(request, Scope.ROOMS_READ)
     context = request.app[CONTEXT]
     room = context.rooms.get(path_room(request))
     peers = await context.mixer.peers(room.id)
@@ -157,7 +162,7 @@ async def get_statistics(request: web.Request) -> web.Response:
 
 async def renew_invite(request: web.Request) -> web.Response:
     """`POST /api/rooms/{id}/invites`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_WRITE)
     room_id = path_room(request)
     body = await read_body(request, InviteRequest)
     room = await request.app[CONTEXT].rooms.renew_invite(room_id, body.role)
@@ -169,11 +174,17 @@ async def create_user(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room_id = path_room(request)
     body = await read_body(request, CreateUserRequest)
-    shown = showing(request, invite=body.invite, pin=body.pin)
+    shown = showing(request, Scope.PEOPLE, invite=body.invite, pin=body.pin)
     if not (shown.is_admin or shown.invite):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     room = context.rooms.get(room_id)
-    anchor = context.access.anchor(room, shown, body.role, body.displayName)
+    newcomer = Newcomer(
+        body.role,
+        body.displayName,
+        None if body.grants is None else frozenset(body.grants),
+        once=body.oneShot,
+    )
+    anchor = await context.access.anchor(room, shown, newcomer)
     return web.json_response(
         {
             "userID": anchor.user,
@@ -188,13 +199,13 @@ async def delete_user(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room, user = path_room(request), path_user(request)
     token = bearer(request)
-    if token and not is_admin(request):
+    if token and not may(request, Scope.PEOPLE):
         grant = context.access.joining(token)
         if (grant.room, grant.user) != (room, user):
             raise Forbidden("This token is another person's")
     else:
-        require_admin(request)
-    await context.rooms.revoke(room, user, context.access.lifetimes.join_s)
+        require(request, Scope.PEOPLE)
+    await context.access.remove(room, user)
     return web.json_response({})
 
 
@@ -202,11 +213,11 @@ async def create_token(request: web.Request) -> web.Response:
     """`POST /api/token`."""
     context = request.app[CONTEXT]
     body = await read_body(request, TokenRequest)
-    shown = showing(request, invite=body.invite, pin=body.pin)
+    shown = showing(request, Scope.BROADCAST, invite=body.invite, pin=body.pin)
     if not (shown.is_admin or shown.invite or shown.token):
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     room = context.rooms.get(RoomId(body.roomId))
-    minted = context.access.listener(room, shown)
+    minted = await context.access.listener(room, shown)
     answer = web.json_response(
         {
             "token": minted.token,
@@ -228,7 +239,7 @@ async def create_token(request: web.Request) -> web.Response:
 
 async def get_stats(request: web.Request) -> web.Response:
     """`GET /api/stats`."""
-    require_admin(request)
+    require(request, Scope.ROOMS_READ)
     context = request.app[CONTEXT]
     rooms = {"total": len(context.rooms), "totalParticipants": context.presence.total}
     return web.json_response({"success": True, "stats": {"rooms": rooms}})

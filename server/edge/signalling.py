@@ -1,6 +1,7 @@
 """`/ws`: JSON-RPC methods on one person's conversation."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -9,6 +10,7 @@ from aiohttp import web
 from server.domain.identity import UserId
 from server.edge.context import CONTEXT
 from server.edge.errors import rpc_error
+from server.edge.instruments import Instruments
 from server.edge.models import (
     CandidateParams,
     JoinParams,
@@ -19,11 +21,12 @@ from server.edge.models import (
     VolumeParams,
 )
 from server.edge.participants import add_host_methods
-from server.edge.rights import bearer, is_same_origin
-from server.edge.socket import SocketTransport
+from server.edge.rights import bearer, may_open_sockets
+from server.edge.socket import CLOSE_S, SocketTransport
 from server.errors import BadToken, Forbidden, Unauthorized
 from server.rpc.dispatch import Dispatcher
 from server.rpc.peer import Peer
+from server.services.limits import Limit
 from server.services.presence import Farewell
 from server.services.signalling import Joining, Session
 
@@ -31,15 +34,14 @@ log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 32 * 1024
 HEARTBEAT_S: Final = 10.0  # aiohttp waits half of it for the pong
-CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
-
 
 OPEN_SOCKETS = web.AppKey("open_sockets", set[SocketTransport])
+INSTRUMENTS = web.AppKey("instruments", Instruments)
 
 
 async def serve_socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: refuse before the upgrade, or serve the conversation to its end."""
-    if not is_same_origin(request):
+    if not may_open_sockets(request):
         raise Forbidden("A page of another site may not use this socket")
     context = request.app[CONTEXT]
     token = request.query.get("token", "") or bearer(request)
@@ -52,13 +54,19 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES, compress=False, timeout=CLOSE_S
     )
+    context.drain.check_join(grant.room, grant.user)
     await socket.prepare(request)
-    transport = SocketTransport(socket, request)
-    session = Session(context.signalling, grant, transport)
+    transport = SocketTransport(socket, request, 2 * context.settings.limit_messages)
+    session = Session(context.signalling, grant, transport, request.remote or "")
+    servers = [server.entry() for server in context.ice.give(grant.user)]
     open_sockets = request.app[OPEN_SOCKETS]
     open_sockets.add(transport)
     try:
-        await _converse(Peer(transport, methods(session)), transport)
+        person = f"{grant.room} {grant.user}"
+        dispatcher = methods(session, request.app[INSTRUMENTS], servers)
+        dispatcher.admit = lambda: context.limits.check(Limit.MESSAGES, person)
+        with structlog.contextvars.bound_contextvars(room=grant.room, peer=grant.user):
+            await _converse(Peer(transport, dispatcher), transport)
     except* Exception:  # the upgrade is done: there is no HTTP answer to give any more
         log.exception("socket_failed")
     finally:
@@ -85,21 +93,27 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
-def methods(session: Session) -> Dispatcher:
+def methods(
+    session: Session, instruments: Instruments, ice_servers: Sequence[object] = ()
+) -> Dispatcher:
     """Return the methods of one conversation; docs/protocol.md describes each."""
     dispatcher = Dispatcher(rpc_error)
 
     async def join(params: JoinParams) -> object:
-        joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        with instruments.join():
+            joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
+        instruments.joined("resumed" if joined.resumed else "joined")
         return {
             "jtoken": joined.jtoken,
             "resume": joined.resumed,
             "userId": joined.user,
             "room": joined.room.notice(),
+            "iceServers": list(ice_servers),
         }
 
     async def offer(params: OfferParams) -> object:
-        answer = await session.offer(params.sdp.sdp)
+        with instruments.offer():
+            answer = await session.offer(params.sdp.sdp)
         return {"sdp": {"type": "answer", "sdp": answer}}
 
     async def icecandidate(params: CandidateParams) -> None:

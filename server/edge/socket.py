@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from aiohttp import WSMsgType, web
 
+from server.domain.bucket import Buckets
 from server.rpc.errors import TransportClosed
 from server.services.presence import Farewell
 
@@ -13,6 +14,9 @@ log = structlog.get_logger(__name__)
 
 MAX_WAITING_TEXTS: Final = 64  # ten seconds of everything we ever say to one person
 SEND_DEADLINE_S: Final = 5.0  # a socket that takes nothing for so long is dropped
+
+TRY_LATER: Final = 1013  # IANA, WebSocket Close Code Number Registry
+CLOSE_S: Final = 1.0  # how long a client may take to agree to a close
 
 CLOSE_CODES: Final = {
     Farewell.LEFT: 1000,
@@ -24,14 +28,29 @@ CLOSE_CODES: Final = {
 }
 
 
+async def turn_away(request: web.Request, retry_after_ms: int) -> web.StreamResponse:
+    """Open a browser's socket and say with its close when to come again.
+
+    Browsers keep the answer to a refused upgrade to themselves.
+    """
+    socket = web.WebSocketResponse(compress=False, timeout=CLOSE_S)
+    await socket.prepare(request)
+    await socket.close(code=TRY_LATER, message=b'{"retryAfterMs":%d}' % retry_after_ms)
+    return socket
+
+
 class SocketTransport:
     """Transport for a Peer, and Client for the rooms: nothing that sends ever waits.
 
     Texts go into a ring of MAX_WAITING_TEXTS; a client that lets it overflow is dropped, for
-    with one of the texts missing nothing after it could be relied on.
+    with one of the texts missing nothing after it could be relied on. So is one that sends more
+    than `per_minute` texts (0: any number), for even to refuse them takes time.
     """
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, request: web.Request, per_minute: int = 0
+    ) -> None:
+        self._texts = Buckets(per_minute, 1)
         self._socket = socket
         self._request = request
         self._waiting: asyncio.Queue[str | Farewell] = asyncio.Queue(MAX_WAITING_TEXTS)
@@ -47,6 +66,9 @@ class SocketTransport:
     async def receive(self) -> str:
         """Return the next text. Raises TransportClosed once no more will come."""
         message = await self._socket.receive()
+        if self._texts.take("", asyncio.get_running_loop().time()):
+            self._drop("floods")
+            raise TransportClosed
         if message.type is WSMsgType.TEXT:
             text: str = message.data
             return text

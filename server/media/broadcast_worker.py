@@ -9,6 +9,7 @@ from pathlib import Path
 from hls.pipeline import Broadcaster
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
+from server.memory import resident_bytes
 from server.rpc.codec import Params
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -63,6 +64,7 @@ class BroadcastService:
 
     async def _statistics(self, _params: Params) -> object:
         counters, gauges = Counter(self._counters), {"broadcast_mixers": float(len(self._mixers))}
+        gauges["resident_bytes"] = float(resident_bytes() or 0)
         for name, value in self._broadcaster.statistics().items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value

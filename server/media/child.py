@@ -24,6 +24,7 @@ from server.rpc.errors import RpcError, TransportClosed
 from server.rpc.framing import MAX_FRAME_BYTES, FrameKind
 from server.rpc.peer import Peer
 from server.rpc.unix import UnixTransport, adopt
+from server.telemetry import span
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +180,21 @@ class Child:
         return reason
 
     async def _watch(self, peer: Peer, started: "asyncio.Future[Ready | Failed]") -> None:
+        with span("worker.start", process=self._spec.name, starts=self.starts):
+            await self._await_start(peer, started)
+        log.info("worker_up", process=self._spec.name, pid=self.pid, starts=self.starts)
+        patience = self._spec.patience
+        while True:
+            await asyncio.sleep(patience.ping_every_s)
+            try:
+                with suppress(RpcError):  # busy, but alive
+                    await peer.call("ping", timeout_s=patience.ping_s)
+            except TimeoutError:
+                raise ChildLost(f"it did not answer for {patience.ping_s:g} s") from None
+            except TransportClosed:
+                raise ChildLost("it closed the connection") from None
+
+    async def _await_start(self, peer: Peer, started: "asyncio.Future[Ready | Failed]") -> None:
         patience = self._spec.patience
         try:
             async with asyncio.timeout(patience.ready_s):
@@ -193,16 +209,6 @@ class Child:
             raise ChildLost("it died at once") from None
         except TimeoutError:
             raise ChildLost("it did not answer at once") from None
-        log.info("worker_up", process=self._spec.name, pid=self.pid, starts=self.starts)
-        while True:
-            await asyncio.sleep(patience.ping_every_s)
-            try:
-                with suppress(RpcError):  # busy, but alive
-                    await peer.call("ping", timeout_s=patience.ping_s)
-            except TimeoutError:
-                raise ChildLost(f"it did not answer for {patience.ping_s:g} s") from None
-            except TransportClosed:
-                raise ChildLost("it closed the connection") from None
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         _signal(process, signal.SIGTERM)

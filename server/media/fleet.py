@@ -11,8 +11,10 @@ import structlog
 
 from mixer.errors import MixerError, PeerGone
 from mixer.types import (
+    GoneReason,
     Overloaded,
     OverloadLevel,
+    PeerChanged,
     PeerId,
     PeerState,
     PeerStatistics,
@@ -76,6 +78,7 @@ class Fleet:
         self._homes: dict[RoomId, int] = {}
         self._expected: Counter[int] = Counter()  # people in the rooms of each mixer
         self._playing: defaultdict[RoomId, set[str]] = defaultdict(set)
+        self._listening: defaultdict[RoomId, set[PeerId]] = defaultdict(set)
         self._fled_at: dict[RoomId, float] = {}  # when a room last had to leave a dead mixer
         self._measured: dict[int, Load] = {}
         # A mixer may have a room twice, with another in between: its versions are our own.
@@ -131,18 +134,37 @@ class Fleet:
             raise
         if before is not None and before != home:
             await self._take_away(before, room)
-            was_playing = self._playing.pop(room, None)
-            if known is not None and (
-                known.anchors or was_playing
-            ):  # they are told to connect anew
+            was_used = bool(self._playing.pop(room, None))
+            was_used |= bool(self._listening.pop(room, None))
+            if known is not None and (known.anchors or was_used):  # they are told to connect anew
                 self._events.put_lost(frozenset({room}))
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """See MediaPlane."""
         home = self._homes.get(room)
         if home is None:
             raise PeerGone(f"there is no room {room}")
-        return await self._mixers[home].accept_offer(room, peer, sdp)
+        if not listener:
+            return await self._mixers[home].accept_offer(room, peer, sdp)
+        was_listening = peer in self._listening[room]
+        self._listening[room].add(peer)  # first: the room must stay where it is meanwhile
+        try:
+            answer = await self._mixers[home].accept_offer(room, peer, sdp, listener=True)
+        except (MixerError, PlaneUnavailable):
+            if not was_listening:
+                self._forget_listener(room, peer)
+            raise
+        if self._homes.get(room) != home:
+            raise PlaneUnavailable  # it moved meanwhile, and the connection is gone
+        return answer
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """See MediaPlane."""
+        home = self._homes.get(room)
+        if home is not None:
+            await self._mixers[home].drop_peer(room, peer)
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """See MediaPlane."""
@@ -201,7 +223,8 @@ class Fleet:
     def _place(self, spec: RoomSpec, known: RoomSpec | None, home: int | None) -> int:
         if spec.rtp:
             return LINES_HOME
-        is_settled = known is not None and (_holds_people(known) or spec.room in self._playing)
+        is_used = spec.room in self._playing or spec.room in self._listening
+        is_settled = known is not None and (_holds_people(known) or is_used)
         if home is not None and (is_settled or not _holds_people(spec)):
             return home
         chosen = choose(self._loads(), home)
@@ -225,6 +248,7 @@ class Fleet:
         if spec is None or home is None:
             self._fled_at.pop(room, None)
             self._playing.pop(room, None)
+            self._listening.pop(room, None)
             return
         self._specs[room], self._homes[room] = spec, home
         self._expected[home] += len(spec.anchors)
@@ -254,6 +278,8 @@ class Fleet:
                 continue
             if isinstance(event, Played) and event.is_over:
                 self._forget_player(event)
+            if isinstance(event, PeerChanged) and _is_over(event):
+                self._forget_listener(event.room, event.peer)
             if isinstance(event, Overloaded):
                 load = self._measured.get(number, Load(number))
                 is_full = event.level is OverloadLevel.FULL
@@ -268,12 +294,19 @@ class Fleet:
         if not playing:
             self._playing.pop(event.room, None)
 
+    def _forget_listener(self, room: RoomId, peer: PeerId) -> None:
+        listening = self._listening.get(room, set())
+        listening.discard(peer)
+        if not listening:
+            self._listening.pop(room, None)
+
     async def _lost(self, number: int) -> None:
         """Find another mixer for each room with people in it, and say what was lost."""
         self._measured.pop(number, None)
         lost = [room for room, home in self._homes.items() if home == number]
         for room in lost:
             self._playing.pop(room, None)
+            self._listening.pop(room, None)
         fled = [room for room in lost if self._flee(room, number)]
         log.warning(
             "mixer_lost", process=self._mixers[number].name, rooms=len(lost), placed_again=len(fled)
@@ -324,7 +357,10 @@ class Fleet:
             self._measured[number] = Load(
                 number,
                 busy_share=gauges["tick_busy_share"],
-                connected=round(sum(gauges.get(f"peers_{s.value}", 0.0) for s in PeerState)),
+                connected=round(
+                    sum(gauges.get(f"peers_{s.value}", 0.0) for s in PeerState)
+                    - gauges.get("listeners", 0.0)  # who are not expected either
+                ),
                 is_full=gauges.get("overload_level", 0.0) >= OverloadLevel.FULL,
             )
         else:  # it does not answer: the last one to send people to
@@ -334,3 +370,8 @@ class Fleet:
 def _holds_people(spec: RoomSpec) -> bool:
     """Whether somebody would notice that the room moves to another mixer."""
     return bool(spec.anchors or spec.rtp)
+
+
+def _is_over(event: PeerChanged) -> bool:
+    """Whether nothing of that person is connected any more."""
+    return event.state is PeerState.GONE and event.reason is not GoneReason.REPLACED

@@ -64,9 +64,15 @@ class LocalPlane:
         """See MediaPlane."""
         self._open_plane().apply(spec)
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """See MediaPlane."""
-        return await self._open_plane().accept_offer(room, peer, sdp)
+        return await self._open_plane().accept_offer(room, peer, sdp, listener=listener)
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """See MediaPlane."""
+        self._open_plane().drop_peer(room, peer)
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """See MediaPlane."""

@@ -134,11 +134,16 @@ class WorkerPlane:
         """See MediaPlane."""
         await self._link.apply(spec)
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """See MediaPlane."""
-        return await self._link.ask(
-            wire.TEXT, "acceptOffer", {"room": room, "peer": peer, "sdp": sdp}
-        )
+        params = {"room": room, "peer": peer, "sdp": sdp, "listener": listener}
+        return await self._link.ask(wire.TEXT, "acceptOffer", params)
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """See MediaPlane."""
+        await self._link.ask(wire.NOTHING, "dropPeer", {"room": room, "peer": peer})
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """See MediaPlane."""

@@ -21,6 +21,7 @@ from server.media.threads import (
     count_os_threads,
     count_python_threads,
 )
+from server.memory import resident_bytes
 from server.rpc.codec import Notification, Params, encode
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -48,6 +49,7 @@ class MixerService:
         add("apply", wire.ApplyRoom, self._apply)
         add("acceptOffer", wire.Offer, self._accept_offer)
         add("addCandidate", wire.Candidate, self._add_candidate)
+        add("dropPeer", wire.DropPeer, self._drop_peer)
         add("statistics", None, self._statistics)
         add("peers", wire.AskPeers, self._peers)
         add("endRecordings", None, self._end_recordings)
@@ -73,10 +75,16 @@ class MixerService:
         return None
 
     async def _accept_offer(self, params: wire.Offer) -> object:
-        return await self._plane.accept_offer(params.room, params.peer, params.sdp)
+        return await self._plane.accept_offer(
+            params.room, params.peer, params.sdp, listener=params.listener
+        )
 
     async def _add_candidate(self, params: wire.Candidate) -> object:
         self._plane.add_candidate(params.room, params.peer, params.candidate)
+        return None
+
+    async def _drop_peer(self, params: wire.DropPeer) -> object:
+        self._plane.drop_peer(params.room, params.peer)
         return None
 
     async def _statistics(self, _params: Params) -> object:
@@ -89,6 +97,7 @@ class MixerService:
         gauges = {
             "mixer_python_threads": float(count_python_threads()),
             "mixer_os_threads": float(count_os_threads()),
+            "resident_bytes": float(resident_bytes() or 0),
             "mixer_tasks": float(len(asyncio.all_tasks())),
         }
         return wire.statistics_result(own.joined(PlaneStatistics(counters, gauges)))

@@ -75,6 +75,7 @@ class Offer(BaseModel):
     room: RoomId
     peer: PeerId
     sdp: str
+    listener: bool = False
 
 
 class Candidate(BaseModel):
@@ -83,6 +84,13 @@ class Candidate(BaseModel):
     room: RoomId
     peer: PeerId
     candidate: str
+
+
+class DropPeer(BaseModel):
+    """`dropPeer`."""
+
+    room: RoomId
+    peer: PeerId
 
 
 class AskPeers(BaseModel):

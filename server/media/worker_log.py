@@ -31,7 +31,7 @@ class _Handler(logging.Handler):
             "event": record.getMessage(),
             "level": record.levelname.lower(),
             "logger": record.name,
-        }
+        } | structlog.contextvars.get_contextvars()
         if record.exc_info is not None:
             fields["exception"] = logging.Formatter().formatException(record.exc_info)
         write_line(encode_line(fields))
@@ -43,6 +43,7 @@ def configure() -> None:
         os.set_blocking(_STDERR, False)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             lambda _logger, _method, fields: encode_line(fields),

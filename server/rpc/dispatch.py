@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from server.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, 
 log = structlog.get_logger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
+_BOUND: Final = ("room", "peer")
 Handler = Callable[[Any], Awaitable[object]]
 ErrorMapper = Callable[[Exception], RpcError | None]
 
@@ -29,16 +30,22 @@ def no_mapping(_error: Exception) -> RpcError | None:
     return None
 
 
+def _anybody() -> None:
+    """Admit every call."""
+
+
 class Dispatcher:
     """Answers calls by name.
 
     `map_error` translates what a handler raises; None means that it is our fault: the caller is
-    told an id and nothing else, the log has the rest under the same id.
+    told an id and nothing else, the log has the rest under the same id. `admit` is asked before
+    each call, and raises what the call is refused with.
     """
 
     def __init__(self, map_error: ErrorMapper = no_mapping) -> None:
         self._methods: dict[str, _Method] = {}
         self._map_error = map_error
+        self.admit: Callable[[], None] = _anybody
 
     @overload
     def add(
@@ -68,6 +75,10 @@ class Dispatcher:
         return Response(call.id, result) if isinstance(call, Request) else None
 
     async def _run(self, call: Request | Notification) -> object:
+        try:
+            self.admit()
+        except Exception as error:
+            raise self._map_error(error) or internal_error(call.method, error) from error
         method = self._methods.get(call.method)
         if method is None:
             raise RpcError(
@@ -76,7 +87,8 @@ class Dispatcher:
                 why("method_not_found"),
             )
         try:
-            return await method.handler(_read_params(method, call.params))
+            with structlog.contextvars.bound_contextvars(**_about(call.params)):
+                return await method.handler(_read_params(method, call.params))
         except RpcError:
             raise
         except Exception as error:
@@ -90,6 +102,13 @@ def internal_error(method: str, error: Exception) -> RpcError:
     return RpcError(
         INTERNAL_ERROR, "internal error", why("internal", retryable=True) | {"id": error_id}
     )
+
+
+def _about(params: Params) -> dict[str, str]:
+    """Return whom a call is about, for every line that is logged on its account."""
+    if not isinstance(params, dict):
+        return {}
+    return {key: params[key][:64] for key in _BOUND if isinstance(params.get(key), str)}
 
 
 def _read_params(method: _Method, params: Params) -> object:

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 import structlog
 
 from mixer.types import RoomId
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized, WrongPin
+from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.services.tokens import Audience, Grant, Minted, Tokens
 
 log = structlog.get_logger(__name__)
+
+ENDLESS_S = 100 * 365 * 86_400  # a refusal goes with its room
+_ANOTHER_ROOM = "This token is for another room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,21 @@ class Lifetimes:
     listen_s: int
     admin_s: int
 
+    @property
+    def longest_s(self) -> int:
+        """How long a token of a removed person could live."""
+        return max(self.join_s, self.listen_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Who shall be let in: `explicit` replaces the role's grants, `once` makes a one-shot token."""
+
+    role: Role = Role.ANCHOR
+    display_name: str = ""
+    explicit: frozenset[Right] | None = None
+    once: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Showing:
@@ -36,6 +54,7 @@ class Showing:
     invite: str = ""
     pin: str = ""
     token: str = ""
+    address: str = ""  # where it is shown from
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +80,12 @@ class Access:
         self._tokens = tokens
         self._rooms = rooms
         self._presence = presence
-        self._lifetimes = lifetimes
+        self.lifetimes = lifetimes  # a reload changes them
 
     @property
-    def lifetimes(self) -> Lifetimes:
-        """How long tokens are good for."""
-        return self._lifetimes
+    def refusal_s(self) -> int:
+        """How long the tokens of a removed person must be refused."""
+        return ENDLESS_S if self._tokens.has_endless else self.lifetimes.longest_s
 
     def is_admin_key(self, text: str) -> bool:
         """Whether `text` is the admin key; takes as long for a near miss as for any other."""
@@ -92,65 +111,103 @@ class Access:
             raise BadSecret
         await asyncio.to_thread(self._keyring.spend_first_run)
         log.info("admin_logged_in", by="first_run" if is_first_run else "admin_key")
-        return self._tokens.mint(Audience.ADMIN, Grant(), self._lifetimes.admin_s)
+        return self._tokens.mint(Audience.ADMIN, Grant(), self.lifetimes.admin_s)
 
-    def anchor(self, room: Room, showing: Showing, role: Role, display_name: str) -> Anchor:
+    async def anchor(self, room: Room, showing: Showing, wanted: Newcomer) -> Anchor:
         """Make up a person who may join the room.
 
-        Raises Unauthorized, BadInvite, Forbidden, WrongPin, RoomFull, RoomLocked. An admin need not
-        show the PIN; it is then asked for at `join`. Only an admin makes a host, who may do things
-        to others.
+        Raises Unauthorized, BadInvite, Forbidden, WrongPin, PinLocked, RoomFull, RoomLocked,
+        SigningUnavailable. An admin need not show the PIN; it is then asked for at `join`. Only an
+        admin makes a host, who may do things to others.
         """
         if not showing.is_admin:
             _check_invite(room, showing, (InviteRole.JOIN,))
-            if role is Role.HOST:
-                raise Forbidden("Only the admin can let somebody in as host")
-        shown = _check_pin(room, showing)
+            if wanted.role is Role.HOST or wanted.explicit is not None:
+                raise Forbidden("Only the admin can let somebody in as host, or give single grants")
+        shown = self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
         self._presence.check_space(room, user)
-        grant = Grant(room.id, user, role, pin=shown, display_name=display_name)
-        return Anchor(user, self._tokens.mint(Audience.JOIN, grant, self._lifetimes.join_s))
+        grant = Grant(
+            room.id,
+            user,
+            wanted.role,
+            pin=shown,
+            display_name=wanted.display_name,
+            explicit=wanted.explicit,
+            made=room.made,
+            once=wanted.once,
+        )
+        return Anchor(user, await self._tokens.issue(Audience.JOIN, grant, self.lifetimes.join_s))
 
-    def listener(self, room: Room, showing: Showing) -> Minted:
-        """Return a listen token. Raises Unauthorized, BadInvite, BadToken, WrongPin."""
-        if not showing.is_admin and not self._holds_token(room, showing.token):
+    async def listener(self, room: Room, showing: Showing) -> Minted:
+        """Return a listen token: for the same person if they show a token, else for a new one.
+
+        Raises Unauthorized, BadInvite, BadToken, WrongPin, PinLocked, SigningUnavailable.
+        """
+        held = None if showing.is_admin else self._held(room, showing.token)
+        if not showing.is_admin and held is None:
             _check_invite(room, showing, (InviteRole.LISTEN, InviteRole.JOIN))
-            _check_pin(room, showing)
-        grant = Grant(room.id, UserId(str(uuid.uuid4())))
-        return self._tokens.mint(Audience.LISTEN, grant, self._lifetimes.listen_s)
+            self._check_pin(room, showing)
+        user = UserId(str(uuid.uuid4())) if held is None else held.user
+        grant = Grant(room.id, user, Role.LISTENER, made=room.made)
+        return await self._tokens.issue(Audience.LISTEN, grant, self.lifetimes.listen_s)
 
     def may_see(self, room: Room, showing: Showing) -> None:
         """Raise Unauthorized, BadInvite or BadToken unless the caller may know of the room."""
-        if showing.is_admin or self._holds_token(room, showing.token):
+        if showing.is_admin or self._held(room, showing.token) is not None:
             return
         _check_invite(room, showing, (InviteRole.JOIN, InviteRole.LISTEN))
 
     def joining(self, token: str) -> Grant:
-        """Return what a join token grants. Raises BadToken; also when the person was removed."""
-        grant = self._tokens.verify(token, Audience.JOIN)
-        if self._rooms.is_revoked(grant.room, grant.user):
-            raise BadToken("This token was revoked")
-        return grant
+        """Return what a join token grants.
+
+        Raises BadToken; also when the person was removed, or the room is another one by now.
+        """
+        return self._current(token, Audience.JOIN)
+
+    def listening(self, token: str) -> Grant:
+        """Return what a listen token grants. Raises BadToken as `joining` does."""
+        return self._current(token, Audience.LISTEN)
 
     def check_listening(self, room: RoomId, token: str) -> None:
         """Raise BadToken unless the listen token is good for that room."""
-        if self._tokens.verify(token, Audience.LISTEN).room != room:
-            raise BadToken("This token is for another room")
+        if self.listening(token).room != room:
+            raise BadToken(_ANOTHER_ROOM)
 
-    def _holds_token(self, room: Room, token: str) -> bool:
-        """Whether a join or listen token of the room was shown. Raises BadToken if a bad one."""
-        if not token:
+    async def remove(self, room: RoomId, user: UserId) -> None:
+        """Take a person out and refuse their tokens from now on, also after a restart."""
+        await self._rooms.revoke(room, user, self.refusal_s)
+
+    def _check_pin(self, room: Room, showing: Showing) -> bool:
+        """Return whether the PIN was shown (true if there is none). Raises WrongPin, PinLocked."""
+        if room.pin and showing.is_admin and not showing.pin:
             return False
+        self._rooms.pins.check(room, showing.pin, showing.address)
+        return True
+
+    def _current(self, token: str, audience: Audience) -> Grant:
+        grant = self._tokens.verify(token, audience)
+        if self._rooms.is_revoked(grant.room, grant.user):
+            raise BadToken("This token was revoked")
+        made = self._rooms.made(grant.room)
+        if grant.made and made and grant.made != made:
+            raise BadToken("This token was for a room that is gone: ask for a new one")
+        return grant
+
+    def _held(self, room: Room, token: str) -> Grant | None:
+        """Return the grant of a join or listen token, if one was shown. Raises BadToken."""
+        if not token:
+            return None
         try:
             grant = self.joining(token)
         except BadToken as not_joining:
             try:
-                grant = self._tokens.verify(token, Audience.LISTEN)
+                grant = self.listening(token)
             except BadToken:
                 raise not_joining from None
         if grant.room != room.id:
-            raise BadToken("This token is for another room")
-        return True
+            raise BadToken(_ANOTHER_ROOM)
+        return grant
 
 
 def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -> None:
@@ -158,12 +215,3 @@ def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -
         raise Unauthorized("Open the link you were invited with, or log in as admin")
     if not any(is_same(showing.invite, room.invites.get(role)) for role in roles):
         raise BadInvite
-
-
-def _check_pin(room: Room, showing: Showing) -> bool:
-    """Return whether the PIN was shown (true if there is none). Raises WrongPin."""
-    if not room.pin or is_same(showing.pin, room.pin):
-        return True
-    if showing.is_admin and not showing.pin:
-        return False
-    raise WrongPin

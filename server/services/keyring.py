@@ -20,15 +20,16 @@ class _Stored(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
-    version: Annotated[int, Field(le=1)] = 1
-    join: _Hex
-    listen: _Hex
+    version: Annotated[int, Field(le=2)] = 2
+    resume: _Hex | None = None  # of version 1, which had `join` and `listen` instead
     admin: _Hex
     firstRun: str | None  # noqa: N815 - the stored name
 
 
 class Keyring:
-    """Signing keys by audience, the admin key, and the first-run secret until it is spent.
+    """The secrets of what never leaves this server: resume tokens, admin cookies and their keys.
+
+    Beside them the first-run secret until it is spent.
 
     The admin key has a file of its own, so that a person can read it there; removing that file
     makes a new key at the next start.
@@ -49,16 +50,15 @@ class Keyring:
         """Read the files in `folder`, making what is missing. Raises SetupMistake."""
         path = folder / "secrets.json"
         stored = _read(path)
-        if stored is None:
+        if stored is None or stored.resume is None:
             stored = _Stored(
-                join=secrets.token_hex(SECRET_BYTES),
-                listen=secrets.token_hex(SECRET_BYTES),
-                admin=secrets.token_hex(SECRET_BYTES),
-                firstRun=secrets.token_urlsafe(24),
+                resume=secrets.token_hex(SECRET_BYTES),
+                admin=secrets.token_hex(SECRET_BYTES) if stored is None else stored.admin,
+                firstRun=secrets.token_urlsafe(24) if stored is None else stored.firstRun,
             )
             write_private(path, stored.model_dump_json(indent=2) + "\n")
         admin_path = folder / "admin.key"
-        admin_key = _read_text(admin_path)
+        admin_key = read_private(admin_path)
         is_new = not admin_key
         if not admin_key:
             admin_key = secrets.token_urlsafe(24)
@@ -66,14 +66,10 @@ class Keyring:
         return cls(folder, stored, admin_key, is_new=is_new)
 
     @property
-    def join(self) -> bytes:
-        """What anchors' tokens are signed with."""
-        return bytes.fromhex(self._stored.join)
-
-    @property
-    def listen(self) -> bytes:
-        """What listeners' tokens are signed with."""
-        return bytes.fromhex(self._stored.listen)
+    def resume(self) -> bytes:
+        """What resume tokens are signed with."""
+        assert self._stored.resume is not None, "open() makes it"
+        return bytes.fromhex(self._stored.resume)
 
     @property
     def admin(self) -> bytes:
@@ -112,7 +108,8 @@ def write_private(path: Path, text: str) -> None:
         raise SetupMistake(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _read_text(path: Path) -> str:
+def read_private(path: Path) -> str:
+    """Return what is in such a file, empty if it is not there. Raises SetupMistake."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -122,7 +119,7 @@ def _read_text(path: Path) -> str:
 
 
 def _read(path: Path) -> _Stored | None:
-    text = _read_text(path)
+    text = read_private(path)
     if not text:
         return None
     try:

@@ -1,6 +1,7 @@
 """Who is in which room, on which socket, and with which connection to the mixer."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,9 +21,10 @@ from mixer.types import (
     Talking,
 )
 from server.domain.controls import PLAIN, Controls
+from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
-from server.domain.people import STATUS_TIMEOUT_S, Person, Role, Roster, Status
+from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status
 from server.domain.room import Room
 from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
@@ -83,7 +85,7 @@ class Presence:
     ) -> None:
         self._mixer = mixer
         self._monotonic = monotonic
-        self._resume_s = resume_s
+        self.resume_s = resume_s
         self._rooms: dict[RoomId, Room] = {}  # those on air
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
@@ -102,6 +104,12 @@ class Presence:
     def total(self) -> int:
         """How many anchors there are in all rooms."""
         return sum(len(roster) for roster in self._rosters.values())
+
+    def by_role(self) -> dict[str, int]:
+        """Return how many people of each role there are in all rooms."""
+        people = (person for roster in self._rosters.values() for person in roster.people.values())
+        counts = Counter(person.role.value for person in people)
+        return {role.value: counts[role.value] for role in Role}
 
     def listing(self, room: RoomId) -> list[dict[str, object]]:
         """Return the room's `roomStatus`."""
@@ -141,6 +149,11 @@ class Presence:
             self._tell(room, text)
         elif (client := self._clients.get((room, only))) is not None:
             client.push(text)
+
+    def tell_all(self, told: Notification) -> None:
+        """Tell everybody in every room."""
+        for room in self._rosters:
+            self.tell(room, told)
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -331,7 +344,7 @@ class Presence:
         now, before = self._monotonic(), self._swept_at
         self._swept_at = now
         for room, roster in list(self._rosters.items()):
-            for user in roster.overdue(now, self._resume_s):
+            for user in roster.overdue(now, self.resume_s):
                 self.leave(room, user)
             if any(
                 before < person.seen_at + STATUS_TIMEOUT_S <= now

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -25,11 +25,13 @@ from server.domain.room import (
     transition,
 )
 from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
-from server.errors import BadRecord, RoomExists, RoomNotFound, StoreLost
+from server.errors import BadRecord, RoomExists, RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import Conflict, Record, StateStore
 from server.services.clock import Clock
+from server.services.pins import PIN_TRIES, PinGuard
 from server.services.presence import Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.telemetry import note, traced
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +88,8 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.pins = PinGuard(PIN_TRIES, clock.monotonic)
+        self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -103,7 +107,7 @@ class Rooms:
                 continue
             try:
                 await self._load_room(room, records)
-            except BadRecord as error:
+            except (BadRecord, SigningUnavailable) as error:
                 log.error("room_unreadable", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
 
     def get(self, room: RoomId) -> Room:
@@ -128,8 +132,9 @@ class Rooms:
         self.get(room)
         return self._live[room].stream
 
+    @traced("room.create")
     async def create(self, wanted: Wanted) -> Room:
-        """Make a room and put it on air. Raises RoomExists, StoreLost."""
+        """Make a room and put it on air. Raises RoomExists, SigningUnavailable, StoreLost."""
         room = Room(
             id=wanted.id or RoomId(secrets.token_hex(10)),
             created_at=self._clock.now(),
@@ -145,7 +150,7 @@ class Rooms:
             broadcast=wanted.broadcast,
             locked=wanted.locked,
         )
-        live = _Live(room, self._new_stream())
+        live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
             answer = await self._store.commit(
                 require={_key(room.id, "meta"): 0},
@@ -158,9 +163,11 @@ class Rooms:
             if isinstance(answer, Conflict):
                 raise RoomExists(room.id)
             self._start(live)
+        note(room=room.id)
         log.info("room_created", room=room.id)
         return room
 
+    @traced("room.change")
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
         """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
         return await self.change(
@@ -182,6 +189,7 @@ class Rooms:
                 self._put_on_air(live)
         return changed
 
+    @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, StoreLost."""
         async with self._changing:
@@ -192,6 +200,7 @@ class Rooms:
             )
             live.happen(RoomEvent.REMOVE)
             await self._finish(live, reason)
+        note(room=room, reason=reason)
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:
@@ -202,6 +211,18 @@ class Rooms:
                 await self.remove(live.room.id, "expired")
             elif live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
+            else:
+                await self._forget_refusals(live)
+
+    async def _forget_refusals(self, live: _Live) -> None:
+        now = self._clock.unix()
+        over = [user for user, until in live.revoked.items() if until <= now]
+        if over:
+            await self._store.commit(
+                delete=[_key(live.room.id, f"revoked/{user}") for user in over]
+            )
+            for user in over:
+                live.revoked.pop(user, None)
 
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
@@ -218,6 +239,11 @@ class Rooms:
         live = self._live.get(room)
         return live is not None and live.revoked.get(user, 0) > self._clock.unix()
 
+    def made(self, room: RoomId) -> str:
+        """Return the room's `made`, empty if there is no such room."""
+        live = self._live.get(room)
+        return "" if live is None else live.room.made
+
     async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
         meta = decode_room(room, records["meta"].key, records["meta"].value)
         repairs: dict[str, bytes] = {}
@@ -226,7 +252,7 @@ class Rooms:
             clock = self._clock
             stream = stored.continued(clock.boot, clock.tick(), clock.unix())
         else:
-            stored, stream = None, self._new_stream()
+            stored, stream = None, await self._new_stream(room)
         if stream != stored:
             repairs[_key(room, "stream")] = encode_stream(stream)
         live = _Live(meta, stream, revoked=_revoked(records, self._clock.unix()))
@@ -278,10 +304,10 @@ class Rooms:
                 except StoreLost as error:
                     log.warning("room_removal_waits", room=live.room.id, reason=str(error))
 
-    def _new_stream(self) -> Stream:
+    async def _new_stream(self, room: RoomId) -> Stream:
         return Stream(
             epoch=0,
-            key=secrets.token_bytes(KEY_BYTES),
+            key=await self.make_key(room, 0, secrets.token_hex(KEY_BYTES)),
             iv=secrets.token_bytes(KEY_BYTES),
             boot=self._clock.boot,
             base_tick=self._clock.tick(),
@@ -290,6 +316,11 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:
+    """Nobody else makes the keys."""
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def _nobody_cares(_room: RoomId) -> None:

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role, Status
+from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
@@ -18,14 +19,14 @@ from server.errors import (
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
-    WrongPin,
 )
 from server.services.desk import Desk
-from server.services.keyring import is_same
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
 from server.services.rooms import Rooms
+from server.services.spent import Spent
 from server.services.tokens import Audience, Grant, Tokens
+from server.telemetry import traced
 
 
 class SessionState(Enum):
@@ -53,8 +54,13 @@ LEGAL: Final = {
 class Answerer(Protocol):
     """The part of a media plane that a conversation needs."""
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         """Answer an SDP offer. Raises ClientMistake, PeerGone, NoCapacity, PlaneUnavailable."""
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        """End a connection, if it is there. Raises PlaneUnavailable."""
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         """Take one of the peer's ICE candidates."""
@@ -69,6 +75,7 @@ class Signalling:
     tokens: Tokens
     mixer: Answerer
     specs: Reconciler[RoomSpec]
+    spent: Spent
     resume_token_s: int
     desk: Desk
 
@@ -95,28 +102,34 @@ class Joined:
 class Session:
     """Answers one socket's calls in the order they came, but keepalives at any time.
 
-    `grant` is what the socket's token says. Every method raises NotJoined unless the person is in
-    the room by this very socket.
+    `grant` is what the socket's token says, `address` where it was shown from. Every method raises
+    NotJoined unless the person is in the room by this very socket.
     """
 
-    def __init__(self, signalling: Signalling, grant: Grant, client: Client) -> None:
+    def __init__(
+        self, signalling: Signalling, grant: Grant, client: Client, address: str = ""
+    ) -> None:
         self._services = signalling
         self._grant = grant
         self._client = client
+        self._address = address
         self._state = SessionState.CONNECTED
         self._turn = asyncio.Lock()
 
     async def join(self, joining: Joining) -> Joined:
-        """Enter the room. Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, RoomFull."""
+        """Enter the room.
+
+        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, PinLocked, RoomFull.
+        """
         async with self._turn:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
             services, grant = self._services, self._grant
-            room = services.rooms.get(grant.room)
-            if services.rooms.is_revoked(grant.room, grant.user):
-                raise BadToken("This token was revoked")
-            if room.pin and not grant.pin and not is_same(joining.pin, room.pin):
-                raise WrongPin
+            room = self._check(joining)
+            if grant.once and not self._resumes(joining.jtoken):
+                services.presence.check_space(room, grant.user)
+                await services.spent.spend(grant.jti, grant.expires_at)
+                room = self._check(joining)  # the store took its time
             name = joining.display_name or grant.display_name
             resumes = self._resumes(joining.jtoken)
             arrival = Arrival(grant.user, grant.role, name, resumes)
@@ -126,6 +139,7 @@ class Session:
             minted = services.tokens.mint(Audience.RESUME, session, services.resume_token_s)
             return Joined(minted.token, entry.resumed, grant.user, room)
 
+    @traced("join")
     async def offer(self, sdp: str) -> str:
         """Connect to the mixer anew; return the answer. Raises what Answerer raises."""
         async with self._turn:
@@ -187,6 +201,16 @@ class Session:
         if self._state is not SessionState.ENDED:
             self._happen(SessionEvent.END)
             self._services.presence.lose(self._grant.room, self._grant.user, self._client)
+
+    def _check(self, joining: Joining) -> Room:
+        """Return the room if the token and the PIN are good for it now."""
+        services, grant = self._services, self._grant
+        room = services.rooms.get(grant.room)
+        if services.rooms.is_revoked(grant.room, grant.user):
+            raise BadToken("This token was revoked")
+        if not grant.pin:
+            services.rooms.pins.check(room, joining.pin, self._address)
+        return room
 
     def _resumes(self, jtoken: str) -> str:
         """Return the media session that a jtoken of this person continues, else nothing."""

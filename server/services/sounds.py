@@ -20,7 +20,7 @@ class Sounds:
     def __init__(self, spool: Path, folder: Path | None, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._spool = spool
-        self._folder = folder
+        self.folder = folder
 
     def check_size(self, length_bytes: int | None) -> None:
         """Raise TooLarge if something of that length is not worth being received."""
@@ -45,13 +45,13 @@ class Sounds:
 
     async def open(self, name: str) -> IO[bytes]:
         """Open a file of the folder. Raises NotEnabled, NotFound."""
-        if self._folder is None:
+        if self.folder is None:
             raise NotEnabled(
                 "There is no folder of announcements: start the server with announcements_dir"
             )
         if not 0 < len(name) <= MAX_NAME_CHARACTERS or name[0] == "." or set(name) & set("/\\\0"):
             raise NotFound("There is no such file among the announcements")
-        return await asyncio.to_thread(_open_in, self._folder, name)
+        return await asyncio.to_thread(_open_in, self.folder, name)
 
     async def _fill(self, file: IO[bytes], pieces: AsyncIterable[bytes]) -> None:
         total, waiting = 0, bytearray()

@@ -84,6 +84,8 @@ export class Call {
   #refusedTickets = 0;
   /** @type {string | null} */
   #jtoken = null;
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
   #userId = "";
   #clientId = uuid4();
   /** @type {Rpc | null} */
@@ -312,6 +314,7 @@ export class Call {
     });
     this.#mustGoOn();
     this.#jtoken = joined.jtoken ?? null;
+    this.#iceServers = joined.iceServers ?? [];
     this.#userId = joined.userId ?? this.#ticket?.userID ?? "";
     this.#joined = true;
     this.#tellMuted();
@@ -395,7 +398,7 @@ export class Call {
    */
   #makePeer(rpc) {
     if (typeof RTCPeerConnection !== "function") throw new Refusal("no_webrtc", "This browser has no WebRTC.");
-    const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     const transceiver = peer.addTransceiver(this.#track ?? "audio", { direction: "sendrecv" });
     preferOpus(transceiver);
     peer.ontrack = ({ track }) => this.#options.onStream(new MediaStream([track]));

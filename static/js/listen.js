@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
+import { canPlayLive, LivePlayer } from "./liveplayer.js";
 import { canPlay, Player } from "./player.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
 
@@ -25,12 +26,23 @@ const pinField = byId("pin", HTMLInputElement);
 let pin = "";
 let roomName = "";
 
-const player = new Player({
-  audio,
-  trade: () =>
-    api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
-  onState: stateChanged,
-});
+const trade = () =>
+  api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) });
+const broadcast = new Player({ audio, trade, onState: stateChanged });
+
+/** `?live` asks for the room without the broadcast's delay. @type {Player | LivePlayer} */
+let player =
+  new URLSearchParams(location.search).has("live") && canPlayLive() && roomId
+    ? new LivePlayer({ audio, room: roomId, trade, onState: stateChanged, onUnable: takeOver })
+    : broadcast;
+
+/** @param {boolean} wanted */
+function takeOver(wanted) {
+  if (!canPlay()) return refuse("no_player");
+  player = broadcast;
+  if (wanted) player.play();
+  else draw();
+}
 
 /**
  * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
@@ -64,7 +76,7 @@ Object.assign(window, { roomtone: hooks });
 
 async function start() {
   if (roomId === null) return refuse("no_room");
-  if (!canPlay()) return refuse("no_player");
+  if (player === broadcast && !canPlay()) return refuse("no_player");
   try {
     const room = await api.readRoom(roomId, invite);
     drawRoom(room);
@@ -196,7 +208,9 @@ function draw() {
   liveChip.disabled = !behind;
   say(liveChip, behind ? "Behind: go live" : "Live");
   const ms = player.latencyMs();
-  show(latency, ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`);
+  const isDirect = player !== broadcast && state === "live";
+  const behindRoom = ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`;
+  show(latency, isDirect ? "Without delay" : behindRoom);
 }
 
 volume.value = recall("local", "stream-volume") ?? "1";

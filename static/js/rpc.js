@@ -30,6 +30,8 @@ export class Rpc {
   /** @type {(closed: Closed) => void} */
   #settleClosed = () => undefined;
   #over = false;
+  /** @type {number | null} */
+  #wishMs = null;
 
   /** Resolves once, when the socket is closed or given up. @type {Promise<Closed>} */
   closed = new Promise((resolve) => {
@@ -46,7 +48,7 @@ export class Rpc {
     this.#status = status;
     this.#socket = new WebSocket(url);
     this.#socket.onmessage = (event) => this.#receive(event.data);
-    this.#socket.onclose = (event) => this.#end(event.code);
+    this.#socket.onclose = (event) => this.#end(event.code, wishOf(event));
   }
 
   /** Resolves when the socket is open; throws Refusal "socket_refused" where it never opens. */
@@ -72,7 +74,7 @@ export class Rpc {
    * @returns {Promise<any>} the result; throws Refusal with the server's code, "timeout" or "socket_lost"
    */
   request(method, params = {}, timeoutMs = REQUEST_TIMEOUT_MS) {
-    if (!this.isOpen) return Promise.reject(lost());
+    if (!this.isOpen) return Promise.reject(lost(this.#wishMs));
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -133,14 +135,18 @@ export class Rpc {
     else waiting.resolve(message.result);
   }
 
-  /** @param {number} code */
-  #end(code) {
+  /**
+   * @param {number} code
+   * @param {number | null} wishMs  when the server wants us back
+   */
+  #end(code, wishMs = null) {
     if (this.#over) return;
     this.#over = true;
+    this.#wishMs = wishMs;
     clearInterval(this.#keepalive);
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);
-      reject(lost());
+      reject(lost(wishMs));
     }
     this.#waiting.clear();
     this.#settleClosed({ code });
@@ -161,7 +167,21 @@ function parse(data) {
   }
 }
 
-const lost = () => new Refusal("socket_lost", "The signalling connection is lost.", { retryable: true });
+/** @param {number | null} retryAfterMs */
+const lost = (retryAfterMs) =>
+  new Refusal("socket_lost", "The signalling connection is lost.", { retryable: true, retryAfterMs });
+
+/**
+ * A browser cannot read why an upgrade was refused: a server that is asked too often opens the
+ * socket and says with its close (1013) when to come again.
+ * @param {CloseEvent} event
+ * @returns {number | null} milliseconds
+ */
+function wishOf(event) {
+  if (event.code !== 1013) return null;
+  const wished = Number(parse(event.reason)?.retryAfterMs);
+  return wished > 0 ? wished : null;
+}
 
 /** @param {any} error */
 function refusalFrom(error) {

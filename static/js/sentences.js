@@ -51,6 +51,11 @@ const EXPLANATIONS = {
     text: "Wait half a minute, then try again.",
     retry: true,
   },
+  pin_locked: {
+    title: "Too many wrong PINs",
+    text: "Wait a while before you try again, and ask whoever invited you for the right one.",
+    retry: true,
+  },
   media_unavailable: {
     title: "The server's audio is starting again",
     text: "This takes a few seconds. Try again then.",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Settings, default_state_dir, load, option, variable
+from server.config import Settings, default_state_dir, option, variable
 from server.errors import SetupMistake
+from server.sources import load
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +126,14 @@ def test_state_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_names() -> None:
     """A key's option and variable follow from its name."""
     assert (option("udp_port"), variable("udp_port")) == ("--udp-port", "ROOMTONE_UDP_PORT")
+
+
+def test_ice_servers() -> None:
+    """Addresses are checked, and a relay needs the secret its credentials are made from."""
+    settings = load({"ice_servers": "stun:s.example, turn:t.example", "turn_secret_file": "x"}, {})
+    assert settings.ice_servers == ("stun:s.example", "turn:t.example")
+    assert load({"ice_servers": "stun:s.example"}, {}).turn_secret_file is None
+    with pytest.raises(SetupMistake, match="'http://t' is no address such as stun:"):
+        load({"ice_servers": "http://t"}, {})
+    with pytest.raises(SetupMistake, match="turn_secret_file"):
+        load({"ice_servers": "turn:t.example"}, {})

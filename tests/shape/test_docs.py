@@ -3,18 +3,35 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from server.compose import cli
 from server.config import Settings, option, variable
+from server.sources import OTHER_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
+
 TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
-OTHERS = {"--help"} | {name for one in cli.commands.values() for p in one.params for name in p.opts}
+
+
+def _options(command: click.Command) -> set[str]:
+    """Return the options of a command and of all below it."""
+    names = {name for one in command.params for name in one.opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None, "it was listed"
+            names |= _options(below)
+    return names
+
+
+OTHERS = {"--help"} | _options(cli)
 
 
 @EVERY
@@ -39,7 +56,8 @@ def test_files(page: Path) -> None:
 @EVERY
 def test_variables(page: Path) -> None:
     """Every variable that is named is a setting."""
-    known = {variable(key) for key in Settings.model_fields}
+    known = {variable(key) for key in Settings.model_fields} | OTHER_VARIABLES
+    known |= {f"{name}_FILE" for name in known}
     assert set(re.findall(r"\bROOMTONE_[A-Z_]*[A-Z]", page.read_text())) <= known
 
 

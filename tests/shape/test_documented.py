@@ -13,7 +13,10 @@ PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
 CONFIGURATION = Path("docs/configuration.md").read_text(encoding="utf-8")
 # Pages are described where people look for pages; OPTIONS is a courtesy to browsers.
 ELSEWHERE = {"/static/{path}", "/hls/{path}"}
-NOTIFICATIONS = ("roomStatus", "talking", "reconnect", "unmuteRequest", "roomChanged", "roomClosed")
+NOTIFICATIONS = (
+    *("roomStatus", "talking", "reconnect", "draining"),
+    *("unmuteRequest", "roomChanged", "roomClosed"),
+)
 
 
 def shown(path: str) -> str:
@@ -35,7 +38,7 @@ def test_routes(route: object) -> None:
     assert expected in PROTOCOL
 
 
-@pytest.mark.parametrize("method", sorted(methods(None).methods))  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", sorted(methods(None, None).methods))  # type: ignore[arg-type]
 def test_methods(method: str) -> None:
     """Every JSON-RPC method is in the protocol."""
     assert f"`{method}`" in PROTOCOL

@@ -14,7 +14,8 @@ from threading import Thread
 
 import pytest
 
-from server.config import MOST_MIXERS, Settings, load, variable
+from server.config import MOST_MIXERS, Settings, variable
+from server.sources import load
 
 ROOT = Path(__file__).resolve().parents[2]
 

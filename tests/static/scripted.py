@@ -51,6 +51,7 @@ class Script:
     resume: bool = True
     refuse_join: dict[str, Any] | None = None
     refuse_sockets: bool = False
+    turn_away_ms: list[int] = field(default_factory=list)  # one for each socket that comes
     expires_in_s: int = 300
     broadcast: Recording | None = None
     on_air_since: float = 0.0
@@ -63,6 +64,7 @@ class ScriptedSite:
 
     def __init__(self) -> None:
         self.script = Script()
+        self.sockets_at: list[float] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.key_headers: list[str | None] = []
         self.open_headers: list[str | None] = []
@@ -288,6 +290,11 @@ class ScriptedSite:
             return _refusal(401, "unauthorized")
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        self.sockets_at.append(time.monotonic())
+        if self.script.turn_away_ms:
+            wish = json.dumps({"retryAfterMs": self.script.turn_away_ms.pop(0)})
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=wish.encode())
+            return socket
         self._sockets.add(socket)
         try:
             async for message in socket:

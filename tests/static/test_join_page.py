@@ -196,6 +196,17 @@ def test_lost_socket_without_resume_offers_again(room: Page, site: ScriptedSite)
     assert room.evaluate("roomtone.counts") == {"sockets": 2, "offers": 2, "resumes": 0}
 
 
+def test_turned_away_waits_as_told(room: Page, site: ScriptedSite) -> None:
+    """A page whose socket is turned away comes back no earlier than the close says."""
+    site.script.turn_away_ms = [2500]
+    site.close_sockets(1001)
+    room.wait_for_selector("html[data-state=reconnecting]")
+    room.wait_for_selector(LIVE)
+    away, back = site.sockets_at[-2:]
+    assert room.evaluate("roomtone.counts.sockets") == 3
+    assert back - away > 2.4
+
+
 def test_reconnect_offers_again_on_the_same_socket(room: Page, site: ScriptedSite) -> None:
     """`reconnect` makes a new media connection while the socket stays."""
     site.notify("reconnect", {"reason": "mixer_restarted", "retryAfterMs": 50})

@@ -13,7 +13,9 @@ from server.services.keyring import Keyring
 from server.services.presence import Farewell, Presence
 from server.services.rooms import Rooms
 from server.services.signalling import Session
+from server.services.signing_keys import LocalSigner, SigningKeys
 from server.services.tokens import Audience, Grant
+from server.services.verifying import SIGNED
 from server.state.sqlite import SqliteStore, open_store
 from tests.support.clock import FakeClock
 from tests.support.planes import FakeBroadcast, FakeDecoder, FakeMixer
@@ -45,6 +47,7 @@ class Node:
         self.unix = FakeClock(NOON)
         self.clock = Clock(self.monotonic, self.unix, "boot")
         self.keyring = Keyring.open(folder)
+        self.signing = SigningKeys.open(folder, self.unix)
         self.mixer = FakeMixer()
         self.broadcast = FakeBroadcast()
         self.decoder = FakeDecoder()
@@ -55,6 +58,7 @@ class Node:
         ground = Ground(
             self.store,
             self.keyring,
+            LocalSigner(self.signing),
             self.clock,
             self.mixer,
             self.broadcast,
@@ -91,10 +95,17 @@ class Node:
         return Session(self.services.context.signalling, grant, client), client
 
     def join_token(self, grant: Grant, ttl_s: int = 3600) -> str:
-        return self.services.context.signalling.tokens.mint(Audience.JOIN, grant, ttl_s).token
+        return self.token(Audience.JOIN, grant, ttl_s)
 
     def listen_token(self, grant: Grant, ttl_s: int = 3600) -> str:
-        return self.services.context.signalling.tokens.mint(Audience.LISTEN, grant, ttl_s).token
+        return self.token(Audience.LISTEN, grant, ttl_s)
+
+    def token(self, audience: Audience, grant: Grant, ttl_s: int = 3600) -> str:
+        """Make a token of any kind without waiting."""
+        tokens = self.services.context.signalling.tokens
+        if audience in SIGNED:
+            return self.signing.sign(audience, tokens._claims(audience, grant, ttl_s)[0])
+        return tokens.mint(audience, grant, ttl_s).token
 
 
 @asynccontextmanager
@@ -103,7 +114,5 @@ async def open_node(folder: Path, **options: Any) -> AsyncIterator[Node]:
     settings = Settings(state_dir=folder, **options)
     async with open_store(folder / "state.db") as store:
         node = Node(folder, store, settings)
-        await node.rooms.load()
-        await node.services.context.lines.load()
-        await node.services.context.desk.load()
+        await node.services.load()
         yield node

@@ -32,6 +32,8 @@ class FakeMixer:
         self.specs: dict[RoomId, RoomSpec] = {}
         self.offers: list[tuple[RoomId, PeerId, str]] = []
         self.candidates: list[str] = []
+        self.listening: set[tuple[RoomId, PeerId]] = set()
+        self.dropped: list[PeerId] = []
         self.is_away = False
         self.late_share = 0.0
         self.busy_share = 0.0
@@ -55,15 +57,24 @@ class FakeMixer:
         if before is None or spec.version > before.version:
             self.specs[spec.room] = spec
 
-    async def accept_offer(self, room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def accept_offer(
+        self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
+    ) -> str:
         self._check()
         if self.refusal is not None:
             raise self.refusal
         spec = self.specs.get(room)
-        if spec is None or peer not in {anchor.peer for anchor in spec.anchors}:
+        if spec is None or listener is (peer in {anchor.peer for anchor in spec.anchors}):
             raise PeerGone(f"{peer} is not in {room}")
         self.offers.append((room, peer, sdp))
+        if listener:
+            self.listening.add((room, peer))
         return ANSWER
+
+    async def drop_peer(self, room: RoomId, peer: PeerId) -> None:
+        self._check()
+        self.dropped.append(peer)
+        self.listening.discard((room, peer))
 
     async def add_candidate(self, room: RoomId, peer: PeerId, candidate: str) -> None:
         self._check()

@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def roomtone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    program = (sys.executable, str(ROOT / "server" / "__main__.py"))
+    return subprocess.run((*program, *arguments), capture_output=True, text=True, check=False)
 
 
 def children_of(pid: int) -> dict[str, int]:
@@ -79,6 +86,7 @@ class Program:
                 *("--port", str(self.port), "--udp-port", str(self.udp_port)),
                 *("--state-dir", str(self.state_dir)),
                 *("--mixers", "1"),  # the next port may be anybody's; an option below beats it
+                *("--drain-s", "0"),  # nobody stays behind to be waited for
                 *self._options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -43,7 +43,7 @@ def test_kept(tmp_path: Path, addresses: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "days"), [((*LAN, "198.51.100.1"), 0), (LAN, 384), (LAN, -30)]
+    ("addresses", "days"), [((*LAN, "198.51.100.1"), 0), (LAN, 368), (LAN, -30)]
 )
 def test_renewed(tmp_path: Path, addresses: tuple[str, ...], days: int) -> None:
     """A new address, its end, or a clock that was wrong makes a new one."""

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.compose import cli
-from server.compose.cli import EXIT_MISTAKE
 from server.compose.logs import configure
+from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.services.keyring import Keyring
@@ -43,6 +43,11 @@ def test_every_setting_is_in_the_help(key: str) -> None:
         (["--port", "70000"], "--port"),
         (["--nonsense"], "--nonsense"),
         (["--api-open", "--host", "0.0.0.0"], "use it with host=127.0.0.1 only"),
+        (["--signing-url", "http://192.0.2.1:8090"], "it must be https"),
+        (["--signing-url", "https://user@sign.example"], "--signing-url"),
+        (["--signing-url", "https://sign.example/path"], "--signing-url"),
+        (["--role", "signing", "--signing-url", "http://localhost:1"], "leave signing_url away"),
+        (["--role", "king"], "--role"),
         (["--host", "not an address"], "choose another with --host (or ROOMTONE_HOST)"),
         (["--port", "0", "--state-dir", "/proc/nowhere"], "choose another with --state-dir"),
     ],
@@ -53,6 +58,26 @@ def test_mistakes(arguments: list[str], sentence: str) -> None:
     assert result.exit_code == EXIT_MISTAKE
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--signing-url", "http://127.0.0.1:9"], "copy the file signing.key"),
+        (["--shared-join-secret", "{}/short"], "32 characters or more"),
+        (["--shared-listen-secret", "{}/nowhere"], "32 characters or more"),
+        (["--role", "signing", "--tls-cert", "{}/no", "--tls-key", "{}/no"], "cannot be used"),
+    ],
+)
+def test_mistakes_with_files(tmp_path: Path, options: list[str], sentence: str) -> None:
+    """A file that is missing or holds too little ends the start before anything runs."""
+    (tmp_path / "short").write_text("anothersecret\n")
+    arguments = [one.format(tmp_path) for one in options]
+    state = ["--state-dir", str(tmp_path / "state"), "--port", "0"]
+    result = CliRunner().invoke(cli, ["serve", *state, *arguments])
+    assert result.exit_code == EXIT_MISTAKE
+    assert sentence in result.output
+    assert "anothersecret" not in result.output
 
 
 def test_unknown_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def test_traceback(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
         ("/join/demo#invite=abc", f"/join/demo#invite={HIDDEN}"),
         ("a?x=1&token=abc&y=2", f"a?x=1&token={HIDDEN}&y=2"),
         ("Authorization: Bearer abc", f"Authorization: Bearer {HIDDEN}"),
+        ("key rt_0123456789ab_" + "x" * 43 + "!", f"key rt_0123456789ab_{HIDDEN}!"),
         ("nothing to hide", "nothing to hide"),
     ],
 )

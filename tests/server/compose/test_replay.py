@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from mixer.core.recording import Header, Tick, write_header, write_record
 from server.compose import cli
-from server.compose.cli import EXIT_MISTAKE
+from server.compose.mistakes import EXIT_MISTAKE
 from server.media.child import program
 from tests.mixer.room.test_replay import Shelf, eventful
 from tests.support.webrtc_client import level_db

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from mixer.types import AnchorSpec, PeerId, Profile, RoomId
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Person, Role, Roster, Status
+from server.domain.people import Person, Roster, Status
 from server.domain.room import Invites, Room
 
 ADA, BOB, CYD = UserId("ada"), UserId("bob"), UserId("cyd")

@@ -1,5 +1,6 @@
 """The one table of errors, and the shape of every refusal over HTTP."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import pytest
 from mixer.errors import ClientMistake, NoCapacity, PeerGone, SetupError
 from server import errors
 from server.edge.errors import TABLE, refusal, rpc_error
-from server.errors import PlaneUnavailable, ServerError, WrongPin
+from server.errors import Delayed, PlaneUnavailable, ServerError, TooFast, WrongPin
 from tests.server.edge.conftest import Edge
 
 # Raised to the operator or between our own parts, never to a caller.
 INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition"}
-PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
+ERRORS = Path("docs/errors.md").read_text(encoding="utf-8")
+TOLD = {"too_many_requests", "pin_locked"}
 USER = "aaaaaaaa-0000-4000-8000-000000000001"
 
 
@@ -30,10 +32,42 @@ def test_every_error_is_known() -> None:
     assert {one.code for one in every_error()} - INSIDE <= TABLE.keys()
 
 
-@pytest.mark.parametrize("code", TABLE)
-def test_documented(code: str) -> None:
-    """Every code of the table is in the protocol."""
-    assert f"`{code}`" in PROTOCOL
+def rows(cells: int) -> dict[str, list[str]]:
+    """Return the documented rows of so many cells by code."""
+    found = [line.strip("| ").split(" | ") for line in ERRORS.splitlines() if line[:3] == "| `"]
+    return {row[0].strip("`"): row[1:] for row in found if len(row) == cells}
+
+
+def test_documented() -> None:
+    """docs/errors.md has each code of the table, with its numbers and when to try again."""
+    shown = {code: row[:3] for code, row in rows(5).items()}
+    assert shown == {
+        code: [str(row.status), str(row.rpc), again(code, row.retry_after_ms)]
+        for code, row in TABLE.items()
+    }
+    assert all(row[3] for row in rows(5).values())
+
+
+def again(code: str, retry_after_ms: int | None) -> str:
+    if code in TOLD:
+        return "told"
+    return "no" if retry_after_ms is None else f"{retry_after_ms / 1000:g} s"
+
+
+def test_told() -> None:
+    """What the table calls told are the errors that carry their own delay."""
+    carry = {one.code for one in every_error() if issubclass(one, Delayed)} - {"internal"}
+    assert carry == TOLD
+
+
+def test_codes_of_json_rpc() -> None:
+    """docs/errors.md has each code that JSON-RPC itself makes."""
+    made = set[str]()
+    for path in Path("server/rpc").glob("*.py"):
+        made |= set(re.findall(r'why\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+    assert "parse_error" in made
+    assert made <= rows(5).keys() | rows(4).keys()
+    assert rows(4).keys() <= made
 
 
 @pytest.mark.parametrize(
@@ -62,7 +96,7 @@ def test_our_fault(error: Exception) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code", "retry"),
-    [(WrongPin(), -32600, None), (PlaneUnavailable(), -32603, 500)],
+    [(WrongPin(), -32600, None), (PlaneUnavailable(), -32603, 500), (TooFast(1234), -32600, 1234)],
 )
 def test_rpc(error: Exception, code: int, retry: int | None) -> None:
     """Over JSON-RPC an error has the reference's number and our data."""
@@ -95,7 +129,7 @@ REST: list[tuple[str, str, object, int, str]] = [
     ("GET", "/api/rooms/a", None, 400, "bad_params"),
     ("GET", "/api/rooms/other", None, 404, "room_not_found"),
     ("DELETE", "/api/rooms/other", None, 404, "room_not_found"),
-    ("DELETE", "/api/rooms/..%2f..", None, 400, "bad_params"),
+    ("DELETE", "/api/rooms/..%2f..", None, 404, "not_found"),
     ("POST", "/api/rooms/other/users", {}, 404, "room_not_found"),
     ("POST", "/api/rooms/demo/users", {"role": "king"}, 400, "bad_params"),
     ("POST", "/api/rooms/demo/users", {"pin": "wrong1"}, 403, "wrong_pin"),
@@ -130,6 +164,7 @@ async def test_shape(  # noqa: PLR0917 - one table
     got_status, answer = await edge.as_admin(method, path, body)
     assert (got_status, answer["code"], answer["success"]) == (status, code, False), answer
     assert answer["retryable"] is (TABLE[code].retry_after_ms is not None)
+    assert answer["retryAfterMs"] == TABLE[code].retry_after_ms
     assert answer["error"]
     assert (await edge.as_admin("GET", "/api/rooms"))[1]["count"] == 1
 
@@ -162,6 +197,7 @@ async def test_our_own_fault(edge: Edge, capsys: pytest.CaptureFixture[str]) -> 
     assert "inside story" not in str(answer)
     assert logged.count("request_failed") == 1
     assert "the inside story" in logged
+    assert answer["id"] == error_id
     assert error_id in logged
 
 

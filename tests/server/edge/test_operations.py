@@ -117,3 +117,14 @@ async def test_metrics_are_private(serve: Serve) -> None:
     edge = await serve(host="0.0.0.0")
     assert (await edge.ask("GET", "/metrics"))[0] == 401
     assert await samples(edge, **edge.admin)
+
+
+async def test_a_mixer_is_missing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While others work a mixer that is down is named, and calls are taken all the same."""
+
+    async def statistics() -> dict[str, PlaneStatistics]:
+        up = {"mixer-0": 1.0, "mixer-1": 0.0}
+        return {name: PlaneStatistics(gauges={"mixer_up": value}) for name, value in up.items()}
+
+    monkeypatch.setattr(edge.node.mixer, "statistics", statistics)
+    assert await edge.ask("GET", "/ready") == (200, {"ready": True, "degraded": ["mixer-1"]})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.edge.pages import static_folder
-from tests.server.edge.conftest import Edge
+from tests.server.edge.conftest import Edge, Serve
 
 
 @pytest.mark.parametrize("path", ["/", "/join/demo", "/listen/demo"])
@@ -57,3 +57,29 @@ async def test_nothing_else(edge: Edge, path: str) -> None:
 def test_folder() -> None:
     """In a checkout the pages are found beside the packages."""
     assert static_folder() == Path.cwd() / "static"
+
+
+async def test_authority(serve: Serve, tmp_path: Path) -> None:
+    """The page of the authority is there where this machine makes certificates, and not elsewhere.
+
+    The certificate is what lies in the state folder, and its key is at no address.
+    """
+    edge = await serve(tls="self-signed")
+    async with edge.http.get("/ca.crt") as answer:
+        assert answer.status == 404  # not made yet
+    (tmp_path / "ca.crt").write_bytes(b"the certificate")
+    async with edge.http.get("/ca.crt") as answer:
+        assert (await answer.read(), answer.content_type) == (
+            b"the certificate",
+            "application/x-x509-ca-cert",
+        )
+    async with edge.http.get("/ca") as answer:
+        assert "Trust this server" in await answer.text()
+    async with edge.http.get("/ca.key") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize("path", ["/ca", "/ca.crt"])
+async def test_no_authority(edge: Edge, path: str) -> None:
+    """Without a certificate of its own there is nothing to trust."""
+    assert (await edge.ask("GET", path))[0] == 404

@@ -320,7 +320,7 @@ async def test_own_site(edge: Edge) -> None:
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({}, 201), ({"Origin": "https://evil.example"}, 401), ({"Host": "evil.example"}, 401)],
+    [({}, 201), ({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example"}, 421)],
 )
 async def test_open_api(serve: Serve, headers: dict[str, str], status: int) -> None:
     """An open API is open to programs of this machine, not to pages of other sites."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,7 @@ from mixer.errors import ClientMistake
 from mixer.types import PeerId, Talking
 from server.edge.socket import MAX_WAITING_TEXTS
 from server.ports import PlaneLost
-from tests.server.edge.conftest import Edge
+from tests.server.edge.conftest import Edge, Serve
 from tests.support.node import SDP
 from tests.support.planes import ANSWER
 
@@ -337,3 +338,15 @@ async def test_slow_client(edge: Edge, demo: dict[str, Any]) -> None:
             transport.push("{}")
         assert await slow.closed() == 1006
         assert await other.result("keepalive") is None
+
+
+async def test_ice_servers_are_told(serve: Serve, tmp_path: Path) -> None:
+    """With `join`: credentials are the person's own; none without servers."""
+    edge = await serve(ice_servers="turn:t.example", turn_secret_file=tmp_path / "secret")
+    await edge.new_room()
+    async with talking(edge, await edge.join_token()) as talk:
+        joined = await talk.result("join", JOIN)
+    (server,) = joined["iceServers"]
+    assert server["urls"] == ["turn:t.example"]
+    assert server["username"].endswith(f":{joined['userId']}")
+    assert server["credential"]

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mixer.errors import ClientMistake, PeerGone
+from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import (
     AnchorSpec,
     ForwarderSpec,
+    GoneReason,
     Overloaded,
     OverloadLevel,
     PeerChanged,
@@ -28,6 +29,7 @@ from server.errors import PlaneUnavailable, SetupMistake
 from server.media.fleet import SUSPECT_S, WATCH_S, Fleet
 from server.ports import PlaneLost
 from server.supervise import Supervisor
+from tests.support.node import SDP
 from tests.support.planes import ANSWER, FakeMember
 from tests.support.virtual_time import VirtualLoop, run_virtually
 
@@ -548,3 +550,67 @@ async def test_a_room_that_moves_while_it_begins_to_play(stage: Stage) -> None:
         await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
     await stage.fleet.play(RoomId("quiet"), PlayerSpec("gong"))
     assert (RoomId("quiet"), "gong") in stage.mixers[0].played
+
+
+# Listeners
+
+
+async def test_a_room_stays_while_somebody_listens(stage: Stage) -> None:
+    """As if somebody were in it; when the last has gone it may move."""
+    await stage.fleet.apply(spec("a", 1, listeners=True))
+    _ = await stage.fleet.accept_offer(RoomId("a"), BOB, SDP, listener=True)
+    stage.mixers[0].busy_share = 0.9
+    await stage.look()
+    await stage.fleet.apply(spec("a", 2, "ann", listeners=True))
+    assert stage.rooms() == [{"a"}, set()]
+    await stage.fleet.apply(spec("a", 3, listeners=True))
+    for peer, state, reason in (
+        (ANN, PeerState.GONE, GoneReason.LEFT),
+        (BOB, PeerState.LIVE, None),
+        (BOB, PeerState.GONE, GoneReason.REPLACED),
+    ):
+        stage.mixers[0].emit(PeerChanged(RoomId("a"), peer, state, reason))
+    await settle()
+    await stage.fleet.apply(spec("a", 4, "ann", listeners=True))
+    assert stage.rooms() == [{"a"}, set()]
+    await stage.fleet.apply(spec("a", 5, listeners=True))
+    stage.mixers[0].emit(PeerChanged(RoomId("a"), BOB, PeerState.GONE, GoneReason.TIMEOUT))
+    await settle()
+    await stage.fleet.apply(spec("a", 6, "ann", listeners=True))
+    assert stage.rooms() == [set(), {"a"}]
+
+
+async def test_a_refused_listener_holds_no_room(stage: Stage) -> None:
+    """Nor does one whose mixer died with them; who is dropped is dropped where the room is."""
+    await stage.fleet.apply(spec("a", 1, listeners=True))
+    stage.mixers[0].refusal = NoCapacity("full")
+    for room in ("a", "nowhere"):
+        with pytest.raises((NoCapacity, PeerGone)):
+            await stage.fleet.accept_offer(RoomId(room), BOB, SDP, listener=True)
+        await stage.fleet.drop_peer(RoomId(room), BOB)
+    assert stage.mixers[0].dropped == [BOB]
+    stage.mixers[0].refusal = None
+    assert stage.fleet._listening == {}
+    _ = await stage.fleet.accept_offer(RoomId("a"), BOB, SDP, listener=True)
+    stage.mixers[0].refusal = NoCapacity("full")
+    with pytest.raises(NoCapacity):  # a further offer: the connection goes on
+        await stage.fleet.accept_offer(RoomId("a"), BOB, SDP, listener=True)
+    assert stage.fleet._listening == {RoomId("a"): {BOB}}
+    stage.mixers[0].die()
+    await settle()
+    assert stage.fleet._listening == {}
+
+
+async def test_listeners_of_a_room_that_must_move_are_told(stage: Stage) -> None:
+    """Plain RTP takes it to the first mixer: their connections are gone."""
+    stage.mixers[0].busy_share = 0.9
+    await stage.look()
+    await stage.fleet.apply(spec("a", 1, "ann", listeners=True))
+    await stage.fleet.apply(spec("a", 2, listeners=True))
+    assert stage.fleet.home(RoomId("a")) == "mixer-1"
+    _ = await stage.fleet.accept_offer(RoomId("a"), BOB, SDP, listener=True)
+    lines = (RtpParticipantSpec(PeerId("cyd")),)
+    await stage.fleet.apply(spec("a", 3, listeners=True, rtp=lines))
+    assert stage.fleet.home(RoomId("a")) == "mixer-0"
+    assert await anext(stage.fleet.events()) == PlaneLost(frozenset({RoomId("a")}))
+    assert stage.fleet._listening == {}

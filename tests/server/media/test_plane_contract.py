@@ -237,3 +237,27 @@ async def test_a_closed_local_plane_is_unavailable() -> None:
         with pytest.raises(PlaneUnavailable):
             await plane.statistics()
         assert [event async for event in events] == []
+
+
+async def test_listeners_come_unlisted(plane: MixingPlane, room: RoomId) -> None:
+    """Where the room lets them, counted and not described; dropped alone, and let in again."""
+    await plane.apply(replace(spec(room, 1, ANN), listeners=True))
+    answer = await plane.accept_offer(room, BOB, OFFER, listener=True)
+    assert "a=sendonly" in answer
+    assert await count_listeners(plane) == 1
+    assert await plane.peers(room) == ()
+    await plane.drop_peer(room, BOB)
+    await plane.drop_peer(room, BOB)
+    assert await count_listeners(plane) == 0
+    _ = await plane.accept_offer(room, BOB, OFFER, listener=True)
+    with pytest.raises(PeerGone):
+        await plane.accept_offer(room, ANN, OFFER, listener=True)
+    await plane.apply(spec(room, 2, ANN))
+    assert await count_listeners(plane) == 0
+    with pytest.raises(PeerGone):
+        await plane.accept_offer(room, BOB, OFFER, listener=True)
+    await plane.apply(replace(spec(room, 3), closed=True))
+
+
+async def count_listeners(plane: MixingPlane) -> float:
+    return sum(one.gauges["listeners"] for one in (await plane.statistics()).values())

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.domain.room import Room
 from server.services.presence import Arrival
 from tests.support.node import FakeClient, Node

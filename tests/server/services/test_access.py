@@ -3,17 +3,18 @@
 import pytest
 
 from mixer.types import RoomId
-from server.domain.people import Role
+from server.domain.grants import Right, Role
 from server.domain.room import Room
 from server.errors import (
     BadInvite,
     BadSecret,
     BadToken,
+    Forbidden,
     RoomFull,
     Unauthorized,
     WrongPin,
 )
-from server.services.access import Showing
+from server.services.access import Newcomer, Showing
 from server.services.rooms import Wanted
 from server.services.tokens import Audience, Grant
 from tests.server.services.people import ADA, BOB, enter
@@ -64,17 +65,19 @@ async def test_cookie_ends(node: Node) -> None:
 async def test_anchor_by_invite(node: Node, room: Room) -> None:
     """A join invite and the PIN make an anchor, who need not show the PIN again."""
     showing = Showing(invite=room.invites.join, pin="a1b2c3")
-    anchor = node.access.anchor(room, showing, Role.GUEST, "Ada")
+    anchor = await node.access.anchor(room, showing, Newcomer(Role.GUEST, "Ada"))
     grant = node.access.joining(anchor.minted.token)
-    assert grant == Grant(DEMO, anchor.user, Role.GUEST, pin=True, display_name="Ada")
+    assert grant == Grant(
+        DEMO, anchor.user, Role.GUEST, pin=True, display_name="Ada", made=room.made
+    )
 
 
 async def test_anchor_by_admin(node: Node, room: Room) -> None:
     """The admin makes anchors without the PIN, which is then asked for at the join."""
-    anchor = node.access.anchor(room, Showing(is_admin=True), Role.ANCHOR, "")
+    anchor = await node.access.anchor(room, Showing(is_admin=True), Newcomer())
     assert not node.access.joining(anchor.minted.token).pin
     with pytest.raises(WrongPin):
-        node.access.anchor(room, Showing(is_admin=True, pin="wrong1"), Role.ANCHOR, "")
+        await node.access.anchor(room, Showing(is_admin=True, pin="wrong1"), Newcomer())
 
 
 async def test_refused_anchor(node: Node, room: Room) -> None:
@@ -86,29 +89,40 @@ async def test_refused_anchor(node: Node, room: Room) -> None:
         (Showing(invite=room.invites.join, pin="a1b2c4"), WrongPin),
     ):
         with pytest.raises(error):
-            node.access.anchor(room, showing, Role.ANCHOR, "")
+            await node.access.anchor(room, showing, Newcomer())
+
+
+async def test_hosts_are_made_by_admins(node: Node, room: Room) -> None:
+    """An invite makes nobody a host, for a host may remove others."""
+    showing = Showing(invite=room.invites.join, pin="a1b2c3")
+    with pytest.raises(Forbidden, match="host"):
+        await node.access.anchor(room, showing, Newcomer(Role.HOST, ""))
+    anchor = await node.access.anchor(room, Showing(is_admin=True), Newcomer(Role.HOST, ""))
+    assert node.access.joining(anchor.minted.token).role is Role.HOST
 
 
 async def test_full(node: Node, room: Room) -> None:
     """A full room makes no more anchors."""
     enter(node, room, ADA)
     with pytest.raises(RoomFull):
-        node.access.anchor(room, Showing(is_admin=True), Role.ANCHOR, "")
+        await node.access.anchor(room, Showing(is_admin=True), Newcomer())
 
 
 @pytest.mark.parametrize("role", ["join", "listen"])
 async def test_listener_by_invite(node: Node, room: Room, role: str) -> None:
     """Either invite lets one listen."""
     showing = Showing(invite=getattr(room.invites, role), pin="a1b2c3")
-    token = node.access.listener(room, showing).token
+    token = (await node.access.listener(room, showing)).token
     node.access.check_listening(DEMO, token)
 
 
 async def test_listener_by_token(node: Node, room: Room) -> None:
     """Who holds a token of the room may listen without invite or PIN."""
     token = node.join_token(Grant(DEMO, ADA))
-    again = node.access.listener(room, Showing(token=token)).token
-    node.access.check_listening(DEMO, node.access.listener(room, Showing(token=again)).token)
+    again = (await node.access.listener(room, Showing(token=token))).token
+    third = (await node.access.listener(room, Showing(token=again))).token
+    node.access.check_listening(DEMO, third)
+    assert node.access.listening(third).user == ADA  # so that removing Ada ends it
 
 
 async def test_refused_listener(node: Node, room: Room) -> None:
@@ -121,7 +135,7 @@ async def test_refused_listener(node: Node, room: Room) -> None:
         (Showing(token="x"), BadToken),
     ):
         with pytest.raises(error):
-            node.access.listener(room, showing)
+            await node.access.listener(room, showing)
 
 
 async def test_another_rooms_invite(node: Node, room: Room) -> None:
@@ -141,8 +155,44 @@ async def test_revoked_token(node: Node, room: Room) -> None:
 @pytest.mark.parametrize("audience", [one for one in Audience if one is not Audience.LISTEN])
 async def test_key_needs_a_listen_token(node: Node, room: Room, audience: Audience) -> None:
     """No token but a listen token of that very room gives a key."""
-    tokens = node.services.context.signalling.tokens
     with pytest.raises(BadToken):
-        node.access.check_listening(DEMO, tokens.mint(audience, Grant(DEMO, ADA), 60).token)
+        node.access.check_listening(DEMO, node.token(audience, Grant(DEMO, ADA)))
     with pytest.raises(BadToken, match="another room"):
         node.access.check_listening(OTHER, node.listen_token(Grant(DEMO, ADA)))
+
+
+async def test_removed_people_stop_listening(node: Node, room: Room) -> None:
+    """Who is removed can neither join nor listen with what they hold, also after a restart."""
+    join = node.join_token(Grant(DEMO, ADA))
+    listen = (await node.access.listener(room, Showing(token=join))).token
+    await node.access.remove(DEMO, ADA)
+    restarted = node.build()
+    await restarted.load()
+    for access in (node.access, restarted.context.access):
+        for check in (access.joining, access.listening):
+            with pytest.raises(BadToken, match=r"revoked|made here"):
+                check(join if check == access.joining else listen)
+        with pytest.raises(BadToken):
+            access.check_listening(DEMO, listen)
+
+
+async def test_a_room_made_anew(node: Node, room: Room) -> None:
+    """A token of a room that was deleted is worthless in one that has its id since."""
+    anchor = await node.access.anchor(room, Showing(is_admin=True), Newcomer())
+    listen = (await node.access.listener(room, Showing(is_admin=True))).token
+    await node.rooms.remove(DEMO)
+    node.advance(0.001)
+    await node.rooms.create(Wanted(id=DEMO, pin=""))
+    with pytest.raises(BadToken, match="room that is gone"):
+        node.access.joining(anchor.minted.token)
+    with pytest.raises(BadToken, match="room that is gone"):
+        node.access.check_listening(DEMO, listen)
+
+
+async def test_single_grants(node: Node, room: Room) -> None:
+    """An admin may give single grants, an invite may not."""
+    wanted = Newcomer(Role.GUEST, explicit=frozenset({Right.SPEAK, Right.KICK}))
+    anchor = await node.access.anchor(room, Showing(is_admin=True), wanted)
+    assert node.access.joining(anchor.minted.token).rights == wanted.explicit
+    with pytest.raises(Forbidden):
+        await node.access.anchor(room, Showing(invite=room.invites.join, pin="a1b2c3"), wanted)

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from mixer.errors import NoCapacity
 from mixer.types import PeerId, Played, PlayerSpec, RoomId
 from server.domain.announcement import Announcement, PlayState
+from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.domain.people import Role
 from server.errors import NotFound, SoundRefused, TooMany
 from server.ports import PlaneLost
 from server.services.announcer import MAX_IN_ROOM, MAX_OVER, Announcer, Wanted

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mixer.types import ArrivalsSpec, RoomId
-from server.domain.people import Role
+from server.domain.grants import Role
 from server.errors import AlreadyRecorded, NotFound, RoomNotFound
 from server.services.arrivals import ArrivalsKeeper
 from server.services.presence import Arrival

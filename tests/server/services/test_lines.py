@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from mixer.types import PeerChanged, PeerId, PeerState, RoomId, RoomSpec, RtpCodec
+from server.domain.grants import Role
 from server.domain.lines import MAX_FORWARDERS, MAX_PARTICIPANTS
-from server.domain.people import Role
 from server.errors import Forbidden, NotEnabled, NotFound, RoomNotFound, TooMany
 from server.ports import PlaneLost
 from server.services.lines import (

@@ -310,3 +310,15 @@ async def test_oldest_first(node: Node) -> None:
         await node.rooms.create(Wanted(id=RoomId(name)))
         node.advance(1)
     assert [room.id for room in node.rooms.all()] == ["zzz", "aaa"]
+
+
+async def test_refusals_are_forgotten(node: Node) -> None:
+    """A refusal is kept no longer than the tokens it is for, in memory and in the store."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=None))
+    await node.rooms.revoke(DEMO, ADA, 60)
+    await node.rooms.expire()
+    assert node.rooms.is_revoked(DEMO, ADA)
+    node.advance(60)
+    await node.rooms.expire()
+    records = (await node.store.scan("/rooms/demo/revoked/")).records
+    assert (records, node.rooms._live[DEMO].revoked) == ((), {})

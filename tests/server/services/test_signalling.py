@@ -251,7 +251,7 @@ async def test_removed_while_offering(node: Node, room: Room) -> None:
     """Who is removed while the mixer answers gets no answer."""
     session, _, _ = await joined(node)
 
-    async def slow(room: RoomId, peer: PeerId, sdp: str) -> str:
+    async def slow(room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False) -> str:
         await node.rooms.revoke(DEMO, ADA, 60)
         return ANSWER
 

@@ -1,0 +1,1 @@
+"""A client of a Roomtone server: REST, signalling, a voice, a listener."""

@@ -1,0 +1,1 @@
+"""The verbs of the `roomtone` command beside `serve`."""

@@ -1,0 +1,203 @@
+"""`roomtone room …`: rooms and the people in them."""
+
+from typing import Any, Final
+
+import click
+
+from server.client.api import Api, path
+from server.client.errors import ClientError, Exit
+from server.compose.commands.table import pairs, table
+from server.compose.commands.target import Console, with_server
+
+NEVER: Final = "never"
+
+
+class Seconds(click.ParamType[int | None]):
+    """A time such as 90, 45m, 12h or 7d; `never` is None."""
+
+    name = "time"
+    _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Return seconds."""
+        text = str(value).strip().lower()
+        if text == NEVER:
+            return None
+        unit = self._UNITS.get(text[-1:], 0)
+        number = text[:-1] if unit else text
+        if not number.isascii() or not number.isdigit():
+            self.fail(f"{value!r} is no time: it looks like 90, 45m, 12h, 7d or never", param, ctx)
+        return int(number) * (unit or 1)
+
+
+class People(click.ParamType[int | None]):
+    """A number of people; `any` is None."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Return how many."""
+        text = str(value).strip().lower()
+        if text == "any":
+            return None
+        if not text.isascii() or not text.isdigit() or int(text) < 1:
+            self.fail(f"{value!r} is no number of people: 1 and up, or any", param, ctx)
+        return int(text)
+
+
+_LOOKS: Final = (
+    click.option("--name", help="What people call it."),
+    click.option("--pin", help="Six letters or digits; an empty one is none."),
+    click.option("--max-anchors", type=People(), help="How many may talk at once, or `any`."),
+    click.option(
+        "--expires-in", type=Seconds(), help="When it ends: 90 (seconds), 45m, 12h, 7d, never."
+    ),
+)
+_FIELDS: Final = {
+    "name": "name",
+    "pin": "pin",
+    "max_anchors": "maxAnchors",
+    "expires_in": "expiresIn",
+}
+
+
+def _with_looks(command: Any) -> Any:
+    for decorate in reversed(_LOOKS):
+        command = decorate(command)
+    return command
+
+
+@click.group()
+def room() -> None:
+    """Create, list, change and end rooms; see, mute and remove the people in them."""
+
+
+@room.command()
+@click.option("--id", "room_id", help="3 to 32 letters, digits, - and _ (default: made up).")
+@_with_looks
+@with_server
+async def create(api: Api, console: Console, room_id: str | None, **looks: Any) -> None:
+    """Create a room and print its links."""
+    body = _given(looks) | ({} if room_id is None else {"roomId": room_id})
+    made = (await api.call("POST", path("rooms"), body))["room"]
+    console.tell(made, _shown(made))
+
+
+@room.command("list")
+@with_server
+async def list_rooms(api: Api, console: Console) -> None:
+    """List the rooms."""
+    rooms = (await api.call("GET", path("rooms")))["rooms"]
+    rows = [(r["roomId"], r.get("name"), r.get("anchors"), r["createdAt"]) for r in rooms]
+    lines = table(("room", "name", "people", "created"), rows)
+    console.tell(rooms, lines if rows else ["There is no room: `roomtone room create` makes one."])
+
+
+@room.command()
+@click.argument("room_id", metavar="ROOM")
+@with_server
+async def show(api: Api, console: Console, room_id: str) -> None:
+    """Show a room and its links."""
+    found = (await api.call("GET", path("rooms", room_id)))["room"]
+    console.tell(found, _shown(found))
+
+
+@room.command("set")
+@click.argument("room_id", metavar="ROOM")
+@_with_looks
+@with_server
+async def set_room(api: Api, console: Console, room_id: str, **looks: Any) -> None:
+    """Change a room that is on air; what is not named stays."""
+    body = _given(looks)
+    if not body:
+        raise ClientError(
+            "Nothing to change: name --name, --pin, --max-anchors or --expires-in", Exit.MISTAKE
+        )
+    changed = (await api.call("PATCH", path("rooms", room_id), body))["room"]
+    console.tell(changed, _shown(changed))
+
+
+@room.command()
+@click.argument("room_ids", metavar="ROOM...", nargs=-1, required=True)
+@with_server
+async def delete(api: Api, console: Console, room_ids: tuple[str, ...]) -> None:
+    """End rooms: everybody in them is told and disconnected."""
+    for room_id in room_ids:
+        await api.call("DELETE", path("rooms", room_id))
+    console.tell({"deleted": room_ids}, (f"Ended {room_id}" for room_id in room_ids))
+
+
+@room.command()
+@click.argument("room_id", metavar="ROOM")
+@with_server
+async def people(api: Api, console: Console, room_id: str) -> None:
+    """List who is in a room, and how their connections are."""
+    found = (await api.call("GET", path("rooms", room_id, "participants")))["participants"]
+    told = (await api.call("GET", path("rooms", room_id, "statistics")))["peers"]
+    links = {peer["userId"]: peer for peer in told}
+    rows = [
+        (
+            one["userId"],
+            one.get("displayName"),
+            one.get("role"),
+            one.get("status"),
+            bool(one.get("muted") or one.get("selfMuted")),
+            *(links.get(one["userId"], {}).get(key) for key in ("roundTripMs", "lossIn")),
+        )
+        for one in found
+    ]
+    titles = ("person", "name", "role", "status", "muted", "rtt ms", "loss in")
+    console.tell(found, table(titles, rows) if rows else [f"Nobody is in {room_id}."])
+
+
+@room.command()
+@click.argument("room_id", metavar="ROOM")
+@click.argument("user_id", metavar="PERSON")
+@with_server
+async def kick(api: Api, console: Console, room_id: str, user_id: str) -> None:
+    """Remove somebody from a room; their token is refused from then on."""
+    await api.call("DELETE", path("rooms", room_id, "users", user_id))
+    console.tell({"kicked": user_id}, [f"Removed {user_id} from {room_id}"])
+
+
+@room.command()
+@click.argument("room_id", metavar="ROOM")
+@click.argument("user_id", metavar="PERSON")
+@click.option("--off", is_flag=True, help="Let them be heard again.")
+@with_server
+async def mute(api: Api, console: Console, room_id: str, user_id: str, *, off: bool) -> None:
+    """Mute somebody for everybody, whatever they do themselves."""
+    address = path("rooms", room_id, "participants", user_id)
+    await api.call("PATCH", address, {"muted": not off})
+    told = f"{user_id} can be heard again" if off else f"Muted {user_id}"
+    console.tell({"userId": user_id, "muted": not off}, [told])
+
+
+def _given(looks: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that were named; `never` and `any` are null, which says so."""
+    context = click.get_current_context()
+    return {
+        _FIELDS[key]: value
+        for key, value in looks.items()
+        if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
+    }
+
+
+def _shown(found: dict[str, Any]) -> list[str]:
+    titles = {
+        "room": found.get("roomId"),
+        "name": found.get("name"),
+        "pin": found.get("pin"),
+        "people": found.get("anchors"),
+        "at most": found.get("maxAnchors"),
+        "status": found.get("status"),
+        "created": found.get("createdAt"),
+        "to talk": (found.get("links") or {}).get("join"),
+        "to listen": (found.get("links") or {}).get("listen"),
+        "stream": found.get("hlsUrl"),
+    }
+    return list(pairs([(name, value) for name, value in titles.items() if value not in (None, "")]))

@@ -1,0 +1,92 @@
+"""Headers that every answer has: what browsers may do with it, and whose pages may read it."""
+
+from typing import Final
+
+from aiohttp import web
+
+from server.config import Settings
+from server.domain.forwarded import is_host
+from server.edge.context import CONTEXT
+
+ALWAYS: Final = {
+    "Permissions-Policy": "microphone=(self), display-capture=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",  # an address may hold a token
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_POLICY: Final = (
+    "default-src 'self'; connect-src {connect}; media-src 'self' blob:; worker-src 'self' blob:;"
+    " img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
+    " frame-ancestors {ancestors}"
+)
+_REST: Final = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match",
+    "Access-Control-Expose-Headers": "Accept-Patch, ETag, Link, Location, Retry-After",
+    "Access-Control-Max-Age": "3600",
+}
+_PLAYERS: Final = {
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
+    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    """Add what is missing, just before an answer is sent."""
+    settings = request.app[CONTEXT].settings
+    for name, value in ALWAYS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Content-Security-Policy", policy(settings, request))
+    if request.path.startswith(("/api/", "/whip/", "/whep/")):
+        answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
+    if not request.path.startswith("/hls/"):
+        answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if settings.tls_cert is not None and settings.hsts_s:
+        answer.headers["Strict-Transport-Security"] = f"max-age={settings.hsts_s}"
+    _share(request, answer)
+    answer.headers["Server"] = "roomtone"
+
+
+def policy(settings: Settings, request: web.Request) -> str:
+    """Return the Content-Security-Policy: nothing inline, nothing from elsewhere."""
+    # 'self' does not hold for WebSockets in every browser.
+    hosts = [request.host] if is_host(request.host) else []
+    connect = ["'self'", *(f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss"))]
+    if settings.public_url:
+        connect += [settings.public_url, settings.public_url.replace("http", "ws", 1)]
+    is_listen = request.path.startswith("/listen/")
+    ancestors = settings.embed_origin if is_listen else ()
+    return _POLICY.format(connect=" ".join(connect), ancestors=" ".join(ancestors) or "'none'")
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks on behalf of a page of another site (Fetch, CORS-preflight)."""
+    asks = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+    return request.method == "OPTIONS" and asks
+
+
+async def preflight(_request: web.Request) -> web.Response:
+    """`OPTIONS`: whether a page of another site may ask; its headers are those of any answer."""
+    return web.Response(status=204)
+
+
+def _share(request: web.Request, answer: web.StreamResponse) -> None:
+    """Let pages of other sites read the answer, where the settings say so; cookies never count."""
+    settings = request.app[CONTEXT].settings
+    is_stream = request.path.startswith("/hls/")
+    allowed = settings.hls_origin if is_stream else settings.allow_origin
+    if "*" in allowed:
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+    elif allowed:
+        answer.headers.add("Vary", "Origin")  # a cache must not give one site's answer to another
+        origin = request.headers.get("Origin", "")
+        if origin.lower() not in allowed:
+            return
+        answer.headers["Access-Control-Allow-Origin"] = origin
+    else:
+        return
+    for name, value in (_PLAYERS if is_stream else _REST).items():
+        if request.method == "OPTIONS" or name == "Access-Control-Expose-Headers":
+            answer.headers[name] = value
