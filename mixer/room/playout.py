@@ -6,6 +6,7 @@ from contextlib import suppress
 import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
+from mixer.core.steadiness import Steadiness
 from mixer.core.stretch import SLOW_PERIOD, is_quiet, least_likeness, lengthen, shorten
 from mixer.core.toc import is_plain_speech, is_stereo
 from mixer.opus import FrameDecoder, OpusError
@@ -16,7 +17,6 @@ LITTLE = (
     FRAME_SAMPLES // 2
 )  # surplus that can wait for a pause: 10 ms are not worth a seam in a word
 CATCH_UP = 10  # frames: a hybrid decoder's loudness above 8 kHz is right after 200 ms
-FLAWED_TICKS = 1500  # 30 s after a loss; each end of passing on costs 5.5 ms in the midst of a word
 UNDECODED: Int16Frame = np.zeros(FRAME_SAMPLES, np.int16)
 """Stands for a frame that nobody needs as sound."""
 UNDECODED.flags.writeable = False
@@ -47,7 +47,7 @@ class Playout:
         self._waited = 0  # ticks that found no place to change the pace
         self._before = self._nothing  # the frame played last
         self._is_repairing = False
-        self._flawed_ticks = 0  # for how long its packets are no longer handed on
+        self._steadiness = Steadiness()  # of what is here in time
         self.corrupt = 0
         self.packet: bytes | None = None
         """What alone and unchanged makes up the frame of this tick, if one packet does."""
@@ -143,9 +143,9 @@ class Playout:
         """Return the one packet that is all there is to play, if nothing is to be done to it."""
         payload = step.payloads[0]
         if self._is_repairing:
-            self._is_repairing, self._flawed_ticks = False, FLAWED_TICKS
-        if self._flawed_ticks:
-            self._flawed_ticks -= 1
+            self._is_repairing = False
+            self._steadiness.note_flaw()
+        if not self._steadiness.next_tick():
             return None
         is_plain = len(step.payloads) == 1 and is_plain_speech(payload) and not self._surplus
         return payload if is_plain and self._codec is RtpCodec.OPUS else None
