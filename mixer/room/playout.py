@@ -7,7 +7,7 @@ import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
 from mixer.core.steadiness import Steadiness
-from mixer.core.stretch import SLOW_PERIOD, is_quiet, least_likeness, lengthen, shorten
+from mixer.core.stretch import SLOW_PERIOD, cut, is_quiet, least_likeness, lengthen, shorten
 from mixer.core.toc import is_plain_speech, is_stereo
 from mixer.opus import FrameDecoder, OpusError
 from mixer.room.decoders import make_decoder
@@ -190,6 +190,9 @@ class Playout:
             self._stretch(lengthen(self._before, self._pending, most, least=least))
             return
         is_pause = is_quiet(self._pending)
+        if is_pause and not steering and self._surplus < LITTLE:
+            self._stretch(cut(self._pending, self._surplus))  # packets begin with the tick again
+            return
         self._is_hurrying = self._is_hurrying or steering < -1
         if self._surplus < LITTLE:
             self._waited = 0
