@@ -20,7 +20,17 @@ from bench.machine import facts
 from bench.report import print_tables, write
 from bench.rivals import JANUS_BY_ITSELF, JANUS_COMPLEXITY, Rival, makers
 from bench.run import Run
-from bench.scenarios import cpu, delay, idle, join, listeners, quality, where
+from bench.scenarios import (
+    control,
+    cpu,
+    delay,
+    idle,
+    join,
+    listeners,
+    quality,
+    storm,
+    where,
+)
 from bench.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent
@@ -43,6 +53,8 @@ SCENARIOS = {
     "delay": Scenario(delay.measure, delay.steps),
     "join": Scenario(join.measure, join.steps),
     "quality": Scenario(quality.measure, quality.steps),
+    "control": Scenario(control.measure, control.steps),
+    "storm": Scenario(storm.measure, storm.steps),
     "where": Scenario(where.measure, where.steps),
 }
 ALONE = {"where"}  # not among all: it wants perf, and disturbs what it looks at
@@ -103,7 +115,7 @@ def cpu_verb(anchors: int | None, speaking: int, rooms: int, **options: Any) -> 
     if anchors is not None:
         if speaking > anchors:
             raise click.UsageError(f"{speaking} of {anchors} cannot speak: lower --speaking.")
-        sizes = (f"{f'{rooms}x' if rooms > 1 else ''}{anchors}/{speaking}",)
+        sizes = {"cpu": (f"{f'{rooms}x' if rooms > 1 else ''}{anchors}/{speaking}",)}
     _run(["cpu"], options, sizes)
 
 
@@ -121,6 +133,19 @@ _add("delay", "The delay a server adds, by markers.")
 _add("join", "Time from an offer to the first mixed packet.")
 _add("where", "Where the CPU time goes: codec, crypto, kernel, arrays, Python (perf).")
 _add("quality", "PESQ and STOI at loss, jitter and drift, in and out (minutes).")
+
+
+@cli.command("control")
+@functools.partial(common, rivals="roomtone")
+@click.option("--sockets", type=click.IntRange(1), help="Idle WebSockets.")
+@click.option("--joins", type=click.IntRange(1), help="Signalling joins a second.")
+def control_verb(sockets: int | None, joins: int | None, **options: Any) -> None:
+    """Idle sockets, joins and join storms at one control process, beside a bare aiohttp server.
+
+    With a socket, the join and the leave of JSON-RPC (`control`), and with sound (`storm`).
+    """
+    wanted = {"sockets": sockets, "joins_a_second": joins}
+    _run(["control", "storm"], options, {name: n for name, n in wanted.items() if n is not None})
 
 
 @cli.command("all")
@@ -147,7 +172,7 @@ def micro_verb(arguments: tuple[str, ...]) -> None:
     )  # fmt: skip
 
 
-def _settings(options: dict[str, Any], sizes: tuple[str, ...] | None) -> Settings:
+def _settings(options: dict[str, Any], sizes: dict[str, Any] | None) -> Settings:
     path = options["settings_file"]
     found = read_settings(path) if path else Settings()
     measure = found.measure
@@ -157,7 +182,8 @@ def _settings(options: dict[str, Any], sizes: tuple[str, ...] | None) -> Setting
             found,
             sizes=replace(
                 found.sizes, cpu=("12/3", "4x3/1"), listeners=(20, 60), listeners_rival=(5, 10),
-                idle_rooms=200, idle_rooms_rival=50, joins=5,
+                idle_rooms=200, idle_rooms_rival=50, joins=5, sockets=100, joins_a_second=20,
+                storm=10,
             ),
         )  # fmt: skip
     if options["rounds"]:
@@ -165,7 +191,7 @@ def _settings(options: dict[str, Any], sizes: tuple[str, ...] | None) -> Setting
     if options["seconds"]:
         measure = replace(measure, seconds=options["seconds"])
     if sizes is not None:
-        found = replace(found, sizes=replace(found.sizes, cpu=sizes))
+        found = replace(found, sizes=replace(found.sizes, **sizes))
     return replace(found, measure=measure)
 
 
@@ -177,7 +203,7 @@ def _chosen(text: str) -> list[str]:
     return names
 
 
-def _run(verbs: list[str], options: dict[str, Any], sizes: tuple[str, ...] | None = None) -> None:
+def _run(verbs: list[str], options: dict[str, Any], sizes: dict[str, Any] | None = None) -> None:
     console = Console()
     try:
         settings = _settings(options, sizes)

@@ -53,6 +53,10 @@ class Sizes:
     idle_rooms_rival: int = 100
     marker_senders: int = 20
     joins: int = 20
+    sockets: int = 2000
+    joins_a_second: int = 200
+    people_a_room: int = 20
+    storm: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Roomtone as people run it: control process, mixers and broadcast, asked by REST."""
 
 import asyncio
+import bisect
 import contextlib
 import os
 import re
@@ -9,19 +10,44 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from bench.children import end_child, start_child, tree
 from bench.errors import BenchMistake
+from bench.visitors import Visitor
+from server.config import Settings
 
 START_S = 30.0
 PROGRAM = Path(__file__).resolve().parents[1] / "server" / "__main__.py"
 
 
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """How the mixers' ticks came since the start: counts by upper bound of lateness (s)."""
+
+    late: int
+    worst_s: float
+    counts: Mapping[float, int]
+
+    def since(self, before: "Ticks") -> tuple[int, int, float]:
+        """Return (ticks, late ones, upper bound of the 99th percentile in s) since then."""
+        bounds = sorted(self.counts)
+        counts = [self.counts[bound] - before.counts.get(bound, 0) for bound in bounds]
+        total = counts[-1] if counts else 0
+        p99_s = bounds[bisect.bisect_left(counts, 0.99 * total)] if total else 0.0
+        return total, self.late - before.late, min(p99_s, self.worst_s)
+
+
 class WholeServer:
-    """See `rivals.Rival`. Nobody is let in: the scenarios with people measure the mixer alone."""
+    """See `rivals.Rival` and `visitors.Door`. No limit of how much one address may ask for holds.
+
+    Nobody is let in by `answer`: the scenarios with people measure the mixer alone.
+    """
 
     def __init__(self) -> None:
         self.name = "Roomtone"
@@ -29,6 +55,7 @@ class WholeServer:
         self._folder: Path | None = None
         self._http: aiohttp.ClientSession | None = None
         self._url = ""
+        self._made = 0
 
     async def start(self) -> None:
         """See Rival."""
@@ -39,6 +66,7 @@ class WholeServer:
         command = [sys.executable, str(PROGRAM), "serve"]
         options = ["--port", str(port), "--udp-port", str(udp_port), "--mixers", "1"]
         options += ["--state-dir", str(self._folder / "state")]
+        options += no_limits()
         try:
             self._process = await start_child([*command, *options], log=log)
         finally:
@@ -75,18 +103,58 @@ class WholeServer:
     async def idle_rooms(self, count: int) -> None:
         """Make rooms without an end by REST, and wait until all are on air."""
         for number in range(count):
-            body = {"roomId": f"idle-{number}", "pin": "", "expiresIn": None}
-            async with self._client.post(f"{self._url}/api/rooms", json=body) as answer:
-                if answer.status != 201:
-                    raise BenchMistake(f"{self.name} refused a room: {await answer.text()}")
+            await self.new_room(f"idle-{number}")
         async with asyncio.timeout(START_S):
             while min(await self._rooms()) < count:
                 await asyncio.sleep(0.2)
 
+    async def new_room(self, room: str) -> None:
+        """Make a room without an end, for as many as come."""
+        body = {"roomId": room, "pin": "", "expiresIn": None, "maxAnchors": None}
+        await self._ask("/api/rooms", body, 201)
+
+    async def visitor(self, room: str) -> Visitor:
+        """Return somebody with a token for a room."""
+        minted = await self._ask(f"/api/rooms/{room}/users", {"role": "anchor"}, 200)
+        return Visitor.at(f"{self._url}/ws?token={minted['token']}")
+
+    async def visitors(self, count: int, of_a_room: int) -> list[Visitor]:
+        """See Door."""
+        found: list[Visitor] = []
+        while len(found) < count:
+            self._made += 1
+            await self.new_room(f"visited-{self._made}")
+            more = min(of_a_room, count - len(found))
+            room = f"visited-{self._made}"
+            found += await asyncio.gather(*(self.visitor(room) for _ in range(more)))
+        return found
+
+    async def ticks(self) -> Ticks:
+        """Return how the mixers' ticks have come."""
+        text = await self._metrics()
+        late = _sum(text, "roomtone_ticks_late_total")
+        worst_s = _sum(text, "roomtone_tick_lateness_worst_seconds")
+        buckets = re.findall(
+            r'^roomtone_tick_lateness_seconds_bucket\{.*?le="([^"]+)".*?\} (\S+)$',
+            text,
+            re.MULTILINE,
+        )
+        counts = {float(bound): int(float(count)) for bound, count in buckets}
+        return Ticks(int(late), worst_s, counts)
+
+    async def _ask(self, path: str, body: dict[str, Any], due: int) -> Any:
+        async with self._client.post(self._url + path, json=body) as answer:
+            if answer.status != due:
+                raise BenchMistake(f"{self.name} refused {path}: {await answer.text()}")
+            return await answer.json()
+
+    async def _metrics(self) -> str:
+        async with self._client.get(f"{self._url}/metrics") as answer:
+            return await answer.text()
+
     async def _rooms(self) -> tuple[int, int]:
         """Return how many rooms the mixers and the broadcast have."""
-        async with self._client.get(f"{self._url}/metrics") as answer:
-            text = await answer.text()
+        text = await self._metrics()
         found = re.findall(r'^roomtone_rooms\{process="([\w-]+)"\} (\S+)$', text, re.MULTILINE)
         mixed = sum(float(value) for name, value in found if name.startswith("mixer"))
         on_air = sum(float(value) for name, value in found if name == "broadcast")
@@ -109,6 +177,17 @@ class WholeServer:
                     os.kill(pid, signal.SIGKILL)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def no_limits() -> list[str]:
+    """Return the options that let one address ask for as much as it likes."""
+    names = [name for name in Settings.model_fields if name.startswith("limit_")]
+    return [word for name in names for word in (f"--{name.replace('_', '-')}", "0")]
+
+
+def _sum(text: str, name: str) -> float:
+    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+    return sum(map(float, found))
 
 
 def _free_port(kind: socket.SocketKind) -> int:

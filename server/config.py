@@ -324,6 +324,12 @@ class Settings(BaseSettings):
         le=600,
         description="How long a person whose socket was lost is kept for a resume, in seconds.",
     )
+    lobby_s: int = Field(
+        default=600,
+        ge=10,
+        le=DAY_S,
+        description="How long somebody waits in a lobby to be let in, in seconds.",
+    )
 
     @field_validator(
         *("public_ip", "forward_to", "trusted_proxy", "ice_servers"),

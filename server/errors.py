@@ -174,6 +174,33 @@ class NotJoined(ServerError):  # noqa: N818
         super().__init__("not joined yet")
 
 
+class ChatOff(ServerError):  # noqa: N818
+    """Those who run the room do not want people to write in it."""
+
+    code = "chat_off"
+
+    def __init__(self) -> None:
+        super().__init__("The chat of this room is switched off")
+
+
+class ChatTooFast(Delayed):
+    """Somebody writes faster than anybody reads."""
+
+    code = "chat_too_fast"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("That was too fast: wait a moment, then send it again", retry_after_ms)
+
+
+class Waiting(ServerError):  # noqa: N818
+    """They are connected, but not on the stage: waiting to be let in, or listening."""
+
+    code = "waiting"
+
+    def __init__(self) -> None:
+        super().__init__("You are not on the stage: wait until somebody lets you in")
+
+
 class NotFound(ServerError):  # noqa: N818
     """There is nothing at that address."""
 

@@ -19,8 +19,10 @@ from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.desk import Desk
+from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
@@ -28,7 +30,9 @@ from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.pins import PinGuard
 from server.services.presence import Presence
+from server.services.quality import QualityWatch
 from server.services.reconcile import Reconciler
+from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
@@ -75,6 +79,9 @@ class Services:
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self._hear, name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
+        _ = supervisor.keep_running(
+            QualityWatch(self.context.mixer, presence).run, name="quality watch"
+        )
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self) -> None:
@@ -115,15 +122,19 @@ def build(settings: Settings, ground: Ground) -> Services:
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
     streams = Reconciler(ground.broadcast.apply, first_version)
-    presence = Presence(specs, clock.monotonic, settings.resume_s)
+    presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(store, presence, specs, streams, clock)
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
+    chat = Chat(rooms, presence, clock)
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     desk = Desk(store, rooms, presence, access.refusal_s)
+    resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
+    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
+    presence.when_admitted = doorman.tell_admitted
     signalling = Signalling(
         rooms,
         presence,
@@ -131,13 +142,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         ground.mixer,
         specs,
         spent,
-        resume_token_s=settings.join_token_s,
+        resume=resume,
         desk=desk,
+        doorman=doorman,
+        chat=chat,
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     def forget(room: RoomId) -> None:
         announcer.forget(room)
+        chat.forget(room)
         standings.forget_room(room)
 
     rooms.when_gone = forget

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mixer.core.speccheck import AGC_DBOV, GAIN_DB, PAN
 from mixer.types import FLOOR, AnchorSpec, PeerId, Profile
+from server.domain.grants import Role
 from server.errors import BadRecord
 
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
@@ -19,7 +20,10 @@ def _floor() -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """How one person is mixed, whatever they do themselves; the fields are those of AnchorSpec."""
+    """How one person is mixed, whatever they do themselves; the fields are AnchorSpec's.
+
+    `role` is what they are in the room instead of what their token says; None: what it says.
+    """
 
     muted: bool = False
     gain_db: float = 0.0
@@ -28,6 +32,7 @@ class Controls:
     speaks: tuple[str, ...] = (FLOOR,)
     hears: Mapping[str, float] = field(default_factory=_floor)
     profile: Profile | None = None
+    role: Role | None = None
 
     def within(self, buses: Collection[str]) -> Self:
         """Return the controls without the buses that a room with these (and the floor) has not."""
@@ -74,6 +79,7 @@ class _Stored(BaseModel):
     speaks: Annotated[tuple[str, ...], Field(strict=False)]
     hears: dict[str, _GainDb]
     profile: Annotated[Profile, Field(strict=False)] | None = None
+    role: Annotated[Role, Field(strict=False)] | None = None
     version: int = RECORD_VERSION
 
 
@@ -87,6 +93,7 @@ def encode_controls(controls: Controls) -> bytes:
         speaks=controls.speaks,
         hears=dict(controls.hears),
         profile=controls.profile,
+        role=controls.role,
     )
     return stored.model_dump_json().encode()
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from mixer.types import AnchorSpec, PeerId, RoomSpec
 from server.domain.controls import PLAIN, Controls
-from server.domain.grants import Role
+from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
 from server.domain.room import Room
 
@@ -27,12 +27,12 @@ class Person:
     """One anchor: `seen_at` and `lost_at` are monotonic seconds, `lost_at` is None with a socket.
 
     `has_media` is true from the answer to an offer until the plane says the connection is gone.
-    `session` names the media session that a resume continues.
+    `ticket` is what a resume must show, once.
     """
 
     user: UserId
     role: Role
-    session: str
+    ticket: str
     seen_at: float
     display_name: str = ""
     status: Status = Status.IDLE
@@ -41,8 +41,24 @@ class Person:
     lost_at: float | None = None
     controls: Controls = PLAIN
     """What those who run the room decided about this person."""
+    explicit: frozenset[Right] | None = None
+    """What their token grants instead of the role's rights."""
+    hand: int | None = None
+    """Raised, and before those with a higher number."""
     for_me: Mapping[UserId, float | None] = field(default_factory=dict)
     """How this person wants to hear others: dB, None is not at all; who is not named, as all do."""
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What they may do."""
+        return effective_rights(self.role, self.explicit)
+
+    def decided(self, controls: Controls) -> Self:
+        """Return the person under other controls, which may give them another role."""
+        if controls.role is None or controls.role is self.role:
+            return replace(self, controls=controls)
+        # A hand is up for a word; with it there is no more need of the hand.
+        return replace(self, controls=controls, role=controls.role, explicit=None, hand=None)
 
     def hearing(self, user: UserId, gain_db: float | None) -> Self:
         """Return the person with another volume of `user` for their own ears; 0 dB is as all do."""
@@ -62,7 +78,18 @@ class Person:
             "displayName": self.display_name,
             "muted": self.muted or self.controls.muted,
             "serverMuted": self.controls.muted,
+            "canSpeak": Right.SPEAK in self.rights,
+            "hand": self.hand,
         }
+
+    def anchor(self, buses: Collection[str]) -> AnchorSpec:
+        """Return what the mixer needs to know of them in a room with these buses."""
+        spec = self.controls.within(buses).anchor(
+            PeerId(self.user),
+            muted=self.muted or Right.SPEAK not in self.rights,
+            for_me={PeerId(user): gain_db for user, gain_db in self.for_me.items()},
+        )
+        return spec if Right.LISTEN in self.rights else replace(spec, hears={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +137,7 @@ class Roster:
 
     def anchors(self, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
         """Return what the mixer needs to know of everybody in a room with these buses."""
-        return tuple(
-            person.controls.within(buses).anchor(
-                PeerId(person.user),
-                muted=person.muted,
-                for_me={PeerId(user): gain_db for user, gain_db in person.for_me.items()},
-            )
-            for person in self.people.values()
-        )
+        return tuple(person.anchor(buses) for person in self.people.values())
 
     def room_spec(self, room: Room, version: int) -> RoomSpec:
         """Return the room as the mixer shall have it."""

@@ -13,6 +13,8 @@ from server.errors import BadRecord, IllegalTransition
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
 MAX_ANCHORS_DEFAULT = 3  # the reference's, for bare REST
 EXPIRES_IN_DEFAULT_S = 10_800  # the same
+CHAT_HISTORY_DEFAULT = 50
+MAX_CHAT_HISTORY = 200  # of 2,000 characters each: 400 kB a room at most
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,7 +85,9 @@ class Room:
     """What was decided about the room; `pin` is empty if there is none.
 
     `profile`, `loudest`, `automix` and `buses` are how it is mixed (see RoomSpec). `broadcast`:
-    whether listeners can hear it. `locked`: nobody new is let in.
+    whether listeners can hear it. `locked`: nobody new is let in. `lobby`: who comes waits until
+    somebody lets them in. `chat`: people may write to each other, listeners too if `listener_chat`;
+    who comes later gets the last `chat_history` messages.
     """
 
     id: RoomId
@@ -99,6 +103,10 @@ class Room:
     buses: tuple[str, ...] = ()
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    listener_chat: bool = False
+    chat_history: int = CHAT_HISTORY_DEFAULT
 
     @property
     def hls_path(self) -> str:
@@ -139,6 +147,9 @@ class Room:
             "maxAnchors": self.max_anchors,
             "broadcast": self.broadcast,
             "locked": self.locked,
+            "lobby": self.lobby,
+            "chat": self.chat,
+            "chatListeners": self.listener_chat,
             "expiresAt": None if self.expires_at is None else rfc3339(self.expires_at),
         }
 
@@ -173,6 +184,10 @@ class _StoredRoom(BaseModel):
     buses: Annotated[tuple[str, ...], Field(strict=False)] = ()
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    chatHistory: Annotated[int, Field(ge=0)] = CHAT_HISTORY_DEFAULT  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -193,6 +208,10 @@ def encode_room(room: Room) -> bytes:
             buses=room.buses,
             broadcast=room.broadcast,
             locked=room.locked,
+            lobby=room.lobby,
+            chat=room.chat,
+            chatListeners=room.listener_chat,
+            chatHistory=room.chat_history,
         )
         .model_dump_json()
         .encode()
@@ -223,4 +242,8 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         buses=stored.buses,
         broadcast=stored.broadcast,
         locked=stored.locked,
+        lobby=stored.lobby,
+        chat=stored.chat,
+        listener_chat=stored.chatListeners,
+        chat_history=stored.chatHistory,
     )

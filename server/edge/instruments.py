@@ -35,7 +35,8 @@ class Instruments:
         )
         self._joins = Counter(
             "roomtone_joins",
-            "Calls of join by what came of them: joined, resumed, or the code of the refusal",
+            "Calls of join by what came of them: joined, resumed, waiting, listening, or the code"
+            " of the refusal",
             ["outcome"],
             registry=registry,
         )

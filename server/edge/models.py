@@ -30,11 +30,19 @@ from mixer.core.speccheck import (
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
 from server.domain.announcement import EVERYBODY
 from server.domain.api_key import Scope
+from server.domain.chat import MAX_CHARACTERS
 from server.domain.controls import Controls
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId, is_pin, room_id, user_id
 from server.domain.people import Status
-from server.domain.room import EXPIRES_IN_DEFAULT_S, MAX_ANCHORS_DEFAULT, InviteRole, Room
+from server.domain.room import (
+    CHAT_HISTORY_DEFAULT,
+    EXPIRES_IN_DEFAULT_S,
+    MAX_ANCHORS_DEFAULT,
+    MAX_CHAT_HISTORY,
+    InviteRole,
+    Room,
+)
 from server.edge.pace import BODY_S
 from server.errors import BadInput, FieldMistake, TooSlow
 
@@ -94,6 +102,15 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
     BeforeValidator(_none_is_empty),
 ]
+Message = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_CHARACTERS,
+        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$",  # tabs and new lines are text
+    ),
+]
 Shown = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_none_is_empty)]
 HostText = Annotated[str, AfterValidator(_as_host)]
 NetworkText = Annotated[str, AfterValidator(_as_network)]
@@ -113,6 +130,7 @@ BusName = Annotated[
 Buses = Annotated[list[BusName], Field(max_length=MAX_BUSES), AfterValidator(_as_buses)]
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
+ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY)]
 Seconds = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -136,6 +154,10 @@ class CreateRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
 
 
 class ChangeRoomRequest(Body):
@@ -151,6 +173,10 @@ class ChangeRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
 
     def amended(self, room: Room, now: datetime) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on."""
@@ -194,6 +220,16 @@ class ControlRequest(Body):
     speaks: Annotated[list[BusName], Field(max_length=MAX_BUSES + 1)] = [FLOOR]
     hears: Annotated[dict[BusName, GainDb], Field(max_length=MAX_BUSES + 1)] = {FLOOR: 0.0}
     profile: ProfileText | None = None
+    role: RoleText = Role.ANCHOR
+
+    @property
+    def needed(self) -> frozenset[Right]:
+        """The rights that the named changes need, but for the role."""
+        named = self.model_fields_set & _OF_CONTROLS.keys()
+        needed = {Right.MIX for name in named - {"role", "muted"}}
+        if "muted" in named:  # who may silence others may not undo what a host decided
+            needed.add(Right.MUTE if self.muted else Right.MANAGE)
+        return frozenset(needed)
 
     def amended(self, controls: Controls) -> Controls:
         """Return the controls with what was named."""
@@ -324,6 +360,7 @@ class JoinParams(Body):
     pin: Shown = ""
     jtoken: Shown = ""
     displayName: Name = ""  # noqa: N815
+    deltas: bool = False
 
 
 class Description(Body):
@@ -369,7 +406,7 @@ class VolumeParams(Body):
 
 
 class ParticipantParams(Body):
-    """`requestUnmute`."""
+    """`requestUnmute`, `deny`."""
 
     userId: UserIdText  # noqa: N815
 
@@ -384,6 +421,73 @@ class ControlParams(ControlRequest):
     """`control`."""
 
     userId: UserIdText  # noqa: N815
+
+
+class RoomParams(Body):
+    """`changeRoom`: what is not named stays as it is."""
+
+    name: Name = ""
+    locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    chatListeners: bool = False  # noqa: N815
+    broadcast: bool = True
+
+    @property
+    def needed(self) -> frozenset[Right]:
+        """The rights that the named changes need."""
+        named = self.model_fields_set & RoomParams.model_fields.keys()
+        needed = {Right.BROADCAST if name == "broadcast" else Right.MANAGE for name in named}
+        return frozenset(needed or {Right.MANAGE})
+
+    def amended(self, room: Room) -> Room:
+        """Return the room with what was named."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return replace(room, **{_OF_ROOM.get(name, name): one for name, one in named.items()})
+
+
+class ChatParams(Body):
+    """`chat`."""
+
+    text: Message
+    to: UserIdText | None = None
+
+
+class HistoryParams(Body):
+    """`chatHistory`."""
+
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+class HandParams(Body):
+    """`raiseHand`."""
+
+    raised: bool = True
+
+
+class AdmitParams(ParticipantParams):
+    """`admit`."""
+
+    role: RoleText | None = None
+
+
+class AdmitRequest(Body):
+    """`POST /api/rooms/{id}/lobby/{userId}`."""
+
+    role: RoleText | None = None
+
+
+class MoveRequest(Body):
+    """`POST /api/rooms/{id}/participants/{userId}/move`."""
+
+    roomId: RoomIdText  # noqa: N815
+
+
+class MoveParams(MoveRequest):
+    """`move`; `invite` is the join invite of the other room."""
+
+    userId: UserIdText  # noqa: N815
+    invite: Shown = ""
 
 
 class KeepaliveParams(Body):
@@ -409,8 +513,13 @@ _OF_CONTROLS: Final = {
     "speaks": "speaks",
     "hears": "hears",
     "profile": "profile",
+    "role": "role",
 }
-_OF_ROOM: Final = {"maxAnchors": "max_anchors"}  # other fields have the same name there
+_OF_ROOM: Final = {
+    "maxAnchors": "max_anchors",
+    "chatListeners": "listener_chat",
+    "chatHistory": "chat_history",
+}  # other fields have the same name there
 _TAGS: Final = {"roomId": "roomid", "userId": "userid"}  # other fields are their own tag
 _FIELDS: Final = {"roomId": "RoomID", "userId": "UserID"}  # others: with a capital
 

@@ -1,8 +1,9 @@
-"""The people in a room and what is done to them: REST for the admin, JSON-RPC for a host."""
+"""The people in a room and what is done to them: REST for the admin, JSON-RPC for people."""
 
 from aiohttp import web
 
 from server.domain.api_key import Scope
+from server.domain.grants import Right
 from server.domain.identity import UserId
 from server.domain.people import Person
 from server.edge.context import CONTEXT
@@ -11,6 +12,7 @@ from server.edge.models import (
     ControlRequest,
     KickParams,
     ParticipantParams,
+    RoomParams,
     mistake,
     path_room,
     path_user,
@@ -61,26 +63,35 @@ async def kick(request: web.Request) -> web.Response:
 
 
 def add_host_methods(dispatcher: Dispatcher, session: Session) -> None:
-    """Add what a host may do to others over their own socket."""
+    """Add what people may do to others over their own socket, with the rights for it."""
 
     async def change(params: ControlParams) -> object:
-        desk, room = session.desk()
-        return _shape(await desk.control(room, UserId(params.userId), params.amended))
+        user = UserId(params.userId)
+        role = params.role if "role" in params.model_fields_set else None
+        room = session.act(params.needed, user, role)
+        return _shape(await session.services.desk.control(room, user, params.amended))
 
     async def ask(params: ParticipantParams) -> None:
-        desk, room = session.desk()
-        desk.ask_to_unmute(room, UserId(params.userId))
+        user = UserId(params.userId)
+        session.services.desk.ask_to_unmute(session.act({Right.MUTE}, user), user)
 
     async def take_out(params: KickParams) -> None:
-        desk, room = session.desk()
+        user = UserId(params.userId)
+        room, desk = session.act({Right.KICK}, user), session.services.desk
         if params.ban:
-            await desk.ban(room, UserId(params.userId))
+            await desk.ban(room, user)
         else:
-            desk.kick(room, UserId(params.userId))
+            desk.kick(room, user)
+
+    async def change_room(params: RoomParams) -> object:
+        room = session.act(params.needed)
+        changed = await session.services.rooms.change(room, params.amended)
+        return changed.notice()
 
     dispatcher.add("control", ControlParams, change)
     dispatcher.add("requestUnmute", ParticipantParams, ask)
     dispatcher.add("kick", KickParams, take_out)
+    dispatcher.add("changeRoom", RoomParams, change_room)
 
 
 def _shape(person: Person) -> dict[str, object]:
@@ -90,6 +101,8 @@ def _shape(person: Person) -> dict[str, object]:
         "displayName": person.display_name,
         "role": person.role.value,
         "status": person.status.value,
+        "canSpeak": Right.SPEAK in person.rights,
+        "hand": person.hand,
         "selfMuted": person.muted,
         "muted": controls.muted,
         "gainDb": controls.gain_db,

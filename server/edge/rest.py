@@ -84,6 +84,10 @@ async def create_room(request: web.Request) -> web.Response:
         buses=tuple(body.buses),
         broadcast=body.broadcast,
         locked=body.locked,
+        lobby=body.lobby,
+        chat=body.chat,
+        listener_chat=body.chatListeners,
+        chat_history=body.chatHistory,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)

@@ -8,7 +8,9 @@ import structlog
 from aiohttp import web
 
 from server.domain.identity import UserId
+from server.edge.chat import add_chat_methods
 from server.edge.context import CONTEXT
+from server.edge.door import add_door_methods
 from server.edge.errors import rpc_error
 from server.edge.instruments import Instruments
 from server.edge.models import (
@@ -23,6 +25,7 @@ from server.edge.models import (
 from server.edge.participants import add_host_methods
 from server.edge.rights import bearer, may_open_sockets
 from server.edge.socket import CLOSE_S, SocketTransport
+from server.edge.subscriptions import add_subscriptions
 from server.errors import BadToken, Forbidden, Unauthorized
 from server.rpc.dispatch import Dispatcher
 from server.rpc.peer import Peer
@@ -93,6 +96,9 @@ async def stop_sockets(app: web.Application) -> None:
         transport.end(Farewell.STOPPING)
 
 
+_CAME = {"stage": "joined", "lobby": "waiting", "audience": "listening"}
+
+
 def methods(
     session: Session, instruments: Instruments, ice_servers: Sequence[object] = ()
 ) -> Dispatcher:
@@ -100,16 +106,11 @@ def methods(
     dispatcher = Dispatcher(rpc_error)
 
     async def join(params: JoinParams) -> object:
+        joining = Joining(params.pin, params.jtoken, params.displayName, params.deltas)
         with instruments.join():
-            joined = await session.join(Joining(params.pin, params.jtoken, params.displayName))
-        instruments.joined("resumed" if joined.resumed else "joined")
-        return {
-            "jtoken": joined.jtoken,
-            "resume": joined.resumed,
-            "userId": joined.user,
-            "room": joined.room.notice(),
-            "iceServers": list(ice_servers),
-        }
+            joined = await session.join(joining)
+        instruments.joined("resumed" if joined.resumed else _CAME[joined.place])
+        return joined.shape() | {"iceServers": list(ice_servers)}
 
     async def offer(params: OfferParams) -> object:
         with instruments.offer():
@@ -140,4 +141,7 @@ def methods(
     dispatcher.add("status", KeepaliveParams, keepalive)
     dispatcher.add("leave", NoParams, leave)
     add_host_methods(dispatcher, session)
+    add_door_methods(dispatcher, session)
+    add_chat_methods(dispatcher, session)
+    add_subscriptions(dispatcher)
     return dispatcher

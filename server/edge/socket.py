@@ -22,9 +22,12 @@ CLOSE_CODES: Final = {
     Farewell.LEFT: 1000,
     Farewell.STOPPING: 1001,
     Farewell.REPLACED: 4001,
+    Farewell.MOVED: 4002,
     Farewell.REVOKED: 4003,
     Farewell.ROOM_GONE: 4004,
     Farewell.KICKED: 4005,
+    Farewell.DENIED: 4006,
+    Farewell.WAITED: 4007,
 }
 
 

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 messages as text (https://www.jsonrpc.org/specification, without batches)."""
+"""JSON-RPC 2.0 messages as text (https://www.jsonrpc.org/specification)."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeGuard, assert_never
 from server.rpc.errors import Id, InvalidRequest, ParseError, RpcError
 
 MAX_BYTES = 32 * 1024  # the contract's limit for a WebSocket frame
+MAX_BATCH = 32  # a frame holds more keepalives than anybody has to say at once
 MAX_DEPTH = 32  # our deepest message has six levels; CPython's parser survives far more than 32
 
 Params = Mapping[str, object] | Sequence[object] | None
@@ -52,6 +53,13 @@ class Failure:
 Message = Request | Notification | Response | Failure
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several messages at once (§6), in order; what is no message stands there as its refusal."""
+
+    messages: tuple[Message | InvalidRequest, ...]
+
+
 def failure(message_id: Id | None, error: RpcError) -> Failure:
     """Return the refusal that carries `error`."""
     return Failure(message_id, error.code, error.message, error.data)
@@ -70,12 +78,18 @@ def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX
     """
     value = _load(text, max_bytes)
     _check(value, max_depth)
-    if not isinstance(value, dict):
-        raise InvalidRequest("a message is a JSON object; batches are not supported")
-    message_id = _read_id(value)
-    if "method" in value:
-        return _read_call(value, message_id)
-    return _read_answer(value, message_id)
+    return _read(value)
+
+
+def parse_any(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Message | Batch:
+    """Read one message or a batch of at most MAX_BATCH. Raises what `parse` raises."""
+    value = _load(text, max_bytes)
+    _check(value, MAX_DEPTH)
+    if not isinstance(value, list):
+        return _read(value)
+    if not 0 < len(value) <= MAX_BATCH:
+        raise InvalidRequest(f"a batch has 1 to {MAX_BATCH} messages")
+    return Batch(tuple(map(_read_one, value)))
 
 
 def encode(message: Message) -> str:
@@ -100,6 +114,27 @@ def encode(message: Message) -> str:
     if params is not None:
         body["params"] = params
     return json.dumps(body, separators=(",", ":"), allow_nan=False)
+
+
+def encode_batch(texts: Sequence[str]) -> str:
+    """Write encoded messages as one batch."""
+    return f"[{','.join(texts)}]"
+
+
+def _read_one(value: object) -> Message | InvalidRequest:
+    try:
+        return _read(value)
+    except InvalidRequest as error:
+        return error
+
+
+def _read(value: object) -> Message:
+    if not isinstance(value, dict):
+        raise InvalidRequest("a message is a JSON object")
+    message_id = _read_id(value)
+    if "method" in value:
+        return _read_call(value, message_id)
+    return _read_answer(value, message_id)
 
 
 def _load(text: str | bytes, max_bytes: int) -> object:

@@ -7,14 +7,16 @@ from typing import Protocol, assert_never
 
 from server.rpc.codec import (
     MAX_BYTES,
+    Batch,
     Failure,
     Notification,
     Params,
     Request,
     Response,
     encode,
+    encode_batch,
     failure,
-    parse,
+    parse_any,
 )
 from server.rpc.dispatch import Dispatcher, internal_error
 from server.rpc.errors import (
@@ -57,7 +59,8 @@ class Peer:
 
     Calls of the other side start in the order they came and run side by side, at most
     `max_in_flight` of them: further requests are refused as busy, further notifications wait (and
-    with them whatever comes behind). They end with `run()`.
+    with them whatever comes behind). They end with `run()`. A batch counts as one:
+    its calls run one after the other, and their answers go out together.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class Peer:
     async def _read(self, calls: asyncio.TaskGroup) -> None:
         while True:
             try:
-                message = parse(await self._transport.receive(), max_bytes=self._max_bytes)
+                message = parse_any(await self._transport.receive(), max_bytes=self._max_bytes)
             except (ParseError, InvalidRequest) as error:
                 self.counters.malformed += 1
                 await self._transport.send(encode(failure(error.id, error)))
@@ -132,6 +135,9 @@ class Peer:
             match message:
                 case Request():
                     await self._take_request(message, calls)
+                case Batch():
+                    await self._free.acquire()
+                    calls.create_task(self._answer_batch(message), name="rpc batch")
                 case Notification():
                     await self._free.acquire()
                     calls.create_task(self._answer(message), name=f"rpc {message.method[:32]}")
@@ -155,6 +161,29 @@ class Peer:
             answer = await self._dispatcher.dispatch(call)
             if answer is not None:
                 await self._transport.send(_encode_answer(call, answer))
+        except TransportClosed:
+            pass  # the reader sees it too and ends everything
+        finally:
+            self._free.release()
+
+    async def _answer_batch(self, batch: Batch) -> None:
+        try:
+            texts: list[str] = []
+            for message in batch.messages:
+                match message:
+                    case Request() | Notification():
+                        answer = await self._dispatcher.dispatch(message)
+                        if answer is not None:
+                            texts.append(_encode_answer(message, answer))
+                    case InvalidRequest():
+                        self.counters.malformed += 1
+                        texts.append(encode(failure(message.id, message)))
+                    case Response() | Failure():
+                        self._settle(message)
+                    case _:
+                        assert_never(message)
+            if texts:  # nothing but notifications is never answered
+                await self._transport.send(encode_batch(texts))
         except TransportClosed:
             pass  # the reader sees it too and ends everything
         finally:

@@ -121,12 +121,14 @@ class Access:
         admin makes a host, who may do things to others.
         """
         if not showing.is_admin:
-            _check_invite(room, showing, (InviteRole.JOIN,))
+            listen = (InviteRole.LISTEN,) if wanted.role is Role.LISTENER else ()
+            _check_invite(room, showing, (InviteRole.JOIN, *listen))
             if wanted.role is Role.HOST or wanted.explicit is not None:
                 raise Forbidden("Only the admin can let somebody in as host, or give single grants")
         shown = self._check_pin(room, showing)
         user = UserId(str(uuid.uuid4()))
-        self._presence.check_space(room, user)
+        if wanted.role is not Role.LISTENER:  # who takes no seat
+            self._presence.check_space(room, user)
         grant = Grant(
             room.id,
             user,

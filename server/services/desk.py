@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
 from mixer.types import FLOOR, RoomId
 from server.domain.controls import PLAIN, Controls, decode_controls, encode_controls
+from server.domain.grants import Role
 from server.domain.identity import UserId, user_id
 from server.domain.people import Person
 from server.domain.room import Room
@@ -59,7 +61,8 @@ class Desk:
     ) -> Person:
         """Mix a person as `amend` says of how they are mixed now.
 
-        Raises RoomNotFound, NotFound, BadInput (no such bus), TooMany, StoreLost.
+        Who is made a listener leaves the stage, and is told (`offStage`). Raises RoomNotFound,
+        NotFound, BadInput (no such bus), TooMany, StoreLost.
         """
         async with self._changing:
             before = self._person(room, user).controls
@@ -67,7 +70,19 @@ class Desk:
             _check_buses(self._rooms.get(room), before, changed)
             await self._keep(room, user, changed)
             self._presence.set_controls(room, user, changed)
-            return self._person(room, user)
+            person = self._person(room, user)
+        if person.role is Role.LISTENER:
+            self._presence.step_down(room, user)
+            self._presence.tell(room, Notification("offStage", {}), user)
+        return person
+
+    async def keep_role(self, room: RoomId, user: UserId, role: Role) -> None:
+        """Note what somebody is who is not on the stage yet. Raises RoomNotFound, TooMany."""
+        async with self._changing:
+            before = self._presence.controls(room).get(user, PLAIN)
+            changed = replace(before, role=role)
+            await self._keep(room, user, changed)
+            self._presence.set_controls(room, user, changed)
 
     def ask_to_unmute(self, room: RoomId, user: UserId) -> None:
         """Ask a person's page to unmute. Raises RoomNotFound, NotFound."""

@@ -67,7 +67,7 @@ class Keyring:
 
     @property
     def resume(self) -> bytes:
-        """What resume tokens are signed with."""
+        """What resume tokens are sealed with."""
         assert self._stored.resume is not None, "open() makes it"
         return bytes.fromhex(self._stored.resume)
 

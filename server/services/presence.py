@@ -2,13 +2,14 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
+    AnchorSpec,
     ArrivalsSpec,
     GoneReason,
     Overloaded,
@@ -21,7 +22,7 @@ from mixer.types import (
     Talking,
 )
 from server.domain.controls import PLAIN, Controls
-from server.domain.grants import Role
+from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status
@@ -30,71 +31,74 @@ from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
+from server.services.farewell import Client, Farewell
+from server.services.lobby import Lobby, Waiter
 from server.services.reconcile import Reconciler
+
+__all__ = ["Arrival", "Client", "Entry", "Farewell", "Presence"]
 
 RESTART_FIRST_MS = 300  # a mixer process is back after about that
 RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
 FAILED_RETRY_MS = 1000
-MAX_KICKED = 1000
-
-
-class Farewell(Enum):
-    """Why the server ends a socket."""
-
-    LEFT = "left"
-    REPLACED = "replaced by a newer connection"
-    REVOKED = "removed from the room"
-    KICKED = "taken out of the room"
-    ROOM_GONE = "the room is gone"
-    STOPPING = "the server stops"
-
-
-class Client(Protocol):
-    """One person's socket, as seen from the rooms."""
-
-    def push(self, text: str) -> None:
-        """Send an encoded notification. Never blocks, never raises; a slow client is dropped."""
-
-    def end(self, why: Farewell) -> None:
-        """Close the socket. Never blocks, never raises."""
+LOBBY_S = 600  # whoever runs the room has come by then, or does not
+MOVE_S = 15.0  # a page that knows how is in the other room within two
+MAX_TICKETS = 1000  # of a room's people who are not there any more
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Somebody who joins; `resumes` is the media session they came back for."""
+    """Somebody who joins; `resumes` is the ticket they come back with.
+
+    `explicit` replaces the role's rights if it is not None; with `deltas` they are told changes of
+    the list of people instead of the list.
+    """
 
     user: UserId
     role: Role
     display_name: str = ""
     resumes: str = ""
+    explicit: frozenset[Right] | None = None
+    deltas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a join went."""
+    """How a join went; `ticket` is good for coming back once."""
 
-    session: str
+    ticket: str
     resumed: bool
+    deltas: bool = False
 
 
 class Presence:
     """Rosters of the rooms that have somebody in them; nothing here waits."""
 
     def __init__(
-        self, mixer: Reconciler[RoomSpec], monotonic: Callable[[], float], resume_s: float
+        self,
+        mixer: Reconciler[RoomSpec],
+        monotonic: Callable[[], float],
+        resume_s: float,
+        lobby_s: float = LOBBY_S,
     ) -> None:
         self._mixer = mixer
         self._monotonic = monotonic
         self.resume_s = resume_s
+        self._lobby_s = lobby_s
         self._rooms: dict[RoomId, Room] = {}  # those on air
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
         self._arrivals: dict[RoomId, ArrivalsSpec] = {}
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
-        self._kicked: dict[RoomId, dict[UserId, None]] = {}  # MAX_KICKED of a room, the last
+        # Of those who were there: what they may return with, nothing if they were kicked.
+        self._tickets: dict[RoomId, dict[UserId, str]] = {}
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
-        self._swept_at = monotonic()
-        self.announcements = Announcements(self._tell, self.listing)
+        self._began_at = self._swept_at = monotonic()
+        self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
+        self._hands = 0
+        self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
+        self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
+        self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
+        self.lobby = Lobby(self.announcements.lobby_changed)
 
     def count(self, room: RoomId) -> int:
         """Return how many anchors are in the room."""
@@ -136,7 +140,7 @@ class Presence:
             decided[user] = controls
         person = self._roster(room).get(user)
         if person is not None and person.controls != controls:
-            self._put(room, replace(person, controls=controls))
+            self._put(room, person.decided(controls))
 
     def is_in(self, room: RoomId, user: UserId) -> bool:
         """Whether that person is in the room, by browser or plain RTP."""
@@ -147,8 +151,8 @@ class Presence:
         text = encode(told)
         if only is None:
             self._tell(room, text)
-        elif (client := self._clients.get((room, only))) is not None:
-            client.push(text)
+        else:
+            self.hand(room, only, text)
 
     def tell_all(self, told: Notification) -> None:
         """Tell everybody in every room."""
@@ -195,7 +199,11 @@ class Presence:
         before, self._rooms[room.id] = self._rooms[room.id], room
         self._want(room.id)
         if room.notice() != before.notice():
-            self._tell(room.id, encode(Notification("roomChanged", room.notice())))
+            text = encode(Notification("roomChanged", room.notice()))
+            self._tell(room.id, text)
+            self.lobby.tell(room.id, text)
+        if before.lobby and not room.lobby:
+            self._open_doors(room)
 
     def check_space(self, room: Room, user: UserId, *, returns: bool = False) -> None:
         """Raise RoomFull or RoomLocked if `user` could not come in now.
@@ -211,30 +219,146 @@ class Presence:
     def enter(self, room: Room, arrival: Arrival, client: Client) -> Entry:
         """Let a person in; whoever was there under the same id is told and goes.
 
-        The media connection is kept if it still lives and the person knows its session. Raises
-        RoomFull, RoomLocked.
+        The media connection is kept if it still lives and the person shows the ticket they were
+        given last, which is worthless from then on. Raises RoomFull, RoomLocked.
         """
-        kicked = self._kicked.get(room.id, {})
-        returns = bool(arrival.resumes) and arrival.user not in kicked
-        self.check_space(room, arrival.user, returns=returns)
-        kicked.pop(arrival.user, None)
-        now = self._monotonic()
+        returns = self._returns(room, arrival)
+        if not (returns and self._is_owed(room.id, arrival.user)):
+            self.check_space(room, arrival.user, returns=returns)
+        self._tickets.get(room.id, {}).pop(arrival.user, None)
+        now, ticket = self._monotonic(), secrets.token_hex(16)
         before = self._roster(room.id).get(arrival.user)
-        if before is not None and before.has_media and before.session == arrival.resumes:
+        if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
-            person, resumed = replace(before, seen_at=now, lost_at=None, display_name=name), True
+            person = replace(before, ticket=ticket, seen_at=now, lost_at=None, display_name=name)
+            resumed = True
         else:
-            session = secrets.token_hex(16)
-            name = arrival.display_name
             controls = self.controls(room.id).get(arrival.user, PLAIN)
-            person = Person(arrival.user, arrival.role, session, now, name, controls=controls)
+            person = Person(
+                arrival.user,
+                arrival.role,
+                ticket,
+                now,
+                arrival.display_name,
+                explicit=arrival.explicit,
+            ).decided(controls)
             resumed = False
+        self.lobby.take(room.id, arrival.user)
+        self._leaving.pop((room.id, arrival.user), None)
+        self._deltas.discard((room.id, arrival.user))
+        if arrival.deltas:
+            self._deltas.add((room.id, arrival.user))
         former = self._clients.get((room.id, arrival.user))
         self._clients[room.id, arrival.user] = client
         if former is not None:
             former.end(Farewell.REPLACED)
         self._put(room.id, person)
-        return Entry(person.session, resumed)
+        if Right.ADMIT in person.rights:
+            self.announcements.lobby_changed(room.id)  # they have not seen it yet
+        return Entry(ticket, resumed, arrival.deltas)
+
+    def knock(self, room: Room, arrival: Arrival, client: Client) -> Entry | None:
+        """Let a person in as `enter` does, or outside (None): to wait, or to listen.
+
+        Raises RoomFull, RoomLocked, TooMany.
+        """
+        controls = self.controls(room.id).get(arrival.user, PLAIN)
+        role = controls.role or arrival.role
+        explicit = None if controls.role else arrival.explicit
+        is_listening = role is Role.LISTENER
+        if not is_listening and (not room.lobby or self._passes(room, arrival, role, explicit)):
+            return self.enter(room, arrival, client)
+        if not is_listening:
+            self.check_space(room, arrival.user, returns=self._returns(room, arrival))
+        self.lobby.enter(
+            room.id,
+            Waiter(
+                arrival.user,
+                role,
+                client,
+                self._monotonic(),
+                arrival.display_name,
+                is_listening,
+                explicit,
+                arrival.deltas,
+            ),
+        )
+        return None
+
+    def admit(self, room: Room, waiter: Waiter, role: Role) -> Entry:
+        """Let in who is outside. Raises RoomFull; the lock is not meant for them."""
+        self.check_space(room, waiter.user, returns=True)
+        explicit = waiter.explicit if role is waiter.role else None
+        ticket = self.expect(room.id, waiter.user)
+        arrival = Arrival(
+            waiter.user, role, waiter.display_name, ticket, explicit, deltas=waiter.deltas
+        )
+        entry = self.enter(room, arrival, waiter.client)
+        self.when_admitted(room, waiter.user, entry)
+        return entry
+
+    def step_down(self, room: RoomId, user: UserId) -> None:
+        """Take somebody off the stage who may go on listening with the same socket."""
+        client = self._clients.pop((room, user), None)
+        person = self._roster(room).get(user)
+        if person is None:
+            return
+        deltas = (room, user) in self._deltas
+        self._deltas.discard((room, user))
+        self._set(room, self._roster(room).without(user))
+        if client is not None:
+            now = self._monotonic()
+            waiter = Waiter(
+                user, Role.LISTENER, client, now, person.display_name, True, None, deltas
+            )
+            self.lobby.enter(room, waiter)
+
+    def holds(self, room: RoomId, user: UserId, ticket: str) -> bool:
+        """Whether that is the ticket the person was given last, here or not."""
+        person = self._roster(room).get(user)
+        last = self._tickets.get(room, {}).get(user) if person is None else person.ticket
+        return bool(ticket) and ticket == last
+
+    def expect(self, room: RoomId, user: UserId) -> str:
+        """Return a ticket with which somebody passes the lock and the lobby, once."""
+        ticket = secrets.token_hex(16)
+        self._keep_ticket(room, user, ticket)
+        return ticket
+
+    def see_off(self, room: RoomId, user: UserId) -> None:
+        """Take a person out who has somewhere to go, as soon as they had time to."""
+        self._leaving[room, user] = self._monotonic() + MOVE_S
+
+    def raise_hand(self, room: RoomId, user: UserId, *, up: bool) -> None:
+        """Raise a person's hand, or take it down; the others see it in order."""
+        self._hands += 1
+        number = self._hands if up else None
+        person = self._roster(room).get(user)
+        if person is None:
+            self.lobby.raise_hand(room, user, number)
+        elif (person.hand is None) != (number is None):
+            self._put(room, replace(person, hand=number))
+
+    def hand(self, room: RoomId, user: UserId, text: str) -> None:
+        """Hand an encoded notification to somebody connected to the room."""
+        client = self._clients.get((room, user))
+        if client is None and (waiter := self.lobby.get(room, user)) is not None:
+            client = waiter.client
+        if client is not None:
+            client.push(text)
+
+    def rights(self, room: RoomId, user: UserId) -> frozenset[Right]:
+        """Return what somebody connected to the room may do; nothing if they are not."""
+        one = self._roster(room).get(user) or self.lobby.get(room, user)
+        return frozenset() if one is None else one.rights
+
+    def told_people(self, room: RoomId) -> dict[str, object]:
+        """Return the list of people as those with deltas know it, and its version."""
+        return self.announcements.told(room)
+
+    def occupied(self) -> list[RoomId]:
+        """Return the rooms that have somebody in them."""
+        return list(self._rosters)
 
     def see(self, room: RoomId, user: UserId, status: Status | None) -> None:
         """Note a sign of life, and what the person says they do."""
@@ -279,21 +403,23 @@ class Presence:
 
     def leave(self, room: RoomId, user: UserId, why: Farewell = Farewell.LEFT) -> None:
         """Take a person out now; nothing happens if they are not there."""
+        self.lobby.drop(room, user, why)
+        self._deltas.discard((room, user))
         client = self._clients.pop((room, user), None)
         if client is not None:
             client.end(why)
         roster = self._roster(room)
-        if roster.get(user) is None:
+        person = roster.get(user)
+        if person is None:
             return
-        if why is Farewell.KICKED:
-            kicked = self._kicked.setdefault(room, {})
-            kicked[user] = None
-            if len(kicked) > MAX_KICKED:
-                del kicked[next(iter(kicked))]
+        self._leaving.pop((room, user), None)
+        self._keep_ticket(room, user, "" if why is Farewell.KICKED else person.ticket)
         self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
         """Note that a socket is gone: the person is kept for a resume if their media lives."""
+        if self.lobby.is_current(room, user, client):
+            self.lobby.take(room, user)
         if not self.is_current(room, user, client):
             return
         del self._clients[room, user]
@@ -305,17 +431,21 @@ class Presence:
 
     def close_room(self, room: RoomId, reason: str) -> None:
         """Tell everybody that the room is gone, and end their sockets."""
-        self._tell(room, encode(Notification("roomClosed", {"reason": reason})))
+        text = encode(Notification("roomClosed", {"reason": reason}))
+        self._tell(room, text)
+        self.lobby.close(room, text)
         for user in self._roster(room).people:
             client = self._clients.pop((room, user), None)
             if client is not None:
                 client.end(Farewell.ROOM_GONE)
+            self._deltas.discard((room, user))
+            self._leaving.pop((room, user), None)
         self._rooms.pop(room, None)
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
         self._arrivals.pop(room, None)
         self._controls.pop(room, None)
-        self._kicked.pop(room, None)
+        self._tickets.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
@@ -343,6 +473,11 @@ class Presence:
         """Let go of those whose time for a resume is over, and unlist those who went quiet."""
         now, before = self._monotonic(), self._swept_at
         self._swept_at = now
+        self.lobby.sweep(now - self._lobby_s)
+        for (room, user), at in list(self._leaving.items()):
+            if now >= at:
+                del self._leaving[room, user]
+                self.leave(room, user, Farewell.MOVED)
         for room, roster in list(self._rosters.items()):
             for user in roster.overdue(now, self.resume_s):
                 self.leave(room, user)
@@ -351,6 +486,43 @@ class Presence:
                 for person in roster.people.values()
             ):
                 self.announcements.people_changed(room)
+
+    def _keep_ticket(self, room: RoomId, user: UserId, ticket: str) -> None:
+        tickets = self._tickets.setdefault(room, {})
+        tickets.pop(user, None)
+        tickets[user] = ticket
+        if len(tickets) > MAX_TICKETS:
+            del tickets[next(iter(tickets))]
+
+    def _open_doors(self, room: Room) -> None:
+        """Let in who waits, as long as there is space."""
+        for waiter in list(self.lobby.people(room.id).values()):
+            if not waiter.is_listening:
+                with suppress(RoomFull):
+                    self.admit(room, waiter, waiter.role)
+
+    def _is_owed(self, room: RoomId, user: UserId) -> bool:
+        """Whether a seat of our life before may be theirs.
+
+        Nobody knows which were taken when it ended, so somebody else may have got it meanwhile:
+        for that minute both are let in.
+        """
+        is_known = self._roster(room).get(user) is not None or user in self._tickets.get(room, {})
+        return not is_known and self._monotonic() - self._began_at < self.resume_s
+
+    def _returns(self, room: Room, arrival: Arrival) -> bool:
+        """Whether they come back with the ticket they were given last (and were not kicked)."""
+        ticket = arrival.resumes
+        return bool(ticket) and self._tickets.get(room.id, {}).get(arrival.user, ticket) == ticket
+
+    def _passes(
+        self, room: Room, arrival: Arrival, role: Role, explicit: frozenset[Right] | None
+    ) -> bool:
+        """Whether they need not wait to be let in."""
+        if Right.ADMIT in effective_rights(role, explicit):
+            return True
+        is_inside = self._roster(room.id).get(arrival.user) is not None
+        return is_inside or self._returns(room, arrival)
 
     def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
         for room, lines in list(self._lines.items()):
@@ -394,15 +566,15 @@ class Presence:
 
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
+        self._mixer.want_as_made(room, lambda: self._spec(room))
+
+    def _spec(self, room: RoomId) -> RoomSpec:
         lines = self.lines(room)
-        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
-        self._mixer.want(
-            replace(
-                spec,
-                forwarders=tuple(lines.forwarders.values()),
-                rtp=lines.participants(),
-                arrivals=self.arrivals(room),
-            )
+        return replace(
+            self._roster(room).room_spec(self._rooms[room], self._mixer.next_version()),
+            forwarders=tuple(lines.forwarders.values()),
+            rtp=lines.participants(),
+            arrivals=self.arrivals(room),
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
@@ -413,19 +585,38 @@ class Presence:
         return self._rosters.get(room, _EMPTY)
 
     def _put(self, room: RoomId, person: Person) -> None:
-        self._set(room, self._roster(room).with_person(person))
+        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
+        # The others are as they were, and there may be a thousand of them.
+        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
+        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
-    def _set(self, room: RoomId, roster: Roster) -> None:
-        before = self._roster(room)
+    def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
         if roster.people:
             self._rosters[room] = roster
             self.announcements.people_changed(room)
         else:
             self._rosters.pop(room, None)
             self.announcements.forget(room)
-        buses = self._rooms[room].buses
-        if roster.anchors(buses) != before.anchors(buses):
+        if is_heard:
             self._want(room)
+
+    def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
+        """Tell those who want the list of people so; the text is made if there are any."""
+        text = ""
+        for user in self._roster(room).people:
+            client = self._clients.get((room, user))
+            if client is not None and ((room, user) in self._deltas) is deltas:
+                text = text or make()
+                client.push(text)
+
+    def _tell_lobby(self, room: RoomId) -> None:
+        """Tell those who let in who is outside."""
+        text = ""
+        for user, person in self._roster(room).people.items():
+            client = self._clients.get((room, user))
+            if client is not None and Right.ADMIT in person.rights:
+                text = text or encode(Notification("lobby", self.lobby.listing(room)))
+                client.push(text)
 
     def _tell(self, room: RoomId, text: str) -> None:
         for user in self._roster(room).people:
@@ -434,5 +625,13 @@ class Presence:
                 client.push(text)
 
 
+def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
+    return Roster({person.user: person}).anchors(buses)
+
+
 _EMPTY = Roster()
 _NO_LINES = Lines()
+
+
+def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:
+    """Nobody is told of those who were let in."""

@@ -29,7 +29,7 @@ class Reconciler(Generic[Spec]):
     def __init__(self, apply: Callable[[Spec], Awaitable[None]], first_version: int = 1) -> None:
         self._apply: Callable[[Spec], Awaitable[None]] = apply
         self._versions = itertools.count(first_version)
-        self._due: dict[RoomId, Spec] = {}
+        self._due: dict[RoomId, Callable[[], Spec]] = {}
         self._changed = asyncio.Event()
         # One at a time: whoever asks for a room that is being applied waits until it is.
         self._applying = asyncio.Lock()
@@ -40,17 +40,24 @@ class Reconciler(Generic[Spec]):
 
     def want(self, spec: Spec) -> None:
         """Take what the room shall be."""
-        self._due[RoomId(spec.room)] = spec
+        self.want_as_made(RoomId(spec.room), lambda: spec)
+
+    def want_as_made(self, room: RoomId, make: Callable[[], Spec]) -> None:
+        """Take how to make what the room shall be, with its version, when its turn comes.
+
+        A crowd that joins at once then costs some specs of its size, not one for each of them.
+        """
+        self._due[room] = make
         self._changed.set()
 
     async def settle(self, room: RoomId) -> None:
         """Apply what is wanted of the room, if the plane has it not. Raises PlaneUnavailable."""
         async with self._applying:
-            spec = self._due.get(room)
-            if spec is None:
+            make = self._due.get(room)
+            if make is None:
                 return
-            await self._apply(spec)
-            if self._due.get(room) is spec:  # nothing newer came meanwhile
+            await self._apply(make())
+            if self._due.get(room) is make:  # nothing newer came meanwhile
                 del self._due[room]
 
     async def run(self) -> None:

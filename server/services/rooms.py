@@ -13,6 +13,7 @@ from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
 from server.domain.room import (
+    CHAT_HISTORY_DEFAULT,
     EXPIRES_IN_DEFAULT_S,
     MAX_ANCHORS_DEFAULT,
     InviteRole,
@@ -54,6 +55,10 @@ class Wanted:
     buses: tuple[str, ...] = ()
     broadcast: bool = True
     locked: bool = False
+    lobby: bool = False
+    chat: bool = True
+    listener_chat: bool = False
+    chat_history: int = CHAT_HISTORY_DEFAULT
 
 
 @dataclass(slots=True)
@@ -149,6 +154,10 @@ class Rooms:
             buses=wanted.buses,
             broadcast=wanted.broadcast,
             locked=wanted.locked,
+            lobby=wanted.lobby,
+            chat=wanted.chat,
+            listener_chat=wanted.listener_chat,
+            chat_history=wanted.chat_history,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:

@@ -1,6 +1,7 @@
 """One person's conversation with the server over one socket."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -8,25 +9,32 @@ from typing import Final, Protocol
 
 from mixer.errors import PeerGone
 from mixer.types import PeerId, RoomId, RoomSpec
-from server.domain.grants import Role
+from server.domain.authority import check_authority, check_promotion
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
     AlreadyJoined,
     BadToken,
-    Forbidden,
     IllegalTransition,
     NotJoined,
     PlaneUnavailable,
+    Waiting,
 )
+from server.services.chat import Chat
 from server.services.desk import Desk
+from server.services.doorman import Doorman
+from server.services.joined import Joined
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.spent import Spent
-from server.services.tokens import Audience, Grant, Tokens
+from server.services.tokens import Grant, Tokens
 from server.telemetry import traced
+
+NOBODY: Final = UserId("")
 
 
 class SessionState(Enum):
@@ -76,8 +84,10 @@ class Signalling:
     mixer: Answerer
     specs: Reconciler[RoomSpec]
     spent: Spent
-    resume_token_s: int
+    resume: ResumeTokens
     desk: Desk
+    doorman: Doorman
+    chat: Chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +97,15 @@ class Joining:
     pin: str = ""
     jtoken: str = ""
     display_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The result of `join`."""
-
-    jtoken: str
-    resumed: bool
-    user: UserId
-    room: Room
+    deltas: bool = False
 
 
 class Session:
     """Answers one socket's calls in the order they came, but keepalives at any time.
 
     `grant` is what the socket's token says, `address` where it was shown from. Every method raises
-    NotJoined unless the person is in the room by this very socket.
+    NotJoined unless the person is in the room by this very socket, and Waiting if they are outside
+    and must be in.
     """
 
     def __init__(
@@ -117,27 +119,26 @@ class Session:
         self._turn = asyncio.Lock()
 
     async def join(self, joining: Joining) -> Joined:
-        """Enter the room.
+        """Enter the room, or stay outside to wait or to listen.
 
-        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, PinLocked, RoomFull.
+        Raises AlreadyJoined, RoomNotFound, BadToken, WrongPin, PinLocked, RoomFull,
+        RoomLocked, TooMany.
         """
         async with self._turn:
             if (self._state, SessionEvent.JOIN) not in LEGAL:
                 raise AlreadyJoined
             services, grant = self._services, self._grant
             room = self._check(joining)
-            if grant.once and not self._resumes(joining.jtoken):
+            resumes = services.resume.open(joining.jtoken, grant.room, grant.user)
+            if grant.once and not services.presence.holds(grant.room, grant.user, resumes):
                 services.presence.check_space(room, grant.user)
                 await services.spent.spend(grant.jti, grant.expires_at)
                 room = self._check(joining)  # the store took its time
             name = joining.display_name or grant.display_name
-            resumes = self._resumes(joining.jtoken)
-            arrival = Arrival(grant.user, grant.role, name, resumes)
-            entry = services.presence.enter(room, arrival, self._client)
+            arrival = Arrival(grant.user, grant.role, name, resumes, grant.explicit, joining.deltas)
+            entry = services.presence.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
-            session = Grant(grant.room, grant.user, grant.role, session=entry.session)
-            minted = services.tokens.mint(Audience.RESUME, session, services.resume_token_s)
-            return Joined(minted.token, entry.resumed, grant.user, room)
+            return services.doorman.joined(room, grant.user, entry)
 
     @traced("join")
     async def offer(self, sdp: str) -> str:
@@ -178,23 +179,58 @@ class Session:
 
     async def keep_alive(self, status: Status | None) -> None:
         """Note a sign of life."""
-        self._check_joined()
+        self._check_connected()
         self._services.presence.see(self._grant.room, self._grant.user, status)
+
+    async def raise_hand(self, *, up: bool) -> None:
+        """Ask for a word, or no more; also from outside the stage."""
+        async with self._turn:
+            self._check_connected()
+            self._services.presence.raise_hand(self._grant.room, self._grant.user, up=up)
+
+    async def resync(self) -> dict[str, object]:
+        """Return the list of people, its version, and what this person is now."""
+        self._check_joined()
+        presence, grant = self._services.presence, self._grant
+        person = presence.person(grant.room, grant.user)
+        assert person is not None, "who is in the room with a socket is among its people"
+        rights = sorted(right.value for right in person.rights)
+        told = presence.told_people(grant.room)
+        return {**told, "role": person.role.value, "grants": rights}
 
     async def leave(self) -> None:
         """Leave now; the socket is closed after the answer."""
         async with self._turn:
-            self._check_joined()
+            self._check_connected()
             self._happen(SessionEvent.END)
             self._services.presence.leave(self._grant.room, self._grant.user, Farewell.LEFT)
 
-    def desk(self) -> tuple[Desk, RoomId]:
-        """Return what the others in the room are run with. Raises NotJoined, Forbidden."""
+    def act(
+        self, needed: Collection[Right], on: UserId | None = None, role: Role | None = None
+    ) -> RoomId:
+        """Return the room if this person may do that to `on`, or make them `role`.
+
+        Raises NotJoined, NotGranted.
+        """
         self._check_joined()
-        person = self._services.presence.person(self._grant.room, self._grant.user)
-        if person is None or person.role is not Role.HOST:
-            raise Forbidden("Only a host may do that")
-        return self._services.desk, self._grant.room
+        presence, room = self._services.presence, self._grant.room
+        own = presence.rights(room, self._grant.user)
+        # Nobody undoes by themselves what was decided about them.
+        theirs = {Right.MANAGE} if on == self._grant.user else presence.rights(room, on or NOBODY)
+        check_authority(own, needed, theirs)
+        if role is not None:
+            check_promotion(own, role)
+        return room
+
+    def connected(self) -> tuple[RoomId, UserId]:
+        """Return where and who this is, on the stage or outside. Raises NotJoined."""
+        self._check_connected()
+        return self._grant.room, self._grant.user
+
+    @property
+    def services(self) -> Signalling:
+        """What this conversation works with."""
+        return self._services
 
     def lost(self) -> None:
         """Note that the socket is gone, in whatever way."""
@@ -212,22 +248,20 @@ class Session:
             services.rooms.pins.check(room, joining.pin, self._address)
         return room
 
-    def _resumes(self, jtoken: str) -> str:
-        """Return the media session that a jtoken of this person continues, else nothing."""
-        if not jtoken:
-            return ""
-        try:
-            before = self._services.tokens.verify(jtoken, Audience.RESUME)
-        except BadToken:
-            return ""  # an old or foreign one means: begin anew
-        is_mine = (before.room, before.user) == (self._grant.room, self._grant.user)
-        return before.session if is_mine else ""
-
     def _check_joined(self) -> None:
         joined = self._state is SessionState.JOINED
         room, user = self._grant.room, self._grant.user
         if not joined or not self._services.presence.is_current(room, user, self._client):
-            raise NotJoined
+            raise Waiting if self._is_outside else NotJoined
+
+    def _check_connected(self) -> None:
+        if not self._is_outside:
+            self._check_joined()
+
+    @property
+    def _is_outside(self) -> bool:
+        lobby, grant = self._services.presence.lobby, self._grant
+        return lobby.is_current(grant.room, grant.user, self._client)
 
     def _happen(self, event: SessionEvent) -> None:
         try:

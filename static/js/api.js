@@ -22,6 +22,8 @@
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [locked]
+ * @property {boolean} [chat]
+ * @property {boolean} [chatListeners]
  *
  * @typedef {object} Participant  a person in a room as those who run it see them
  * @property {string} userId
@@ -217,7 +219,7 @@ export const readRoom = async (roomId, invite) =>
 
 /**
  * @param {string} roomId
- * @param {{displayName: string, invite?: string, pin?: string}} who
+ * @param {{displayName: string, role?: string, invite?: string, pin?: string}} who
  * @returns {Promise<Ticket>}
  */
 export const mintAnchor = (roomId, who) => call("POST", `/api/rooms/${roomId}/users`, { role: "anchor", ...who });

@@ -9,6 +9,7 @@
 
 import { expiryMs, Refusal, serverNow } from "./api.js";
 import { backoffMs, noEarlierThan, Pause } from "./backoff.js";
+import { Roster } from "./roster.js";
 import { Rpc } from "./rpc.js";
 import { preferStereo } from "./stereo.js";
 import { Volumes } from "./volumes.js";
@@ -24,12 +25,24 @@ import { Volumes } from "./volumes.js";
  * @property {string} [displayName]
  * @property {boolean} [muted]
  * @property {boolean} [serverMuted]  by those who run the room: the person cannot undo it
+ * @property {boolean} [canSpeak]  was granted to
+ * @property {number | null} [hand]  raised, the lowest first
  *
  * @typedef {object} RoomNotice  what those inside may know of the room
  * @property {string} roomId
  * @property {string} [name]
  * @property {string} [profile]  "voice" or "music"
  * @property {boolean} [locked]
+ * @property {boolean} [lobby]  who comes waits to be let in
+ * @property {boolean} [chat]
+ * @property {boolean} [chatListeners]
+ * @property {boolean} [broadcast]
+ *
+ * @typedef {"stage" | "lobby" | "audience"} Place  where in the room: on the stage, waiting, listening
+ *
+ * @typedef {object} Outside  those outside the stage, for who lets in
+ * @property {Person[]} waiting
+ * @property {Person[]} hands
  *
  * @typedef {object} CallOptions
  * @property {() => Promise<import("./api.js").Ticket>} mint  a fresh token for this person
@@ -44,6 +57,10 @@ import { Volumes } from "./volumes.js";
  * @property {(stream: MediaStream) => void} onStream  the room as this person hears it
  * @property {(room: RoomNotice) => void} onRoom  at each join, and when it was changed
  * @property {() => void} onUnmuteRequest  somebody who runs the room would like to hear this person
+ * @property {(place: Place, grants: string[]) => void} [onPlace]  where this person is from now on, with what rights
+ * @property {(outside: Outside) => void} [onLobby]
+ * @property {(message: import("./chat.js").Message) => void} [onChat]
+ * @property {boolean} [waitsForMicrophone]  once admitted, offer only when `goOnAir` is called
  */
 
 /** @type {Record<State, Partial<Record<Event, State>>>} */
@@ -66,9 +83,12 @@ const TOKEN_SPARE_MS = 20_000;
 const FINAL_CLOSE = {
   1000: "removed",
   4001: "replaced",
+  4002: "moved",
   4003: "token_ended",
   4004: "room_closed",
   4005: "kicked",
+  4006: "denied",
+  4007: "waited",
 };
 /** Refusals a second try on the same or a new socket may cure. */
 const CURABLE = new Set(["not_joined", "timeout", "socket_lost", "socket_refused", "unreachable"]);
@@ -91,6 +111,14 @@ export class Call {
   /** @type {Rpc | null} */
   #rpc = null;
   #joined = false;
+  /** @type {Place} */
+  #place = "stage";
+  /** @type {string[]} */
+  #grants = [];
+  #role = "";
+  /** @type {RoomNotice | null} */
+  #room = null;
+  #roster = new Roster();
   /** @type {RTCPeerConnection | null} */
   #peer = null;
   #generation = 0;
@@ -103,6 +131,14 @@ export class Call {
   #pause = new Pause();
   #troubleSince = 0;
   #counts = { sockets: 0, offers: 0, resumes: 0 };
+  #moves = 0;
+  /** The socket of a room this person is moved away from. @type {Rpc | null} */
+  #moving = null;
+  #joinedAfterMove = false;
+  /** @type {RTCPeerConnection | null} */
+  #retiring = null;
+  /** @type {MediaStream | null} */
+  #stream = null;
   /** How this person hears the others. */
   volumes = new Volumes((userId, volume) => this.#tellVolume(userId, volume));
 
@@ -121,6 +157,17 @@ export class Call {
   get userId() {
     return this.#userId;
   }
+  /** What this person knows of the room. */
+  get room() {
+    return this.#room;
+  }
+  get place() {
+    return this.#place;
+  }
+  /** What this person may do: names of docs/protocol.md, “Roles and grants”. */
+  get grants() {
+    return this.#grants;
+  }
   get muted() {
     return this.#muted;
   }
@@ -130,6 +177,10 @@ export class Call {
   /** Sockets opened, offers made, resumes granted since the start. */
   get counts() {
     return { ...this.#counts };
+  }
+  /** How often this person was moved to another room. */
+  get moves() {
+    return this.#moves;
   }
   /** Whether the room can be heard, also while the socket is away. */
   get hasMedia() {
@@ -142,9 +193,14 @@ export class Call {
     this.#troubleSince = performance.now();
     for (let attempt = 0; this.#state !== "ended"; attempt += 1) {
       try {
-        const rpc = await this.#connect();
+        let rpc = await this.#connect();
         attempt = 0;
-        const { code } = await rpc.closed;
+        let { code } = await rpc.closed;
+        while (rpc === this.#moving && this.#rpc && rpc !== this.#rpc) {
+          rpc = this.#rpc; // of the other room
+          ({ code } = await rpc.closed);
+        }
+        if (this.#joined) this.#troubleSince = performance.now();
         this.#joined = false;
         this.#cancelRepair();
         const final = FINAL_CLOSE[code];
@@ -164,6 +220,35 @@ export class Call {
   leave() {
     this.#rpc?.notify("leave");
     this.#end("left");
+  }
+
+  /**
+   * Call any method of the protocol.
+   * @param {string} method
+   * @param {object} [params]
+   * @returns {Promise<any>} the result; throws Refusal
+   */
+  ask(method, params = {}) {
+    if (!this.#rpc) return Promise.reject(new Refusal("socket_lost", "There is no connection now.", { retryable: true }));
+    return this.#rpc.request(method, params);
+  }
+
+  /**
+   * Go on air with this track, where `waitsForMicrophone` left it to the page.
+   * @param {MediaStreamTrack} track
+   */
+  async goOnAir(track) {
+    await this.setTrack(track);
+    if (this.#rpc) await this.#negotiateOrRepair(this.#rpc);
+  }
+
+  /**
+   * End for a reason of the page's own.
+   * @param {string} reason
+   */
+  end(reason) {
+    this.#rpc?.notify("leave");
+    this.#end(reason);
   }
 
   /** @param {boolean} muted */
@@ -232,6 +317,7 @@ export class Call {
     this.#step("end", reason, said);
     this.#rpc?.close();
     this.#peer?.close();
+    this.#retiring?.close();
     this.#peer = null;
     this.#pause.wake();
   }
@@ -270,8 +356,10 @@ export class Call {
 
   /** @returns {Promise<Rpc>} joined, with media on its way */
   async #connect() {
-    if (!this.#ticket || expiryMs(this.#ticket.expiresAt) - serverNow() < TOKEN_SPARE_MS)
+    if (!this.#ticket || expiryMs(this.#ticket.expiresAt) - serverNow() < TOKEN_SPARE_MS) {
+      if (this.#moving) throw new Refusal("token_ended", "The token for this room has expired.");
       this.#ticket = await this.#options.mint();
+    }
     this.#mustGoOn();
     const rpc = new Rpc(
       this.#options.socketUrl(this.#ticket.token),
@@ -309,21 +397,43 @@ export class Call {
     const joined = await rpc.request("join", {
       clientId: this.#clientId,
       displayName,
+      deltas: true,
       ...(pin ? { pin } : {}),
       ...(this.#jtoken ? { jtoken: this.#jtoken } : {}),
     });
     this.#mustGoOn();
-    this.#jtoken = joined.jtoken ?? null;
     this.#iceServers = joined.iceServers ?? [];
+    await this.#take(rpc, joined);
+  }
+
+  /**
+   * Take what the server says of this person's place: after a join, and when they are let in.
+   * @param {Rpc} rpc
+   * @param {any} joined
+   */
+  async #take(rpc, joined) {
+    if (joined.jtoken) this.#jtoken = joined.jtoken;
     this.#userId = joined.userId ?? this.#ticket?.userID ?? "";
     this.#joined = true;
+    this.#place = joined.place ?? "stage";
+    this.#role = joined.role ?? "";
+    this.#grants = joined.grants ?? [];
+    if (joined.participants) this.#reset(joined.participants);
+    if (joined.room) this.#roomChanged(joined.room);
+    this.#options.onPlace?.(this.#place, this.#grants);
+    if (this.#place !== "stage") return;
     this.#tellMuted();
-    if (joined.room) this.#options.onRoom(joined.room);
     if (!joined.resume) this.volumes.repeat();
     if (joined.resume && this.hasMedia) {
       this.#counts.resumes += 1;
       return this.#settle();
     }
+    if (this.#options.waitsForMicrophone && !this.#track) return;
+    await this.#negotiateOrRepair(rpc);
+  }
+
+  /** @param {Rpc} rpc */
+  async #negotiateOrRepair(rpc) {
     try {
       await this.#negotiate(rpc);
     } catch (error) {
@@ -334,7 +444,7 @@ export class Call {
   }
 
   #tellMuted() {
-    if (this.#joined) this.#rpc?.request("mute", { muted: this.#muted }).catch(() => undefined);
+    if (this.#joined && this.#place === "stage") this.#rpc?.request("mute", { muted: this.#muted }).catch(() => undefined);
   }
 
   /**
@@ -354,12 +464,78 @@ export class Call {
     if (rpc !== this.#rpc || this.#state === "ended") return;
     if (method === "roomStatus" && Array.isArray(params)) this.#options.onPeople(params);
     else if (method === "talking") this.#options.onTalking(params?.levels ?? {});
-    else if (method === "roomChanged") this.#options.onRoom(params);
+    else if (method === "roomChanged") this.#roomChanged(params);
     else if (method === "unmuteRequest") this.#options.onUnmuteRequest();
+    else if (method === "participants") this.#peopleChanged(rpc, params);
+    else if (method === "lobby") this.#options.onLobby?.(params);
+    else if (method === "chat") this.#options.onChat?.(params);
+    else if (method === "admitted") this.#take(rpc, params).catch((error) => this.#endBy(error));
+    else if (method === "offStage") this.#stepDown();
+    else if (method === "moved") this.#move(rpc, params);
     else if (method === "roomClosed") this.#end("room_closed", params?.reason ?? null);
     else if (method === "reconnect") {
       this.#lose(params?.reason || "media_lost");
       this.#repairAfter(noEarlierThan(Number(params?.retryAfterMs) || 0));
+    }
+  }
+
+  /** @param {RoomNotice} room */
+  #roomChanged(room) {
+    this.#room = room;
+    this.#options.onRoom(room);
+  }
+
+  /** @param {{version: number, snapshot: Person[]}} told */
+  #reset(told) {
+    this.#roster.reset(told);
+    this.#options.onPeople(this.#roster.list);
+  }
+
+  /**
+   * @param {Rpc} rpc
+   * @param {any} told
+   */
+  async #peopleChanged(rpc, told) {
+    const complete = this.#roster.apply(told);
+    if (complete) this.#options.onPeople(this.#roster.list);
+    const me = this.#roster.list.find(({ userId }) => userId === this.#userId);
+    if (complete && (!me?.role || me.role === this.#role)) return;
+    const whole = await rpc.request("resync").catch(() => null); // the next change asks again
+    if (!whole || rpc !== this.#rpc || this.#place !== "stage") return;
+    this.#role = whole.role;
+    this.#grants = whole.grants;
+    this.#reset(whole);
+    this.#options.onPlace?.(this.#place, this.#grants);
+  }
+
+  /** The stage is left, the socket stays: this person listens. */
+  #stepDown() {
+    this.#cancelRepair();
+    this.#generation += 1;
+    this.#peer?.close();
+    this.#peer = null;
+    this.#track = null;
+    this.#place = "audience";
+    this.#grants = [];
+    this.#options.onPlace?.("audience", []);
+  }
+
+  /**
+   * Go to another room: its socket first, then its media, and only then away from here, so that
+   * they are in both rooms for a moment, and in none at no time.
+   * @param {Rpc} old
+   * @param {{token: string, expiresAt: string, jtoken: string}} told
+   */
+  async #move(old, told) {
+    this.#ticket = { userID: this.#userId, token: told.token, expiresAt: told.expiresAt };
+    this.#jtoken = told.jtoken;
+    this.#moving = old;
+    this.#joinedAfterMove = false;
+    this.#moves += 1;
+    try {
+      await this.#connect();
+    } catch {
+      old.abandon(); // the other room is tried again as after any loss
     }
   }
 
@@ -385,7 +561,8 @@ export class Call {
       if (generation !== this.#generation) return;
       await peer.setRemoteDescription(answer.sdp);
     } finally {
-      old?.close();
+      if (old && this.#moving && !this.#joinedAfterMove) this.#retiring = old;
+      else old?.close();
       if (generation !== this.#generation) peer.close();
     }
     this.#mediaTimer = setTimeout(() => this.#mediaFailed(peer), MEDIA_TIMEOUT_MS);
@@ -401,7 +578,11 @@ export class Call {
     const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     const transceiver = peer.addTransceiver(this.#track ?? "audio", { direction: "sendrecv" });
     preferOpus(transceiver);
-    peer.ontrack = ({ track }) => this.#options.onStream(new MediaStream([track]));
+    peer.ontrack = ({ track }) => {
+      this.#stream = new MediaStream([track]);
+      // Somebody who is moved hears the old room until the new one can be heard.
+      if (!this.#moving || this.#joinedAfterMove) this.#options.onStream(this.#stream);
+    };
     peer.onconnectionstatechange = () => this.#watch(peer);
     trickle(peer, (candidate) => {
       if (peer === this.#peer) rpc.notify("icecandidate", { candidate });
@@ -414,6 +595,7 @@ export class Call {
     if (peer !== this.#peer) return;
     if (peer.connectionState === "connected") {
       this.#cancelRepair();
+      this.#retire();
       this.#settle();
     } else if (peer.connectionState === "disconnected") {
       this.#cancelRepair();
@@ -421,6 +603,17 @@ export class Call {
     } else if (peer.connectionState === "failed") {
       this.#mediaFailed(peer);
     }
+  }
+
+  /** The new room can be heard: the old one is done with. */
+  #retire() {
+    if (!this.#moving || this.#joinedAfterMove) return;
+    this.#joinedAfterMove = true;
+    if (this.#stream) this.#options.onStream(this.#stream);
+    this.#retiring?.close();
+    this.#retiring = null;
+    this.#moving.notify("leave");
+    this.#moving.abandon();
   }
 
   /** @param {RTCPeerConnection} peer */

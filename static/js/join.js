@@ -2,6 +2,8 @@
 
 import * as api from "./api.js";
 import { Call } from "./call.js";
+import { Chat } from "./chat.js";
+import { Door } from "./door.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
@@ -29,7 +31,12 @@ const banner = byId("banner", HTMLElement);
 
 /** @param {string} text */
 const announce = (text) => say(byId("said", HTMLElement), text);
-const people = new People(byId("people", HTMLElement), announce, () => call?.volumes ?? null);
+const ask = (/** @type {string} */ method, /** @type {object} */ params) =>
+  call ? call.ask(method, params) : Promise.reject(new api.Refusal("not_joined", "You are not in the room."));
+const people = new People(byId("people", HTMLElement), announce, () => call?.volumes ?? null, ask);
+const door = new Door(ask, announce);
+const chat = new Chat(byId("chat", HTMLDetailsElement), ask, () => call?.userId ?? "");
+const handButton = byId("hand", HTMLButtonElement);
 const panel = new SourcePanel((source) => {
   say(byId("source-name", HTMLElement), source ? `· ${source.label}` : "· nothing chosen");
   call?.setTrack(source?.track ?? null);
@@ -39,6 +46,7 @@ const panel = new SourcePanel((source) => {
 let call = null;
 let wasLive = false;
 let roomName = "";
+let chatIsNew = true;
 
 /**
  * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
@@ -50,9 +58,11 @@ let roomName = "";
  * @property {import("./call.js").Person[]} people
  * @property {Record<string, number>} talking  dBov by person, those who can be heard now
  * @property {import("./call.js").RoomNotice | null} room
+ * @property {import("./call.js").Place} place
  * @property {string} quality
  * @property {boolean} muted
  * @property {{sockets: number, offers: number, resumes: number}} counts
+ * @property {number} moves
  * @property {RTCPeerConnection | null} peer
  * @property {MediaStreamTrack | null} localTrack
  * @property {MediaStream | null} remoteStream  the room as this page plays it
@@ -72,12 +82,16 @@ const hooks = {
   people: [],
   talking: {},
   room: null,
+  place: "stage",
   quality: "",
   get muted() {
     return call?.muted ?? false;
   },
   get counts() {
     return call?.counts ?? { sockets: 0, offers: 0, resumes: 0 };
+  },
+  get moves() {
+    return call?.moves ?? 0;
   },
   get peer() {
     return call?.peer ?? null;
@@ -160,8 +174,10 @@ async function join() {
   const room = roomId;
   wasLive = false;
   people.clear();
+  chatIsNew = true;
+  const role = (await api.isAdmin().catch(() => false)) ? { role: "host" } : {};
   call = new Call({
-    mint: () => api.mintAnchor(room, { displayName, ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
+    mint: () => api.mintAnchor(room, { ...role, displayName, ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
     socketUrl: (token) =>
       `${location.origin.replace(/^http/, "ws")}/ws?token=${encodeURIComponent(token)}`,
     isServerUp: api.isServerUp,
@@ -174,6 +190,9 @@ async function join() {
     onStream: play,
     onRoom: roomChanged,
     onUnmuteRequest: askToUnmute,
+    onPlace: placeChanged,
+    onLobby: (outside) => door.draw(outside),
+    onChat: (message) => chat.add(message),
   });
   drawMute(false);
   call.start();
@@ -183,6 +202,30 @@ async function join() {
 function busy(joining) {
   joinButton.disabled = joining;
   say(joinButton, joining ? "Joining…" : "Join the room");
+  byId("wait-row", HTMLElement).hidden = true;
+}
+
+/**
+ * Outside to wait, inside, or off the stage.
+ * @param {import("./call.js").Place} place
+ * @param {string[]} grants
+ */
+function placeChanged(place, grants) {
+  hooks.place = place;
+  byId("wait-row", HTMLElement).hidden = place !== "lobby";
+  joinButton.hidden = place === "lobby";
+  people.allow(grants);
+  door.allow(grants);
+  if (place === "audience") return call?.end("off_stage");
+  drawChat();
+}
+
+byId("wait-cancel", HTMLButtonElement).addEventListener("click", () => call?.leave());
+
+function drawChat() {
+  const on = call?.place === "stage" && hooks.room?.chat === true && call.grants.includes("chat");
+  chat.enable(on, chatIsNew);
+  if (on) chatIsNew = false;
 }
 
 // Room --------------------------------------------------------------------
@@ -244,6 +287,10 @@ function leaveRoom(reason, said) {
   hooks.remoteStream = null;
   busy(false);
   byId("source-home", HTMLElement).append(byId("source", HTMLElement));
+  joinButton.hidden = false;
+  const link = byId("ended-listen", HTMLAnchorElement);
+  link.hidden = reason !== "off_stage" || !invite;
+  if (!link.hidden) link.href = `/listen/${roomId}#invite=${encodeURIComponent(invite ?? "")}`;
   const { title, text, retry } = explain(reason, said ?? undefined);
   if (!wasLive) return backToLobby(reason, `${title}. ${text}`);
   panel.release();
@@ -295,6 +342,9 @@ function peopleChanged(list) {
   say(byId("count", HTMLElement), count === 1 ? "Only you are here" : `${count} people`);
   const me = list.find(({ userId }) => userId === call?.userId);
   byId("silenced", HTMLElement).hidden = me?.serverMuted !== true;
+  const raised = typeof me?.hand === "number";
+  handButton.setAttribute("aria-pressed", String(raised));
+  handButton.title = raised ? "Lower your hand (H)" : "Raise your hand (H)";
 }
 
 /** @param {import("./call.js").RoomNotice} room */
@@ -308,7 +358,21 @@ function roomChanged(room) {
   if (wasLive && mark.hidden === locked)
     announce(locked ? "The room is locked: nobody new comes in" : "The room is open again");
   mark.hidden = !locked;
+  door.drawRoom(room);
+  drawChat();
 }
+
+// Hand --------------------------------------------------------------------
+
+function toggleHand() {
+  const raised = handButton.getAttribute("aria-pressed") !== "true";
+  ask("raiseHand", { raised }).then(
+    () => announce(raised ? "Your hand is up" : "Your hand is down"),
+    () => undefined,
+  );
+}
+
+handButton.addEventListener("click", toggleHand);
 
 // Mute --------------------------------------------------------------------
 
@@ -345,9 +409,10 @@ function toggleMute() {
 
 muteButton.addEventListener("click", toggleMute);
 document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "m" || event.repeat) return;
+  const act = { m: toggleMute, h: toggleHand }[event.key.toLowerCase()];
+  if (!act || event.repeat) return;
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (!byId("room", HTMLElement).hidden) toggleMute();
+  if (!byId("room", HTMLElement).hidden) act();
 });
 
 /** @param {EventTarget | null} target */

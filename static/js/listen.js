@@ -7,6 +7,7 @@ import { recall, remember } from "./memory.js";
 import { canPlayLive, LivePlayer } from "./liveplayer.js";
 import { canPlay, Player } from "./player.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
+import { Stage } from "./stage.js";
 
 const SECTIONS = ["loading", "refused", "stage"];
 const DRAW_MS = 500;
@@ -43,6 +44,20 @@ function takeOver(wanted) {
   if (wanted) player.play();
   else draw();
 }
+
+/** While this person is on the stage they hear the room itself, and not the broadcast of it as well. */
+let resumes = false;
+const talk = new Stage({
+  roomId: roomId ?? "",
+  right: () => ({ ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
+  onAir: (onAir) => {
+    if (onAir) {
+      resumes = !["stopped", "ended"].includes(player.state);
+      player.pause();
+    } else if (resumes) player.play();
+    stage.dataset["air"] = onAir ? "on" : "off";
+  },
+});
 
 /**
  * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
@@ -136,6 +151,7 @@ function drawRoom(room) {
   say(byId("title", HTMLElement), roomName);
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
+  talk.drawRoom(room);
 }
 
 async function refreshRoom() {

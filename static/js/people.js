@@ -17,13 +17,18 @@ export class People {
   /** @type {Map<string, Person>} */
   #known = new Map();
   #selfId = "";
+  /** @type {readonly string[]} */
+  #grants = [];
+  #ask;
 
   /**
    * @param {HTMLElement} list
    * @param {(text: string) => void} announce  for screen readers: who came, who went
    * @param {() => import("./volumes.js").Volumes | null} volumes  those of the call
+   * @param {(method: string, params: object) => Promise<any>} ask  the server, on behalf of this page's person
    */
-  constructor(list, announce, volumes) {
+  constructor(list, announce, volumes, ask) {
+    this.#ask = ask;
     this.#list = list;
     this.#announce = announce;
     this.#volumes = volumes;
@@ -35,6 +40,12 @@ export class People {
     this.#list.replaceChildren();
   }
 
+  /** @param {readonly string[]} grants  what this page's person may do to others */
+  allow(grants) {
+    this.#grants = grants;
+    for (const person of this.#known.values()) this.#draw(person);
+  }
+
   /**
    * @param {Person[]} people  the whole room
    * @param {string} selfId
@@ -43,6 +54,9 @@ export class People {
     this.#selfId = selfId;
     const here = new Map(people.filter(({ status }) => status !== "left").map((one) => [one.userId, one]));
     const first = this.#known.size === 0;
+    const raised = [...here.values()].filter(
+      (one) => typeof one.hand === "number" && typeof this.#known.get(one.userId)?.hand !== "number",
+    );
     const came = [...here.values()].filter(({ userId }) => !this.#known.has(userId) && userId !== selfId);
     const went = [...this.#known.values()].filter(({ userId }) => !here.has(userId));
     for (const { userId } of went) {
@@ -52,7 +66,9 @@ export class People {
     this.#known = here;
     for (const person of here.values()) this.#draw(person);
     if (first) return;
-    const news = [...came.map((one) => `${nameOf(one)} joined`), ...went.map((one) => `${nameOf(one)} left`)];
+    const news = [
+      ...raised.filter(({ userId }) => userId !== selfId).map((one) => `${nameOf(one)} raises a hand`),
+      ...came.map((one) => `${nameOf(one)} joined`), ...went.map((one) => `${nameOf(one)} left`)];
     if (news.length > 0) this.#announce(news.join(". "));
   }
 
@@ -78,8 +94,13 @@ export class People {
       tile = fromTemplate("person-template");
       tile.dataset["userId"] = person.userId;
       tile.style.setProperty("--hue", String(hueOf(person.userId)));
-      if (self) part(tile, "for-me", HTMLElement).remove();
-      else this.#listen(tile, person.userId);
+      if (self) {
+        part(tile, "for-me", HTMLElement).remove();
+        part(tile, "for-all", HTMLElement).remove();
+      } else {
+        this.#listen(tile, person.userId);
+        this.#run(tile, person.userId);
+      }
       this.#tiles.set(person.userId, tile);
       this.#list.append(tile);
     }
@@ -89,9 +110,54 @@ export class People {
     say(part(tile, "initials", HTMLElement), initialsOf(nameOf(person)));
     say(part(tile, "name", HTMLElement), nameOf(person));
     part(tile, "muted", HTMLElement).hidden = !person.muted;
+    part(tile, "hand", HTMLElement).hidden = typeof person.hand !== "number";
+    if (!self) this.#drawRun(tile, person);
     if (!self) nameVolume(tile, nameOf(person));
     if (person.muted) tile.classList.remove("talking");
     this.#drawState(tile, person);
+  }
+
+  /**
+   * Let who may silence, promote or take somebody out.
+   * @param {HTMLElement} tile
+   * @param {string} userId
+   */
+  #run(tile, userId) {
+    const tell = (/** @type {string} */ method, /** @type {object} */ params) =>
+      this.#ask(method, { userId, ...params }).catch((error) => this.#announce(`That did not work. ${error.message}`));
+    const known = () => this.#known.get(userId);
+    part(tile, "mute-for-all", HTMLButtonElement).addEventListener("click", () => {
+      const person = known();
+      if (person?.serverMuted) tell("control", { muted: false });
+      else if (person?.muted) tell("requestUnmute", {});
+      else tell("control", { muted: true });
+    });
+    part(tile, "speak-for-all", HTMLButtonElement).addEventListener("click", () =>
+      tell("control", { role: known()?.canSpeak === false ? "guest" : "listener" }),
+    );
+    part(tile, "kick", HTMLButtonElement).addEventListener("click", () => tell("kick", {}));
+  }
+
+  /**
+   * @param {HTMLElement} tile
+   * @param {Person} person
+   */
+  #drawRun(tile, person) {
+    const may = (/** @type {string} */ right) => this.#grants.includes(right);
+    const isHost = person.role === "host" && !may("manage");
+    const undoes = person.serverMuted === true;
+    const buttons = /** @type {const} */ ([
+      ["mute-for-all", may("mute") && !isHost && (!undoes || may("manage")), muteWord(person)],
+      ["speak-for-all", may("admit") && !isHost, person.canSpeak === false ? "Let speak" : "Off the stage"],
+      ["kick", may("kick") && !isHost, "Take out"],
+    ]);
+    for (const [name, shown, word] of buttons) {
+      const button = part(tile, name, HTMLButtonElement);
+      button.hidden = !shown;
+      say(button, word);
+      button.setAttribute("aria-label", `${word}: ${nameOf(person)}`);
+    }
+    part(tile, "for-all", HTMLElement).hidden = !buttons.some(([, shown]) => shown);
   }
 
   /**
@@ -123,6 +189,7 @@ export class People {
     let word = "";
     if (person?.status === "idle") word = "connecting…";
     else if (person?.serverMuted) word = "muted by the room";
+    else if (person?.canSpeak === false) word = "only listens";
     else if (person?.muted) word = "muted";
     else if (tile.classList.contains("talking")) word = "talking";
     const self = person?.userId === this.#selfId ? "you" : "";
@@ -155,6 +222,9 @@ function nameVolume(tile, name) {
   mute.setAttribute("aria-label", `Mute ${name} for you alone`);
   mute.title = `Mute ${name} for you alone`;
 }
+
+/** @param {Person} person */
+const muteWord = ({ serverMuted, muted }) => (serverMuted ? "Undo mute" : muted ? "Ask to unmute" : "Mute for all");
 
 /** @param {number} number */
 const signed = (number) => (number < 0 ? `−${-number}` : `+${number}`);

@@ -93,6 +93,26 @@ const EXPLANATIONS = {
     text: "Your newer window or device took over. Rejoin to bring the call back here.",
     retry: true,
   },
+  moved: {
+    title: "You are in another room now",
+    text: "Somebody who runs this room moved you there, and this page could not follow.",
+    retry: true,
+  },
+  denied: {
+    title: "You were not let in",
+    text: "Ask whoever invited you, then try again.",
+    retry: true,
+  },
+  waited: {
+    title: "Nobody let you in",
+    text: "Perhaps nobody who could was there. Try again later.",
+    retry: true,
+  },
+  off_stage: {
+    title: "You are off the stage",
+    text: "You can go on listening to the room, and raise your hand there for another word.",
+    retry: false,
+  },
   kicked: {
     title: "You were taken out of the room",
     text: "Somebody who runs it did that. You may come back if they let you.",

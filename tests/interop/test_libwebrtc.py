@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.program import ROOT, running
+from tests.support.program import running
 from tests.support.room_client import Signalling, open_signalling
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
@@ -37,7 +35,10 @@ class NativeCaller:
     async def connect(self, signalling: Signalling) -> None:
         """Exchange descriptions and wait until the media flows."""
         offer = {"type": "offer", "sdp": await self.read("offer")}
-        answer = (await signalling.call("offer", sdp=offer))["sdp"]["sdp"]
+        await self.accept((await signalling.call("offer", sdp=offer))["sdp"]["sdp"])
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer and wait until the media flows."""
         assert self._process.stdin is not None, "it is a pipe"
         self._process.stdin.write(json.dumps({"answer": answer}).encode() + b"\n")
         while await self.read("state") != "connected":
@@ -65,13 +66,6 @@ async def native_caller(node: str, *hertz: int) -> AsyncIterator[NativeCaller]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Where Node is."""
-    command = [sys.executable, str(ROOT / "static" / "build.py"), "node"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 async def test_native_callers_hear_each_other(node: str, tmp_path: Path) -> None:

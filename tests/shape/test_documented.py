@@ -8,15 +8,19 @@ import pytest
 from server.config import Settings, option, variable
 from server.edge.app import ROUTES
 from server.edge.signalling import methods
+from server.edge.socket import CLOSE_CODES
+from server.edge.subscriptions import EVENTS
 
 PROTOCOL = Path("docs/protocol.md").read_text(encoding="utf-8")
 CONFIGURATION = Path("docs/configuration.md").read_text(encoding="utf-8")
 # Pages are described where people look for pages; OPTIONS is a courtesy to browsers.
 ELSEWHERE = {"/static/{path}", "/hls/{path}"}
-NOTIFICATIONS = (
-    *("roomStatus", "talking", "reconnect", "draining"),
-    *("unmuteRequest", "roomChanged", "roomClosed"),
-)
+# Every one that a service makes; what processes say to each other is no part of the protocol.
+NOTIFICATIONS = {
+    name
+    for path in Path("server/services").glob("*.py")
+    for name in re.findall(r'Notification\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
+}
 
 
 def shown(path: str) -> str:
@@ -44,7 +48,18 @@ def test_methods(method: str) -> None:
     assert f"`{method}`" in PROTOCOL
 
 
-@pytest.mark.parametrize("name", NOTIFICATIONS)
+def test_events() -> None:
+    """What clients can subscribe to is what there is."""
+    assert EVENTS == NOTIFICATIONS
+
+
+@pytest.mark.parametrize("code", sorted({*CLOSE_CODES.values()}))
+def test_close_codes(code: int) -> None:
+    """Every close code is in the protocol, with what to do about it."""
+    assert f"| `{code}` |" in PROTOCOL
+
+
+@pytest.mark.parametrize("name", sorted(NOTIFICATIONS))
 def test_notifications(name: str) -> None:
     """Every notification is in the protocol."""
     assert f"| `{name}` |" in PROTOCOL

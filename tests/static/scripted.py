@@ -49,6 +49,7 @@ class Script:
     participants: list[dict[str, Any]] = field(default_factory=list)
     pin: str = ""
     resume: bool = True
+    grants: tuple[str, ...] = ()  # with some the page is told of people by changes
     refuse_join: dict[str, Any] | None = None
     refuse_sockets: bool = False
     turn_away_ms: list[int] = field(default_factory=list)  # one for each socket that comes
@@ -314,14 +315,21 @@ class ScriptedSite:
         result = await self._result(method, params)
         if "id" in message:
             await socket.send_json({"jsonrpc": "2.0", "id": message["id"], "result": result})
-        if method in {"join", "offer", "mute"}:
+        if method in {"join", "offer", "mute"} and not self.script.grants:
             await self._notify("roomStatus", self.script.people)
 
     async def _result(self, method: str, params: dict[str, Any]) -> object:
         if method == "join":
             resume = self.script.resume and "jtoken" in params
             room = {"roomId": "studio", "name": "Studio"}
-            return {"jtoken": "a-jtoken", "resume": resume, "userId": "me", "room": room}
+            joined = {"jtoken": "a-jtoken", "resume": resume, "userId": "me", "room": room}
+            if not self.script.grants:  # as an older server
+                return joined
+            told = {"version": 1, "snapshot": list(self.script.people)}
+            return joined | {"participants": told, "grants": self.script.grants, "role": "host"}
+        if method == "resync":
+            told = {"version": 9, "snapshot": list(self.script.people)}
+            return told | {"role": "host", "grants": self.script.grants}
         if method == "mute":
             for one in self.script.people:
                 if one["userId"] == "me":

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mixer.types import AnchorSpec, PeerId, Profile, RoomId
-from server.domain.grants import Role
+from server.domain.controls import Controls
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.people import Person, Roster, Status
 from server.domain.room import Invites, Room
@@ -27,7 +28,7 @@ def test_order() -> None:
 
 
 def test_entry() -> None:
-    """An entry of roomStatus has the contract's five fields, and whose the mute is."""
+    """An entry of roomStatus has the contract's five fields, and what is new beside them."""
     roster = Roster().with_person(person(display_name="Ada", status=Status.ON_AIR, muted=True))
     (entry,) = roster.listing(100)
     assert entry == {
@@ -37,6 +38,8 @@ def test_entry() -> None:
         "displayName": "Ada",
         "muted": True,
         "serverMuted": False,
+        "canSpeak": True,
+        "hand": None,
     }
 
 
@@ -93,3 +96,31 @@ def test_how_it_is_mixed() -> None:
     spec = Roster().room_spec(decided, 1)
     assert (spec.profile, spec.loudest, spec.automix) == (Profile.MUSIC, 3, True)
     assert (spec.buses, spec.on_air) == (("fr",), False)
+
+
+@pytest.mark.parametrize(
+    ("role", "explicit", "muted", "hears"),
+    [
+        (Role.GUEST, None, False, {"floor": 0.0}),
+        (Role.GUEST, frozenset({Right.LISTEN}), True, {"floor": 0.0}),
+        (Role.GUEST, frozenset({Right.SPEAK}), False, {}),
+        (Role.LISTENER, None, True, {"floor": 0.0}),
+    ],
+)
+def test_rights_in_the_mix(
+    role: Role,
+    explicit: frozenset[Right] | None,
+    muted: bool,  # noqa: FBT001 - a parameter
+    hears: dict[str, float],
+) -> None:
+    """Who was not granted to speak is not mixed, who was not granted to listen hears nobody."""
+    spec = replace(person(), role=role, explicit=explicit).anchor(())
+    assert (spec.muted, spec.hears) == (muted, hears)
+
+
+def test_another_role() -> None:
+    """A role that was decided replaces what the token says; without one all stays."""
+    guest = replace(person(), role=Role.GUEST, explicit=frozenset(), hand=3)
+    assert guest.decided(Controls(gain_db=1.0)).rights == frozenset()
+    host = guest.decided(Controls(role=Role.HOST))
+    assert (host.role, host.rights, host.hand) == (Role.HOST, frozenset(Right), None)

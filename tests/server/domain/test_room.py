@@ -40,8 +40,15 @@ ROOMS = st.builds(
     buses=st.lists(st.text(st.characters(codec="utf-8"), max_size=32), max_size=4).map(tuple),
     broadcast=st.booleans(),
     locked=st.booleans(),
+    lobby=st.booleans(),
+    chat=st.booleans(),
+    listener_chat=st.booleans(),
+    chat_history=st.integers(0, 200),
 )
-NEWER = ("profile", "loudest", "automix", "buses", "broadcast", "locked")
+NEWER = (
+    *("profile", "loudest", "automix", "buses", "broadcast", "locked"),
+    *("lobby", "chat", "chatListeners", "chatHistory"),
+)
 
 
 def room(**values: object) -> Room:
@@ -147,6 +154,9 @@ def test_notice() -> None:
         "maxAnchors": 3,
         "broadcast": True,
         "locked": False,
+        "lobby": False,
+        "chat": True,
+        "chatListeners": False,
         "expiresAt": "2026-01-02T12:01:00.123456Z",
     }
     assert room(expires_in_s=None).notice()["expiresAt"] is None

@@ -15,6 +15,8 @@ NOBODY = "cccccccc-0000-4000-8000-000000000003"
 PLAIN = {
     "role": "anchor",
     "status": "idle",
+    "canSpeak": True,
+    "hand": None,
     "selfMuted": False,
     "muted": False,
     "gainDb": 0.0,
@@ -203,13 +205,21 @@ async def test_volume(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "more"), [("control", {"muted": True}), ("requestUnmute", {}), ("kick", {})]
+    ("method", "more"),
+    [
+        ("control", {"muted": True}),
+        ("control", {"gainDb": 1}),
+        ("control", {"role": "host"}),
+        ("requestUnmute", {}),
+        ("kick", {}),
+        ("move", {"roomId": "demo"}),
+    ],
 )
 async def test_not_a_host(edge: Edge, method: str, more: dict[str, Any]) -> None:
     """Nobody else does, to others or to themselves; nor a host who has not joined."""
-    async with member(edge) as ada, member(edge) as bob:
+    async with member(edge, "guest") as ada, member(edge) as bob:
         for user in (ada.user, bob.user):
-            assert await ada.call(method, userId=user, **more) == "forbidden"
+            assert await ada.call(method, userId=user, **more) == "not_granted"
     _, answer = await edge.as_admin("POST", "/api/rooms/demo/users", {"role": "host"})
     async with edge.http.ws_connect(f"/ws?token={answer['token']}") as socket:
         host = Member(UserId(answer["userID"]), socket)
@@ -229,3 +239,24 @@ async def test_who_may_be_a_host(edge: Edge, room: dict[str, Any]) -> None:
     body = {"invite": invite, "role": "host"}
     status, answer = await edge.ask("POST", "/api/rooms/demo/users", body)
     assert (status, answer["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("params", [{"muted": False}, {"gainDb": 3}, {"role": "anchor"}])
+async def test_anchor_has_limits(edge: Edge, params: dict[str, Any]) -> None:
+    """An anchor may mute a guest, but not undo it, mix, promote, nor touch a host or themselves."""
+    async with member(edge, "host") as host, member(edge) as ada, member(edge, "guest") as bob:
+        assert (await ada.call("control", userId=bob.user, muted=True))["muted"] is True
+        assert await ada.call("control", userId=bob.user, **params) == "not_granted"
+        for user in (host.user, ada.user):
+            assert await ada.call("control", userId=user, muted=True) == "not_granted"
+        assert await ada.call("changeRoom", locked=True) == "not_granted"
+        assert await bob.call("changeRoom") == "not_granted"
+
+
+async def test_change_room(edge: Edge) -> None:
+    """A host changes the room over their socket, and everybody is told."""
+    async with member(edge, "host") as host:
+        changed = await host.call("changeRoom", locked=True, lobby=True, chatListeners=True)
+        assert (changed["locked"], changed["lobby"], changed["broadcast"]) == (True, True, True)
+        assert await host.call("changeRoom", pin="") == edge.node.rooms.all()[0].notice()
+    assert edge.node.rooms.all()[0].listener_chat

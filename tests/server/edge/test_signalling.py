@@ -112,6 +112,8 @@ async def test_room_status(edge: Edge, demo: dict[str, Any]) -> None:
             "displayName": "Ada",
             "muted": False,
             "serverMuted": False,
+            "canSpeak": True,
+            "hand": None,
         }
         assert (await eve.refused("keepalive"))[1] == "not_joined"
         assert eve.heard == []
@@ -203,7 +205,10 @@ async def test_server_stops(edge: Edge, demo: dict[str, Any]) -> None:
         ("mute", {"muted": "yes"}, -32602, "bad_params"),
         ("keepalive", {"status": "asleep"}, -32602, "bad_params"),
         ("icecandidate", {"candidate": "x"}, -32602, "bad_params"),
-        ("rpc.on", ["roomStatus"], -32601, "method_not_found"),
+        ("rpc.on", "roomStatus", -32600, "invalid_request"),
+        ("rpc.on", None, -32602, "bad_params"),
+        ("rpc.on", ["x"] * 65, -32602, "bad_params"),
+        ("rpc.login", {}, -32601, "method_not_found"),
     ],
 )
 async def test_refusals(  # noqa: PLR0917 - one table
@@ -213,6 +218,39 @@ async def test_refusals(  # noqa: PLR0917 - one table
     async with talking(edge) as talk:
         assert await talk.refused(method, params) == (code, name)
         await talk.result("join", JOIN)
+
+
+async def test_subscriptions(edge: Edge, demo: dict[str, Any]) -> None:
+    """Clients that subscribe before they join are told which notifications there are."""
+    async with talking(edge) as talk:
+        assert await talk.result("rpc.on", ["roomStatus", "weather"]) == {
+            "roomStatus": "ok",
+            "weather": "provided event invalid",
+        }
+        assert await talk.result("rpc.off", ["roomStatus"]) == {"roomStatus": "always sent"}
+
+
+async def test_batch(edge: Edge, demo: dict[str, Any]) -> None:
+    """A batch is done in order, and answered as one; what is no message in it stands there."""
+    async with talking(edge) as talk:
+        calls: list[object] = [
+            {"jsonrpc": "2.0", "id": 1, "method": "join", "params": JOIN},
+            {"jsonrpc": "2.0", "method": "mute", "params": {"muted": True}},
+            {"jsonrpc": "2.0", "id": 2, "method": "offer", "params": OFFER},
+            {"jsonrpc": "2.0", "id": 3, "method": "nonsense"},
+            7,
+        ]
+        await talk.socket.send_json(calls)
+        while isinstance(answers := json.loads(await talk.socket.receive_str()), dict):
+            assert "method" in answers
+        assert [(one["id"], one.get("error", {}).get("code")) for one in answers] == [
+            (1, None),
+            (2, None),
+            (3, -32601),
+            (None, -32600),
+        ]
+        people = await talk.hear("roomStatus")
+        assert people[0]["muted"] is True
 
 
 async def test_second_join(edge: Edge, demo: dict[str, Any]) -> None:
@@ -258,7 +296,9 @@ async def test_mixer_away(edge: Edge, demo: dict[str, Any]) -> None:
         assert error["data"]["retryable"] is True
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\ud83d", "[" * 30_000, '{"id":[]}', "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" + "{}," * 32 + "{}]", "\ud83d", "[" * 30_000, '{"id":[]}', "{}"]
+)
 async def test_malformed(edge: Edge, demo: dict[str, Any], text: str) -> None:
     """What is no message is answered with an error, and the socket goes on."""
     async with talking(edge) as talk:

@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.rpc.codec import (
+    MAX_BATCH,
+    Batch,
     Failure,
     Message,
     Notification,
     Request,
     Response,
     encode,
+    encode_batch,
     failure,
     parse,
+    parse_any,
 )
 from server.rpc.errors import Id, InvalidRequest, ParseError, RpcError
 
@@ -165,3 +169,28 @@ def test_what_json_cannot_hold_is_not_encoded() -> None:
 def test_a_failure_carries_the_error() -> None:
     """`failure` copies code, sentence and data."""
     assert failure(7, RpcError(1, "m", {"a": 1})) == Failure(7, 1, "m", {"a": 1})
+
+
+def test_batch() -> None:
+    """A batch is read in order; what is no message in it is refused by itself."""
+    batch = parse_any('[{"id":1,"method":"a"},{"method":"b"},[],{"id":true,"method":"c"}]')
+    assert isinstance(batch, Batch)
+    first, second, third, fourth = batch.messages
+    assert (first, second) == (Request(1, "a"), Notification("b"))
+    assert isinstance(third, InvalidRequest)
+    assert isinstance(fourth, InvalidRequest)
+    assert encode_batch([encode(Response(1)), encode(Response(2))]) == (
+        '[{"jsonrpc":"2.0","id":1,"result":null},{"jsonrpc":"2.0","id":2,"result":null}]'
+    )
+
+
+@pytest.mark.parametrize("count", [0, MAX_BATCH + 1])
+def test_batch_bounds(count: int) -> None:
+    """An empty batch is none, and one that is too long is refused as a whole."""
+    with pytest.raises(InvalidRequest, match="1 to 32"):
+        parse_any(json.dumps([{"method": "m"}] * count))
+
+
+def test_one_of_any() -> None:
+    """A single message needs no brackets."""
+    assert parse_any('{"method":"m"}') == Notification("m")

@@ -236,3 +236,40 @@ async def test_an_id_is_its_type_too(pair: Pair) -> None:
         assert await waiting == "right"
         await near.close()
         await asyncio.wait([task])
+
+
+async def test_a_batch_is_answered_together(pair: Pair) -> None:
+    """Its calls run one after the other; one with notifications alone is not answered at all."""
+    async with asyncio.TaskGroup() as group:
+        ends = Ends(pair, group)
+        ends.tasks[0].cancel()  # the test reads the answers itself
+        await asyncio.wait([ends.tasks[0]])
+        note = {"method": "note", "params": ["x"]}
+        await ends.near.send(json.dumps([note, note]))
+        calls: list[object] = [
+            {"id": 1, "method": "echo", "params": [1]},
+            {"method": "note", "params": ["last"]},
+            {"id": 2, "method": "refuse"},
+            {"id": 9, "result": 0},
+            0,
+        ]
+        await ends.near.send(json.dumps(calls))
+        answers = json.loads(await ends.near.receive())
+        assert [(one["id"], one.get("result")) for one in answers] == [
+            (1, [1]),
+            (2, None),
+            (None, None),
+        ]
+        assert ends.service.notes == [["x"], ["x"], ["last"]]
+        assert (ends.server.counters.malformed, ends.server.counters.unexpected_answers) == (1, 1)
+        await ends.close()
+
+
+async def test_a_batch_ends_with_the_connection(pair: Pair) -> None:
+    """What a batch still waits for is cancelled when the connection ends."""
+    async with asyncio.TaskGroup() as group:
+        ends = Ends(pair, group)
+        await ends.near.send(json.dumps([{"id": 1, "method": "wait"}]))
+        await ends.service.waiting.acquire()
+        await ends.close()
+        assert ends.service.cancelled.is_set()

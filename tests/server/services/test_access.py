@@ -101,6 +101,14 @@ async def test_hosts_are_made_by_admins(node: Node, room: Room) -> None:
     assert node.access.joining(anchor.minted.token).role is Role.HOST
 
 
+async def test_listener_with_a_socket(node: Node, room: Room) -> None:
+    """The listeners' invite is enough for a listener, also where there is no seat left."""
+    enter(node, room, ADA)
+    showing = Showing(invite=room.invites.listen, pin="a1b2c3")
+    anchor = await node.access.anchor(room, showing, Newcomer(Role.LISTENER, "Lena"))
+    assert node.access.joining(anchor.minted.token).role is Role.LISTENER
+
+
 async def test_full(node: Node, room: Room) -> None:
     """A full room makes no more anchors."""
     enter(node, room, ADA)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from mixer.types import RoomId
@@ -13,10 +14,16 @@ DEMO, OTHER = RoomId("demo"), RoomId("other")
 class Heard:
     def __init__(self) -> None:
         self.said: list[tuple[RoomId, Any]] = []
+        self.changes: list[tuple[RoomId, Any]] = []
+        self.lobbies: list[RoomId] = []
         self.announcements = Announcements(
-            lambda room, text: self.said.append((room, json.loads(text))),
+            self.tell,
             lambda room: [{"userId": f"in {room}"}],
+            self.lobbies.append,
         )
+
+    def tell(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
+        (self.changes if deltas else self.said).append((room, json.loads(make())))
 
     def methods(self) -> list[str]:
         return [message["method"] for _, message in self.said]

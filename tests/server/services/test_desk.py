@@ -13,7 +13,7 @@ from server.domain.room import Room
 from server.errors import BadInput, NotFound, RoomLocked, RoomNotFound, StoreLost, TooMany
 from server.services import desk as desk_module
 from server.services.desk import Desk
-from server.services.presence import MAX_KICKED, Farewell
+from server.services.presence import MAX_TICKETS, Farewell
 from server.services.rooms import Wanted
 from tests.server.services.people import ADA, BOB, enter, told
 from tests.support.node import Node
@@ -227,17 +227,19 @@ async def test_kicked_from_a_locked_room(node: Node, room: Room) -> None:
     with pytest.raises(RoomLocked):
         enter(node, locked, ADA, resumes="a session")
     enter(node, room, ADA)
+    person = node.presence.person(DEMO, ADA)
+    assert person is not None
     node.presence.leave(DEMO, ADA)
-    enter(node, locked, ADA, resumes="a session")
+    enter(node, locked, ADA, resumes=person.ticket)
 
 
 async def test_kicked_are_bounded(node: Node, room: Room) -> None:
     """Only so many kicks of a room are remembered."""
-    users = [type(ADA)(f"cccccccc-0000-4000-8000-{n:012}") for n in range(MAX_KICKED + 1)]
+    users = [type(ADA)(f"cccccccc-0000-4000-8000-{n:012}") for n in range(MAX_TICKETS + 1)]
     for user in users:
         enter(node, room, user)
         desk(node).kick(DEMO, user)
-    assert list(node.presence._kicked[DEMO]) == users[1:]
+    assert list(node.presence._tickets[DEMO]) == users[1:]
 
 
 async def test_ban(node: Node, room: Room) -> None:

@@ -29,6 +29,24 @@ async def test_only_the_newest_counts() -> None:
     assert mixer.specs == {DEMO: specs[-1]}
 
 
+async def test_made_when_its_turn_comes() -> None:
+    """However often a room changes, a spec is made of it once, as it is by then."""
+    mixer = FakeMixer()
+    made: list[RoomSpec] = []
+    reconciler = Reconciler(mixer.apply)
+
+    def make() -> RoomSpec:
+        made.append(spec(reconciler))
+        return made[-1]
+
+    for _ in range(100):
+        reconciler.want_as_made(DEMO, make)
+    assert not made
+    await reconciler.settle(DEMO)
+    assert list(mixer.specs.values()) == made
+    assert len(made) == 1
+
+
 async def test_settled() -> None:
     """What the plane has is not applied again."""
     applied: list[RoomSpec] = []

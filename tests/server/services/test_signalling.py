@@ -1,12 +1,14 @@
 """One person's conversation."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, RoomId
+from server.domain.grants import Role
 from server.domain.people import Status
 from server.domain.room import Room
 from server.errors import (
@@ -14,10 +16,13 @@ from server.errors import (
     BadToken,
     NotJoined,
     PlaneUnavailable,
+    RoomFull,
+    RoomLocked,
     RoomNotFound,
     ServerError,
     WrongPin,
 )
+from server.services.access import Newcomer, Showing
 from server.services.presence import Farewell
 from server.services.rooms import Wanted
 from server.services.signalling import Joining, Session
@@ -247,6 +252,58 @@ async def test_no_resume(node: Node, room: Room, why: str) -> None:
     assert await again.offer(SDP) == ANSWER
 
 
+async def test_used_jtoken(node: Node, room: Room) -> None:
+    """A jtoken is good once: who copied it comes too late, also into a locked room."""
+    session, _, jtoken = await joined(node)
+    await session.offer(SDP)
+    session.lost()
+    again, _, newer = await joined(node, jtoken)
+    assert (await joined(node, jtoken))[1].farewell is None
+    person = node.presence.person(DEMO, ADA)
+    assert person is not None
+    assert not person.has_media
+    node.presence.leave(DEMO, ADA)
+    await node.rooms.change(DEMO, lambda before: replace(before, locked=True))
+    for used in (jtoken, newer):
+        with pytest.raises(RoomLocked):
+            await joined(node, used)
+    with pytest.raises(NotJoined):
+        await again.offer(SDP)
+
+
+async def test_newcomer_without_proof(node: Node, room: Room) -> None:
+    """Who has a person's token but not the PIN does not push them out; who has both does."""
+    _, client, _ = await joined(node)
+    second, _ = node.session(GRANT)
+    with pytest.raises(WrongPin):
+        await second.join(Joining("000000"))
+    assert client.farewell is None
+    await second.join(Joining("a1b2c3"))
+    assert client.farewell is Farewell.REPLACED
+
+
+async def test_seats(node: Node) -> None:
+    """A token takes no seat, a join does; leaving frees it, a lost socket does so in time."""
+    await node.rooms.create(Wanted(id=DEMO, pin="", max_anchors=1))
+    room = node.rooms.get(DEMO)
+    for _ in range(3):
+        await node.access.anchor(room, Showing(is_admin=True), Newcomer(Role.ANCHOR))
+    ada, _, _ = await joined(node)
+    with pytest.raises(RoomFull):
+        await joined(node, grant=Grant(DEMO, BOB))
+    await ada.leave()
+    bob, _, _ = await joined(node, grant=Grant(DEMO, BOB))
+    await bob.offer(SDP)
+    bob.lost()
+    node.advance(59)
+    node.presence.sweep()
+    with pytest.raises(RoomFull):
+        await joined(node)
+    node.advance(1)
+    node.presence.sweep()
+    await joined(node)
+
+
 async def test_removed_while_offering(node: Node, room: Room) -> None:
     """Who is removed while the mixer answers gets no answer."""
     session, _, _ = await joined(node)
@@ -259,3 +316,20 @@ async def test_removed_while_offering(node: Node, room: Room) -> None:
     with pytest.raises(ServerError):
         await session.offer(SDP)
     assert node.presence.count(DEMO) == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 61.0])
+async def test_a_seat_survives_a_restart(node: Node, room: Room, seconds: float) -> None:
+    """Whose seat was acknowledged gets it back from a new server, whoever else came first.
+
+    For as long as a resume may take: later the seat is whoever's.
+    """
+    await node.rooms.change(DEMO, lambda before: replace(before, max_anchors=1))
+    _, _, jtoken = await joined(node)
+    node.services = node.build()
+    await node.rooms.load()
+    await joined(node, grant=Grant(DEMO, BOB))
+    node.advance(seconds)
+    with pytest.raises(RoomFull) if seconds else nullcontext():
+        await joined(node, jtoken)
+    assert (node.presence.person(DEMO, ADA) is None) == bool(seconds)

@@ -1,0 +1,123 @@
+"""The doorman: lets people in, turns them away, and sees them to another room."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from mixer.types import RoomId
+from server.domain.grants import Role
+from server.domain.identity import UserId
+from server.domain.room import Room, rfc3339
+from server.errors import NotFound
+from server.rpc.codec import Notification
+from server.services.desk import Desk
+from server.services.farewell import Farewell
+from server.services.joined import Joined
+from server.services.lobby import Waiter
+from server.services.presence import Entry, Presence
+from server.services.resume import ResumeTokens
+from server.services.rooms import Rooms
+from server.services.tokens import Audience, Grant, Tokens
+
+log = structlog.get_logger(__name__)
+
+ON_STAGE: Final = Role.GUEST  # what a listener becomes who is asked up, unless somebody says more
+
+
+@dataclass(frozen=True, slots=True)
+class Doorman:
+    """What may be done at the doors of this node's rooms, whoever has the right to."""
+
+    rooms: Rooms
+    presence: Presence
+    desk: Desk
+    tokens: Tokens
+    resume: ResumeTokens
+    join_s: int
+
+    def waiting(self, room: RoomId) -> dict[str, object]:
+        """Return who is outside a room, as `lobby` tells it. Raises RoomNotFound."""
+        self.rooms.get(room)
+        return self.presence.lobby.listing(room)
+
+    async def admit(self, room: RoomId, user: UserId, role: Role | None = None) -> None:
+        """Let somebody in, as `role` if one is given: from the lobby, or from listening.
+
+        Raises RoomNotFound, NotFound, RoomFull, TooMany, StoreLost.
+        """
+        waiter = self._waiter(room, user)
+        wanted = role or (ON_STAGE if waiter.is_listening else waiter.role)
+        self.presence.check_space(self.rooms.get(room), user, returns=True)
+        if wanted is not waiter.role:
+            await self.desk.keep_role(room, user, wanted)
+        waiter = self._waiter(room, user)  # they may have gone meanwhile
+        self.presence.admit(self.rooms.get(room), waiter, wanted)
+        log.info("person_admitted", room=room, user=user, role=wanted.value)
+
+    def deny(self, room: RoomId, user: UserId) -> None:
+        """Turn somebody away who is outside; they may ask again. Raises NotFound."""
+        self._waiter(room, user)
+        self.presence.lobby.drop(room, user, Farewell.DENIED)
+        log.info("person_denied", room=room, user=user)
+
+    def tell_admitted(self, room: Room, user: UserId, entry: Entry) -> None:
+        """Tell somebody that they are in."""
+        joined = self.joined(room, user, entry)
+        self.presence.tell(room.id, Notification("admitted", joined.shape()), user)
+
+    def joined(self, room: Room, user: UserId, entry: Entry | None) -> Joined:
+        """Return what somebody is to know who came in (`entry`) or is outside (None)."""
+        if entry is None:
+            waiter = self._waiter(room.id, user)
+            place = "audience" if waiter.is_listening else "lobby"
+            return Joined("", False, user, room, place, waiter.role, waiter.rights)
+        person = self.presence.person(room.id, user)
+        assert person is not None, "they have just come in"
+        jtoken = self.resume.seal(room.id, user, entry.ticket)
+        people = self.presence.told_people(room.id) if entry.deltas else None
+        return Joined(
+            jtoken, entry.resumed, user, room, "stage", person.role, person.rights, people
+        )
+
+    async def move(
+        self, room: RoomId, user: UserId, target: RoomId, *, as_host: bool = False
+    ) -> None:
+        """Hand a person a token for another room, and take them out of this one in a while.
+
+        They pass its lock and its lobby. A host is one there only if `as_host`. Raises
+        RoomNotFound, NotFound, RoomFull, SigningUnavailable.
+        """
+        there = self.rooms.get(target)
+        person = self.presence.person(room, user)
+        if person is None or room == target:
+            raise NotFound("There is no such person in the room, or they are there already")
+        self.presence.check_space(there, user, returns=True)
+        role = Role.ANCHOR if person.role is Role.HOST and not as_host else person.role
+        grant = Grant(
+            target,
+            user,
+            role,
+            pin=True,
+            display_name=person.display_name,
+            explicit=person.explicit,
+            made=there.made,
+        )
+        minted = await self.tokens.issue(Audience.JOIN, grant, self.join_s)
+        told = {
+            "roomId": target,
+            "name": there.name,
+            "token": minted.token,
+            "expiresAt": rfc3339(minted.expires_at),
+            "jtoken": self.resume.seal(target, user, self.presence.expect(target, user)),
+        }
+        self.presence.tell(room, Notification("moved", told), user)
+        self.presence.see_off(room, user)
+        log.info("person_moved", room=room, user=user, target=target)
+
+    def _waiter(self, room: RoomId, user: UserId) -> Waiter:
+        self.rooms.get(room)
+        waiter = self.presence.lobby.get(room, user)
+        if waiter is None:
+            raise NotFound("There is nobody of that id outside the room")
+        return waiter
