@@ -51,11 +51,15 @@ def apply_settings(mix: MixSettings) -> dict[str, Any]:
         _override(encoding_module, "Encoder", wanted)
     if mix.jitter_percentile:
         _override(anchor_module, "JitterBuffer", {"percentile": mix.jitter_percentile})
-    if not mix.loudest:
-        return {}
-    if "loudest" not in {entry.name for entry in dataclasses.fields(RoomSpec)}:
-        sys.exit("This mixer has no setting `loudest`: leave it out of the settings file.")
-    return {"loudest": mix.loudest}
+    more = {
+        name: getattr(mix, name)
+        for name in ("loudest", "pass_through")
+        if getattr(mix, name) != getattr(standard, name)
+    }
+    unknown = more.keys() - {entry.name for entry in dataclasses.fields(RoomSpec)}
+    if unknown:
+        sys.exit(f"This mixer has no setting `{unknown.pop()}`: leave it out of the settings file.")
+    return more
 
 
 def _override(module: Any, name: str, wanted: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ class MixSettings:
     expected_loss: int = 0
     loudest: int = 0
     jitter_percentile: float = 0.0
+    pass_through: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Plane:
             "buses",
             "loudest",
             "automix",
+            "pass-through",
             "agc",
             "music",
             "players",

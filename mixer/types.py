@@ -148,7 +148,8 @@ class RoomSpec:
     lose their connection. `listeners` lets in people who only hear the floor; they are not listed.
     `on_air` feeds the floor's full mix to the tap. `closed` removes the room. `loudest` mixes that
     many people at a time, the loudest, 0 everybody. `automix` shares one gain among those who
-    speak. `buses` names what there is beside the floor.
+    speak. `buses` names what there is beside the floor. `pass_through` lets the packets of a
+    lone speaker be sent on as they came.
     """
 
     room: RoomId
@@ -159,6 +160,7 @@ class RoomSpec:
     profile: Profile = Profile.VOICE
     loudest: int = 0
     automix: bool = False
+    pass_through: bool = True
     buses: tuple[str, ...] = ()
     forwarders: tuple[ForwarderSpec, ...] = ()
     rtp: tuple[RtpParticipantSpec, ...] = ()
@@ -430,6 +432,7 @@ class Outgoing:
     marker: bool = False  # the first frame after silence (RFC 3551 §4.1)
     previous: tuple[bytes, ...] = ()
     pcm: Int16Frame | None = None  # what was encoded (int16[960 * channels]), for other codecs
+    is_passed: bool = False  # the speaker's own packet, as it came
 
 
 class Tap(Protocol):

@@ -62,6 +62,15 @@ def shorten(pcm: Int16Frame, at_most: int = MAX_PERIOD, *, least: float = GOOD) 
     return _joined(pcm, first, second)
 
 
+def cut(pcm: Int16Frame, samples: int) -> Int16Frame:
+    """Return quiet `pcm` without as many samples of its beginning, whatever it holds.
+
+    `pcm` has the shapes of `shorten` and is at least 480 samples longer than what is left out. It
+    begins as before, so that it continues what was played.
+    """
+    return _joined(pcm, 0, samples)
+
+
 def lengthen(
     before: Int16Frame, pcm: Int16Frame, at_most: int = MAX_PERIOD, *, least: float = GOOD
 ) -> Int16Frame:

@@ -21,6 +21,8 @@ class Strip:
         """Wanted: a factor from 0."""
         self.pan = 0.0
         """Wanted: -1 left..1 right. Without meaning in mono."""
+        self.is_open = False
+        """Whether the last frame came through as it was."""
         self._channels = channels
         self._reached: tuple[float, float] | None = None if gain == 1.0 else (gain, gain)
 
@@ -39,7 +41,8 @@ class Strip:
         At unity samples are handed on as they are; else they are int32 and nothing is clipped. A
         stereo frame is averaged for a mono room.
         """
-        if self._reached is None and self.gain == 1.0 and self.pan == 0.0:
+        self.is_open = self._reached is None and self.gain == 1.0 and self.pan == 0.0
+        if self.is_open:
             return self._spread(frame)
         wanted = self._wanted(is_stereo=frame.ndim == 2)
         reached = self._reached or _UNITY

@@ -9,6 +9,8 @@ _CELT = (120, 240, 480, 960)
 # By configuration number: 12 of SILK, 4 of hybrid, 16 of CELT, at 48 kHz.
 _FRAME_SAMPLES = _SILK * 3 + _HYBRID * 2 + _CELT * 4
 
+MAX_FRAME_BYTES = 1275  # RFC 6716 §3.2.1
+
 DTX_BYTES = 2
 """A packet this short holds no audio: the encoder has stopped (RFC 6716 §2.1.9)."""
 
@@ -30,6 +32,18 @@ def opus_duration(payload: bytes) -> int:
         return 0
     samples = frame * (payload[1] & 0x3F)
     return samples if samples <= MAX_SAMPLES else 0
+
+
+def is_plain_speech(payload: bytes) -> bool:
+    """Whether an Opus packet is one mono frame of 20 ms of SILK or hybrid, with something in it.
+
+    All of RFC 6716 §3.2 that concerns such a packet is checked (R1, R2 and R5; the other rules are
+    of packets with several frames), so a decoder accepts it whatever its frame holds.
+    """
+    if not DTX_BYTES < len(payload) <= MAX_FRAME_BYTES + 1:
+        return False
+    toc = payload[0]
+    return toc < 0x80 and not toc & 0x07 and _FRAME_SAMPLES[toc >> 3] == 960
 
 
 def has_fec(payload: bytes) -> bool:

@@ -40,6 +40,8 @@ class Anchor:
         self._codec = codec
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
         self._sounding = False
+        self.packet: bytes | None = None
+        """What alone and unchanged makes up the frame of this tick, ramps aside."""
 
     def counters(self) -> dict[str, int]:
         """Return what has happened to this peer's packets so far, by metric name."""
@@ -121,13 +123,18 @@ class Anchor:
             self.level_dbov = level
         return True
 
-    def hear(self, now: float) -> Int16Frame | None:
-        """Return this tick's frame, None for silence. Once a tick while awake."""
+    def hear(self, now: float, most_bytes: int = 0) -> Int16Frame | None:
+        """Return this tick's frame, None for silence. Once a tick while awake.
+
+        `UNDECODED` if `packet` has at most `most_bytes`, which is for who is heard already.
+        """
+        self.packet = None
         if self._muted or not self._is_open(now):
             return self._end(now)
-        frame = self._next(now)
+        frame = self._next(now, most_bytes if self._sounding else 0)
         if frame is None:
             return self._fade_out()
+        self.packet = self._playout.packet
         if not self._sounding:
             self._sounding = True
             return ramp(frame, 0.0, 1.0)
@@ -135,7 +142,7 @@ class Anchor:
 
     def skip(self, now: float) -> None:
         """Pass over this tick's frame undecoded; in place of `hear` while nobody shall hear it."""
-        self._sounding = False
+        self._sounding, self.packet = False, None
         if self._muted or not self._is_open(now):
             self._end(now)
         else:
@@ -145,6 +152,11 @@ class Anchor:
     def is_levelled(self) -> bool:
         """Whether the person's packets tell their level."""
         return not self._gate.is_unlevelled
+
+    @property
+    def caught_up(self) -> Int16Frame | None:
+        """The frame before this tick's, where it was not decoded until now."""
+        return self._playout.caught_up
 
     @property
     def is_asleep(self) -> bool:
@@ -174,8 +186,8 @@ class Anchor:
         frame = self._playout.bridge()
         return None if frame is None else ramp(frame, 1.0, 0.0)
 
-    def _next(self, now: float) -> Int16Frame | None:
-        frame = self._playout.next(now, sounding=self._sounding)
+    def _next(self, now: float, most_bytes: int = 0) -> Int16Frame | None:
+        frame = self._playout.next(now, sounding=self._sounding, most_bytes=most_bytes)
         if frame is not None and self._gate.is_unlevelled:
             self.level_dbov = level_dbov(frame.reshape(-1))
         return frame

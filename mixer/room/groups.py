@@ -1,7 +1,8 @@
 """Who hears the same: hearers with equal rows of the gain matrix share one mix."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,13 @@ from mixer.core.matrix import Matrix, Mixes, fade
 from mixer.core.routing import Ear
 from mixer.core.strip import Voiced
 from mixer.room.mix import Mix, Row
+from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer
 from mixer.room.voice import Voice
 from mixer.types import FRAME_SAMPLES, Int16Frame
 
 APART_TICKS = 10  # CELT predicts from past loudness, forgotten by half a frame: 0.1 % is left
+NO_PACKETS: Mapping[Voice, bytes] = MappingProxyType({})
 
 
 class Advanced(NamedTuple):
@@ -27,6 +30,8 @@ class Advanced(NamedTuple):
     frame: Int16Frame
     level_dbov: int
     has_sound: bool
+    packet: bytes | None = None
+    """What alone makes up the frame, before the limiter: one person's packet as it came."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,6 +42,8 @@ class _Plan:
     audible: list[Mix] = field(default_factory=list)
     silent: list[Mix] = field(default_factory=list)
     matrix: Matrix | None = None  # None where nothing is audible
+    lone: dict[Mix, Voice] = field(default_factory=dict)
+    """The only voice of a mix that is heard there as it is."""
 
 
 _Alike = list[tuple[tuple[Row, Mix | None], list[Hearer]]]
@@ -105,10 +112,16 @@ class Groups:
             return Mix(self._channels)
         return old.branch() if old in taken else old
 
-    def advance(self, heard: Sequence[Voice], frames: Sequence[Voiced]) -> list[Advanced]:
+    def advance(
+        self,
+        heard: Sequence[Voice],
+        frames: Sequence[Voiced],
+        packets: Mapping[Voice, bytes] = NO_PACKETS,
+    ) -> list[Advanced]:
         """Return the next 20 ms of every mix that sounds or ends, from what is heard now.
 
-        All who are heard are on the stage. Whoever calls moves the mixes on.
+        All who are heard are on the stage. `packets` are what some of the frames are as they came.
+        Whoever calls moves the mixes on.
         """
         plan = self._plan
         if plan is None or plan.heard != heard:
@@ -120,6 +133,13 @@ class Groups:
             if self._fading:
                 pcm = self._fade(plan, pcm, frames)
             advanced = _limited(plan.audible, pcm, has_sound=True)
+            if packets and plan.lone:
+                advanced = [
+                    one._replace(packet=packets.get(plan.lone[one.mix]))
+                    if one.mix in plan.lone
+                    else one
+                    for one in advanced
+                ]
         if ending:  # one tick more than there is sound carries the limiter's look-ahead out
             silence = np.zeros((len(ending), FRAME_SAMPLES * self._channels), np.int16)
             advanced += _limited(ending, silence, has_sound=False)
@@ -127,6 +147,26 @@ class Groups:
         if self._apart:
             self._settle()
         return advanced
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody is on the way to another mix."""
+        return not self._apart
+
+    def pass_on(self, voice: Voice, packet: bytes, level_dbov: int) -> list[Advanced]:
+        """Return what `advance` would of a packet that is not decoded.
+
+        In the tick before, the same voice was heard alone and passed on by all who sounded.
+        """
+        plan = self._plan
+        assert plan is not None, "voices were heard"
+        assert plan.heard == [voice], "and have not changed since"
+        return [Advanced(mix, UNDECODED, level_dbov, True, packet) for mix in plan.audible]
+
+    def recover(self, voice: Voice, frame: Voiced) -> None:
+        """Let all mixes that have passed on packets of a voice have had its last frame."""
+        for one in self.advance([voice], [frame]):
+            one.mix.recover(one.frame)
 
     def _settle(self) -> None:
         for mix in self._apart:
@@ -150,6 +190,11 @@ class Groups:
             # By the voice they lack: that lets the matrix subtract them all at once.
             audible.sort(key=lambda entry: entry[0].index(0.0) if 0.0 in entry[0] else len(columns))
             plan.audible = [mix for _, mix in audible]
+            plan.lone = {
+                mix: heard[row.index(1.0)]
+                for row, mix in audible
+                if mix.fades_from is None and 1.0 in row and row.count(0.0) == len(row) - 1
+            }
             plan.matrix = Matrix(np.array([row for row, _ in audible], np.float32))
         return plan
 

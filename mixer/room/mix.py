@@ -64,15 +64,32 @@ class Mix:
         for form, encoding in self._encodings.items():
             encoding.seat([(row, delivery) for row, its, delivery in hearers if its == form])
 
-    def advance(self, frame: Int16Frame, level_dbov: int, *, has_sound: bool) -> list[Outgoing]:
+    def most_bytes(self) -> int:
+        """Return how long a packet may be to be passed on undecoded: 0 if the sound is needed."""
+        used = [one for one in self._encodings.values() if len(one.rows)]
+        return min((one.most_bytes(self.quality) for one in used), default=0)
+
+    def recover(self, frame: Int16Frame) -> None:
+        """Have had `frame` last: so far it was passed on undecoded."""
+        self._last = frame
+
+    def advance(
+        self, frame: Int16Frame, level_dbov: int, *, has_sound: bool, packet: bytes | None = None
+    ) -> list[Outgoing]:
         """Take the next 20 ms (int16[960 * channels], limited) and its level; return what to send.
 
-        Nothing if nobody hears.
+        Nothing if nobody hears. `packet` may be sent on for it: who speaks sent just that.
         """
         previous = self._last if self.is_sounding else None
         self.is_sounding, self._last = has_sound, frame
+        begins = previous is None
         sent = []
         for form, encoding in self._encodings.items():
+            if packet is not None:
+                passed = encoding.pass_on(packet, frame, level_dbov, self.quality, begins=begins)
+                if passed is not None:
+                    sent.append(passed)
+                    continue
             taken, before = frame, previous
             if form.is_mono and self.limiter.channels > 1 and len(encoding.rows):
                 taken, before = mono(frame), None if previous is None else mono(previous)

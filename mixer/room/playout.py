@@ -1,12 +1,14 @@
 """What a jitter buffer hands out, as sound: decoded, repaired, at the pace it asks for."""
 
+from collections import deque
 from contextlib import suppress
 
 import numpy as np
 
 from mixer.core.jitter import Conceal, Continue, Idle, JitterBuffer, Play
-from mixer.core.stretch import SLOW_PERIOD, is_quiet, least_likeness, lengthen, shorten
-from mixer.core.toc import is_stereo
+from mixer.core.steadiness import Steadiness
+from mixer.core.stretch import SLOW_PERIOD, cut, is_quiet, least_likeness, lengthen, shorten
+from mixer.core.toc import is_plain_speech, is_stereo
 from mixer.opus import FrameDecoder, OpusError
 from mixer.room.decoders import make_decoder
 from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
@@ -14,6 +16,10 @@ from mixer.types import FRAME_SAMPLES, Int16Frame, RtpCodec
 LITTLE = (
     FRAME_SAMPLES // 2
 )  # surplus that can wait for a pause: 10 ms are not worth a seam in a word
+CATCH_UP = 10  # frames: a hybrid decoder's loudness above 8 kHz is right after 200 ms
+UNDECODED: Int16Frame = np.zeros(FRAME_SAMPLES, np.int16)
+"""Stands for a frame that nobody needs as sound."""
+UNDECODED.flags.writeable = False
 
 
 class Playout:
@@ -33,14 +39,20 @@ class Playout:
         self._decoder: FrameDecoder | None = None  # made with the first sound: most people listen
         self._next: FrameDecoder | None = None  # for another number of channels, unheard as yet
         self._is_stereo = False  # the packets are, by their own account
-        self._skipped: Play | None = None  # last, while nobody was to hear it
+        self._skipped = deque[Play](maxlen=CATCH_UP)  # lately, undecoded
         self._nothing: Int16Frame = np.zeros((0,) if channels == 1 else (0, channels), np.int16)
         self._pending = self._nothing  # the rest of a long packet, and the surplus
         self._surplus = 0
         self._is_hurrying = False  # the surplus is there to be left out, not to wait with
         self._waited = 0  # ticks that found no place to change the pace
         self._before = self._nothing  # the frame played last
+        self._is_repairing = False
+        self._steadiness = Steadiness()  # of what is here in time
         self.corrupt = 0
+        self.packet: bytes | None = None
+        """What alone and unchanged makes up the frame of this tick, if one packet does."""
+        self.caught_up: Int16Frame | None = None
+        """The frame before this tick's, where it was not decoded until now."""
 
     def adapted(self, channels: int) -> "Playout":
         """Return a playout that goes on with the same buffer in so many channels; G.711 has one.
@@ -73,20 +85,22 @@ class Playout:
         self._pending = self._before = self._nothing
         self._surplus = self._waited = 0
         self._is_hurrying = False
-        self._skipped = None
+        self._skipped.clear()
 
     def skip(self, now: float) -> None:
         """Pass over this tick's frame undecoded."""
         self.clear()
         step = self._jitter.pop(now)
         if isinstance(step, Play):
-            self._skipped = step
+            self._skipped.append(step)
 
-    def next(self, now: float, *, sounding: bool) -> Int16Frame | None:
+    def next(self, now: float, *, sounding: bool, most_bytes: int = 0) -> Int16Frame | None:
         """Return this tick's frame: int16[960], or int16[960, 2] of packets in stereo.
 
-        What is missing is made up only while the voice is `sounding`.
+        What is missing is made up only while the voice is `sounding`. `UNDECODED` is returned where
+        `packet` is enough, as the caller says: it has at most `most_bytes`.
         """
+        self.packet = self.caught_up = None
         if self._surplus >= FRAME_SAMPLES and not self._is_hurrying:
             self._jitter.hold()
             self._surplus -= FRAME_SAMPLES
@@ -94,14 +108,17 @@ class Playout:
         step = self._jitter.pop(now)
         match step:
             case Play():
-                self._catch_up()
-                self._pending = self._pending[: self._surplus]
-                self._append(self._decode(step))
-                self._pace(now)
+                self.packet = self._plain(step)
+                if self.packet is not None and self._can_pass_over(self.packet, most_bytes):
+                    self._skipped.append(step)
+                    return UNDECODED
+                self._play(step, now)
             case Conceal():
                 if sounding:
+                    self._is_repairing = True
                     self._append(self._repair(step.next_payload))
             case Idle():
+                self._is_repairing = False  # that was an end, not a loss
                 if step.comfort and sounding:
                     self._append(self._repair(None))
             case Continue():
@@ -110,6 +127,7 @@ class Playout:
 
     def bridge(self) -> Int16Frame | None:
         """Return a frame that leads out of what was played last, if anything was."""
+        self._catch_up()
         if self._decoder is None:
             return None
         self._append(self._decoder.conceal(FRAME_SAMPLES))
@@ -121,11 +139,33 @@ class Playout:
         """Return one channel of what is mono: it has a place of its own in a stereo room."""
         return frame[:, 0] if self.channels == 2 and not self._is_stereo else frame
 
+    def _plain(self, step: Play) -> bytes | None:
+        """Return the one packet that is all there is to play, if nothing is to be done to it."""
+        payload = step.payloads[0]
+        if self._is_repairing:
+            self._is_repairing = False
+            self._steadiness.note_flaw()
+        if not self._steadiness.next_tick():
+            return None
+        is_plain = len(step.payloads) == 1 and is_plain_speech(payload) and not self._surplus
+        return payload if is_plain and self._codec is RtpCodec.OPUS else None
+
+    def _can_pass_over(self, packet: bytes, most_bytes: int) -> bool:
+        return len(packet) <= most_bytes and not self._jitter.steering
+
+    def _play(self, step: Play, now: float) -> None:
+        self._catch_up()
+        self._pending = self._pending[: self._surplus]
+        corrupt = self.corrupt
+        self._append(self._decode(step))
+        self._pace(now)
+        if self.corrupt > corrupt or self._surplus or len(self._pending) > FRAME_SAMPLES:
+            self.packet = None
+
     def _catch_up(self) -> None:
         """Let the decoder find its feet on what was skipped last: nobody hears it."""
-        skipped, self._skipped = self._skipped, None
-        if skipped is not None:
-            self._decode(skipped)
+        while self._skipped:
+            self._before = self.caught_up = self._decode(self._skipped.popleft())[-FRAME_SAMPLES:]
 
     def _append(self, pcm: Int16Frame) -> None:
         self._pending = np.concatenate((self._pending, pcm)) if len(self._pending) else pcm
@@ -150,6 +190,9 @@ class Playout:
             self._stretch(lengthen(self._before, self._pending, most, least=least))
             return
         is_pause = is_quiet(self._pending)
+        if is_pause and not steering and self._surplus < LITTLE:
+            self._stretch(cut(self._pending, self._surplus))  # packets begin with the tick again
+            return
         self._is_hurrying = self._is_hurrying or steering < -1
         if self._surplus < LITTLE:
             self._waited = 0
@@ -176,6 +219,7 @@ class Playout:
 
     def _repair(self, next_payload: bytes | None) -> Int16Frame:
         """Return a missing frame: from its successor's FEC, else made up."""
+        self._catch_up()
         if self._decoder is None:
             self._decoder = make_decoder(self._codec, self.channels)
         if self._next is not None:

@@ -8,11 +8,13 @@ import numpy as np
 from mixer.core.level import SILENCE_DBOV
 from mixer.core.routing import EVERYBODY, PLAIN, ear_of
 from mixer.core.speccheck import check_gain
+from mixer.core.strip import Voiced
 from mixer.room.anchor import Anchor
 from mixer.room.fade import Fade, faded
-from mixer.room.groups import APART_TICKS, Advanced, Groups
+from mixer.room.groups import APART_TICKS, NO_PACKETS, Advanced, Groups
 from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO, mono
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
+from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
 from mixer.room.voice import Voice
@@ -28,6 +30,10 @@ from mixer.types import (
     Tap,
 )
 
+# 30 s. Sound that is passed on is 5.5 ms ahead of what is encoded, and a word in which that changes
+# has lost more than a minute's passing on has won (PESQ).
+CROWDED_TICKS = 1500
+
 
 class Room:
     """The audio of one room. A tick costs nothing while everybody is silent."""
@@ -37,6 +43,7 @@ class Room:
         self.quality = Quality()
         self.anchors: dict[PeerId, Anchor] = {}
         self.encodes = 0
+        self.passed = 0
         self._tap = tap
         self._specs: dict[PeerId, AnchorSpec] = {}
         self._channels = self._wanted_channels = 1
@@ -49,6 +56,10 @@ class Room:
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
+        self._passes_through = True
+        self._crowded_until = 0  # until which tick people are likely to interrupt each other
+        self._undecoded: Seat | None = None  # whose packet was all that was needed of the last tick
+        self._most_bytes = 0  # of such a packet in the next one
         self._comfort_phase = crc32(room.encode()) % COMFORT_EVERY_TICKS  # not all in one tick
 
     # What the control plane wants
@@ -65,6 +76,7 @@ class Room:
             self._air = None
         elif self._air is None:
             self._air = Hearer(PLAIN)
+        self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
         for peer, seat in self._seats.items():
@@ -75,6 +87,7 @@ class Room:
     def spend(self, quality: Quality) -> None:
         """Spend no more than that from the next tick on, whatever the spec says."""
         self.quality = quality
+        self._most_bytes = 0
         self._stage.limit_loudest(quality.loudest)
 
     def add(self, anchor: Anchor) -> None:
@@ -162,6 +175,7 @@ class Room:
         """Return what this room has done so far, by metric name."""
         return {
             "opus_encodes": self.encodes,
+            "packets_passed": self.passed,
             "anchor_failures": self._stage.failures,
             "player_failures": self._stage.player_failures,
         }
@@ -185,14 +199,19 @@ class Room:
             if not self.anchors or not self._is_time_for_comfort(tick):
                 return []
             return self._comfort([one.row for one in self.anchors.values() if one.hears])
-        heard, frames = self._stage.listen(tick, now)
+        heard, frames = self._listen(tick, now)
+        if self._undecoded is not None:
+            return self._send(self._pass_on(self._undecoded, tick), tick)
         changed = self._stage.hold(heard, tick, is_silent=not self._groups.is_sounding)
         if changed or self._is_stale or not self._groups.is_settled:
             self._is_stale = False
             self._groups.regroup(self._hearers(), self._stage.voices)
         if self._returning:
             self._bring_back()
-        advanced = self._groups.advance(heard, frames)
+        if len(heard) > 1:
+            self._crowded_until = tick + CROWDED_TICKS
+        packets = self._stage.packets if self._may_pass(tick) else NO_PACKETS
+        advanced = self._groups.advance(heard, frames, packets)
         if self._turn_ticks or self._is_rising:
             advanced = self._lead(advanced)
         sent = self._send(advanced, tick)
@@ -202,6 +221,28 @@ class Room:
                 self._turn()
                 self._is_rising = self._is_comfort_due = True
         return sent
+
+    def _listen(self, tick: int, now: float) -> tuple[list[Voice], list[Voiced]]:
+        """Hear everybody; who was not decoded in the last tick has been now, if they are here."""
+        lone = self._stage.lone if self._most_bytes and not self._is_stale else None
+        heard, frames = self._stage.listen(tick, now, self._most_bytes if lone else 0)
+        before, self._undecoded = self._undecoded, lone if self._stage.is_undecoded else None
+        if before is not None and self._undecoded is None:
+            missed = before.anchor.caught_up
+            self._groups.recover(before.voice, UNDECODED if missed is None else missed)
+        return heard, frames
+
+    def _pass_on(self, seat: Seat, tick: int) -> list[Advanced]:
+        """Return what all hear of a packet that was not decoded; nothing else has changed."""
+        voice, level_dbov = seat.voice, seat.anchor.level_dbov
+        voice.heard_at = tick
+        return self._groups.pass_on(voice, self._stage.packets[voice], level_dbov)
+
+    def _may_pass(self, tick: int) -> bool:
+        """Whether a speaker's own packets can be sent on: in one channel, which all will keep."""
+        is_turning = self._turn_ticks or self._is_rising
+        is_monologue = tick >= self._crowded_until
+        return self._passes_through and self._channels == 1 and is_monologue and not is_turning
 
     def _lead(self, advanced: list[Advanced]) -> list[Advanced]:
         """Lead what is heard out of one profile and into the other."""
@@ -217,14 +258,21 @@ class Room:
             sounding = {one.mix for one in advanced}
             quiet = [mix for mix in self._groups.mixes if mix not in sounding]
             sent = self._comfort([row for mix in quiet for row in mix.rows.tolist()])
-        for mix, frame, level, has_sound in advanced:
+        self._most_bytes = 0
+        most: list[int] = []
+        for mix, frame, level, has_sound, packet in advanced:
             self._is_comfort_due |= not has_sound
             if self._air is not None and mix is self._air.mix and self._tap is not None:
                 self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
             mix.quality = self.quality
-            outgoing = mix.advance(frame, level, has_sound=has_sound)
-            self.encodes += sum(bool(one.payload) for one in outgoing)
+            outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
+            passed = sum(one.is_passed for one in outgoing)
+            self.passed += passed
+            self.encodes += sum(bool(one.payload) for one in outgoing) - passed
+            most.append(mix.most_bytes() if passed else 0)
             sent += outgoing
+        if most and self._air is None and self._groups.is_at_rest:
+            self._most_bytes = min(most)
         return sent
 
     def _bring_back(self) -> None:

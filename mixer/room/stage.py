@@ -10,6 +10,7 @@ from mixer.core.loudest import Loudest
 from mixer.core.strip import Voiced
 from mixer.errors import NoCapacity
 from mixer.room.player import Player, PlayerState
+from mixer.room.playout import UNDECODED
 from mixer.room.seat import Seat
 from mixer.room.voice import Voice
 from mixer.types import Int16Frame, PeerId, RoomId, RoomSpec
@@ -42,6 +43,10 @@ class Stage:
         self.failures = 0
         """How often somebody could not be heard in a tick."""
         self.player_failures = 0
+        self.packets: Mapping[Voice, bytes] = {}
+        """Of those heard in the last tick as one packet has it, unchanged: that."""
+        self.is_undecoded = False
+        """Whether the last tick had a frame that was not."""
         self._room = room
         self._awake: dict[PeerId, Seat] = {}
         self._playing: list[Playing] = []
@@ -129,8 +134,22 @@ class Stage:
 
     # Once a tick
 
-    def listen(self, tick: int, now: float) -> tuple[list[Voice], list[Voiced]]:
-        """Return the voices heard in this tick and their frames, ready to be mixed."""
+    @property
+    def lone(self) -> Seat | None:
+        """Who may be heard without being decoded: the only one, as they are."""
+        if len(self._awake) != 1 or len(self.voices) != 1 or self._playing or self._automix:
+            return None
+        (seat,) = self._awake.values()
+        is_plain = seat.voice.is_plain and seat.anchor.is_levelled
+        return seat if is_plain and seat.voice is self.voices[0] else None
+
+    def listen(
+        self, tick: int, now: float, most_bytes: int = 0
+    ) -> tuple[list[Voice], list[Voiced]]:
+        """Return the voices heard in this tick and their frames, ready to be mixed.
+
+        A frame that is UNDECODED stands for a packet of at most `most_bytes`.
+        """
         chosen = None
         if self._loudest is not None:
             chosen = self._loudest.choose(
@@ -139,10 +158,11 @@ class Stage:
         voices: list[Voice] = []
         frames: list[Int16Frame] = []
         levels: dict[PeerId, int] = {}
+        packets: dict[Voice, bytes] = {}
         for peer, seat in list(self._awake.items()):
             try:
                 if chosen is None or peer in chosen:
-                    frame = seat.anchor.hear(now)
+                    frame = seat.anchor.hear(now, most_bytes)
                 else:
                     frame = _leave_out(seat, tick, now)
             except Exception:  # noqa: BLE001 - a boundary: one person's packets are not the room's
@@ -152,10 +172,14 @@ class Stage:
                 voices.append(seat.voice)
                 frames.append(frame)
                 levels[peer] = seat.anchor.level_dbov
+                if seat.anchor.packet is not None:
+                    packets[seat.voice] = seat.anchor.packet
             elif seat.anchor.is_asleep:
                 del self._awake[peer]
         self.levels = levels
+        self.is_undecoded = any(frame is UNDECODED for frame in frames)
         shaped = self._shape(voices, frames, chosen)
+        self.packets = {voice: one for voice, one in packets.items() if voice.strip.is_open}
         if self._playing:
             self._play_on(voices, shaped)
         return voices, shaped

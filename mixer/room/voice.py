@@ -37,6 +37,11 @@ class Voice:
         else:
             self._agc.target_dbov = spec.agc_target_dbov
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is heard as it comes, and its loudness is nobody's business."""
+        return self._agc is None and self.strip.is_open
+
     def set_channels(self, channels: int) -> None:
         """Go on at once in a room of so many channels, as loud as before."""
         before, self.strip = self.strip, Strip(channels, self.strip.gain)

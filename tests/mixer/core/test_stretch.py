@@ -11,6 +11,7 @@ from mixer.core.stretch import (
     PATIENT_TICKS,
     QUIET_RMS,
     _sums,
+    cut,
     is_quiet,
     least_likeness,
     lengthen,
@@ -180,3 +181,15 @@ def test_full_scale_does_not_wrap() -> None:
     for changed in (shorten(loud[960:]), lengthen(loud[:960], loud[960:])):
         assert len(changed) != 1920
         assert set(np.unique(changed)) == {-32768, 32767}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("samples", [1, 100, 479])
+def test_a_cut_leaves_out_as_much_as_is_told(samples: int, channels: int) -> None:
+    """It begins as it did and ends as it did: what stands between is faded over 10 ms."""
+    pcm = noise((960 + samples) * channels, QUIET_RMS / 2).reshape(-1, channels)
+    pcm = pcm[:, 0] if channels == 1 else pcm
+    shorter = cut(pcm, samples)
+    assert shorter.shape == (960, *pcm.shape[1:])
+    np.testing.assert_array_equal(shorter[FADE:], pcm[FADE + samples :])
+    assert np.abs(shorter[:5] - pcm[:5].astype(int)).max() <= 0.02 * np.abs(pcm).max() + 1

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixer.core.toc import MAX_SAMPLES, has_fec, is_stereo, opus_duration
-from mixer.opus import Application, Encoder, _library
+from mixer.core.toc import (
+    MAX_FRAME_BYTES,
+    MAX_SAMPLES,
+    has_fec,
+    is_plain_speech,
+    is_stereo,
+    opus_duration,
+)
+from mixer.opus import Application, Decoder, Encoder, OpusError, _library
 
 
 @pytest.mark.parametrize(
@@ -121,3 +128,39 @@ def test_stereo_is_a_bit_of_the_first_byte() -> None:
         payload = encoder.encode(np.zeros(960 * channels, np.int16))
         assert is_stereo(payload) == (channels == 2)
     assert not is_stereo(b"")
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_plain"),
+    [
+        (b"", False),
+        (b"\x48\x00", False),  # DTX
+        (b"\x48\x00\x00", True),  # SILK, wide band, 20 ms
+        (b"\x08" + bytes(40), True),  # narrow band
+        (b"\x78" + bytes(80), True),  # hybrid
+        (b"\x70" + bytes(80), False),  # 10 ms
+        (b"\x50" + bytes(80), False),  # 40 ms
+        (b"\x4c" + bytes(80), False),  # stereo
+        (b"\x49" + bytes(80), False),  # two frames
+        (b"\x4b\x01" + bytes(80), False),  # a count of frames, be it one
+        (b"\xf8" + bytes(80), False),  # CELT
+        (b"\x78" + bytes(MAX_FRAME_BYTES), True),
+        (b"\x78" + bytes(MAX_FRAME_BYTES + 1), False),  # R2
+    ],
+)
+def test_plain_speech_is_one_mono_frame_of_20_ms(payload: bytes, *, is_plain: bool) -> None:
+    """Of SILK or hybrid, in a packet of code 0."""
+    assert is_plain_speech(payload) == is_plain
+
+
+@given(st.binary(max_size=1400))
+def test_plain_speech_is_what_a_decoder_takes(payload: bytes) -> None:
+    """Whatever stands behind the first byte, libopus makes 20 ms of it."""
+    if payload:
+        payload = bytes([payload[0] & 0x7F & 0xF8 | 0x08]) + payload[1:]
+    if not is_plain_speech(payload):
+        return
+    try:
+        assert len(Decoder().decode(payload)) == 960
+    except OpusError as error:  # pragma: no cover - says which
+        pytest.fail(f"{error}: {payload.hex()}")

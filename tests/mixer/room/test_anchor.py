@@ -267,7 +267,7 @@ def test_who_is_skipped_falls_asleep_like_anybody() -> None:
         talk.anchor.skip(talk.now)
         talk.tick += 1
     assert talk.anchor.is_asleep
-    assert talk.anchor._playout._skipped is None
+    assert not talk.anchor._playout._skipped
     talk.send()
     talk.anchor.mute(True)
     talk.anchor.skip(talk.now)

@@ -27,7 +27,7 @@ class Steady(Anchor):
     value = 0
     is_speaking = False
 
-    def hear(self, now: float) -> Int16Frame | None:
+    def hear(self, now: float, most_bytes: int = 0) -> Int16Frame | None:
         return np.full(960, self.value, np.int16) if self.is_speaking else None
 
     def skip(self, now: float) -> None:
@@ -134,8 +134,14 @@ def _note(played: dict[int, Int16Frame]) -> object:
     """Return an `advance` that encodes nothing and tells whom it would have sent which frame."""
 
     def advance(
-        self: Mix, frame: Int16Frame, level_dbov: int, *, has_sound: bool
+        self: Mix,
+        frame: Int16Frame,
+        level_dbov: int,
+        *,
+        has_sound: bool,
+        packet: bytes | None = None,
     ) -> list[Outgoing]:
+        del packet
         self.is_sounding = has_sound
         assert not set(self.rows.tolist()) & played.keys()
         played.update(dict.fromkeys(self.rows.tolist(), frame))

@@ -131,10 +131,12 @@ def test_a_little_surplus_waits_for_a_pause() -> None:
     playout._pending = voice[: FRAME_SAMPLES + 400]
     playout._pace(0.0)
     assert playout._surplus == 400
-    playout._pending = np.zeros(FRAME_SAMPLES + 400, np.int16)
-    playout._pace(0.0)
-    assert playout._surplus <= 40
-    assert len(playout._pending) == FRAME_SAMPLES + playout._surplus
+    for surplus in (400, 30):
+        playout._surplus = surplus
+        playout._pending = np.zeros(FRAME_SAMPLES + surplus, np.int16)
+        playout._pace(0.0)
+        assert playout._surplus == 0
+        assert len(playout._pending) == FRAME_SAMPLES
 
 
 def test_delay_that_is_needed_is_gained_unheard() -> None:
