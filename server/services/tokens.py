@@ -39,17 +39,15 @@ _FUTURE: Final = "This token is from the future: the clock here or where it was 
 class Grant:
     """What a token says of its holder: empty where the audience needs it not.
 
-    `pin` tells that the room's PIN was shown already, `session` names the media session that a
-    resume continues. `explicit` replaces the role's grants where it is not None. `made` tells
-    rooms apart that had the same id one after another; a token that is `once` opens one
-    conversation only. `jti` and `expires_at` (Unix s) are the token's own.
+    `pin` tells that the room's PIN was shown already. `explicit` replaces the role's grants where
+    it is not None. `made` tells rooms apart that had the same id one after another; a token that is
+    `once` opens one conversation only. `jti` and `expires_at` (Unix s) are the token's own.
     """
 
     room: RoomId = _NO_ROOM
     user: UserId = _NOBODY
     role: Role = Role.ANCHOR
     pin: bool = False
-    session: str = ""
     display_name: str = ""
     explicit: frozenset[Right] | None = None
     made: str = ""
@@ -112,7 +110,6 @@ class _Claims(BaseModel):
     userId: str = ""  # noqa: N815
     role: str = Role.ANCHOR.value
     pin: bool = False
-    session: str = ""
     displayName: str = ""  # noqa: N815
     grants: list[str] | None = None
     made: str = ""
@@ -234,7 +231,6 @@ class Tokens:
             claims |= {"roomId": grant.room, "userId": grant.user, "role": grant.role.value}
         optional = {
             "pin": grant.pin,
-            "session": grant.session,
             "displayName": grant.display_name,
             "made": grant.made,
             "once": grant.once,
@@ -246,7 +242,7 @@ class Tokens:
 
     def _secret(self, audience: Audience) -> bytes:
         assert audience not in SIGNED, "those have key pairs"
-        return self._keyring.resume if audience is Audience.RESUME else self._keyring.admin
+        return self._keyring.admin
 
 
 def _read(
@@ -297,7 +293,6 @@ def _grant(claims: _Claims) -> Grant:
         user=user,
         role=Role(claims.role),
         pin=claims.pin,
-        session=claims.session,
         display_name=claims.displayName,
         explicit=None if claims.grants is None else known_rights(claims.grants),
         made=claims.made,

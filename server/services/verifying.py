@@ -19,7 +19,6 @@ class Audience(StrEnum):
     """What a token is for; each has keys of its own."""
 
     JOIN = "join"
-    RESUME = "resume"
     LISTEN = "listen"
     ADMIN = "admin"
 

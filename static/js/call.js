@@ -57,6 +57,7 @@ import { Volumes } from "./volumes.js";
  * @property {(stream: MediaStream) => void} onStream  the room as this person hears it
  * @property {(room: RoomNotice) => void} onRoom  at each join, and when it was changed
  * @property {() => void} onUnmuteRequest  somebody who runs the room would like to hear this person
+ * @property {(seconds: number, what: "room" | "server") => void} [onClosing]  it ends, or restarts, in so many seconds
  * @property {(place: Place, grants: string[]) => void} [onPlace]  where this person is from now on, with what rights
  * @property {(outside: Outside) => void} [onLobby]
  * @property {(message: import("./chat.js").Message) => void} [onChat]
@@ -466,6 +467,8 @@ export class Call {
     else if (method === "talking") this.#options.onTalking(params?.levels ?? {});
     else if (method === "roomChanged") this.#roomChanged(params);
     else if (method === "unmuteRequest") this.#options.onUnmuteRequest();
+    else if (method === "roomClosing") this.#options.onClosing?.(Number(params?.seconds) || 0, "room");
+    else if (method === "draining") this.#options.onClosing?.((Number(params?.endsInMs) || 0) / 1000, "server");
     else if (method === "participants") this.#peopleChanged(rpc, params);
     else if (method === "lobby") this.#options.onLobby?.(params);
     else if (method === "chat") this.#options.onChat?.(params);

@@ -190,6 +190,7 @@ async function join() {
     onStream: play,
     onRoom: roomChanged,
     onUnmuteRequest: askToUnmute,
+    onClosing: closingSoon,
     onPlace: placeChanged,
     onLobby: (outside) => door.draw(outside),
     onChat: (message) => chat.add(message),
@@ -358,8 +359,22 @@ function roomChanged(room) {
   if (wasLive && mark.hidden === locked)
     announce(locked ? "The room is locked: nobody new comes in" : "The room is open again");
   mark.hidden = !locked;
+  byId("closing", HTMLElement).hidden = true; // it may have been given more time
   door.drawRoom(room);
   drawChat();
+}
+
+/**
+ * The room is about to end, or the server to restart.
+ * @param {number} seconds
+ * @param {"room" | "server"} what
+ */
+function closingSoon(seconds, what) {
+  const row = byId("closing", HTMLElement);
+  const minutes = Math.round(seconds / 60);
+  const when = minutes > 1 ? `in ${minutes} minutes` : seconds > 45 ? "in a minute" : "in a moment";
+  say(row, what === "room" ? `This room ends ${when}.` : `The server restarts ${when}. You will be connected again.`);
+  row.hidden = false;
 }
 
 // Hand --------------------------------------------------------------------

@@ -108,6 +108,17 @@ def test_room_changes(room: Page, site: ScriptedSite) -> None:
     expect(room.locator("#said")).to_contain_text("locked")
 
 
+def test_the_end_is_announced(room: Page, site: ScriptedSite) -> None:
+    """That of the room until it has more time, and that of the server."""
+    closing = room.locator("#closing")
+    site.notify("roomClosing", {"seconds": 300, "reason": "expired"})
+    expect(closing).to_have_text("This room ends in 5 minutes.")
+    site.notify("roomChanged", {"roomId": "studio", "name": "Choir"})
+    expect(closing).to_be_hidden()
+    site.notify("draining", {"endsInMs": 5000})
+    expect(closing).to_have_text("The server restarts in a moment. You will be connected again.")
+
+
 def test_stereo_is_asked_for(room: Page) -> None:
     """Chromium plays two channels only where its own description asks for them."""
     sdp = room.evaluate("roomtone.peer.localDescription.sdp")
