@@ -112,11 +112,17 @@ async def test_a_missing_janus_is_named() -> None:
         find_janus("/none/janus")
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to jobs in the background, should the tests be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.asynccontextmanager
 async def _bench(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench", *arguments,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_hear_interrupts,
     )  # fmt: skip
     try:
         yield process
