@@ -51,7 +51,7 @@ async def state(program: Program, room: str, name: str) -> str:
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
     """Ask until it is so: another process tells nobody."""
     while not await is_so():  # noqa: ASYNC110 - as it says
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # sleep: another process has to get there
 
 
 async def until_state(program: Program, room: str, name: str, wanted: str) -> None:

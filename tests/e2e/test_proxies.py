@@ -148,7 +148,7 @@ async def standing(kind: str, folder: Path, *options: str) -> AsyncIterator[Site
             async with asyncio.timeout(START_S):
                 while not _listens(front.port):
                     assert proxy.returncode is None, (folder / f"{kind}.log").read_text()
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # sleep: another process has to get there
             yield site
         finally:
             await site.close()
