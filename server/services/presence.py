@@ -44,6 +44,7 @@ FAILED_RETRY_MS = 1000
 LOBBY_S = 600  # whoever runs the room has come by then, or does not
 MOVE_S = 15.0  # a page that knows how is in the other room within two
 MAX_TICKETS = 1000  # of a room's people who are not there any more
+TICKET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Presence:
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
+        self.kick_mark: Callable[[RoomId, UserId], str] = _never_kicked
         self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
         self.lobby = Lobby(self.announcements.lobby_changed)
@@ -228,7 +230,7 @@ class Presence:
         if not (returns and self._is_owed(room.id, arrival.user)):
             self.check_space(room, arrival.user, returns=returns)
         self._tickets.get(room.id, {}).pop(arrival.user, None)
-        now, ticket = self._monotonic(), secrets.token_hex(16)
+        now, ticket = self._monotonic(), self._new_ticket(room.id, arrival.user)
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
@@ -323,7 +325,7 @@ class Presence:
 
     def expect(self, room: RoomId, user: UserId) -> str:
         """Return a ticket with which somebody passes the lock and the lobby, once."""
-        ticket = secrets.token_hex(16)
+        ticket = self._new_ticket(room, user)
         self._keep_ticket(room, user, ticket)
         return ticket
 
@@ -492,6 +494,10 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
+    def _new_ticket(self, room: RoomId, user: UserId) -> str:
+        """Return a ticket that is good in our next life too, unless they are kicked meanwhile."""
+        return secrets.token_hex(TICKET_BYTES) + self.kick_mark(room, user)
+
     def _keep_ticket(self, room: RoomId, user: UserId, ticket: str) -> None:
         tickets = self._tickets.setdefault(room, {})
         tickets.pop(user, None)
@@ -517,7 +523,9 @@ class Presence:
 
     def _returns(self, room: Room, arrival: Arrival) -> bool:
         """Whether they come back with the ticket they were given last (and were not kicked)."""
-        ticket = arrival.resumes
+        ticket, mark = arrival.resumes, self.kick_mark(room.id, arrival.user)
+        if mark and ticket[2 * TICKET_BYTES :] != mark:
+            return False
         return bool(ticket) and self._tickets.get(room.id, {}).get(arrival.user, ticket) == ticket
 
     def _passes(
@@ -639,6 +647,11 @@ def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
 
 _EMPTY = Roster()
 _NO_LINES = Lines()
+
+
+def _never_kicked(_room: RoomId, _user: UserId) -> str:
+    """Nobody remembers kicks of former lives."""
+    return ""
 
 
 def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:

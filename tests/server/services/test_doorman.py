@@ -80,7 +80,7 @@ async def test_who_need_not_wait(node: Node, room: Room) -> None:
     await doorman(node).admit(DEMO, ADA)
     _, _, again = await come(node)
     assert again.place == "stage"
-    node.services.context.desk.kick(DEMO, ADA)
+    await node.services.context.desk.kick(DEMO, ADA)
     _, client, kicked = await come(node, jtoken=again.jtoken)
     assert kicked.place == "lobby"
     await node.rooms.change(DEMO, lambda before: replace(before, lobby=False))
