@@ -107,6 +107,7 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+            await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()

@@ -132,7 +132,7 @@ def create_app(context: Context) -> web.Application:
     )
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
-    app[PROXIES] = Proxies(context.settings)
+    app[PROXIES] = Proxies(lambda: context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
     context.webhooks.counted = app[INSTRUMENTS].webhook
