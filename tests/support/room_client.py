@@ -14,7 +14,7 @@ from tests.support.program import Program
 from tests.support.webrtc_client import Pcm, WebRtcClient, client
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """The server has no capacity now, and says when to come back."""
 
     def __init__(self, retry_after_s: float) -> None:
@@ -31,7 +31,7 @@ class Signalling:
         self.notifications: list[dict[str, Any]] = []
 
     async def call(self, method: str, **params: Any) -> Any:
-        """Call a method; return its result. Raises Busy."""
+        """Call a method; return its result. Raises BusyError."""
         number = next(self._numbers)
         await self._socket.send_json(
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -42,7 +42,7 @@ class Signalling:
             if answer.get("id") == number:
                 refusal = answer.get("error", {}).get("data", {})
                 if refusal.get("code") == "no_capacity":
-                    raise Busy(refusal["retryAfterMs"] / 1000)
+                    raise BusyError(refusal["retryAfterMs"] / 1000)
                 assert "result" in answer, answer
                 return answer["result"]
             self.notifications.append(answer)
@@ -66,7 +66,7 @@ async def connect(signalling: Signalling, made: WebRtcClient, offer: str) -> Non
     """Send the client's offer and wait until it is connected; come back if it is told to."""
     try:
         result = await signalling.call("offer", sdp={"type": "offer", "sdp": offer})
-    except Busy as busy:
+    except BusyError as busy:
         await asyncio.sleep(busy.retry_after_s)  # sleep: what the server asks for
         await connect(signalling, made, offer)
         return
