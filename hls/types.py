@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """The AES-128 key of one epoch: `key` and `iv` are 16 bytes, `uri` goes into the playlist."""
+    """The AES-128 key of one epoch: `key` and `iv` are 16 bytes, `uri` goes into the playlist.
+
+    It is in force from segment `first_msn` until the next key's.
+    """
 
     epoch: int
     key: bytes
     iv: bytes
     uri: str
+    first_msn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
