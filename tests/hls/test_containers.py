@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def sound() -> tuple[AacFormat, list[list[bytes]]]:
     return encoder.format, cut
 
 
-def probe(path: Path, level: str = "warning") -> tuple[dict[str, str], list[int]]:
+def probe(path: Path, level: str = "warning") -> tuple[dict[str, Any], list[int]]:
     """Return FFprobe's view: the stream, and every packet's time; nothing may be reported."""
     command = ["ffprobe", "-v", level, "-show_packets", "-show_streams", "-of", "json"]
     command += ["-allowed_extensions", "ALL"] if path.suffix == ".m3u8" else []
