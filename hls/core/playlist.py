@@ -368,10 +368,11 @@ def _again(lines: _Lines | None = None) -> str:
     if lines is None:
         return ""
     entry, previous = lines.entry, lines.previous
-    if previous is None or _is_break(entry, previous):
-        return lines.plain
-    date = f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.unix_s)}\n"
-    return f"{date}{_key(entry)}\n{lines.end}"
+    change = f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.unix_s)}\n"
+    if previous is not None and _is_break(entry, previous):
+        change = lines.change
+    key = f"{_key(entry)}\n"
+    return f"{change}{'' if change.endswith(key) else key}{lines.end}"
 
 
 def _is_break(entry: Entry, previous: Entry) -> bool:

@@ -183,6 +183,15 @@ def test_delta_that_begins_with_a_discontinuity() -> None:
     ) in text
 
 
+def test_delta_that_begins_with_the_same_key() -> None:
+    """The key is said again also where a discontinuity is all that changes."""
+    text = low_latency(Stream(breaks={43: False}).window(50, 1), skip=True)
+    assert (
+        "SEGMENTS=1\n#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:14:42.560Z\n"
+        '#EXT-X-KEY:METHOD=AES-128,URI="/k/10/enc.key"'
+    ) in text
+
+
 def test_nothing_to_skip() -> None:
     """Who asks for a delta update of a short playlist, or of one that has ended, gets all of it."""
     short, over = Stream(listed=7).window(50, 1), Stream().window(50, 1, is_ended=True)
