@@ -65,7 +65,7 @@ def test_no_query() -> None:
 
 def test_other_lines_stay() -> None:
     """Tags without an address, comments, empty lines and other line ends stay as they are."""
-    text = '#EXTM3U\r\n\r\n#X:URI="a"\r\n#EXT-X-DATERANGE:ID="a",X-URI="b"\r\n# c\r\nb\r\n'
+    text = '#EXTM3U\r\n\r\n#X:URI="a"\r\n#EXT-X-DATERANGE:ID="a\u2028b",X-URI="b"\r\n# c\r\nb\r\n'
     assert Addressed(text).with_query("q") == text.replace("\nb\r", "\nb?q\r")
 
 
