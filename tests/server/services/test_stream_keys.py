@@ -142,6 +142,28 @@ async def test_crash_before_the_store(node: Node, monkeypatch: pytest.MonkeyPatc
     assert planned(again) == [(0, 0)]
 
 
+async def test_answer_of_the_store_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored without our hearing of it is found there, and not made again."""
+    commit = node.store.commit
+
+    async def deaf(**what: Any) -> int:
+        await commit(**what)
+        raise StoreLost("no answer")
+
+    monkeypatch.setattr(keys_of(node.services)._store, "commit", deaf)
+    go_to(node, 7)
+    keys_of(node.services).heard(DEMO)
+    assert not await keys_of(node.services).work()
+    monkeypatch.undo()
+    found = await stored(node)
+    assert await keys_of(node.services).work()
+    assert planned(node.services) == [(0, 0), (1, 20), (2, 40)]
+    assert await stored(node) == found
+    assert [key.key.hex() for key in node.rooms.stream(DEMO).keys] == [
+        found[epoch]["key"] for epoch in ("0", "1", "2")
+    ]
+
+
 async def test_crash_before_the_plane(node: Node) -> None:
     """What was stored holds, though the plane never heard of it: whoever goes on tells it."""
     await listen(node, 7)  # the reconciler has not run
