@@ -1,7 +1,7 @@
 """A broadcast plane that makes real segments, on the clock of a test."""
 
 from hls.pipeline import Broadcaster
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, PlaylistKind
 from server.services.clock import Clock
 from tests.support.planes import FakeBroadcast
 
@@ -19,7 +19,7 @@ class RealBroadcast(FakeBroadcast):
         self.broadcaster.apply(spec, self._clock.tick())
 
     async def playlist(self, room: str) -> str | None:
-        return self.broadcaster.playlist(room, self._clock.tick())
+        return self.broadcaster.playlist(room, "", PlaylistKind.LOW_LATENCY, self._clock.tick())
 
     async def fetch(self, room: str, name: str) -> bytes | None:
-        return self.broadcaster.fetch(room, name, self._clock.tick())
+        return self.broadcaster.fetch(room, "", name, self._clock.tick())
