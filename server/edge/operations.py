@@ -106,7 +106,7 @@ def _own(app: web.Application) -> PlaneStatistics:
         gauges={
             "rooms": len(context.rooms),
             "anchors": context.presence.total,
-            "listeners": len(context.listening.listeners),
+            "broadcast_listeners": len(context.listening.listeners),
             "sockets": len(app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
             "draining": float(context.drain.is_on),
