@@ -166,6 +166,13 @@ class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 
 
+class TokenExpired(BadToken):
+    """The token's time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("This token has expired: ask for a new one")
+
+
 class AlreadyJoined(ServerError):  # noqa: N818
     """A second `join` on one socket."""
 
@@ -295,15 +302,6 @@ class SoundRefused(ServerError):  # noqa: N818
     code = "bad_sound"
 
 
-class Outdated(ServerError):  # noqa: N818
-    """What the caller had seen of the room is not how it is any more."""
-
-    code = "outdated"
-
-    def __init__(self) -> None:
-        super().__init__("The room was changed meanwhile: read it again")
-
-
 class KeyReused(ServerError):  # noqa: N818
     """An Idempotency-Key that stood with another request before."""
 
@@ -326,6 +324,15 @@ class HookFailed(ServerError):  # noqa: N818
     """A webhook could not be called; the sentence says why."""
 
     code = "hook_failed"
+
+
+class KeyNotYet(Delayed):
+    """The key is for segments that are yet to come."""
+
+    code = "key_not_yet"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("This key is for later: ask again when it is needed", retry_after_ms)
 
 
 class NotReady(ServerError):  # noqa: N818

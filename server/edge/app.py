@@ -17,12 +17,14 @@ from server.edge import (
     hls,
     keys,
     lines,
+    listeners,
     modules,
     openapi,
     operations,
     pages,
     participants,
     rest,
+    stream_keys,
     webhooks,
     whip,
 )
@@ -36,6 +38,7 @@ from server.edge.models import MAX_BODY_BYTES
 from server.edge.proxies import PROXIES, Proxies, through_proxies
 from server.edge.screen import screen
 from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
+from server.telemetry import continuing
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +79,8 @@ ROUTES: Final = (
     web.get("/api/rooms/{room}/rtp", lines.list_lines),
     web.patch("/api/rooms/{room}/rtp/{user}", lines.patch_line),
     web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
+    web.get("/api/rooms/{room}/listeners", listeners.list_listeners),
+    web.delete("/api/rooms/{room}/listeners/{user}", listeners.delete_listener),
     web.post("/api/rooms/{room}/arrivals", arrivals.start_arrivals),
     web.get("/api/rooms/{room}/arrivals", arrivals.list_arrivals),
     web.delete("/api/rooms/{room}/arrivals", arrivals.stop_arrivals),
@@ -111,8 +116,8 @@ ROUTES: Final = (
     web.patch("/whep/{room}/{connection}", whip.change),
     web.delete("/whep/{room}/{connection}", whip.end),
     web.options("/whep/{room}/{connection}", whip.describe),
-    web.get("/hls/rooms/{room}/enc.key", hls.get_key),
-    web.get("/hls/rooms/{room}/{epoch}/enc.key", hls.get_key),
+    web.get("/hls/rooms/{room}/enc.key", stream_keys.get_key),
+    web.get("/hls/rooms/{room}/{epoch}/enc.key", stream_keys.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
     web.options("/hls/{path:.+}", headers.preflight),
@@ -131,9 +136,10 @@ def create_app(context: Context) -> web.Application:
     )
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
-    app[PROXIES] = Proxies(context.settings)
+    app[PROXIES] = Proxies(lambda: context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
+    context.webhooks.counted = app[INSTRUMENTS].webhook
     app[ANSWERS] = Answers()
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
@@ -146,7 +152,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count and log every request: its path, never its query, which may hold a token."""
     began = time.perf_counter()
     room = request.match_info.get("room")
-    with structlog.contextvars.bound_contextvars(**({} if room is None else {"room": room})):
+    bound = {} if room is None else {"room": room}
+    with structlog.contextvars.bound_contextvars(**bound), continuing(request.headers):
         answer = await handler(request)
     resource = request.match_info.route.resource
     # An unknown path has no resource: labels must not be what strangers make up.

@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
@@ -36,7 +36,9 @@ REFUSED = -32000  # a worker's refusal; its data says `who` must react
 
 _TICK = struct.Struct(">Q")  # a tick number, or the number of a blob
 _PCM_BYTES = 2 * FRAME_SAMPLES
-_MAX_ROOM_BYTES = 64
+_AUDIO = struct.Struct(">QB7x")  # a tick number and how many channels it has
+_CHANNELS = (1, 2)
+_MAX_NAMES_BYTES = 256  # a room's name has 64, a bus's 32 characters
 _MAX_PORT, _MAX_PAYLOAD_TYPE, _MAX_SSRC = 0xFFFF, 0x7F, 0xFFFFFFFF
 _NAME_LENGTH = struct.Struct(">B")
 
@@ -137,24 +139,21 @@ class Key(BaseModel):
     key: Base64Bytes
     iv: Base64Bytes
     uri: str
+    first_msn: int
 
 
 class ApplyBroadcast(BaseModel):
-    """`apply` of a broadcast."""
+    """`apply` of a broadcast: the spec, its keys apart."""
 
-    room: str
-    version: int
-    key: Key
-    base_tick: int
-    base_unix_s: float
-    on_air: bool
+    broadcast: BroadcastSpec
+    keys: list[Key]
 
     def spec(self) -> BroadcastSpec:
         """Return the spec that was sent."""
-        key = KeySpec(self.key.epoch, self.key.key, self.key.iv, self.key.uri)
-        return BroadcastSpec(
-            self.room, self.version, key, self.base_tick, self.base_unix_s, self.on_air
+        keys = tuple(
+            KeySpec(key.epoch, key.key, key.iv, key.uri, key.first_msn) for key in self.keys
         )
+        return replace(self.broadcast, keys=keys)
 
 
 class AskPlaylist(BaseModel):
@@ -214,6 +213,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+_BROADCAST = TypeAdapter(BroadcastSpec)
 PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
@@ -247,10 +247,11 @@ def event_params(event: PlaneEvent) -> dict[str, Any]:
 
 def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
     """Return the parameters of a broadcast's `apply`."""
-    params = asdict(spec)
-    for name in ("key", "iv"):
-        params["key"][name] = base64.b64encode(params["key"][name]).decode("ascii")
-    return params
+    keys = [asdict(key) for key in spec.keys]
+    for key in keys:
+        key.update((name, base64.b64encode(key[name]).decode("ascii")) for name in ("key", "iv"))
+    broadcast = _BROADCAST.dump_python(replace(spec, keys=()), mode="json")
+    return {"broadcast": broadcast, "keys": keys}
 
 
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:
@@ -305,34 +306,44 @@ def plane_error(error: RpcError) -> MixerError | BadSpec | None:
 
 @dataclass(frozen=True, slots=True)
 class AudioTick:
-    """One tick of a room's mix: `pcm` is int16, 48 kHz mono, shape (960,), read-only."""
+    """One tick of what is heard on a room's bus.
+
+    `pcm` is int16[960 * channels], 48 kHz, interleaved, read-only.
+    """
 
     room: RoomId
+    bus: str
     tick: int
     pcm: Int16Frame
 
 
-def audio_body(room: RoomId, tick: int, pcm: Int16Frame) -> bytes:
-    """Return an AUDIO frame's body: tick, samples (little-endian), then the room.
+def audio_body(room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> bytes:
+    """Return an AUDIO frame's body: tick, channels, samples (little-endian), then room/bus.
 
-    The room stands last so that the samples are aligned.
+    The names stand last so that the samples are aligned.
     """
-    return _TICK.pack(tick) + pcm.astype("<i2", copy=False).tobytes() + room.encode()
+    head = _AUDIO.pack(tick, len(pcm) // FRAME_SAMPLES)
+    return head + pcm.astype("<i2", copy=False).tobytes() + f"{room}/{bus}".encode()
 
 
 def read_audio(kind: FrameKind, body: bytes) -> AudioTick:
     """Read an AUDIO frame. Raises WireError."""
     if kind is not FrameKind.AUDIO:
         raise WireError(f"{kind.name} is no audio")
-    room_bytes = len(body) - _TICK.size - _PCM_BYTES
-    if not 0 < room_bytes <= _MAX_ROOM_BYTES:
-        raise WireError(f"{len(body)} bytes are no tick of a room")
+    if len(body) < _AUDIO.size:
+        raise WireError("audio has no tick")
+    tick, channels = _AUDIO.unpack_from(body)
+    names_at = _AUDIO.size + channels * _PCM_BYTES
+    if channels not in _CHANNELS or not names_at < len(body) <= names_at + _MAX_NAMES_BYTES:
+        raise WireError(f"{len(body)} bytes are no tick of a bus")
     try:
-        room = RoomId(body[-room_bytes:].decode())
+        room, slash, bus = body[names_at:].decode().partition("/")
     except UnicodeDecodeError:
-        raise WireError("the room's name is no text") from None
-    pcm = np.frombuffer(body, "<i2", FRAME_SAMPLES, _TICK.size)
-    return AudioTick(room, _TICK.unpack_from(body)[0], pcm.astype(np.int16, copy=False))
+        raise WireError("the names of a tick are no text") from None
+    if not (room and slash and bus):
+        raise WireError("a tick is of a bus of a room")
+    pcm = np.frombuffer(body, "<i2", channels * FRAME_SAMPLES, _AUDIO.size)
+    return AudioTick(RoomId(room), bus, tick, pcm.astype(np.int16, copy=False))
 
 
 def blob_body(number: int, data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from numpy.typing import NDArray
 
 from hls.pipeline import Broadcaster
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind
 
 KEY = KeySpec(epoch=1, key=b"sixteen byte key", iv=bytes(range(16)), uri="enc.key")
 
@@ -27,7 +27,7 @@ def spec(
     on_air: bool = True,
 ) -> BroadcastSpec:
     """Return a room on air since `base_tick`."""
-    return BroadcastSpec(room, version, key, base_tick, 1_700_000_000.0, on_air)
+    return BroadcastSpec(room, version, (key,), base_tick, 1_700_000_000.0, on_air)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read(text: str | None) -> Playlist:
     key_uris: list[str] = []
     uri = ""
     for line in text.splitlines():
-        if line.startswith("#EXT-X-KEY"):
+        if line.startswith("#EXT-X-KEY:METHOD=AES"):
             uri = line.split('"')[1]
         elif not line.startswith("#"):
             names.append(line)
@@ -78,11 +78,11 @@ def decrypt(data: bytes | None, key: KeySpec = KEY) -> bytes:
     return unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize()
 
 
-def decode(init: bytes, segments: list[bytes]) -> NDArray[np.float32]:
+def decode(init: bytes, segments: list[bytes], channel: int = 0) -> NDArray[np.float32]:
     """Return what a player hears, -1..1, from the first sample of the first segment on."""
     with av.open(BytesIO(init + b"".join(segments)), format="mp4") as container:
         assert isinstance(container, InputContainer)
-        planes = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+        planes = [frame.to_ndarray()[channel] for frame in container.decode(audio=0)]
     return np.concatenate(planes).astype(np.float32)
 
 
@@ -90,9 +90,9 @@ def hear(
     broadcaster: Broadcaster, now_tick: int, room: str = "blue"
 ) -> tuple[Playlist, NDArray[np.float32]]:
     """Return the playlist and its sound."""
-    playlist = read(broadcaster.playlist(room, now_tick))
-    clear = [decrypt(broadcaster.fetch(room, name, now_tick)) for name in playlist.names]
-    init = broadcaster.fetch(room, playlist.init, now_tick)
+    playlist = read(broadcaster.playlist(room, "", PlaylistKind.CLASSIC, now_tick))
+    clear = [decrypt(broadcaster.fetch(room, "", name, now_tick)) for name in playlist.names]
+    init = broadcaster.fetch(room, "", playlist.init, now_tick)
     assert init is not None
     return playlist, decode(init, clear)
 

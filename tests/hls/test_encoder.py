@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from hls import encoder as module
 from hls.core.fmp4 import init_segment, media_segment
-from hls.encoder import LOOKAHEAD_FRAMES, AacEncoder, GatedEncoder, silent_frame
+from hls.core.timeline import LOOKAHEAD_FRAMES
+from hls.encoder import AacEncoder, GatedEncoder, silent_frame
 from hls.errors import EncoderLost
 from tests.hls.listener import decode, level_db
 
@@ -85,6 +86,16 @@ def test_gate_cannot_be_heard(seed: int) -> None:
         near = slice((seam - 2) * 1024, (seam + 3) * 1024)
         assert level_db(gated[near]) < level_db(always[near]) + 1
     assert level_db(gated[12 * 1024 : 19 * 1024]) < -100
+
+
+def test_stereo() -> None:
+    """The AudioSpecificConfig says two channels, and silence is silence of both."""
+    config = int.from_bytes(AacEncoder(64_000, 2).format.config[:2], "big")
+    assert (config >> 11, config >> 7 & 15, config >> 3 & 15) == (2, 3, 2)
+    init = init_segment(AacEncoder(64_000, 2).format)
+    quiet = [media_segment(1, 0, [silent_frame(64_000, 2)] * FRAMES)]
+    assert not decode(init, quiet, 0).any()
+    assert not decode(init, quiet, 1).any()
 
 
 def test_gate_sleeps() -> None:

@@ -26,7 +26,7 @@ async def test_create(node: Node) -> None:
     await node.settle()
     assert node.rooms.get(DEMO) == room
     assert node.mixer.specs[DEMO].on_air
-    assert node.broadcast.specs[DEMO].key.uri == "/hls/rooms/demo/0/enc.key"
+    assert node.broadcast.specs[DEMO].keys[0].uri == "/hls/rooms/demo/0/enc.key"
 
 
 async def test_made_up(node: Node) -> None:
@@ -55,9 +55,10 @@ async def test_keys_differ(node: Node) -> None:
         await node.rooms.create(Wanted(id=RoomId(name)))
     one, two = node.rooms.stream(RoomId("one")), node.rooms.stream(RoomId("two"))
     meta = await node.store.get("/rooms/one/meta")
-    assert len({one.key, one.iv, two.key, two.iv}) == 4
+    assert len({one.keys[0].key, one.keys[0].iv, two.keys[0].key, two.keys[0].iv}) == 4
+    assert len({one.secret, two.secret}) == 2
     assert meta is not None
-    assert one.key.hex().encode() not in meta.value
+    assert one.keys[0].key.hex().encode() not in meta.value
 
 
 async def test_restart(node: Node) -> None:
@@ -165,7 +166,7 @@ async def test_interrupted_creation(node: Node) -> None:
     await node.store.commit(delete=["/rooms/demo/livemeta", "/rooms/demo/stream"])
     again = node.build().context.rooms
     await again.load()
-    assert len(again.stream(DEMO).key) == 16
+    assert len(again.stream(DEMO).keys[0].key) == 16
     assert await node.store.get("/rooms/demo/livemeta") is not None
 
 
@@ -280,7 +281,7 @@ async def test_broadcast_off_and_on(node: Node) -> None:
         seen.append((node.broadcast.specs[DEMO].on_air, node.mixer.specs[DEMO].on_air))
     after = node.broadcast.specs[DEMO]
     assert seen == [(False, False), (True, True)]
-    assert (after.key, after.base_tick) == (before.key, before.base_tick)
+    assert (after.keys, after.base_tick) == (before.keys, before.base_tick)
 
 
 async def test_off_the_air_from_the_start(node: Node) -> None:

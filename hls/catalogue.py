@@ -1,0 +1,135 @@
+"""The catalogue of a room: what its playlists say."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hls.core.dates import Dates
+from hls.core.fmp4 import media_segment
+from hls.core.formats import Formats
+from hls.core.keyring import Keyring
+from hls.core.listing import Listing
+from hls.core.multivariant import Variant, multivariant
+from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
+from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
+from hls.rendition import Rendition
+from hls.types import Container, Position, RenditionSpec
+
+CONTAINERS = {"m4s": Container.FMP4, "ts": Container.TS, "aac": Container.ADTS}
+_EXTENSIONS = {container: extension for extension, container in CONTAINERS.items()}
+_PEAK_SHARE = 1.2  # of the bit rate: how far AAC-LC's bit reservoir reaches over a second
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What all playlists of a room depend on."""
+
+    timeline: Timeline
+    keys: Keyring
+    formats: Formats
+    dates: Dates
+    part_frames: int
+
+    @property
+    def parts(self) -> int:
+        """How many parts a segment has."""
+        return SEGMENT_FRAMES // self.part_frames
+
+
+class Catalogue:
+    """The media playlists of one rendition."""
+
+    def __init__(self, rendition: Rendition, facts: Facts) -> None:
+        self._rendition = rendition
+        self._facts = facts
+        self._texts: dict[Container, tuple[Listing, PlaylistWriter]] = {}
+
+    def low_latency(
+        self, first: int, position: Position, others: tuple[Report, ...], *, skip: bool
+    ) -> str:
+        """Return the playlist from segment `first` to the part before `position`."""
+        listing, writer = self._text(Container.FMP4)
+        open_ = self._entry(Container.FMP4, position.msn, position.part)
+        hint = _part_name(position.msn, position.part)
+        window = replace(
+            self._window(listing, first, position), open=open_, hint=hint, reports=others
+        )
+        return writer.low_latency(window, skip=skip)
+
+    def classic(self, first: int, position: Position, container: Container) -> str:
+        """Return the playlist of the segments from `first` to the one before `position`."""
+        listing, writer = self._text(container)
+        return writer.classic(self._window(listing, first, position))
+
+    def _text(self, container: Container) -> tuple[Listing, PlaylistWriter]:
+        text = self._texts.get(container)
+        if text is None:
+            listing = Listing(partial(self._entry, container))
+            text = self._texts[container] = (listing, PlaylistWriter())
+        return text
+
+    def _window(self, listing: Listing, first: int, position: Position) -> Window:
+        facts = self._facts
+        return Window(
+            entries=listing.follow(first, position.msn),
+            part_frames=facts.part_frames,
+            discontinuity_sequence=facts.formats.sequence(first),
+            dates=facts.dates.since(facts.timeline.unix_s(first)),
+        )
+
+    def _entry(self, container: Container, msn: int, parts: int | None = None) -> Entry:
+        """Return a segment with its first `parts` parts, or with all."""
+        facts, init = self._facts, ""
+        if container is Container.FMP4:
+            init = self._rendition.codec_of(msn).init_name
+        numbers = range(facts.parts if parts is None else parts)
+        return Entry(
+            msn=msn,
+            name=f"seg-{msn}.{_EXTENSIONS[container]}",
+            init=init,
+            key=facts.keys.of(msn),
+            unix_s=facts.timeline.unix_s(msn),
+            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in numbers),
+            is_discontinuous=facts.formats.is_turn(msn),
+        )
+
+
+def reports(
+    own: str, renditions: tuple[RenditionSpec, ...], position: Position, parts: int
+) -> tuple[Report, ...]:
+    """Return how far the renditions other than `own` are: all as far as it is."""
+    default = renditions[0].name
+    way = "" if own == default else "../"
+    msn, part = divmod(position.msn * parts + position.part - 1, parts)
+    return tuple(
+        Report(way + _address(one, renditions), msn, part) for one in renditions if one.name != own
+    )
+
+
+def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: int) -> str:
+    """Return the multivariant playlist."""
+    parts = SEGMENT_FRAMES // part_frames
+    empty = parts * len(media_segment(1, 0, [b""] * part_frames))
+    boxes_bps = 8 * empty / SEGMENT_S
+    return multivariant(
+        [
+            Variant(
+                _address(one, renditions),
+                one.bit_rate,
+                peak_bps=round(one.bit_rate * _PEAK_SHARE + boxes_bps),
+                average_bps=round(one.bit_rate + boxes_bps),
+                bus=one.bus,
+                label=one.label,
+                language=one.language,
+                channels=channels,
+            )
+            for one in renditions
+        ]
+    )
+
+
+def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
+    return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
+
+
+def _part_name(msn: int, part: int) -> str:
+    return f"seg-{msn}.{part}.m4s"
