@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import PlaylistKind
 from mixer.types import PlaneStatistics, tick_at
@@ -83,7 +84,9 @@ def main(arguments: Sequence[str]) -> None:
     async def open_service(
         _supervisor: Supervisor, transport: UnixTransport
     ) -> AsyncIterator[worker.Service]:
-        service = BroadcastService(Broadcaster(), transport)
+        folder = settings.window_folder
+        disk = None if folder is None else DiskWindow(Path(folder))
+        service = BroadcastService(Broadcaster(disk=disk), transport)
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:
                 yield worker.Service(service.dispatcher, wire.Ready())
