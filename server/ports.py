@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hls.types import BroadcastSpec
 from mixer.types import (
@@ -181,6 +181,46 @@ class RecordingShelf(Protocol):
 
     def remove(self, room: RoomId, name: str) -> bool:
         """Remove a room's recording; whether there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """A file of a recording: its name below the recording's folder, with / in it."""
+
+    name: str
+    size: int
+    changed_unix_s: float
+
+
+class RecordingArchive(Protocol):
+    """Where recordings are kept. Calls block: they wait for a disk."""
+
+    def place(self, room: RoomId, name: str) -> Path:
+        """Return the folder of a recording, which need not be there."""
+
+    def prepare(self) -> None:
+        """Make the folder of all of them. Raises OSError."""
+
+    def free_bytes(self) -> int:
+        """Return what is left of the disk. Raises OSError."""
+
+    def names(self, room: RoomId) -> frozenset[str]:
+        """Return what is in a room's folder."""
+
+    def files(self, room: RoomId, name: str) -> tuple[ArchivedFile, ...]:
+        """Return the files of a recording by name; none if there is no such recording."""
+
+    def size(self, room: RoomId, name: str) -> int:
+        """Return what a recording takes, in bytes."""
+
+    def manifest(self, room: RoomId, name: str) -> dict[str, Any] | None:
+        """Return the manifest of a recording, None if it cannot be read."""
+
+    def find(self, room: RoomId, name: str, file: str) -> Path | None:
+        """Return a file of a recording by its name, None if there is none."""
+
+    def remove(self, room: RoomId, name: str) -> None:
+        """Remove a recording and its files. Raises OSError."""
 
 
 class PlayerPlane(Protocol):

@@ -11,9 +11,11 @@ from hls.types import BroadcastSpec
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.recording import Automatic, Retention
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
+from server.media.archive import Archive
 from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
@@ -37,6 +39,7 @@ from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.reconcile import Reconciler
+from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
@@ -106,6 +109,8 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+                await self.context.recorder.sweep()
+            await self.context.recorder.keep_space()
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
@@ -116,6 +121,7 @@ class Services:
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
         await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.recorder.load()
         await self.context.lines.load()
         await self.context.desk.load()
         await self.context.webhooks.load()
@@ -124,6 +130,11 @@ class Services:
 def recordings_folder(settings: Settings) -> Path:
     """Return where recordings of arrivals are kept."""
     return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
+def archive_folder(settings: Settings) -> Path:
+    """Return where recordings are kept."""
+    return settings.recordings_dir or settings.state_dir / "recordings"
 
 
 def _auto_policy(settings: Settings) -> AutoPolicy:
@@ -156,7 +167,10 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
-    for source in (rooms, presence, announcer, arrivals):
+    recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
+    recorder.policy = recorder_policy_of(settings)
+    rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
+    for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
@@ -164,7 +178,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     desk = Desk(store, rooms, presence, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
-    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
+    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
     presence.when_admitted = doorman.tell_admitted
     signalling = Signalling(
         rooms,
@@ -177,6 +191,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         desk=desk,
         doorman=doorman,
         chat=chat,
+        recorder=recorder,
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
@@ -184,6 +199,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         announcer.forget(room)
         chat.forget(room)
         standings.forget_room(room)
+        recorder.forget_room(room)
 
     rooms.when_gone = forget
     context = Context(
@@ -204,6 +220,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=arrivals,
+        recorder=recorder,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
@@ -238,6 +255,19 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
 def policy_of(settings: Settings) -> LinePolicy:
     """Return what is allowed of plain RTP."""
     return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def recorder_policy_of(settings: Settings) -> RecorderPolicy:
+    """Return what the operator decided about recordings."""
+    return RecorderPolicy(
+        automatic=Automatic(settings.record_default),
+        template=settings.recording_name,
+        min_free_bytes=settings.recordings_min_free_mb * 1_000_000,
+        retention=Retention(
+            age_s=settings.recordings_keep_days * 86_400 or None,
+            total_bytes=settings.recordings_keep_mb * 1_000_000 or None,
+        ),
+    )
 
 
 def sounds_of(settings: Settings) -> Sounds:

@@ -7,7 +7,14 @@ from typing import Final
 import structlog
 
 from server.compose import logs
-from server.compose.build import Services, lifetimes_of, limits_of, policy_of, sounds_of
+from server.compose.build import (
+    Services,
+    lifetimes_of,
+    limits_of,
+    policy_of,
+    recorder_policy_of,
+    sounds_of,
+)
 from server.config import Settings
 from server.errors import SetupMistake
 from server.sources import Loaded
@@ -20,6 +27,11 @@ RELOADABLE: Final = frozenset(
         "forward_to",
         "announcements_dir",
         "announcement_limit_mb",
+        "record_default",
+        "recording_name",
+        "recordings_min_free_mb",
+        "recordings_keep_days",
+        "recordings_keep_mb",
         "tls_cert",
         "tls_key",
         "public_url",
@@ -102,6 +114,7 @@ class Reloader:
         context.access.lifetimes = lifetimes_of(settings)
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
+        context.recorder.policy = recorder_policy_of(settings)
         context.limits.change(limits_of(settings))
         context.rooms.warnings_s = settings.room_warnings_s
         sounds = sounds_of(settings)

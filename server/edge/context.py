@@ -24,6 +24,7 @@ from server.services.lines import LineKeeper
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
+from server.services.recorder import Recorder
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
@@ -51,6 +52,7 @@ class Context:
     ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
+    recorder: Recorder
     shelf: RecordingShelf
     desk: Desk
     announcer: Announcer

@@ -71,6 +71,7 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        record=one.record,
     )
 
 
@@ -87,4 +88,5 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        record=one.record,
     )

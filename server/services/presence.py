@@ -156,6 +156,12 @@ class Presence:
         else:
             self.hand(room, only, text)
 
+    def tell_everybody(self, room: RoomId, told: Notification) -> None:
+        """Tell everybody in the room and those outside it, who wait or listen."""
+        text = encode(told)
+        self._tell(room, text)
+        self.lobby.tell(room, text)
+
     def tell_all(self, told: Notification) -> None:
         """Tell everybody in every room."""
         for room in self._rosters:
