@@ -5,11 +5,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hls.core import fmp4
+from hls.core.keyring import Keyring
 from hls.core.playlist import Entry, media_playlist
 from hls.core.segmenter import Segment, Segmenter
 from hls.core.ticks import Fate, TickBuffer
@@ -28,7 +30,7 @@ from hls.encoder import (
 )
 from hls.errors import BadSpec, EncoderLost
 from hls.sink import MemoryWindow, encrypt
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec
 
 DEFAULT_WINDOW = 8  # 15 s listed: a player that paused for a breath still finds its place
 DEFAULT_DELAY_TICKS = 5  # 100 ms for a tick on its way from a mixer
@@ -167,7 +169,7 @@ class _Room:
         self._encoder = GatedEncoder(codec.bit_rate)
         self._segmenter = Segmenter(codec.silent_frame)
         self._memory = MemoryWindow(self._window + KEPT_SEGMENTS)
-        self._keys: list[tuple[int, KeySpec]] = [(0, spec.key)]  # each with its first segment
+        self._keys = Keyring(spec.keys)
         self._text: tuple[int, str] = (0, "")  # the newest playlist, by its number of segments
         self._advance(now_tick)
 
@@ -178,10 +180,7 @@ class _Room:
     def rekey(self, spec: BroadcastSpec, now_tick: int) -> None:
         self._advance(now_tick)
         self.spec = spec
-        if spec.key != self._keys[-1][1]:
-            first = self._segmenter.complete
-            self._keys = [(msn, key) for msn, key in self._keys if msn < first]
-            self._keys.append((first, spec.key))
+        self._keys.plan(spec.keys, self._segmenter.complete)
 
     def write(self, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate:
         self._advance(now_tick)
@@ -243,7 +242,7 @@ class _Room:
             self._segmenter.push(frame_index, frame)
 
     def _keep(self, segment: Segment) -> bytes:
-        key = self._key(segment.msn)
+        key = self._keys.of(segment.msn)
         clear = fmp4.media_segment(
             segment.msn + 1, segment.msn * SEGMENT_FRAMES * AAC_SAMPLES, segment.frames
         )
@@ -258,30 +257,32 @@ class _Room:
     def _forget(self) -> None:
         """Drop the segments that left the window, and the keys that no segment is left of."""
         self._memory.drop_before(self._oldest_kept)
-        while len(self._keys) > 1 and self._keys[1][0] <= self._oldest_kept:
-            del self._keys[0]
+        self._keys.forget_before(self._oldest_kept)
 
     def _entry(self, msn: int) -> Entry:
         return Entry(
             msn=msn,
             name=f"seg-{msn}.m4s",
             init=self._codec.init_name,
-            key=self._key(msn),
+            key=self._keys.of(msn),
             unix_s=self.timeline.unix_s(msn),
         )
 
-    def _key(self, msn: int) -> KeySpec:
-        return next(key for first, key in reversed(self._keys) if first <= msn)
-
 
 def _check(spec: BroadcastSpec) -> None:
-    key = spec.key
-    if len(key.key) != 16:
-        raise BadSpec("key", "an AES-128 key has 16 bytes")
-    if len(key.iv) != 16:
-        raise BadSpec("iv", "an AES initialisation vector has 16 bytes")
-    if _URI.fullmatch(key.uri) is None:
-        raise BadSpec("uri", "it must not be empty or hold quotes, spaces or control characters")
+    if not spec.keys:
+        raise BadSpec("keys", "a stream is never in the clear")
+    for key in spec.keys:
+        if len(key.key) != 16:
+            raise BadSpec("key", "an AES-128 key has 16 bytes")
+        if len(key.iv) != 16:
+            raise BadSpec("iv", "an AES initialisation vector has 16 bytes")
+        if _URI.fullmatch(key.uri) is None:
+            raise BadSpec(
+                "uri", "it must not be empty or hold quotes, spaces or control characters"
+            )
+    if any(one.first_msn >= next_.first_msn for one, next_ in pairwise(spec.keys)):
+        raise BadSpec("keys", "each must be in force from a later segment than the one before")
     if abs(spec.base_tick) > _MOST_TICKS:
         raise BadSpec("base_tick", "it is no tick of this machine")
     if not (math.isfinite(spec.base_unix_s) and 0 <= spec.base_unix_s < _LAST_UNIX_S):

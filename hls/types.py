@@ -1,16 +1,133 @@
 """Values that cross the border of the broadcast plane."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Container(StrEnum):
+    """What the classic playlist's segments are; low latency is always fMP4."""
+
+    FMP4 = "fmp4"
+    TS = "ts"
+    ADTS = "adts"
+
+
+class PlaylistKind(StrEnum):
+    """Which playlist is asked for."""
+
+    LOW_LATENCY = "low_latency"  # media playlist with parts, for whoever knows them
+    CLASSIC = "classic"  # the same without them
+    MULTIVARIANT = "multivariant"  # the list of renditions
+
+
+class MixFormat(StrEnum):
+    """What a recording of the mix is; the value is the file's extension."""
+
+    OGG_OPUS = "ogg"
+    FLAC = "flac"
+    WAV = "wav"
 
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """The AES-128 key of one epoch: `key` and `iv` are 16 bytes, `uri` goes into the playlist."""
+    """The AES-128 key of one epoch: `key` and `iv` are 16 bytes, `uri` goes into the playlist.
+
+    It is in force from segment `first_msn` until the next key's. Every part and every segment is a
+    CBC run of its own with key and IV.
+    """
 
     epoch: int
     key: bytes
     iv: bytes
     uri: str
+    first_msn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionSpec:
+    """One encoding of what goes on air: a bus at a bit rate (b/s).
+
+    `name` is part of the address: one to 32 of a-z, 0-9 and the hyphen. `language` (BCP 47) and
+    `label` tell listeners what they will hear.
+    """
+
+    name: str
+    bit_rate: int
+    bus: str = "floor"
+    language: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPerson:
+    """Somebody who is in a recorded room now: `name` is what people see."""
+
+    peer: str
+    name: str
+    is_muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSpec:
+    """A recording of a room as it should be: the `mix`, `tracks` of the packets of each person.
+
+    `name` tells one recording of a room from another, `folder` is the absolute path where it is
+    written, made if it is not there. `exact` asks for the very samples that went into the mix, a
+    file for each person. `people` are those who are in the room: who is there in one spec and not
+    in the next has left at that moment. None in place of a recording ends it. The same recording
+    after a restart of the process goes on as its next take. A room that is not on air can be
+    recorded.
+    """
+
+    name: str
+    folder: str
+    is_paused: bool = False
+    mix: MixFormat = MixFormat.OGG_OPUS
+    tracks: bool = True
+    exact: bool = False
+    people: tuple[RecordedPerson, ...] = ()
+
+
+class RecordingState(StrEnum):
+    """Where a recording is in its life."""
+
+    RECORDING = "recording"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"  # it ended by itself; what was written is whole
+    INTERRUPTED = "interrupted"  # in a manifest that was repaired: its process died
+
+
+class RecordingFailure(StrEnum):
+    """Why a recording ended by itself."""
+
+    FULL = "full"  # no space left
+    GONE = "gone"  # its folder is not there any more
+    DENIED = "denied"  # the folder may not be written
+    BROKEN = "broken"  # anything else
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReport:
+    """How a recording is: on each change, and once a second while something is written.
+
+    `seconds` are of all its takes, pauses left out. `lost` counts what could not be written because
+    the disk was too slow (in ticks of somebody's sound). `sentence` says to people what a
+    `failure` is.
+    """
+
+    room: str
+    name: str
+    state: RecordingState
+    seconds: float = 0.0
+    size_bytes: int = 0
+    take: int = 1
+    lost: int = 0
+    failure: RecordingFailure | None = None
+    sentence: str = ""
+
+
+DEFAULT_RENDITIONS = (RenditionSpec("128k", 128_000), RenditionSpec("64k", 64_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +138,35 @@ class BroadcastSpec:
     the wall clock at that tick, so that sequence numbers and PROGRAM-DATE-TIME go on after a
     restart. Before that tick the stream has a few segments of silence, so that there is something
     to play from the first moment on. A base that moved starts the stream anew.
+
+    `keys` ascend by `first_msn`: the first covers the oldest segment that is still served, later
+    ones are for times to come. The first of `renditions` is the default one. Another number of
+    `channels` is a discontinuity with another init segment. A part has `part_frames` AAC frames, a
+    multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
+    the level that the broadcast is brought to, None as it comes; `hold` is the path of a sound file
+    to play now in place of silence, "" for none; `title` is what listeners are told they hear.
     """
 
     room: str
     version: int
-    key: KeySpec
+    keys: tuple[KeySpec, ...]
     base_tick: int
     base_unix_s: float
     on_air: bool = True
+    renditions: tuple[RenditionSpec, ...] = DEFAULT_RENDITIONS
+    channels: int = 1
+    part_frames: int = 15  # 320 ms
+    window_s: float = 15.36  # 8 segments: a player that paused for a breath still finds its place
+    container: Container = Container.FMP4
+    loudness_lufs: float | None = None
+    hold: str = ""
+    title: str = ""
+    recording: RecordingSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the stream: part `part` (from 0) of segment `msn`."""
+
+    msn: int
+    part: int

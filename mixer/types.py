@@ -141,6 +141,21 @@ class ArrivalsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordTaps:
+    """What a recorded room hands to the tap beside its mix on air.
+
+    `mix_packets` are the floor's mix as it is encoded for those who hear it, `mix_pcm` the same
+    before that; `packets` those that come from each person, `exact` the samples of each person as
+    they go into the mixes, behind their fader.
+    """
+
+    mix_packets: bool = True
+    mix_pcm: bool = False
+    packets: bool = True
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
@@ -149,7 +164,7 @@ class RoomSpec:
     `on_air` feeds the floor's full mix to the tap. `closed` removes the room. `loudest` mixes that
     many people at a time, the loudest, 0 everybody. `automix` shares one gain among those who
     speak. `buses` names what there is beside the floor. `pass_through` lets the packets of a
-    lone speaker be sent on as they came.
+    lone speaker be sent on as they came. `record` feeds the tap what a recording needs.
     """
 
     room: RoomId
@@ -166,6 +181,7 @@ class RoomSpec:
     rtp: tuple[RtpParticipantSpec, ...] = ()
     arrivals: ArrivalsSpec | None = None
     listeners: bool = False
+    record: RecordTaps | None = None
 
 
 @dataclass(frozen=True, slots=True)

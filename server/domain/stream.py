@@ -45,7 +45,7 @@ class Stream:
         """Return the broadcast as the plane shall have it."""
         uri = f"/hls/rooms/{room}/{self.epoch}/enc.key"
         key = KeySpec(self.epoch, self.key, self.iv, uri)
-        return BroadcastSpec(room, version, key, self.base_tick, self.base_unix_s, on_air)
+        return BroadcastSpec(room, version, (key,), self.base_tick, self.base_unix_s, on_air)
 
 
 class _Stored(BaseModel):

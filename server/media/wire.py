@@ -4,14 +4,14 @@ import base64
 import ipaddress
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec, KeySpec, RecordingReport
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -137,24 +137,27 @@ class Key(BaseModel):
     key: Base64Bytes
     iv: Base64Bytes
     uri: str
+    first_msn: int
 
 
 class ApplyBroadcast(BaseModel):
-    """`apply` of a broadcast."""
+    """`apply` of a broadcast: the spec, its keys apart."""
 
-    room: str
-    version: int
-    key: Key
-    base_tick: int
-    base_unix_s: float
-    on_air: bool
+    broadcast: BroadcastSpec
+    keys: list[Key]
 
     def spec(self) -> BroadcastSpec:
         """Return the spec that was sent."""
-        key = KeySpec(self.key.epoch, self.key.key, self.key.iv, self.key.uri)
-        return BroadcastSpec(
-            self.room, self.version, key, self.base_tick, self.base_unix_s, self.on_air
+        keys = tuple(
+            KeySpec(key.epoch, key.key, key.iv, key.uri, key.first_msn) for key in self.keys
         )
+        return replace(self.broadcast, keys=keys)
+
+
+class Recording(BaseModel):
+    """The notification `recording`: how a recording of a room is."""
+
+    report: RecordingReport
 
 
 class AskPlaylist(BaseModel):
@@ -214,6 +217,7 @@ class BroadcastSettings(BaseModel):
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)
+_BROADCAST = TypeAdapter(BroadcastSpec)
 PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
@@ -245,12 +249,18 @@ def event_params(event: PlaneEvent) -> dict[str, Any]:
     return Event(event=event).model_dump(mode="json")
 
 
+def recording_params(report: RecordingReport) -> dict[str, Any]:
+    """Return the parameters of `recording`."""
+    return Recording(report=report).model_dump(mode="json")
+
+
 def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:
     """Return the parameters of a broadcast's `apply`."""
-    params = asdict(spec)
-    for name in ("key", "iv"):
-        params["key"][name] = base64.b64encode(params["key"][name]).decode("ascii")
-    return params
+    keys = [asdict(key) for key in spec.keys]
+    for key in keys:
+        key.update((name, base64.b64encode(key[name]).decode("ascii")) for name in ("key", "iv"))
+    broadcast = _BROADCAST.dump_python(replace(spec, keys=()), mode="json")
+    return {"broadcast": broadcast, "keys": keys}
 
 
 def statistics_result(statistics: PlaneStatistics) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def spec(
     on_air: bool = True,
 ) -> BroadcastSpec:
     """Return a room on air since `base_tick`."""
-    return BroadcastSpec(room, version, key, base_tick, 1_700_000_000.0, on_air)
+    return BroadcastSpec(room, version, (key,), base_tick, 1_700_000_000.0, on_air)
 
 
 @dataclass(frozen=True)

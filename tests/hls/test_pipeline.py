@@ -313,6 +313,8 @@ def test_moved_base() -> None:
         ("uri", spec(key=replace(KEY, uri='k"\n#EXT-X-ENDLIST'))),
         ("base_unix_s", replace(spec(), base_unix_s=float("nan"))),
         ("base_unix_s", replace(spec(), base_unix_s=1e20)),
+        ("keys", replace(spec(), keys=())),
+        ("keys", replace(spec(), keys=(KEY, KEY))),
     ],
 )
 def test_bad_spec(field: str, bad: BroadcastSpec) -> None:

@@ -64,5 +64,5 @@ def test_wall_clock_behind() -> None:
 def test_spec() -> None:
     """The plane gets the key under the address where it is served."""
     spec = STREAM.spec(RoomId("demo"), 9)
-    assert spec.key.uri == "/hls/rooms/demo/3/enc.key"
+    assert [key.uri for key in spec.keys] == ["/hls/rooms/demo/3/enc.key"]
     assert (spec.version, spec.base_tick, spec.on_air) == (9, 1000, True)

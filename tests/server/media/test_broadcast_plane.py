@@ -46,7 +46,7 @@ async def plane(supervisor: Supervisor, tmp_path: Path) -> AsyncIterator[WorkerB
 def on_air_for(seconds: float, version: int = 1) -> BroadcastSpec:
     """A broadcast that has gone on for some time."""
     base = tick_at(time.monotonic() - seconds)
-    return BroadcastSpec(ROOM, version, KEY, base, 1_700_000_000.0)
+    return BroadcastSpec(ROOM, version, (KEY,), base, 1_700_000_000.0)
 
 
 async def playlist(plane: WorkerBroadcastPlane) -> str:
@@ -89,7 +89,7 @@ async def test_a_bad_spec_is_refused_and_the_one_before_holds(
     """The refusal names the field; the room stays on air."""
     await plane.apply(on_air_for(30))
     with pytest.raises(BadSpec, match="16 bytes") as caught:
-        await plane.apply(replace(on_air_for(30, version=2), key=replace(KEY, key=b"short")))
+        await plane.apply(replace(on_air_for(30, version=2), keys=(replace(KEY, key=b"short"),)))
     assert caught.value.field == "key"
     assert (await playlist(plane)).startswith("#EXTM3U")
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import (
+    BroadcastSpec,
+    Container,
+    KeySpec,
+    MixFormat,
+    RecordingSpec,
+    RenditionSpec,
+)
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import (
     AnchorSpec,
@@ -66,10 +73,20 @@ broadcast_specs = st.builds(
     BroadcastSpec,
     names,
     st.integers(),
-    st.builds(KeySpec, st.integers(), st.binary(), st.binary(), names),
+    st.lists(
+        st.builds(KeySpec, st.integers(), st.binary(), st.binary(), names, st.integers()),
+        max_size=3,
+    ).map(tuple),
     st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
+    st.lists(st.builds(RenditionSpec, names, st.integers(), names, names, names), max_size=3).map(
+        tuple
+    ),
+    container=st.sampled_from(Container),
+    loudness_lufs=st.none() | st.floats(-70, 0),
+    recording=st.none()
+    | st.builds(RecordingSpec, names, names, st.booleans(), st.sampled_from(MixFormat)),
 )
 events = (
     st.builds(
@@ -105,7 +122,7 @@ def test_a_room_that_says_little_is_read_with_defaults() -> None:
 
 @given(broadcast_specs)
 def test_a_broadcast_arrives_as_it_left(spec: BroadcastSpec) -> None:
-    """A BroadcastSpec survives the border, its key byte for byte."""
+    """A BroadcastSpec survives the border, its keys byte for byte."""
     params = over_the_wire(wire.broadcast_params(spec))
     assert wire.ApplyBroadcast.model_validate(params).spec() == spec
 

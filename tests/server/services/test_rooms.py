@@ -26,7 +26,7 @@ async def test_create(node: Node) -> None:
     await node.settle()
     assert node.rooms.get(DEMO) == room
     assert node.mixer.specs[DEMO].on_air
-    assert node.broadcast.specs[DEMO].key.uri == "/hls/rooms/demo/0/enc.key"
+    assert node.broadcast.specs[DEMO].keys[0].uri == "/hls/rooms/demo/0/enc.key"
 
 
 async def test_made_up(node: Node) -> None:
@@ -280,7 +280,7 @@ async def test_broadcast_off_and_on(node: Node) -> None:
         seen.append((node.broadcast.specs[DEMO].on_air, node.mixer.specs[DEMO].on_air))
     after = node.broadcast.specs[DEMO]
     assert seen == [(False, False), (True, True)]
-    assert (after.key, after.base_tick) == (before.key, before.base_tick)
+    assert (after.keys, after.base_tick) == (before.keys, before.base_tick)
 
 
 async def test_off_the_air_from_the_start(node: Node) -> None:
