@@ -1,11 +1,11 @@
 """What the control plane needs from the outside, as narrow Protocols."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, RecordingReport
 from mixer.types import (
     PeerId,
     PeerStatistics,
@@ -287,7 +287,10 @@ class HookSender(Protocol):
 
 
 class BroadcastPlane(Protocol):
-    """Where a room's mix becomes an encrypted HLS stream."""
+    """Where a room's mix becomes an encrypted HLS stream, and is recorded."""
+
+    reported: Callable[[RecordingReport], None]
+    """Told how each recording is: on every change, and once a second."""
 
     async def apply(self, spec: BroadcastSpec) -> None:
         """Make the broadcast so, now and after every restart of the plane."""

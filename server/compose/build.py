@@ -94,6 +94,7 @@ class Services:
         _ = supervisor.keep_running(
             QualityWatch(self.context.mixer, presence).run, name="quality watch"
         )
+        _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self) -> None:
@@ -169,6 +170,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     webhooks = Webhooks(store, ground.hook_sender, clock)
     recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
     recorder.policy = recorder_policy_of(settings)
+    ground.broadcast.reported = recorder.hear
     rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
     for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hls.types import MixFormat
-from mixer.types import RoomId
+from mixer.types import RecordTaps, RoomId
 from server.domain.identity import room_id
 from server.errors import BadRecord, IllegalTransition
 
@@ -81,9 +81,16 @@ class Automatic(StrEnum):
 class What:
     """What is recorded: the mix in a format, one track for each anchor, and these exactly."""
 
-    mix: MixFormat = MixFormat.OPUS
+    mix: MixFormat = MixFormat.OGG_OPUS
     tracks: bool = True
     exact: bool = False
+
+    def taps(self) -> RecordTaps:
+        """Return what the mixer hands on for it."""
+        is_passed = self.mix is MixFormat.OGG_OPUS
+        return RecordTaps(
+            mix_packets=is_passed, mix_pcm=not is_passed, packets=self.tracks, exact=self.exact
+        )
 
 
 @dataclass(frozen=True, slots=True)

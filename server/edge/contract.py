@@ -429,7 +429,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.RecordingAnswer,
         status=201,
         body=models.RecordingRequest,
-        example={"mix": "opus", "tracks": True},
+        example={"mix": "ogg", "tracks": True},
         errors=("already_recording", "disk_full", "draining"),
     ),
     ("GET", "/api/rooms/{room}/recordings"): Operation(

@@ -427,7 +427,7 @@ class ArrivalsRequest(Body):
 class RecordingRequest(Body):
     """`POST /api/rooms/{id}/recordings`, `startRecording`: what is recorded."""
 
-    mix: Annotated[MixFormat, Field(strict=False)] = MixFormat.OPUS
+    mix: Annotated[MixFormat, Field(strict=False)] = MixFormat.OGG_OPUS
     tracks: bool = True
     exact: bool = False
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, RecordingReport
 from mixer.types import PlaneStatistics, RoomId
 from server.errors import PlaneUnavailable
 from server.media import wire
@@ -17,6 +17,7 @@ from server.media.link import Link, SpecForm
 from server.media.segment_cache import SegmentCache
 from server.media.single_flight import SingleFlight
 from server.media.threads import ENVIRONMENT
+from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
 
@@ -26,8 +27,13 @@ PLAYLIST_FRESH_S = 0.1  # a twentieth of a segment: nobody sees it, and a crowd 
 PLAYLIST_STALE_S = 6.0  # served while the process is away: three segments, as far as players wait
 
 _FORM: SpecForm[BroadcastSpec] = SpecForm(
-    params=wire.broadcast_params, is_over=lambda spec: not spec.on_air
+    params=wire.broadcast_params,
+    is_over=lambda spec: not spec.on_air and spec.recording is None,
 )
+
+
+def _nobody_hears(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class WorkerBroadcastPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
-        self._link = Link(child, _FORM, take_frame=self._take_blob)
+        self.reported: Callable[[RecordingReport], None] = _nobody_hears
+        self._link = Link(child, _FORM, add_methods=self._add_methods, take_frame=self._take_blob)
         self._segments = SegmentCache()
         self._playlists: dict[str, _Playlist] = {}
         self._blobs: dict[int, bytes | None] = {}  # asked for; bounded by the calls under way
@@ -167,6 +174,13 @@ class WorkerBroadcastPlane:
         if self._link.spec(room) is spec:
             self._segments.put(room, name, data)
         return data
+
+    def _add_methods(self, dispatcher: Dispatcher) -> None:
+        dispatcher.add("recording", wire.Recording, self._take_report)
+
+    async def _take_report(self, params: wire.Recording) -> object:
+        self.reported(params.report)
+        return None
 
     def _is_on_air(self, room: str) -> bool:
         spec = self._link.spec(room)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 import structlog
 
-from hls.types import RecordingSpec
+from hls.types import RecordedPerson, RecordingReport, RecordingSpec
+from hls.types import RecordingState as Reported
 from mixer.types import RoomId
 from server.domain.recording import (
     BY_ROOM,
@@ -88,6 +89,8 @@ class _Live:
     """A recording that is not over; `is_over` is set when it is."""
 
     now: Recording
+    report: RecordingReport | None = None
+    people: tuple[RecordedPerson, ...] = ()  # as last told
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     ends_at: float | None = None  # monotonic: nobody will say any more that it is written
 
@@ -121,6 +124,9 @@ class Recorder:
         self._closed: set[RoomId] = set()  # rooms that are being removed
         self._is_closing = False
         self._changing = asyncio.Lock()
+        self._reports: dict[tuple[RoomId, str], RecordingReport] = {}  # the newest, not looked at
+        self._came = asyncio.Event()
+        presence.when_changed = self._people_changed
 
     async def load(self) -> None:
         """Read all recordings; those that ran go on, if their room does. Raises StoreLost.
@@ -172,9 +178,10 @@ class Recorder:
 
     def spec(self, room: RoomId) -> RecordingSpec | None:
         """Return what the broadcast plane shall record of a room."""
-        one = self.current(room)
-        if one is None or not one.is_running:
+        live = self._live.get(room)
+        if live is None or not live.now.is_running:
             return None
+        one, live.people = live.now, self._people(room)
         return RecordingSpec(
             name=one.name,
             folder=str(self.archive.place(room, one.name)),
@@ -182,7 +189,13 @@ class Recorder:
             mix=one.what.mix,
             tracks=one.what.tracks,
             exact=one.what.exact,
+            people=live.people,
         )
+
+    def report(self, one: Recording) -> RecordingReport | None:
+        """Return how far a recording that is not over is, None if nothing was said yet."""
+        live = self._live.get(one.room)
+        return None if live is None or live.now.name != one.name else live.report
 
     async def free_bytes(self) -> int:
         """Return what is left of the disk. Raises StoreLost."""
@@ -248,12 +261,40 @@ class Recorder:
 
     # What the planes say
 
-    async def finished(self, room: RoomId, name: str) -> None:
-        """Take that everything of a recording is on the disk. Raises StoreLost."""
+    def hear(self, report: RecordingReport) -> None:
+        """Take how a recording is. Never waits, never raises."""
+        self._reports[RoomId(report.room), report.name] = report
+        self._came.set()
+
+    async def run(self) -> None:
+        """Look at what was heard, for ever."""
+        while True:
+            while self._reports:
+                key, report = next(iter(self._reports.items()))
+                await self._take(report)
+                if self._reports[key] is report:  # else a newer one came meanwhile
+                    del self._reports[key]
+            self._came.clear()
+            await self._came.wait()
+
+    async def _take(self, report: RecordingReport) -> None:
+        room = RoomId(report.room)
+        live = self._live.get(room)
+        if live is None or live.now.name != report.name:
+            return
+        live.report = report
+        if report.state is Reported.FINISHED:
+            await self.finished(room, report.name, report.seconds)
+        elif report.state is Reported.FAILED:
+            await self.failed(room, report.name, report.sentence)
+
+    async def finished(self, room: RoomId, name: str, seconds: float | None = None) -> None:
+        """Take that everything of a recording is on the disk, so long it is. Raises StoreLost."""
         async with self._changing:
             live = self._live.get(room)
             if live is not None and live.now.name == name and not live.now.is_running:
-                await self._happen(live.now, RecordingEvent.FINISH)
+                one = live.now if seconds is None else replace(live.now, kept_s=seconds)
+                await self._happen(one, RecordingEvent.FINISH)
 
     async def failed(self, room: RoomId, name: str, reason: str) -> None:
         """Take that a recording cannot go on. Raises StoreLost."""
@@ -354,8 +395,26 @@ class Recorder:
             self.happened(_KINDS[event], one.room, self._told(after))
         return after
 
+    def _people(self, room: RoomId) -> tuple[RecordedPerson, ...]:
+        """Return who is in the room, by browser or plain RTP, as a recording knows them."""
+        by_browser = (
+            RecordedPerson(one.user, one.display_name, one.is_silent)
+            for one in self._presence.people(room)
+        )
+        by_line = (
+            RecordedPerson(line.user, line.display_name, line.spec.muted)
+            for line in self._presence.lines(room).people.values()
+        )
+        return (*by_browser, *by_line)
+
+    def _people_changed(self, room: RoomId) -> None:
+        live = self._live.get(room)
+        if live is not None and live.now.is_running and live.people != self._people(room):
+            self._rooms.apply_recording(room)
+
     def _apply(self, one: Recording) -> None:
         """Tell the planes and everybody in the room."""
+        self._presence.set_taps(one.room, one.what.taps() if one.is_running else None)
         self._rooms.apply_recording(one.room)
         self._presence.tell_everybody(
             one.room, Notification("recording", one.notice(self._clock.now()))

@@ -351,9 +351,12 @@ class Rooms:
 
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more; and record it, or no more."""
+        self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
+
+    def _spec(self, live: _Live) -> BroadcastSpec:
         room, version = live.room, self._broadcast.next_version()
         spec = live.stream.spec(room.id, version, on_air=room.broadcast)
-        self._broadcast.want(replace(spec, recording=self.recording(room.id)))
+        return replace(spec, recording=self.recording(room.id))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id

@@ -3,9 +3,9 @@
 import asyncio
 import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -187,6 +187,10 @@ class FakeMember(FakeMixer):
             del self.specs[room]
 
 
+def nobody_hears_reports(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
+
+
 class FakeBroadcast:
     """A BroadcastPlane: all rooms have the same playlist, once `playlist_text` is set."""
 
@@ -194,6 +198,7 @@ class FakeBroadcast:
         self.specs: dict[str, BroadcastSpec] = {}
         self.playlist_text: str | None = None
         self.media: dict[str, bytes] = {}
+        self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
 
     async def apply(self, spec: BroadcastSpec) -> None:
         self.specs[spec.room] = spec

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hls.types import MixFormat
-from mixer.types import RoomId
+from mixer.types import RecordTaps, RoomId
 from server.domain.recording import (
     KEEP_ALL,
     LEGAL,
@@ -105,6 +105,19 @@ def test_when_a_room_records_by_itself(
 ) -> None:
     """While listeners hear it, while somebody is in it, or never."""
     assert automatic.wants(is_on_air=on_air, is_occupied=occupied) is wanted
+
+
+@pytest.mark.parametrize(
+    ("what", "taps"),
+    [
+        (What(), RecordTaps()),
+        (What(MixFormat.WAV, exact=True), RecordTaps(False, True, True, True)),
+        (What(MixFormat.FLAC, tracks=False), RecordTaps(False, True, False, False)),
+    ],
+)
+def test_what_the_mixer_hands_on(what: What, taps: RecordTaps) -> None:
+    """Packets of the mix where they are kept as they are, else its samples."""
+    assert what.taps() == taps
 
 
 @pytest.mark.parametrize(
