@@ -1,9 +1,9 @@
 """Values that cross the border of the mixer."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, NewType, Protocol
+from typing import Any, NamedTuple, NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -451,11 +451,55 @@ class Outgoing:
     is_passed: bool = False  # the speaker's own packet, as it came
 
 
+class TappedPacket(NamedTuple):
+    """A person's packet on its way to a jitter buffer, for a recording.
+
+    `stream` tells one of their streams from another, where sequence numbers (16 bit) and timestamps
+    (32 bit, 48 kHz) begin anew. A copy was sent with a later packet, whose sequence number it has.
+    """
+
+    peer: PeerId
+    stream: int
+    sequence: int
+    timestamp: int
+    arrival_s: float
+    payload: bytes
+    is_silent: bool
+    codec: RtpCodec
+    is_copy: bool = False
+
+
+class TappedFrame(NamedTuple):
+    """A person's 20 ms as they go into the mixes: int16 or int32, [960 * channels], unlimited.
+
+    `peer` is None for what is played.
+    """
+
+    peer: PeerId | None
+    pcm: NDArray[np.int16] | NDArray[np.int32]
+
+
+class Tapped(NamedTuple):
+    """What a recorded room hands on of one tick.
+
+    The floor's mix is there as the packet that was encoded for it (b"" if none was), and limited as
+    int16[960 * channels], if asked for.
+    """
+
+    mix_packet: bytes
+    mix_pcm: Int16Frame | None
+    packets: Sequence[TappedPacket]
+    frames: Sequence[TappedFrame]
+
+
 class Tap(Protocol):
     """A reader of a room's mix."""
 
     def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
         """Take one tick of mono 48 kHz audio (int16, 960 samples). Never blocks, never raises."""
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        """Take what a recorded room hands on of one tick. Never blocks, never raises."""
 
 
 class Emit(Protocol):

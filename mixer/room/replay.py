@@ -24,7 +24,7 @@ from mixer.room.anchor import Anchor
 from mixer.room.player import Target
 from mixer.room.recorder import Digest
 from mixer.room.room import Room
-from mixer.types import Delivery, Int16Frame, Outgoing, PeerId, Quality, RoomId
+from mixer.types import Delivery, Int16Frame, Outgoing, PeerId, Quality, RoomId, Tapped
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
@@ -70,6 +70,9 @@ class _LastFrame:
     def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
         del room, tick
         self.frame = pcm
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        """See Tap. What a recording got is not the replay's business."""
 
 
 class _FedSource:

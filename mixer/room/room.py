@@ -17,6 +17,7 @@ from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
+from mixer.room.tape import Tape
 from mixer.room.voice import Voice
 from mixer.types import (
     AnchorSpec,
@@ -52,7 +53,9 @@ class Room:
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
-        self._air: Hearer | None = None  # what the tap hears, while on air
+        self._air: Hearer | None = None  # what the tap hears, while on air or recorded
+        self._is_on_air = False
+        self._tape: Tape | None = None  # while recorded
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
@@ -72,10 +75,7 @@ class Room:
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
-        if not spec.on_air or self._tap is None:
-            self._air = None
-        elif self._air is None:
-            self._air = Hearer(PLAIN)
+        self._tune(spec)
         self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
@@ -83,6 +83,25 @@ class Room:
             if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
                 self._brief(seat)
         self._is_stale = True
+
+    def _tune(self, spec: RoomSpec) -> None:
+        """Hear the floor for the air and for a recording, and gather what that asks for."""
+        taps = None if self._tap is None else spec.record
+        self._is_on_air = spec.on_air
+        if self._tap is None or not (spec.on_air or taps):
+            self._air = None
+        elif self._air is None:
+            self._air = Hearer(PLAIN)
+        if self._air is not None:
+            self._air.is_recorded = taps is not None and taps.mix_packets
+        if taps is None:
+            self._tape = None
+        elif self._tape is None:
+            self._tape = Tape(taps)
+        else:
+            self._tape.taps = taps
+        for anchor in self.anchors.values():
+            anchor.tape = self._tape
 
     def spend(self, quality: Quality) -> None:
         """Spend no more than that from the next tick on, whatever the spec says."""
@@ -98,6 +117,9 @@ class Room:
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
         anchor.prepare(self._wanted_channels)
+        anchor.tape = self._tape
+        if self._tape is not None:
+            self._tape.begin(anchor.peer)
         self._brief(seat)
         self._is_stale = True
 
@@ -178,6 +200,7 @@ class Room:
             "packets_passed": self.passed,
             "anchor_failures": self._stage.failures,
             "player_failures": self._stage.player_failures,
+            "record_packets_refused": 0 if self._tape is None else self._tape.refused,
         }
 
     @property
@@ -194,6 +217,14 @@ class Room:
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """Advance 20 ms; return what is to be sent."""
+        sent = self._advance(tick, now)
+        if self._tape is not None and self._tap is not None:
+            tapped = self._tape.take()
+            if tapped is not None:
+                self._tap.record(self.id, tick, tapped)
+        return sent
+
+    def _advance(self, tick: int, now: float) -> list[Outgoing]:
         if self.is_idle:
             self._turn()
             if not self.anchors or not self._is_time_for_comfort(tick):
@@ -230,6 +261,8 @@ class Room:
         if before is not None and self._undecoded is None:
             missed = before.anchor.caught_up
             self._groups.recover(before.voice, UNDECODED if missed is None else missed)
+        if self._tape is not None:
+            self._tape.heard(heard, frames, PLAIN)
         return heard, frames
 
     def _pass_on(self, seat: Seat, tick: int) -> list[Advanced]:
@@ -262,10 +295,13 @@ class Room:
         most: list[int] = []
         for mix, frame, level, has_sound, packet in advanced:
             self._is_comfort_due |= not has_sound
-            if self._air is not None and mix is self._air.mix and self._tap is not None:
+            is_air = self._air is not None and mix is self._air.mix
+            if is_air and self._is_on_air and self._tap is not None:
                 self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
+            if is_air and self._tape is not None:
+                self._tape.mixed(mix.recorded, frame)
             passed = sum(one.is_passed for one in outgoing)
             self.passed += passed
             self.encodes += sum(bool(one.payload) for one in outgoing) - passed

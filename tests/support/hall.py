@@ -19,6 +19,7 @@ from mixer.types import (
     PeerId,
     RoomId,
     RoomSpec,
+    Tapped,
 )
 from tests.support.webrtc_client import level_db, tone
 
@@ -31,9 +32,13 @@ class TapRecorder:
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, Int16Frame]] = []
+        self.tapped: list[tuple[int, Tapped]] = []
 
     def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
         self.frames.append((tick, pcm))
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        self.tapped.append((tick, tapped))
 
 
 class Person:
