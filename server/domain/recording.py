@@ -68,13 +68,8 @@ class Automatic(StrEnum):
 
     def wants(self, *, is_on_air: bool, is_occupied: bool) -> bool:
         """Whether a room is to be recorded that listeners hear, or that somebody is in."""
-        match self:
-            case Automatic.OFF:
-                return False
-            case Automatic.ON_AIR:
-                return is_on_air
-            case Automatic.WHEN_OCCUPIED:
-                return is_occupied
+        causes = {Automatic.ON_AIR: is_on_air, Automatic.WHEN_OCCUPIED: is_occupied}
+        return causes.get(self, False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,24 +151,29 @@ async def get_zip(request: web.Request) -> web.StreamResponse:
 
 def add_recording_methods(dispatcher: Dispatcher, session: Session) -> None:
     """Add what those may do over their own socket who have the grant `record`."""
-    recorder = session.services.recorder
 
-    def told(one: Recording) -> dict[str, object]:
-        return recorder.notice(one.room) or {}
+    def told(room: RoomId) -> object:
+        return session.services.recorder.notice(room)
 
     async def start(params: RecordingRequest) -> object:
         room, user = session.act({Right.RECORD}), session.connected()[1]
-        return told(await recorder.start(room, params.what, user))
+        await session.services.recorder.start(room, params.what, user)
+        return told(room)
 
     async def pause(_params: NoParams) -> object:
-        return told(await recorder.pause(session.act({Right.RECORD})))
+        room = session.act({Right.RECORD})
+        await session.services.recorder.pause(room)
+        return told(room)
 
     async def resume(_params: NoParams) -> object:
-        return told(await recorder.resume(session.act({Right.RECORD})))
+        room = session.act({Right.RECORD})
+        await session.services.recorder.resume(room)
+        return told(room)
 
     async def stop(_params: NoParams) -> object:
         room, user = session.act({Right.RECORD}), session.connected()[1]
-        return told(await recorder.stop(room, None, user))
+        await session.services.recorder.stop(room, None, user)
+        return told(room)
 
     dispatcher.add("startRecording", RecordingRequest, start)
     dispatcher.add("pauseRecording", NoParams, pause)

@@ -91,20 +91,22 @@ def test_what_those_in_the_room_may_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("automatic", "on_air", "occupied", "wanted"),
+    ("automatic", "causes"),
     [
-        (Automatic.OFF, True, True, False),
-        (Automatic.ON_AIR, True, False, True),
-        (Automatic.ON_AIR, False, True, False),
-        (Automatic.WHEN_OCCUPIED, False, True, True),
-        (Automatic.WHEN_OCCUPIED, True, False, False),
+        (Automatic.OFF, set()),
+        (Automatic.ON_AIR, {"on air", "both"}),
+        (Automatic.WHEN_OCCUPIED, {"occupied", "both"}),
     ],
 )
-def test_when_a_room_records_by_itself(
-    automatic: Automatic, on_air: bool, occupied: bool, wanted: bool
-) -> None:
+def test_when_a_room_records_by_itself(automatic: Automatic, causes: set[str]) -> None:
     """While listeners hear it, while somebody is in it, or never."""
-    assert automatic.wants(is_on_air=on_air, is_occupied=occupied) is wanted
+    wanted = {
+        "neither": automatic.wants(is_on_air=False, is_occupied=False),
+        "on air": automatic.wants(is_on_air=True, is_occupied=False),
+        "occupied": automatic.wants(is_on_air=False, is_occupied=True),
+        "both": automatic.wants(is_on_air=True, is_occupied=True),
+    }
+    assert {cause for cause, is_wanted in wanted.items() if is_wanted} == causes
 
 
 @pytest.mark.parametrize(
