@@ -54,7 +54,7 @@ async def test_list(edge: Edge) -> None:
     await edge.new_room("two")
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
-    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "announcements"}
+    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "announcements", "recording"}
     assert set(answer["rooms"][0]) == fields
 
 
@@ -143,7 +143,7 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "automix"}
+    admins = {"links", "pin", "loudest", "automix", "record"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
