@@ -1,7 +1,6 @@
 """Recordings of rooms: REST for the admin, JSON-RPC for those who may record."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -189,7 +188,7 @@ async def _list(request: web.Request, room: RoomId | None) -> web.Response:
         lambda one: (one.began_at.timestamp(), one.room, one.name),
         read_fields(request.query, PageQuery),
     )
-    sizes = await asyncio.to_thread(_sizes, recorder.archive, found)
+    sizes = await recorder.sizes(found)
     return web.json_response(
         {
             "success": True,
@@ -205,10 +204,6 @@ async def _list(request: web.Request, room: RoomId | None) -> web.Response:
 
 def _one(request: web.Request) -> Recording:
     return request.app[CONTEXT].recorder.get(path_room(request), request.match_info["name"])
-
-
-def _sizes(archive: RecordingArchive, found: Sequence[Recording]) -> list[int]:
-    return [archive.size(one.room, one.name) for one in found]
 
 
 def _listed(archive: RecordingArchive, one: Recording) -> list[tuple[str, Path]]:

@@ -1,7 +1,7 @@
 """The recordings of this node: asked for, stored, told to the planes, and followed to their end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -54,6 +54,7 @@ log = structlog.get_logger(__name__)
 FINISH_S: Final = 10.0  # what is left is written within two seconds, or nobody writes it any more
 RETRY_S: Final = 60.0  # a room that records by itself tries again so long after a failure
 EMPTY_S: Final = 60.0  # people who reconnect, or come back after a restart, are in one recording
+SETTLED_S: Final = 60.0  # after its end nothing is written to a recording any more
 BY_SHUTDOWN: Final = "shutdown"
 BY_REMOVAL: Final = "removal"
 
@@ -121,6 +122,7 @@ class Recorder:
         self._all: dict[tuple[RoomId, str], Recording] = {}
         self._live: dict[RoomId, _Live] = {}
         self._wishes: dict[RoomId, _Wish] = {}
+        self._settled: dict[tuple[RoomId, str], int] = {}  # sizes that do not change any more
         self._closed: set[RoomId] = set()  # rooms that are being removed
         self._is_closing = False
         self._changing = asyncio.Lock()
@@ -432,6 +434,7 @@ class Recorder:
             raise StoreLost(f"The recording cannot be removed: {error.strerror}") from None
         await self._store.commit(delete=[key_of(one.room, one.name)])
         self._all.pop((one.room, one.name), None)
+        self._settled.pop((one.room, one.name), None)
 
     async def _check_space(self) -> None:
         needed, free = self.policy.min_free_bytes, await self.free_bytes()
@@ -446,8 +449,24 @@ class Recorder:
         known = {one.name for one in list(self._all.values()) if one.room == room}
         return self.archive.names(room) | known
 
-    def _sizes(self, found: list[Recording]) -> list[Kept]:
-        return [Kept(one, self.archive.size(one.room, one.name)) for one in found]
+    async def sizes(self, found: Sequence[Recording]) -> list[int]:
+        """Return what recordings take on the disk, in bytes; pages ask every few seconds."""
+        return [one.size for one in await asyncio.to_thread(self._sizes, found)]
+
+    def _sizes(self, found: Sequence[Recording]) -> list[Kept]:
+        return [Kept(one, self._size(one)) for one in found]
+
+    def _size(self, one: Recording) -> int:
+        key = (one.room, one.name)
+        known = self._settled.get(key)
+        if known is not None:
+            return known
+        size = self.archive.size(*key)
+        if one.is_over and one.ended_at is not None:
+            age_s = (self._clock.now() - one.ended_at).total_seconds()
+            if age_s >= SETTLED_S:
+                self._settled[key] = size
+        return size
 
     async def _end(self, rooms: list[RoomId], by: str) -> None:
         """End recordings and wait until they are written, but not for ever."""

@@ -480,6 +480,19 @@ async def test_files_that_cannot_be_removed_keep_their_record(
     assert studio.recorder.all() == [one]
 
 
+async def test_sizes_that_do_not_change_are_known(studio: Studio) -> None:
+    """A minute after the end the disk is looked at once more, and then no more."""
+    one = await studio.done()
+    place = studio.disk.place(DEMO, one.name)
+    place.mkdir(parents=True)
+    for seconds, size, known in ((0, 3, 3), (60, 5, 5), (1, 7, 5)):
+        studio.node.advance(seconds)
+        (place / "mix.ogg").write_bytes(b"x" * size)
+        assert await studio.recorder.sizes([one]) == [known]
+    await studio.recorder.remove(DEMO, one.name)
+    assert await studio.recorder.sizes([one]) == [0]
+
+
 async def test_two_of_a_second_have_names_of_their_own(studio: Studio) -> None:
     """Also if a folder of that name is there that nobody knows."""
     one = await studio.done()
