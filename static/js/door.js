@@ -62,7 +62,6 @@ export class Door {
     const focused = [start, pause, stop].find((button) => button === document.activeElement);
     this.#isPaused = notice?.state === "paused";
     start.hidden = running;
-    start.disabled = notice?.state === "stopping"; // the last of it is being written
     pause.hidden = stop.hidden = !running;
     say(pause, this.#isPaused ? "Go on recording" : "Pause recording");
     // Who works by keyboard stays with the recording when their button goes.

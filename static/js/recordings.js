@@ -14,6 +14,7 @@ export class Recordings {
   /** @type {import("./recordingsign.js").RecordingNotice | null} */
   #notice = null;
   #toldAt = 0;
+  #isBusy = false;
   #ticker;
 
   /**
@@ -46,18 +47,18 @@ export class Recordings {
     this.#toldAt = performance.now();
     const running = isRunning(notice);
     const paused = notice?.state === "paused";
-    const had = this.card.querySelector(".record")?.contains(document.activeElement);
+    const focused = document.activeElement;
     part(this.card, "rec-now", HTMLElement).hidden = !running;
     this.#button("rec-start").hidden = running;
-    this.#button("rec-start").disabled = notice?.state === "stopping";
     const dot = part(this.card, "rec-dot", HTMLElement);
     dot.classList.toggle("paused", paused);
     say(part(this.card, "rec-word", HTMLElement), paused ? "Paused" : "Recording");
     say(this.#button("rec-pause"), paused ? "Go on" : "Pause");
     this.#tick();
     // Who works by keyboard stays with the recording when their button goes.
-    if (had && running && document.activeElement === document.body) this.#button("rec-pause").focus();
-    if (had && !running && document.activeElement === document.body) this.#button("rec-start").focus();
+    if (running && focused === this.#button("rec-start")) this.#button("rec-pause").focus();
+    if (!running && ["rec-pause", "rec-stop"].some((name) => focused === this.#button(name)))
+      this.#button("rec-start").focus();
     if (this.#box.open || running || before?.state !== notice?.state) this.refresh();
   }
 
@@ -73,8 +74,9 @@ export class Recordings {
 
   /** @param {"start" | "pause" | "resume" | "stop"} action */
   async #act(action) {
+    if (this.#isBusy) return; // a disabled button would lose the focus of who works by keyboard
+    this.#isBusy = true;
     show(part(this.card, "rec-problem", HTMLElement), null);
-    for (const name of ["rec-start", "rec-pause", "rec-stop"]) this.#button(name).disabled = true;
     try {
       const name = this.#notice?.name ?? "";
       const now = await (action === "start"
@@ -85,16 +87,11 @@ export class Recordings {
           action
         ],
       );
-      this.#enable();
       this.draw(now);
     } catch (error) {
       this.#complain(error);
-      this.#enable();
     }
-  }
-
-  #enable() {
-    for (const name of ["rec-start", "rec-pause", "rec-stop"]) this.#button(name).disabled = false;
+    this.#isBusy = false;
   }
 
   #tick() {
@@ -106,7 +103,7 @@ export class Recordings {
   /** @param {{recordings: api.Recording[], freeBytes: number}} answer */
   #drawList({ recordings, freeBytes }) {
     const now = recordings.find((one) => one.name === this.#notice?.name);
-    say(part(this.card, "rec-size", HTMLElement), now ? bytes(now.bytes) : "");
+    say(part(this.card, "rec-size", HTMLElement), now?.bytes ? bytes(now.bytes) : "");
     const over = recordings.filter((one) => OVER.includes(one.state)).reverse();
     const list = part(this.card, "rec-list", HTMLUListElement);
     const alive = new Set(over.map((one) => one.name));
