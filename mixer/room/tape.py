@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from mixer.core import g711
 from mixer.core.jitter import Arrival
 from mixer.core.routing import Ear
 from mixer.core.strip import Voiced
@@ -42,7 +43,9 @@ class Tape:
 
     def arrived(self, peer: PeerId, packet: Arrival, codec: RtpCodec) -> None:
         """Take a packet that goes to a jitter buffer; its redundancy only behind a gap."""
-        if not self.taps.packets or not packet.payload:
+        is_opus = codec is RtpCodec.OPUS
+        payload = packet.payload if is_opus else g711.unwrap(packet.payload)
+        if not self.taps.packets or not payload:
             return
         if len(self._packets) >= MAX_PACKETS:
             self.refused += 1
@@ -56,21 +59,21 @@ class Tape:
             sequence,
             packet.timestamp,
             packet.arrival_s,
-            packet.payload,
+            payload,
             packet.silent,
             codec,
         )
+        self._packets.append(one)
         if packet.redundancy and (last is None or (sequence - last) & 0xFFFF != 1):
             self._packets += [
                 one._replace(
                     timestamp=(packet.timestamp - offset) & 0xFFFFFFFF,
-                    payload=payload,
+                    payload=copy,
                     is_copy=True,
                 )
-                for offset, payload in packet.redundancy
-                if payload
+                for offset, copy in packet.redundancy
+                if copy
             ]
-        self._packets.append(one)
 
     def heard(self, voices: Iterable[Voice], frames: Iterable[Voiced], air: Ear) -> None:
         """Take what goes into the mixes in this tick; of what is played only what `air` hears."""

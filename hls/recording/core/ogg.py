@@ -8,7 +8,8 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 
-PRE_SKIP = 312  # samples by which an encoder is behind: 6.5 ms of libopus at 48 kHz
+PRE_SKIP = 312  # samples by which a browser's encoder is behind: 6.5 ms of libopus at 48 kHz
+MIX_PRE_SKIP = 120  # that of the mix: 2.5 ms, for it is made without any look-ahead
 MAX_SEGMENTS = 255  # of a page, and bytes of a segment (RFC 3533 §6)
 TAGS_BYTES = 8192  # of the page that is written anew at the end, with chapters: some 150 of them
 
@@ -18,6 +19,21 @@ _FIRST, _LAST = 2, 4
 _HEAD = struct.Struct("<8sBBHIhB")
 _VENDOR = b"roomtone"
 
+GRAIN = 120  # 2.5 ms, the shortest frame of Opus
+# What libopus makes of zeros: one bit says that all is silent (RFC 6716 §4.3). The long one holds
+# six frames of 20 ms.
+_SILENT = b"\xff\xfe"
+_SILENCE = (
+    (b"\xfb\x06" + 6 * _SILENT, 5760),
+    (b"\xf8" + _SILENT, 960),
+    (b"\xf0" + _SILENT, 480),
+    (b"\xe8" + _SILENT, 240),
+    (b"\xe0" + _SILENT, GRAIN),
+)
+
+_FIRST_BYTES = _PAGE.size + 1 + _HEAD.size
+_HEAD_BYTES = _FIRST_BYTES + _PAGE.size + TAGS_BYTES // 255 + 1 + TAGS_BYTES
+
 Chapter = tuple[float, str]
 """Seconds from the file's beginning, and a title."""
 
@@ -25,12 +41,13 @@ Chapter = tuple[float, str]
 class OggOpus:
     """One logical stream of Opus packets: pages out, whole ones only.
 
-    A page's position (granule) is the end of its last packet. `seconds` of sound are the samples
-    that were pushed; the encoder's delay is taken off by the reader.
+    A page's position (granule) is the end of its last packet. Readers take the encoder's delay off
+    the beginning.
     """
 
-    def __init__(self, serial: int, channels: int = 1) -> None:
+    def __init__(self, serial: int, channels: int = 1, pre_skip: int = PRE_SKIP) -> None:
         self._serial = serial
+        self._pre_skip = pre_skip
         self._channels = channels
         self._number = 2  # behind the two of the head
         self._samples = 0
@@ -39,12 +56,12 @@ class OggOpus:
 
     @property
     def samples(self) -> int:
-        """Those pushed so far, the encoder's delay left out."""
+        """Those pushed so far."""
         return self._samples
 
     def head(self, title: str, chapters: Sequence[Chapter] = ()) -> bytes:
         """Return what a file begins with; it has the same length whatever the chapters are."""
-        head = _HEAD.pack(b"OpusHead", 1, self._channels, PRE_SKIP, 48_000, 0, 0)
+        head = _HEAD.pack(b"OpusHead", 1, self._channels, self._pre_skip, 48_000, 0, 0)
         first = _page((_FIRST, 0, self._serial, 0), _laced(head), head)
         tags = _tags(title, chapters)
         return first + _page((0, 0, self._serial, 1), _laced(tags), tags)
@@ -67,7 +84,7 @@ class OggOpus:
 
         The encoder's delay is behind it: a little silence carries the last sound out.
         """
-        end, tail = self._samples + PRE_SKIP, silence(2 * PRE_SKIP // GRAIN * GRAIN)
+        end, tail = self._samples + self._pre_skip, silence(2 * PRE_SKIP // GRAIN * GRAIN)
         page = b"".join(self.push(packet, samples) for packet, samples in tail)
         return page + self._take(_LAST, end)
 
@@ -90,17 +107,52 @@ def silence(samples: int) -> Iterator[tuple[bytes, int]]:
             yield packet, length
 
 
-GRAIN = 120  # 2.5 ms, the shortest frame of Opus
-# What libopus makes of zeros: one bit says that all is silent (RFC 6716 §4.3). The long one holds
-# six frames of 20 ms.
-_SILENT = b"\xff\xfe"
-_SILENCE = (
-    (b"\xfb\x06" + 6 * _SILENT, 5760),
-    (b"\xf8" + _SILENT, 960),
-    (b"\xf0" + _SILENT, 480),
-    (b"\xe8" + _SILENT, 240),
-    (b"\xe0" + _SILENT, GRAIN),
-)
+def renew_head(head: bytes, chapters: Sequence[Chapter]) -> bytes | None:
+    """Return the head of a file of ours with other chapters; None if `head` is none."""
+    tags_at = head.find(b"OpusTags", 0, 256)
+    first = last_page(head[:_FIRST_BYTES])
+    if first is None or first[0] != _FIRST_BYTES or tags_at < 0 or len(head) < _HEAD_BYTES:
+        return None
+    serial: int = _PAGE.unpack_from(head)[4]
+    tags = head[tags_at : tags_at + TAGS_BYTES]
+    begin = 8 + 4 + len(_VENDOR) + 4  # behind the number of comments
+    length = int.from_bytes(tags[begin : begin + 4], "little")
+    title = tags[begin + 4 : begin + 4 + length].decode("utf-8", "replace").removeprefix("TITLE=")
+    new = _tags(title, chapters)
+    return head[:_FIRST_BYTES] + _page((0, 0, serial, 1), _laced(new), new)
+
+
+def read_pre_skip(head: bytes) -> int:
+    """Return how many samples the reader of a file that begins so leaves out."""
+    at = _PAGE.size + 1
+    if len(head) < _FIRST_BYTES or head[at : at + 8] != b"OpusHead":
+        return 0
+    pre_skip: int = _HEAD.unpack_from(head, at)[3]
+    return pre_skip
+
+
+def last_page(tail: bytes) -> tuple[int, int] | None:
+    """Return where the last whole page in `tail` ends, and its granule; None if there is none."""
+    at = tail.rfind(b"OggS")
+    while at >= 0:
+        end = _end_of_page(tail, at)
+        if end is not None:
+            page = bytearray(tail[at:end])
+            (checksum,) = struct.unpack_from("<I", page, _CRC_AT)
+            page[_CRC_AT : _CRC_AT + 4] = bytes(4)
+            if checksum == _checksum(page):
+                granule: int = _PAGE.unpack_from(page)[3]
+                return end, granule
+        at = tail.rfind(b"OggS", 0, at + 3)
+    return None
+
+
+def _end_of_page(data: bytes, at: int) -> int | None:
+    body = at + _PAGE.size + (data[at + _PAGE.size - 1] if len(data) >= at + _PAGE.size else 0)
+    if len(data) < max(body, at + _PAGE.size):
+        return None
+    end = body + sum(data[at + _PAGE.size : body])
+    return end if end <= len(data) else None
 
 
 def _laced(packet: bytes) -> bytes:

@@ -207,11 +207,11 @@ def test_redundancy_is_handed_on_behind_a_gap() -> None:
     taken = tape.take()
     assert taken is not None
     assert [(one.timestamp, one.is_copy) for one in taken.packets] == [
-        (0, True),
         (960, False),
+        (0, True),
         (1920, False),
-        (2880, True),
         (3840, False),
+        (2880, True),
     ]
 
 
