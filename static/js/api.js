@@ -23,6 +23,7 @@
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [locked]
+ * @property {"off" | "on-air" | "when-occupied" | null} [record]  by itself; null: as the server's setting says
  * @property {boolean} [chat]
  * @property {boolean} [chatListeners]
  *

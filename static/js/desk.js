@@ -60,7 +60,7 @@ export class Desk {
   /** @param {api.Room} room */
   #fill(room) {
     const wanted = JSON.stringify([room.name, room.pin, room.maxAnchors, room.profile, room.loudest, room.automix,
-      room.broadcast, room.locked]);
+      room.broadcast, room.locked, room.record]);
     if (wanted === this.#filled) return;
     this.#filled = wanted;
     this.#text("name").value = room.name ?? "";
@@ -68,6 +68,7 @@ export class Desk {
     this.#text("maxAnchors").value = room.maxAnchors ? String(room.maxAnchors) : "";
     this.#text("loudest").value = room.loudest ? String(room.loudest) : "";
     part(this.#form, "profile", HTMLSelectElement).value = room.profile ?? "voice";
+    part(this.#form, "record", HTMLSelectElement).value = room.record ?? "";
     this.#text("automix").checked = room.automix ?? false;
     this.#text("broadcast").checked = room.broadcast ?? true;
     this.#text("locked").checked = room.locked ?? false;
@@ -86,6 +87,7 @@ export class Desk {
       maxAnchors: limit === "" ? null : Number(limit),
       loudest: Number(this.#text("loudest").value.trim() || 0),
       profile: part(this.#form, "profile", HTMLSelectElement).value,
+      record: part(this.#form, "record", HTMLSelectElement).value || null,
       automix: this.#text("automix").checked,
       broadcast: this.#text("broadcast").checked,
       locked: this.#text("locked").checked,

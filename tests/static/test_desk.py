@@ -37,6 +37,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "maxAnchors": 12,
         "loudest": 0,
         "profile": "voice",
+        "record": None,
         "automix": False,
         "broadcast": True,
         "locked": False,
