@@ -31,6 +31,7 @@ from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
+from server.services.kicks import Kicks
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.marks import Marks
@@ -112,9 +113,11 @@ class Services:
                 self.context.standings.sweep()
                 await self.context.recorder.sweep()
             await self.context.recorder.keep_space()
+            await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
+            await self.context.desk.kicks.forget()
 
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
@@ -178,7 +181,9 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
-    desk = Desk(store, rooms, presence, access.refusal_s)
+    kicks = Kicks(store, clock, settings.join_token_s)
+    presence.kick_mark = kicks.mark
+    desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
     presence.when_admitted = doorman.tell_admitted
@@ -202,6 +207,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         chat.forget(room)
         standings.forget_room(room)
         recorder.forget_room(room)
+        kicks.forget_room(room)
 
     rooms.when_gone = forget
     context = Context(

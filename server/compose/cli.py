@@ -14,12 +14,13 @@ from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
 from server.compose.commands.completion import completion
 from server.compose.commands.doctor import doctor
+from server.compose.commands.keys import keys
 from server.compose.commands.recordings import record, recordings
 from server.compose.commands.rooms import room
 from server.compose.commands.settings import config, config_option
 from server.compose.commands.target import Console, as_json
 from server.compose.commands.tokens import token
-from server.compose.keys_command import keys
+from server.compose.commands.webhooks import webhooks
 from server.compose.measure import bench
 from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.options import given, with_settings
@@ -144,5 +145,5 @@ def version(*, is_json: bool) -> None:
 
 
 room.add_command(record)
-for _verb in (room, recordings, token, config, doctor, completion, keys, tls, bench):
+for _verb in (room, recordings, token, config, doctor, completion, keys, webhooks, tls, bench):
     cli.add_command(_verb)
