@@ -172,9 +172,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
     recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
-    recorder.policy = recorder_policy_of(settings)
-    ground.broadcast.reported = recorder.hear
-    rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
+    _wire_recorder(recorder, settings, rooms, ground.broadcast)
     for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
     rooms.make_key = ground.signer.stream_key
@@ -245,6 +243,14 @@ def build(settings: Settings, ground: Ground) -> Services:
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _wire_recorder(
+    recorder: Recorder, settings: Settings, rooms: Rooms, broadcast: BroadcastPlane
+) -> None:
+    recorder.policy = recorder_policy_of(settings)
+    broadcast.reported = recorder.hear
+    rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.

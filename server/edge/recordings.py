@@ -25,7 +25,7 @@ from server.edge.models import (
 from server.edge.paging import page
 from server.edge.rights import require
 from server.errors import NotFound
-from server.media.zip_stream import zipped
+from server.edge.zip_stream import zipped
 from server.ports import RecordingArchive
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session

@@ -1,9 +1,7 @@
 """The folder of recordings: only what is really in it, and nothing outside."""
 
-import io
 import json
 import os
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import pytest
 from mixer.types import RoomId
 from server.media import archive as module
 from server.media.archive import Archive
-from server.media.zip_stream import PIECE_BYTES, zipped
 
 DEMO = RoomId("demo")
 
@@ -125,23 +122,3 @@ def test_many_files_and_deep_folders_are_bounded(
 def test_free_space_is_of_the_disk_it_will_be_on(tmp_path: Path) -> None:
     """Before there is a folder too."""
     assert Archive(tmp_path / "not" / "yet").free_bytes() > 0
-
-
-def test_a_zip_has_every_byte(archive: Archive) -> None:
-    """Of large files too, in pieces; the archive is sound."""
-    large = os.urandom(3 * PIECE_BYTES + 7)
-    path = put(archive, "tracks/2-Bob.ogg", large)
-    os.utime(path, (0, 0))  # before a ZIP archive's time begins
-    files = [(f"one/{name}", archive.place(DEMO, "one") / name) for name in names(archive)]
-    pieces = list(zipped(files))
-    assert max(map(len, pieces)) < 2 * PIECE_BYTES
-    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as read:
-        assert read.testzip() is None
-        assert read.read("one/tracks/2-Bob.ogg") == large
-        assert read.namelist() == ["one/mix.ogg", "one/tracks/1-Ada.ogg", "one/tracks/2-Bob.ogg"]
-
-
-def test_a_file_that_is_gone_meanwhile_ends_the_zip(archive: Archive) -> None:
-    """Loudly: a short archive that looks whole would be worse."""
-    with pytest.raises(FileNotFoundError):
-        list(zipped([("a", archive.folder / "nothing")]))
