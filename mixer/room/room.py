@@ -6,13 +6,13 @@ from zlib import crc32
 import numpy as np
 
 from mixer.core.level import SILENCE_DBOV
-from mixer.core.routing import EVERYBODY, PLAIN, ear_of
+from mixer.core.routing import EVERYBODY, PLAIN, Ear, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.core.strip import Voiced
 from mixer.room.anchor import Anchor
 from mixer.room.fade import Fade, faded
 from mixer.room.groups import APART_TICKS, NO_PACKETS, Advanced, Groups
-from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO, mono
+from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer, Seat
@@ -20,12 +20,14 @@ from mixer.room.stage import Playing, Stage
 from mixer.room.tape import Tape
 from mixer.room.voice import Voice
 from mixer.types import (
+    FLOOR,
     AnchorSpec,
     Delivery,
     Outgoing,
     PeerId,
     Profile,
     Quality,
+    RecordTaps,
     RoomId,
     RoomSpec,
     Tap,
@@ -53,9 +55,9 @@ class Room:
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
-        self._air: Hearer | None = None  # what the tap hears, while on air or recorded
-        self._is_on_air = False
+        self._air: dict[str, Hearer] = {}  # what the tap hears of each bus on air
         self._tape: Tape | None = None  # while recorded
+        self._recorded = Hearer(PLAIN)  # what it hears
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
@@ -75,7 +77,9 @@ class Room:
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
-        self._tune(spec)
+        on_air = (FLOOR, *spec.air_buses) if spec.on_air and self._tap is not None else ()
+        self._air = {bus: self._air.get(bus) or Hearer(_ear_on(bus)) for bus in on_air}
+        self._tune(None if self._tap is None else spec.record)
         self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
@@ -84,18 +88,11 @@ class Room:
                 self._brief(seat)
         self._is_stale = True
 
-    def _tune(self, spec: RoomSpec) -> None:
-        """Hear the floor for the air and for a recording, and gather what that asks for."""
-        taps = None if self._tap is None else spec.record
-        self._is_on_air = spec.on_air
-        if self._tap is None or not (spec.on_air or taps):
-            self._air = None
-        elif self._air is None:
-            self._air = Hearer(PLAIN)
-        if self._air is not None:
-            self._air.is_recorded = taps is not None and taps.mix_packets
+    def _tune(self, taps: RecordTaps | None) -> None:
+        """Gather what a recording asks for, or nothing."""
+        self._recorded.is_recorded = taps is not None and taps.mix_packets
         if taps is None:
-            self._tape = None
+            self._tape, self._recorded.mix = None, None
         elif self._tape is None:
             self._tape = Tape(taps)
         else:
@@ -295,19 +292,20 @@ class Room:
         most: list[int] = []
         for mix, frame, level, has_sound, packet in advanced:
             self._is_comfort_due |= not has_sound
-            is_air = self._air is not None and mix is self._air.mix
-            if is_air and self._is_on_air and self._tap is not None:
-                self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
+            if self._tap is not None:
+                for bus, hearer in self._air.items():
+                    if mix is hearer.mix:
+                        self._tap.write(self.id, bus, tick, frame)
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
-            if is_air and self._tape is not None:
+            if self._tape is not None and mix is self._recorded.mix:
                 self._tape.mixed(mix.recorded, frame)
             passed = sum(one.is_passed for one in outgoing)
             self.passed += passed
             self.encodes += sum(bool(one.payload) for one in outgoing) - passed
             most.append(mix.most_bytes() if passed else 0)
             sent += outgoing
-        if most and self._air is None and self._groups.is_at_rest:
+        if most and not self._air and self._tape is None and self._groups.is_at_rest:
             self._most_bytes = min(most)
         return sent
 
@@ -344,7 +342,8 @@ class Room:
 
     def _hearers(self) -> list[Hearer]:
         hearers = [seat.hearer for seat in self._seats.values() if seat.anchor.hears]
-        return hearers if self._air is None else [*hearers, self._air]
+        recorded = [] if self._tape is None else [self._recorded]
+        return [*hearers, *self._air.values(), *recorded]
 
     def _brief(self, seat: Seat) -> None:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
@@ -382,5 +381,10 @@ class Room:
             self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
-        if self._air is not None:
-            self._air.mix = None
+        for hearer in (*self._air.values(), self._recorded):
+            hearer.mix = None
+
+
+def _ear_on(bus: str) -> Ear:
+    """Return how a bus is heard by who hears nothing else."""
+    return PLAIN if bus == FLOOR else Ear(frozenset({(bus, 1.0)}))

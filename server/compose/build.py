@@ -29,6 +29,7 @@ from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
+from server.services.kicks import Kicks
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.marks import Marks
@@ -106,9 +107,11 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+            await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
+            await self.context.desk.kicks.forget()
 
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
@@ -162,7 +165,9 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
-    desk = Desk(store, rooms, presence, access.refusal_s)
+    kicks = Kicks(store, clock, settings.join_token_s)
+    presence.kick_mark = kicks.mark
+    desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
     presence.when_admitted = doorman.tell_admitted
@@ -184,6 +189,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         announcer.forget(room)
         chat.forget(room)
         standings.forget_room(room)
+        kicks.forget_room(room)
 
     rooms.when_gone = forget
     context = Context(

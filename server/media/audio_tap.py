@@ -12,7 +12,7 @@ from server.media.wire import audio_body
 from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport, connect
 
-MAX_WAITING_TICKS = 2000  # 4 MB: 20 rooms on air for two seconds
+MAX_WAITING_TICKS = 2000  # 4 MB, 8 of stereo: 20 rooms on air for two seconds
 MAX_WAITING_BYTES = 16 << 20  # and a room of 60 who all speak, recorded to the sample
 STALE_TICKS = 100  # 2 s: the broadcast has closed that segment
 
@@ -41,9 +41,9 @@ class AudioTap:
         self._waiting_bytes = 0
         self._transport: UnixTransport | None = None
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         """See Tap."""
-        self._put(_Waiting(tick, FrameKind.AUDIO, audio_body(room, tick, pcm)))
+        self._put(_Waiting(tick, FrameKind.AUDIO, audio_body(room, bus, tick, pcm)))
 
     def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
         """See Tap."""

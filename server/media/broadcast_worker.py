@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hls.pipeline import Broadcaster
+from hls.types import PlaylistKind
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
 from server.media.room_recorder import RoomRecorder
@@ -51,7 +52,7 @@ class BroadcastService:
         except wire.WireError:
             self._counters["audio_malformed"] += 1
         else:
-            self._broadcaster.write(audio.room, audio.tick, audio.pcm, _now_tick())
+            self._broadcaster.write(audio.room, audio.bus, audio.tick, audio.pcm, _now_tick())
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
         spec = params.spec()
@@ -60,10 +61,10 @@ class BroadcastService:
         return None
 
     async def _playlist(self, params: wire.AskPlaylist) -> object:
-        return self._broadcaster.playlist(params.room, _now_tick())
+        return self._broadcaster.playlist(params.room, "", PlaylistKind.CLASSIC, _now_tick())
 
     async def _fetch(self, params: wire.AskSegment) -> object:
-        data = self._broadcaster.fetch(params.room, params.name, _now_tick())
+        data = self._broadcaster.fetch(params.room, "", params.name, _now_tick())
         if data is None:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))

@@ -59,8 +59,9 @@ def test_a_stream_is_whole_pages_with_their_ends() -> None:
         data += ogg.push(packet, 960)
         if number == 99:
             data += ogg.flush()
-    data += ogg.flush() + ogg.flush() + ogg.finish()
+    data += ogg.flush() + ogg.flush()
     assert ogg.samples == 200 * 960
+    data += ogg.finish()
     found = list(pages(data))
     assert [number for _, _, number, _ in found] == list(range(len(found)))
     assert [flags for flags, _, _, _ in found] == [2, *[0] * (len(found) - 2), 4]
