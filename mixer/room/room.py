@@ -27,6 +27,7 @@ from mixer.types import (
     PeerId,
     Profile,
     Quality,
+    RecordTaps,
     RoomId,
     RoomSpec,
     Tap,
@@ -54,9 +55,9 @@ class Room:
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
-        self._air: dict[str, Hearer] = {}  # what the tap hears of each bus, on air or recorded
-        self._is_on_air = False
+        self._air: dict[str, Hearer] = {}  # what the tap hears of each bus on air
         self._tape: Tape | None = None  # while recorded
+        self._recorded = Hearer(PLAIN)  # what it hears
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
@@ -76,7 +77,9 @@ class Room:
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
-        self._tune(spec)
+        on_air = (FLOOR, *spec.air_buses) if spec.on_air and self._tap is not None else ()
+        self._air = {bus: self._air.get(bus) or Hearer(_ear_on(bus)) for bus in on_air}
+        self._tune(None if self._tap is None else spec.record)
         self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
@@ -85,17 +88,11 @@ class Room:
                 self._brief(seat)
         self._is_stale = True
 
-    def _tune(self, spec: RoomSpec) -> None:
-        """Hear the floor for the air and for a recording, and gather what that asks for."""
-        taps = None if self._tap is None else spec.record
-        self._is_on_air = spec.on_air
-        buses = (FLOOR, *spec.air_buses) if spec.on_air else (FLOOR,) if taps else ()
-        heard = () if self._tap is None else buses
-        self._air = {bus: self._air.get(bus) or Hearer(_ear_on(bus)) for bus in heard}
-        if FLOOR in self._air:
-            self._air[FLOOR].is_recorded = taps is not None and taps.mix_packets
+    def _tune(self, taps: RecordTaps | None) -> None:
+        """Gather what a recording asks for, or nothing."""
+        self._recorded.is_recorded = taps is not None and taps.mix_packets
         if taps is None:
-            self._tape = None
+            self._tape, self._recorded.mix = None, None
         elif self._tape is None:
             self._tape = Tape(taps)
         else:
@@ -295,20 +292,20 @@ class Room:
         most: list[int] = []
         for mix, frame, level, has_sound, packet in advanced:
             self._is_comfort_due |= not has_sound
-            buses = [bus for bus, hearer in self._air.items() if mix is hearer.mix]
-            if self._is_on_air and self._tap is not None:
-                for bus in buses:
-                    self._tap.write(self.id, bus, tick, frame)
+            if self._tap is not None:
+                for bus, hearer in self._air.items():
+                    if mix is hearer.mix:
+                        self._tap.write(self.id, bus, tick, frame)
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
-            if FLOOR in buses and self._tape is not None:
+            if self._tape is not None and mix is self._recorded.mix:
                 self._tape.mixed(mix.recorded, frame)
             passed = sum(one.is_passed for one in outgoing)
             self.passed += passed
             self.encodes += sum(bool(one.payload) for one in outgoing) - passed
             most.append(mix.most_bytes() if passed else 0)
             sent += outgoing
-        if most and not self._air and self._groups.is_at_rest:
+        if most and not self._air and self._tape is None and self._groups.is_at_rest:
             self._most_bytes = min(most)
         return sent
 
@@ -345,7 +342,8 @@ class Room:
 
     def _hearers(self) -> list[Hearer]:
         hearers = [seat.hearer for seat in self._seats.values() if seat.anchor.hears]
-        return [*hearers, *self._air.values()]
+        recorded = [] if self._tape is None else [self._recorded]
+        return [*hearers, *self._air.values(), *recorded]
 
     def _brief(self, seat: Seat) -> None:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
@@ -383,7 +381,7 @@ class Room:
             self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
-        for hearer in self._air.values():
+        for hearer in (*self._air.values(), self._recorded):
             hearer.mix = None
 
 

@@ -24,8 +24,8 @@ from server.edge.models import (
 )
 from server.edge.paging import page
 from server.edge.rights import require
-from server.errors import NotFound
 from server.edge.zip_stream import zipped
+from server.errors import NotFound
 from server.ports import RecordingArchive
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session

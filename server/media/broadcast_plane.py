@@ -27,8 +27,7 @@ PLAYLIST_FRESH_S = 0.1  # a twentieth of a segment: nobody sees it, and a crowd 
 PLAYLIST_STALE_S = 6.0  # served while the process is away: three segments, as far as players wait
 
 _FORM: SpecForm[BroadcastSpec] = SpecForm(
-    params=wire.broadcast_params,
-    is_over=lambda spec: not spec.on_air and spec.recording is None,
+    params=wire.broadcast_params, is_over=lambda spec: not spec.on_air and spec.recording is None
 )
 
 

@@ -10,6 +10,7 @@ from hls.pipeline import Broadcaster
 from hls.types import PlaylistKind
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
+from server.media.room_recorder import RoomRecorder
 from server.memory import resident_bytes
 from server.rpc.codec import Params
 from server.rpc.dispatch import Dispatcher
@@ -27,6 +28,7 @@ class BroadcastService:
         self._transport = transport
         self._counters: Counter[str] = Counter()
         self._mixers: set[UnixTransport] = set()
+        self.recorder = RoomRecorder(transport, _now_tick)
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
@@ -42,6 +44,9 @@ class BroadcastService:
             mixer.abort()
 
     def _hear(self, kind: FrameKind, body: bytes) -> None:
+        if kind is FrameKind.TAPPED:
+            self.recorder.hear(kind, body)
+            return
         try:
             audio = wire.read_audio(kind, body)
         except wire.WireError:
@@ -50,7 +55,9 @@ class BroadcastService:
             self._broadcaster.write(audio.room, audio.bus, audio.tick, audio.pcm, _now_tick())
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
-        self._broadcaster.apply(params.spec(), _now_tick())
+        spec = params.spec()
+        self._broadcaster.apply(spec, _now_tick())
+        self.recorder.apply(spec)
         return None
 
     async def _playlist(self, params: wire.AskPlaylist) -> object:
@@ -66,7 +73,8 @@ class BroadcastService:
     async def _statistics(self, _params: Params) -> object:
         counters, gauges = Counter(self._counters), {"broadcast_mixers": float(len(self._mixers))}
         gauges["resident_bytes"] = float(resident_bytes() or 0)
-        for name, value in self._broadcaster.statistics().items():
+        figures = {**self._broadcaster.statistics(), **self.recorder.statistics()}
+        for name, value in figures.items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value
             else:
@@ -81,14 +89,16 @@ def main(arguments: Sequence[str]) -> None:
 
     @asynccontextmanager
     async def open_service(
-        _supervisor: Supervisor, transport: UnixTransport
+        supervisor: Supervisor, transport: UnixTransport
     ) -> AsyncIterator[worker.Service]:
         service = BroadcastService(Broadcaster(), transport)
+        _ = supervisor.spawn(service.recorder.run(), name="recordings")
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:
                 yield worker.Service(service.dispatcher, wire.Ready())
             finally:
                 service.close()
+                await service.recorder.close()
 
     worker.run(settings.control_fd, open_service)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 PRE_SKIP = 312  # samples by which a browser's encoder is behind: 6.5 ms of libopus at 48 kHz
 MIX_PRE_SKIP = 120  # that of the mix: 2.5 ms, for it is made without any look-ahead
 MAX_SEGMENTS = 255  # of a page, and bytes of a segment (RFC 3533 §6)
-TAGS_BYTES = 8192  # of the page that is written anew at the end, with chapters: some 150 of them
+TAGS_BYTES = 8192  # of the page that is written anew at the end, with chapters: some 140 of them
 
 _PAGE = struct.Struct("<4sBBqIIIB")
 _CRC_AT = 22

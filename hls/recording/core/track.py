@@ -66,10 +66,6 @@ class Track:
             self._stretches.popleft()
         return laid
 
-    def finish(self, now: int) -> Laid:
-        """Return what is left up to sample `now`, at the end of the take."""
-        return self.advance(now + HOLD)
-
     def _lay(self, stretch: Stretch, held: Held, laid: Laid) -> None:
         position = self._clock.sample(stretch.time(held))
         if position is None:
