@@ -430,7 +430,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         status=201,
         body=models.RecordingRequest,
         example={"mix": "ogg", "tracks": True},
-        errors=("already_recording", "disk_full", "draining"),
+        errors=("already_recording", "too_many", "disk_full", "draining"),
     ),
     ("GET", "/api/rooms/{room}/recordings"): Operation(
         "listRoomRecordings",

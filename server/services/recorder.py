@@ -29,7 +29,7 @@ from server.domain.recording import (
     key_of,
     make_name,
 )
-from server.domain.room import RoomState
+from server.domain.room import Room, RoomState
 from server.domain.webhook import Kind
 from server.errors import (
     AlreadyRecording,
@@ -41,6 +41,7 @@ from server.errors import (
     RoomNotFound,
     ServerError,
     StoreLost,
+    TooMany,
 )
 from server.ports import RecordingArchive, StateStore
 from server.rpc.codec import Notification
@@ -51,6 +52,7 @@ from server.services.rooms import Rooms
 
 log = structlog.get_logger(__name__)
 
+MAX_RECORDINGS: Final = 64  # at a time: each is a thread of the broadcast process
 FINISH_S: Final = 10.0  # what is left is written within two seconds, or nobody writes it any more
 RETRY_S: Final = 60.0  # a room that records by itself tries again so long after a failure
 EMPTY_S: Final = 60.0  # people who reconnect, or come back after a restart, are in one recording
@@ -90,7 +92,6 @@ class _Live:
     """A recording that is not over; `is_over` is set when it is."""
 
     now: Recording
-    report: RecordingReport | None = None
     people: tuple[RecordedPerson, ...] = ()  # as last told
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     ends_at: float | None = None  # monotonic: nobody will say any more that it is written
@@ -123,7 +124,7 @@ class Recorder:
         self._live: dict[RoomId, _Live] = {}
         self._wishes: dict[RoomId, _Wish] = {}
         self._settled: dict[tuple[RoomId, str], int] = {}  # sizes that do not change any more
-        self._closed: set[RoomId] = set()  # rooms that are being removed
+        self._closed: dict[RoomId, float] = {}  # rooms that are being removed, until (monotonic)
         self._is_closing = False
         self._changing = asyncio.Lock()
         self._reports: dict[tuple[RoomId, str], RecordingReport] = {}  # the newest, not looked at
@@ -194,11 +195,6 @@ class Recorder:
             people=live.people,
         )
 
-    def report(self, one: Recording) -> RecordingReport | None:
-        """Return how far a recording that is not over is, None if nothing was said yet."""
-        live = self._live.get(one.room)
-        return None if live is None or live.now.name != one.name else live.report
-
     async def free_bytes(self) -> int:
         """Return what is left of the disk. Raises StoreLost."""
         try:
@@ -211,14 +207,17 @@ class Recorder:
     async def start(self, room: RoomId, what: What, by: str) -> Recording:
         """Record a room from now on.
 
-        Raises RoomNotFound, AlreadyRecording, DiskFull, StoreLost.
+        Raises RoomNotFound, AlreadyRecording, TooMany, DiskFull, StoreLost.
         """
         async with self._changing:
             known = self._rooms.get(room)
-            if room in self._closed or self._is_closing:
+            is_closed = self._closed.get(room, 0.0) > self._clock.monotonic()
+            if is_closed or self._is_closing:
                 raise RoomNotFound(room)
             if room in self._live:
                 raise AlreadyRecording
+            if len(self._live) >= MAX_RECORDINGS:
+                raise TooMany(f"This server records at most {MAX_RECORDINGS} rooms at a time")
             await self._check_space()
             taken = await asyncio.to_thread(self._make_place, room)
             now = self._clock.now()
@@ -284,7 +283,6 @@ class Recorder:
         live = self._live.get(room)
         if live is None or live.now.name != report.name:
             return
-        live.report = report
         if report.state is Reported.FINISHED:
             await self.finished(room, report.name, report.seconds)
         elif report.state is Reported.FAILED:
@@ -310,12 +308,12 @@ class Recorder:
 
     async def finish_room(self, room: RoomId) -> None:
         """End a room's recording before the room ends, and wait until it is written."""
-        self._closed.add(room)
+        self._closed[room] = self._clock.monotonic() + 2 * FINISH_S  # or it was not removed
         await self._end([room], BY_REMOVAL)
 
     def forget_room(self, room: RoomId) -> None:
         """Let go of a room that is gone."""
-        self._closed.discard(room)
+        self._closed.pop(room, None)
         self._wishes.pop(room, None)
 
     async def close(self) -> None:
@@ -333,13 +331,16 @@ class Recorder:
             elif live.ends_at is None:
                 live.ends_at = now + FINISH_S
             elif now >= live.ends_at:  # who wrote it died, and what it wrote is kept
-                await self.finished(live.now.room, live.now.name)
+                await self._quietly(partial(self.finished, live.now.room, live.now.name))
         if not self._is_closing:
             for room in self._rooms.all():
-                await self._follow(room.id, room.record or self.policy.automatic, now)
+                await self._follow(room, now)
 
     async def keep_space(self) -> None:
-        """End what would fill the disk, and remove what is kept no longer. Raises StoreLost."""
+        """End what would fill the disk, and remove what is kept no longer."""
+        await self._quietly(self._keep_space)
+
+    async def _keep_space(self) -> None:
         if self._live:
             try:
                 await self._check_space()
@@ -501,8 +502,9 @@ class Recorder:
         except ServerError as error:
             log.warning("recording_waits", reason=str(error))
 
-    async def _follow(self, room: RoomId, automatic: Automatic, now: float) -> None:
+    async def _follow(self, known: Room, now: float) -> None:
         """Begin or end the recording that a room wishes for by itself."""
+        room, automatic = known.id, known.record or self.policy.automatic
         wish = self._wish(room)
         if self._presence.count(room):
             wish.occupied_at = now
@@ -510,7 +512,7 @@ class Recorder:
             wish.occupied_at = now  # we have just begun, and they may come back
         since = wish.occupied_at
         is_wanted = automatic.wants(
-            is_on_air=self._rooms.get(room).broadcast,
+            is_on_air=known.broadcast,
             is_occupied=since is not None and now - since < EMPTY_S,
         )
         if not is_wanted:

@@ -32,6 +32,7 @@ from server.errors import (
     RecordingOver,
     RoomNotFound,
     StoreLost,
+    TooMany,
 )
 from server.media.archive import Archive
 from server.services.presence import Arrival
@@ -196,6 +197,34 @@ async def test_one_at_a_time(studio: Studio) -> None:
         await studio.start()
 
 
+async def test_a_server_records_so_many_at_a_time(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a thread of the broadcast process."""
+    monkeypatch.setattr("server.services.recorder.MAX_RECORDINGS", 1)
+    await studio.node.rooms.create(Wanted(RoomId("other")))
+    await studio.start()
+    with pytest.raises(TooMany, match="at most 1"):
+        await studio.recorder.start(RoomId("other"), What(), "api")
+
+
+async def test_a_room_that_could_not_be_removed_is_recorded_again(studio: Studio) -> None:
+    """Once it is clear that it stays."""
+    await studio.recorder.finish_room(DEMO)
+    with pytest.raises(RoomNotFound):
+        await studio.start()
+    studio.node.advance(2 * FINISH_S)
+    assert (await studio.start()).is_running
+
+
+async def test_a_disk_that_is_away_stops_nothing_else(studio: Studio) -> None:
+    """The house is kept, and the recording goes on as long as it can."""
+    one = await studio.start()
+    studio.disk.fails = "Input/output error"
+    await studio.recorder.keep_space()
+    assert studio.recorder.get(DEMO, one.name).is_running
+
+
 async def test_what_is_not_there(studio: Studio) -> None:
     """No room, no recording, none any more."""
     with pytest.raises(RoomNotFound):
@@ -293,14 +322,10 @@ async def test_a_failure_ends_it_with_its_reason(studio: Studio) -> None:
 
 
 async def test_reports_of_others_change_nothing(studio: Studio) -> None:
-    """Of another recording, or of one that is over; progress is kept while it runs."""
+    """Of another recording, of one that runs, or of one that is over."""
     one = await studio.start()
     await studio.say("other", Reported.FAILED)
     await studio.say(one.name, Reported.RECORDING, seconds=2.5, size_bytes=1000)
-    report = studio.recorder.report(one)
-    assert report is not None
-    assert report.size_bytes == 1000
-    assert studio.recorder.report(replace(one, name="other")) is None
     await studio.say(one.name, Reported.FINISHED)  # nobody asked for its end
     assert studio.recorder.get(DEMO, one.name).is_running
     await studio.recorder.stop(DEMO, None, "api")
