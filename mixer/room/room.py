@@ -197,7 +197,7 @@ class Room:
             "packets_passed": self.passed,
             "anchor_failures": self._stage.failures,
             "player_failures": self._stage.player_failures,
-            "record_packets_refused": 0 if self._tape is None else self._tape.refused,
+            "room_recording_packets_refused": 0 if self._tape is None else self._tape.refused,
         }
 
     @property

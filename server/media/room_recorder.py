@@ -33,7 +33,7 @@ class RoomRecorder:
         try:
             room, heard = read_tapped(kind, body)
         except wire.WireError:
-            self._counters["recording_ticks_malformed_total"] += 1
+            self._counters["room_recording_ticks_malformed_total"] += 1
         else:
             self._recorder.hear(room, heard)
 
@@ -48,7 +48,7 @@ class RoomRecorder:
         """Tell the control process; while it reads too slowly the next second tells it as well."""
         text = encode(Notification("recording", wire.recording_params(report)))
         if not self._transport.offer_frame(FrameKind.JSON, text.encode()):
-            self._counters["recording_reports_lost_total"] += 1
+            self._counters["room_recording_reports_lost_total"] += 1
 
     async def close(self) -> None:
         """End all takes, as far as the disk is quick enough."""
