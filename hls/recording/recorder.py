@@ -105,16 +105,20 @@ class Recording:
     def change(self, spec: RecordingSpec, now: Moment) -> None:
         """Be what another spec of the same recording says."""
         self.spec, self._now = spec, now
-        self._inbox.put(lambda: self._scribe.change(spec, now))
+        self._order(lambda: self._scribe.change(spec, now))
 
     def advance(self, now: Moment) -> None:
         """Have what there is made safe."""
         self.advanced, self._now = now.tick, now
-        self._inbox.put(lambda: self._scribe.advance(now))
+        self._order(lambda: self._scribe.advance(now))
 
     def finish(self, now: Moment, state: RecordingState = RecordingState.FINISHED) -> None:
         """End it."""
-        self._inbox.put(lambda: self._scribe.finish(now, state))
+        self._order(lambda: self._scribe.finish(now, state))
+
+    def _order(self, step: Callable[[], None]) -> None:
+        if not self.is_over:  # else nobody takes it
+            self._inbox.put(step)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for its end; whether that came."""

@@ -96,7 +96,7 @@ async def test_a_report_that_finds_no_way_is_counted(tmp_path: Path) -> None:
     recorder.apply(spec)
     async with asyncio.timeout(10), Supervisor() as supervisor:
         _ = supervisor.spawn(recorder.run(), name="recordings")
-        while not recorder.statistics().get("room_recording_reports_lost_total"):
+        while not recorder.statistics().get("room_recording_reports_delayed_total"):
             await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.01)
     await recorder.close()
     assert shelf.load(tmp_path / "a") is not None
