@@ -105,16 +105,20 @@ class Recording:
     def change(self, spec: RecordingSpec, now: Moment) -> None:
         """Be what another spec of the same recording says."""
         self.spec, self._now = spec, now
-        self._inbox.put(lambda: self._scribe.change(spec, now))
+        self._order(lambda: self._scribe.change(spec, now))
 
     def advance(self, now: Moment) -> None:
         """Have what there is made safe."""
         self.advanced, self._now = now.tick, now
-        self._inbox.put(lambda: self._scribe.advance(now))
+        self._order(lambda: self._scribe.advance(now))
 
     def finish(self, now: Moment, state: RecordingState = RecordingState.FINISHED) -> None:
         """End it."""
-        self._inbox.put(lambda: self._scribe.finish(now, state))
+        self._order(lambda: self._scribe.finish(now, state))
+
+    def _order(self, step: Callable[[], None]) -> None:
+        if not self.is_over:  # else nobody takes it
+            self._inbox.put(step)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for its end; whether that came."""
@@ -181,7 +185,7 @@ class Recorder:
         if wanted is None:
             return None
         if recording is None:
-            self._counters["recordings_started_total"] += 1
+            self._counters["room_recordings_started_total"] += 1
             order = Order(room.spec.room, room.spec.channels, wanted)
             return Recording(order, now, self._max_waiting_bytes)
         if wanted != recording.spec:
@@ -220,9 +224,9 @@ class Recorder:
         """Take what a room made of a tick; what nobody records is counted. Never waits."""
         found = self._rooms.get(room)
         if found is None or found.recording is None:
-            self._counters["recording_ticks_unknown_room_total"] += 1
+            self._counters["room_recording_ticks_unknown_room_total"] += 1
         elif not found.recording.hear(heard):
-            self._counters["recording_ticks_lost_total"] += 1
+            self._counters["room_recording_ticks_lost_total"] += 1
 
     def poll(self, now_tick: int) -> list[RecordingReport]:
         """Have a second made safe when it is over; return what has changed of whom.
@@ -237,7 +241,7 @@ class Recorder:
         changed = [recording.news for recording in (*self._ending, *running) if recording.has_news]
         self._ending = [one for one in self._ending if not one.is_over]
         failed = sum(report.state is RecordingState.FAILED for report in changed)
-        self._counters["recordings_failed_total"] += failed
+        self._counters["room_recordings_failed_total"] += failed
         return changed
 
     def close(self, now_tick: int, timeout_s: float = CLOSE_S) -> None:
@@ -256,7 +260,7 @@ class Recorder:
 
     def statistics(self) -> dict[str, int]:
         """Return counters (their names end in `_total`) and gauges (the others)."""
-        return {**self._counters, "recordings_running": self._count}
+        return {**self._counters, "room_recordings_running": self._count}
 
 
 def _size(heard: Heard) -> int:

@@ -57,6 +57,7 @@ class Room:
         self._groups = Groups(self._channels)
         self._air: dict[str, Hearer] = {}  # what the tap hears of each bus on air
         self._tape: Tape | None = None  # while recorded
+        self._tape_refused = 0  # by those before
         self._recorded = Hearer(PLAIN)  # what it hears
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
@@ -92,6 +93,7 @@ class Room:
         """Gather what a recording asks for, or nothing."""
         self._recorded.is_recorded = taps is not None and taps.mix_packets
         if taps is None:
+            self._tape_refused = self._refused
             self._tape, self._recorded.mix = None, None
         elif self._tape is None:
             self._tape = Tape(taps)
@@ -197,8 +199,12 @@ class Room:
             "packets_passed": self.passed,
             "anchor_failures": self._stage.failures,
             "player_failures": self._stage.player_failures,
-            "record_packets_refused": 0 if self._tape is None else self._tape.refused,
+            "room_recording_packets_refused": self._refused,
         }
+
+    @property
+    def _refused(self) -> int:
+        return self._tape_refused + (0 if self._tape is None else self._tape.refused)
 
     @property
     def talking(self) -> Mapping[PeerId, int]:

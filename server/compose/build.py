@@ -12,6 +12,7 @@ from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.domain.recording import Automatic, Retention
+from server.domain.rotation import Rotation
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
@@ -34,6 +35,8 @@ from server.services.keyring import Keyring
 from server.services.kicks import Kicks
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.listeners import Listeners
+from server.services.listening import Listening
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
@@ -47,6 +50,7 @@ from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.spent import Spent
 from server.services.standing import Standings
+from server.services.stream_keys import StreamKeys
 from server.services.tokens import Shared, Signer, Tokens
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
@@ -90,6 +94,7 @@ class Services:
         _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
+        _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
         _ = supervisor.keep_running(self._hear, name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
         _ = supervisor.keep_running(
@@ -112,7 +117,9 @@ class Services:
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
                 await self.context.recorder.sweep()
+                self.context.listening.listeners.sweep()
             await self.context.recorder.keep_space()
+            self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
@@ -179,6 +186,8 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
+    listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
@@ -200,14 +209,10 @@ def build(settings: Settings, ground: Ground) -> Services:
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
-    def forget(room: RoomId) -> None:
-        announcer.forget(room)
-        chat.forget(room)
-        standings.forget_room(room)
-        recorder.forget_room(room)
-        kicks.forget_room(room)
-
-    rooms.when_gone = forget
+    rooms.when_gone = _each(
+        *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
+        *(listening.forget_room, kicks.forget_room),
+    )
     context = Context(
         settings=settings,
         static=ground.static,
@@ -217,6 +222,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms=rooms,
         presence=presence,
         access=access,
+        listening=listening,
         keys=ApiKeys(store, clock.now),
         signer=ground.signer,
         signalling=signalling,
@@ -245,6 +251,16 @@ def build(settings: Settings, ground: Ground) -> Services:
     return Services(context, specs, streams)
 
 
+def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
+    """Return what tells all of them of a room."""
+
+    def tell(room: RoomId) -> None:
+        for one in told:
+            one(room)
+
+    return tell
+
+
 def _wire_recorder(
     recorder: Recorder, settings: Settings, rooms: Rooms, broadcast: BroadcastPlane
 ) -> None:
@@ -263,7 +279,17 @@ def limits_of(settings: Settings) -> dict[Limit, int]:
 
 def lifetimes_of(settings: Settings) -> Lifetimes:
     """Return how long tokens are good for."""
-    return Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    return Lifetimes(
+        settings.join_token_s,
+        settings.listen_token_s,
+        settings.admin_cookie_s,
+        settings.listen_session_s,
+    )
+
+
+def rotation_of(settings: Settings) -> Rotation:
+    """Return when the keys of broadcasts change."""
+    return Rotation(settings.broadcast_key_segments)
 
 
 def policy_of(settings: Settings) -> LinePolicy:

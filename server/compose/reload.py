@@ -13,6 +13,7 @@ from server.compose.build import (
     limits_of,
     policy_of,
     recorder_policy_of,
+    rotation_of,
     sounds_of,
 )
 from server.config import Settings
@@ -40,6 +41,8 @@ RELOADABLE: Final = frozenset(
         "drain_s",
         "join_token_s",
         "listen_token_s",
+        "listen_session_s",
+        "broadcast_key_segments",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
@@ -116,6 +119,7 @@ class Reloader:
         context.settings = settings
         logs.configure(settings)
         context.access.lifetimes = lifetimes_of(settings)
+        context.listening.keys.rotation = rotation_of(settings)
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
         context.recorder.policy = recorder_policy_of(settings)

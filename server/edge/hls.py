@@ -1,4 +1,4 @@
-"""The broadcast over HTTP: playlist, segments and keys."""
+"""The broadcast over HTTP: playlist and segments."""
 
 import re
 from typing import Final
@@ -9,22 +9,18 @@ from hls.core.playlist import with_token
 from mixer.types import RoomId
 from server.edge.context import CONTEXT, Context
 from server.edge.models import path_room
-from server.edge.rights import listen_token
-from server.errors import NotFound, NotReady, RoomNotFound, Unauthorized
-from server.services.endings import Ending
+from server.edge.stream_keys import ending_of, token_to_hand_on
+from server.errors import NotFound, NotReady
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_NEVER_STORED: Final = {"Cache-Control": "no-store"}
 
 
 async def get_playlist(request: web.Request) -> web.Response:
     """`GET /hls/{room}/stream.m3u8`."""
     context = request.app[CONTEXT]
     room = path_room(request)
-    ending = _ending(context, room)
-    token = request.query.get("token", "")
-    if token:  # a bad one would only show later, as a player that cannot get its key
-        context.access.check_listening(room, token)
+    ending = ending_of(context, room)
+    token = token_to_hand_on(request, room)
     text = ending.text if ending is not None else await _running(context, room)
     return web.Response(
         text=with_token(text, token) if token else text,
@@ -37,7 +33,7 @@ async def get_media(request: web.Request) -> web.Response:
     """`GET /hls/{room}/{name}`: the init segment or a segment."""
     context = request.app[CONTEXT]
     room = path_room(request)
-    ending, name = _ending(context, room), request.match_info["name"]
+    ending, name = ending_of(context, room), request.match_info["name"]
     if ending is not None:
         body = ending.media.get(name)
     else:
@@ -49,36 +45,6 @@ async def get_media(request: web.Request) -> web.Response:
         content_type="video/mp4",
         headers={"Cache-Control": "public, max-age=31536000, immutable"},
     )
-
-
-async def get_key(request: web.Request) -> web.Response:
-    """`GET /hls/rooms/{room}/enc.key` or `/hls/rooms/{room}/{epoch}/enc.key`."""
-    context = request.app[CONTEXT]
-    room = path_room(request)
-    token = listen_token(request, room)
-    if not token:
-        raise Unauthorized("This needs a listen token")
-    context.access.check_listening(room, token)
-    ending = _ending(context, room)
-    stream = context.rooms.stream(room) if ending is None else ending.stream
-    epoch = request.match_info.get("epoch")
-    if epoch is not None and epoch != str(stream.epoch):
-        raise NotFound("There is no such key")
-    return web.Response(
-        body=stream.key, content_type="application/octet-stream", headers=_NEVER_STORED
-    )
-
-
-def _ending(context: Context, room: RoomId) -> Ending | None:
-    """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
-    try:
-        context.rooms.get(room)
-    except RoomNotFound:
-        ending = context.endings.get(room)
-        if ending is None:
-            raise
-        return ending
-    return None
 
 
 async def _running(context: Context, room: RoomId) -> str:

@@ -106,6 +106,7 @@ def _own(app: web.Application) -> PlaneStatistics:
         gauges={
             "rooms": len(context.rooms),
             "anchors": context.presence.total,
+            "broadcast_listeners": len(context.listening.listeners),
             "sockets": len(app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
             "recordings": context.recorder.count,
@@ -115,6 +116,8 @@ def _own(app: web.Application) -> PlaneStatistics:
         },
         counters={
             **context.announcer.counters,
+            **context.listening.listeners.counters,
+            **context.listening.keys.counters,
             **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
         },
     )

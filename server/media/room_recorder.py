@@ -23,6 +23,7 @@ class RoomRecorder:
         self._transport = transport
         self._now_tick = now_tick
         self._counters: Counter[str] = Counter()
+        self._untold: dict[tuple[str, str], RecordingReport] = {}  # bounded by the recordings
 
     def apply(self, spec: BroadcastSpec) -> None:
         """Begin, change or end a recording. Raises BadSpec."""
@@ -33,7 +34,7 @@ class RoomRecorder:
         try:
             room, heard = read_tapped(kind, body)
         except wire.WireError:
-            self._counters["recording_ticks_malformed_total"] += 1
+            self._counters["room_recording_ticks_malformed_total"] += 1
         else:
             self._recorder.hear(room, heard)
 
@@ -42,13 +43,18 @@ class RoomRecorder:
         while True:
             await asyncio.sleep(POLL_S)
             for report in self._recorder.poll(self._now_tick()):
-                self._tell(report)
+                self._untold[report.room, report.name] = report
+            for key, report in list(self._untold.items()):
+                if not self._tell(report):
+                    break
+                del self._untold[key]
 
-    def _tell(self, report: RecordingReport) -> None:
-        """Tell the control process; while it reads too slowly the next second tells it as well."""
+    def _tell(self, report: RecordingReport) -> bool:
+        """Tell the control process; while it reads too slowly it is told the newest later."""
         text = encode(Notification("recording", wire.recording_params(report)))
-        if not self._transport.offer_frame(FrameKind.JSON, text.encode()):
-            self._counters["recording_reports_lost_total"] += 1
+        is_told = self._transport.offer_frame(FrameKind.JSON, text.encode())
+        self._counters["room_recording_reports_delayed_total"] += not is_told
+        return is_told
 
     async def close(self) -> None:
         """End all takes, as far as the disk is quick enough."""

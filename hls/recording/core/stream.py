@@ -49,9 +49,10 @@ class Stretch:
         if packet.stream != self.stream:
             return False
         ahead = _distance(packet.sequence, self._sequence, 16)
+        behind = _distance(self._timestamp, packet.timestamp, 32)
         if ahead <= 0:
-            return ahead > -MISORDER
-        gap = _distance(packet.timestamp, self._timestamp, 32) - self._samples
+            return ahead > -MISORDER and abs(behind) < MISORDER * max(samples, self._samples)
+        gap = -behind - self._samples
         if abs(gap - (ahead - 1) * samples) <= samples:
             return True  # the packets between are lost
         waited = packet.arrival - self._arrival - self._samples

@@ -92,7 +92,7 @@ def test_two_recordings_in_a_row(recorder: Recorder, reports: Reports, tmp_path:
         assert reports.newest[name].seconds == seconds
         assert len(decode(tmp_path / name / "mix.ogg")) == 48_000 * seconds
     assert not recorder.is_recording("hall")
-    assert recorder.statistics()["recordings_started_total"] == 2
+    assert recorder.statistics()["room_recordings_started_total"] == 2
 
 
 def test_a_second_is_made_safe_when_it_is_over(
@@ -163,7 +163,7 @@ def test_rooms_are_bounded(
 def test_what_nobody_records_is_counted(recorder: Recorder) -> None:
     """A tick of an unknown room is dropped."""
     recorder.hear("nowhere", Heard(FIRST))
-    assert recorder.statistics()["recording_ticks_unknown_room_total"] == 1
+    assert recorder.statistics()["room_recording_ticks_unknown_room_total"] == 1
 
 
 def test_a_failed_recording_is_not_begun_again(
@@ -178,7 +178,7 @@ def test_a_failed_recording_is_not_begun_again(
     recorder.apply(a_spec(2, a_recording(tmp_path, is_paused=True)), FIRST)
     talk(recorder, FIRST, FIRST + 10)
     assert not recorder.is_recording("hall")
-    assert recorder.statistics()["recordings_failed_total"] == 1
+    assert recorder.statistics()["room_recordings_failed_total"] == 1
     recorder.apply(a_spec(3, a_recording(tmp_path, "tuesday")), FIRST)
     assert recorder.is_recording("hall")
 
@@ -198,7 +198,7 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("hls.recording.files.os.fdatasync", sync)
     recorder.poll(FIRST + 100)
     talk(recorder, FIRST + 100, FIRST + 400)  # returns at once
-    lost = recorder.statistics()["recording_ticks_lost_total"]
+    lost = recorder.statistics()["room_recording_ticks_lost_total"]
     assert 200 < lost < 300
     hangs.set()
     recorder.apply(a_spec(2, None), FIRST + 400)

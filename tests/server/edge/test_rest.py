@@ -13,6 +13,7 @@ from mixer.types import (
     TransportStatistics,
 )
 from tests.server.edge.conftest import Edge, Serve
+from tests.server.services.people import ADA
 
 ADMIN_ONLY = [
     ("POST", "/api/rooms", {}),
@@ -21,6 +22,8 @@ ADMIN_ONLY = [
     ("DELETE", "/api/rooms/demo", None),
     ("POST", "/api/rooms/demo/invites", {"role": "join"}),
     ("GET", "/api/rooms/demo/statistics", None),
+    ("GET", "/api/rooms/demo/listeners", None),
+    ("DELETE", f"/api/rooms/demo/listeners/{ADA}", None),
     ("GET", "/api/stats", None),
 ]
 
@@ -54,7 +57,8 @@ async def test_list(edge: Edge) -> None:
     await edge.new_room("two")
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
-    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "announcements", "recording"}
+    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "listeners", "announcements"}
+    fields |= {"recording"}
     assert set(answer["rooms"][0]) == fields
 
 
@@ -247,7 +251,8 @@ async def test_stats(edge: Edge) -> None:
     """The statistics count rooms and people."""
     await edge.new_room()
     _, answer = await edge.as_admin("GET", "/api/stats")
-    assert answer["stats"] == {"rooms": {"total": 1, "totalParticipants": 0}}
+    rooms = {"total": 1, "totalParticipants": 0, "totalListeners": 0}
+    assert answer["stats"] == {"rooms": rooms}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ADMIN_ONLY)

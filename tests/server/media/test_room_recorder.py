@@ -78,7 +78,7 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
             assert manifest.state is RecordingState.FINISHED
             assert manifest.takes[1].end is TakeEnd.STOPPED
             statistics = await plane.statistics()
-            assert statistics.gauges["recordings_running"] == 0
+            assert statistics.gauges["room_recordings_running"] == 0
             await plane.close()
 
 
@@ -86,7 +86,7 @@ async def test_what_is_nothing_tapped_is_counted() -> None:
     """A malformed frame changes nothing but a number."""
     recorder = RoomRecorder(UnixTransport(), lambda: 1)
     recorder.hear(FrameKind.TAPPED, b"junk")
-    assert recorder.statistics()["recording_ticks_malformed_total"] == 1
+    assert recorder.statistics()["room_recording_ticks_malformed_total"] == 1
 
 
 async def test_a_report_that_finds_no_way_is_counted(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ async def test_a_report_that_finds_no_way_is_counted(tmp_path: Path) -> None:
     recorder.apply(spec)
     async with asyncio.timeout(10), Supervisor() as supervisor:
         _ = supervisor.spawn(recorder.run(), name="recordings")
-        while not recorder.statistics().get("recording_reports_lost_total"):
+        while not recorder.statistics().get("room_recording_reports_delayed_total"):
             await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.01)
     await recorder.close()
     assert shelf.load(tmp_path / "a") is not None

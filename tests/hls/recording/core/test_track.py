@@ -156,6 +156,21 @@ def test_a_sequence_that_begins_anew_is_another_stretch() -> None:
     assert abs(max(errors(track, laid, sender), key=abs)) < 5
 
 
+@pytest.mark.parametrize("behind", [1, 500, 30_000])
+def test_another_mixer_counts_streams_anew(behind: int) -> None:
+    """The same number for another stream, its sequence near the old one's: the times tell."""
+    sender = Sender(seed=19, jitter=0.001)
+    first = list(sender.talk(100))
+    sender.change_ssrc()
+    second = [
+        one._replace(stream=1, sequence=(first[-1].sequence - behind + at) & 0xFFFF)
+        for at, one in enumerate(sender.talk(100))
+    ]
+    track = Track(MediaClock(FIRST_TICK))
+    laid = lay(track, [*first, *second])
+    assert len([one for one in laid if one[0] in sender.truth]) >= 199
+
+
 def test_what_comes_after_its_place_was_filled_is_left_out() -> None:
     """A straggler's place is gone; a copy of what is there was never missing."""
     sender = Sender(seed=16, jitter=0.0001)
