@@ -23,6 +23,7 @@ from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.chat import Chat
 from server.services.clock import Clock
@@ -209,10 +210,6 @@ def build(settings: Settings, ground: Ground) -> Services:
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
-    rooms.when_gone = _each(
-        *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
-        *(listening.forget_room, kicks.forget_room),
-    )
     context = Context(
         settings=settings,
         static=ground.static,
@@ -239,6 +236,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         sounds=sounds_of(settings),
         webhooks=webhooks,
         endings=endings,
+        audience=Audience(clock.monotonic),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),
@@ -247,6 +245,10 @@ def build(settings: Settings, ground: Ground) -> Services:
         registry=registry,
         drain=Drain(presence),
         is_up=ground.is_up,
+    )
+    rooms.when_gone = _each(
+        *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
+        *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
     )
     return Services(context, specs, streams)
 

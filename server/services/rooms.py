@@ -10,6 +10,7 @@ import structlog
 
 from hls.types import BroadcastSpec, RecordingSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
@@ -237,8 +238,9 @@ class Rooms:
             self._presence.change_room(changed)
             if changed.notice() != before.notice():
                 self.happened(Kind.ROOM_CHANGED, room, changed.notice())
-            if changed.broadcast != before.broadcast:
+            if not is_heard_alike(changed, before):
                 self._put_on_air(live)
+            if changed.broadcast != before.broadcast:
                 self._tell_broadcast(changed)
         return changed
 
@@ -376,9 +378,8 @@ class Rooms:
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
     def _spec(self, live: _Live) -> BroadcastSpec:
-        room, version = live.room, self._broadcast.next_version()
-        spec = live.stream.spec(room.id, version, on_air=room.broadcast)
-        return replace(spec, recording=self.recording(room.id))
+        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version())
+        return replace(spec, recording=self.recording(live.room.id))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id
