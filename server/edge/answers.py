@@ -134,6 +134,7 @@ class RoomFull(RoomNotice):
 
     pin: str
     loudest: int
+    liveListeners: int | None
     automix: bool
     record: Automatic | None
     links: Links
@@ -149,6 +150,7 @@ class RoomSeen(RoomNotice):
     recording: RecordingNotice | None
     pin: str | None = None
     loudest: int | None = None
+    liveListeners: int | None = None
     automix: bool | None = None
     record: Automatic | None = None
     links: Links | None = None

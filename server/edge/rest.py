@@ -100,6 +100,7 @@ async def create_room(request: web.Request) -> web.Response:
         listener_chat=body.chatListeners,
         chat_history=body.chatHistory,
         record=body.record,
+        live_listeners=body.liveListeners,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
@@ -302,6 +303,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         **room.notice(),
         "pin": room.pin,
         "loudest": room.loudest,
+        "liveListeners": room.live_listeners,
         "automix": room.automix,
         "record": None if room.record is None else room.record.value,
         "links": _links(request, room),

@@ -81,6 +81,7 @@ class Wanted:
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
     record: Automatic | None = None
+    live_listeners: int | None = None
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class Rooms:
             listener_chat=wanted.listener_chat,
             chat_history=wanted.chat_history,
             record=wanted.record,
+            live_listeners=wanted.live_listeners,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
