@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -598,6 +599,7 @@ class Settings(BaseSettings):
         return is_loopback_name(self.bind_host)
 
 
+@lru_cache(256)  # asked three times for each request, and ipaddress takes its time
 def is_loopback_name(host: str) -> bool:
     """Whether a name or address is this machine's own."""
     if host == "localhost":

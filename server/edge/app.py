@@ -12,6 +12,7 @@ from server.edge import (
     announcements,
     arrivals,
     authority,
+    broadcasts,
     door,
     headers,
     hls,
@@ -32,6 +33,8 @@ from server.edge.conditional import conditional
 from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.hls_instruments import HLS_INSTRUMENTS, HlsInstruments
+from server.edge.hls_instruments import PREFIX as HLS
 from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
@@ -60,6 +63,7 @@ ROUTES: Final = (
     web.patch("/api/rooms/{room}", rest.change_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
     web.get("/api/rooms/{room}/statistics", rest.get_statistics),
+    web.get("/api/rooms/{room}/broadcast", broadcasts.get_broadcast),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),
     web.post("/api/rooms/{room}/users", rest.create_user),
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
@@ -119,7 +123,12 @@ ROUTES: Final = (
     web.get("/hls/rooms/{room}/enc.key", stream_keys.get_key),
     web.get("/hls/rooms/{room}/{epoch}/enc.key", stream_keys.get_key),
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/classic.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/master.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/{rendition}/stream.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/{rendition}/classic.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
+    web.get("/hls/{room}/{rendition}/{name}", hls.get_media),
     web.options("/hls/{path:.+}", headers.preflight),
     web.get("/health", operations.health),
     web.get("/ready", operations.ready),
@@ -139,6 +148,7 @@ def create_app(context: Context) -> web.Application:
     app[PROXIES] = Proxies(lambda: context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
+    app[HLS_INSTRUMENTS] = HlsInstruments(context.registry)
     context.webhooks.counted = app[INSTRUMENTS].webhook
     app[ANSWERS] = Answers()
     app.add_routes(ROUTES)
@@ -160,6 +170,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = resource.canonical if resource is not None else "unknown"
     took_s = time.perf_counter() - began
     request.app[INSTRUMENTS].answered(request.method, route, answer.status, took_s)
+    if route.startswith(HLS):
+        request.app[HLS_INSTRUMENTS].answered(request.path, answer)
     log.log(
         logging.INFO if request.app[CONTEXT].settings.access_log else logging.DEBUG,
         "request",

@@ -10,6 +10,7 @@ import structlog
 
 from hls.types import BroadcastSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
@@ -232,8 +233,9 @@ class Rooms:
             self._presence.change_room(changed)
             if changed.notice() != before.notice():
                 self.happened(Kind.ROOM_CHANGED, room, changed.notice())
-            if changed.broadcast != before.broadcast:
+            if not is_heard_alike(changed, before):
                 self._put_on_air(live)
+            if changed.broadcast != before.broadcast:
                 self._tell_broadcast(changed)
         return changed
 
@@ -361,8 +363,8 @@ class Rooms:
 
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more."""
-        room, version = live.room, self._broadcast.next_version()
-        self._broadcast.want(live.stream.spec(room.id, version, on_air=room.broadcast))
+        version = self._broadcast.next_version()
+        self._broadcast.want(broadcast_spec(live.room, live.stream, version))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id

@@ -11,6 +11,7 @@ from hls.core.timeline import AAC_SAMPLES, SEGMENT_FRAMES, SEGMENT_S
 from hls.types import KeySpec
 from mixer.types import RoomId
 from server.domain.identity import UserId
+from server.domain.reload import PlaylistAsk
 from server.services.rooms import Wanted
 from server.services.tokens import Grant
 from tests.hls.listener import decrypt
@@ -41,10 +42,10 @@ class Player:
         stream = self.node.rooms.stream(DEMO)
         listening.keys.heard(DEMO)
         listening.seen(DEMO, self.token)
-        text = await self.node.broadcast.playlist(DEMO)
+        text = await self.node.broadcast.playlist(DEMO, PlaylistAsk())
         assert text is not None
         uri, iv = "", b""
-        for line in text.splitlines():
+        for line in text.text.splitlines():
             if line.startswith("#EXT-X-KEY"):
                 found = re.search(r'URI="([^"]+)",IV=0x([0-9A-F]+)', line)
                 assert found is not None
@@ -54,8 +55,9 @@ class Player:
                 epoch = uri.split("/")[-2]
                 if uri not in self._keys:
                     self._keys[uri] = listening.key(DEMO, stream, self.token, epoch).key
-                data = await self.node.broadcast.fetch(DEMO, named["name"])
-                clear = decrypt(data, KeySpec(int(epoch), self._keys[uri], iv, uri))
+                media = await self.node.broadcast.fetch(DEMO, "", named["name"])
+                assert media is not None
+                clear = decrypt(media.data, KeySpec(int(epoch), self._keys[uri], iv, uri))
                 self._hear(int(named["msn"]), int(named["part"] or -1), int(epoch), clear)
 
     def _hear(self, msn: int, part: int, epoch: int, clear: bytes) -> None:
