@@ -87,7 +87,8 @@ class Room:
     `profile`, `loudest`, `automix` and `buses` are how it is mixed (see RoomSpec). `broadcast`:
     whether listeners can hear it. `locked`: nobody new is let in. `lobby`: who comes waits until
     somebody lets them in. `chat`: people may write to each other, listeners too if `listener_chat`;
-    who comes later gets the last `chat_history` messages.
+    who comes later gets the last `chat_history` messages. So many may hear it without delay
+    (`live_listeners`).
     """
 
     id: RoomId
@@ -107,6 +108,7 @@ class Room:
     chat: bool = True
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
+    live_listeners: int | None = None  # None: as many as the server lets
 
     @property
     def hls_path(self) -> str:
@@ -188,6 +190,7 @@ class _StoredRoom(BaseModel):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: Annotated[int, Field(ge=0)] = CHAT_HISTORY_DEFAULT  # noqa: N815
+    liveListeners: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -212,6 +215,7 @@ def encode_room(room: Room) -> bytes:
             chat=room.chat,
             chatListeners=room.listener_chat,
             chatHistory=room.chat_history,
+            liveListeners=room.live_listeners,
         )
         .model_dump_json()
         .encode()
@@ -246,4 +250,5 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         chat=stored.chat,
         listener_chat=stored.chatListeners,
         chat_history=stored.chatHistory,
+        live_listeners=stored.liveListeners,
     )

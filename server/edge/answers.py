@@ -122,12 +122,13 @@ class RoomFull(RoomNotice):
 
     pin: str
     loudest: int
+    liveListeners: int | None
     automix: bool
     links: Links
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last four are the admin's."""
+    """A room by its id; the last five are the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -135,6 +136,7 @@ class RoomSeen(RoomNotice):
     status: RoomState
     pin: str | None = None
     loudest: int | None = None
+    liveListeners: int | None = None
     automix: bool | None = None
     links: Links | None = None
 

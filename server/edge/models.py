@@ -193,6 +193,7 @@ Hears = Annotated[
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
 
@@ -220,6 +221,7 @@ class CreateRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    liveListeners: LiveListeners | None = None  # noqa: N815
 
 
 class ChangeRoomRequest(Body):
@@ -239,6 +241,7 @@ class ChangeRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    liveListeners: LiveListeners | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -680,6 +683,7 @@ _OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",
     "chatHistory": "chat_history",
+    "liveListeners": "live_listeners",
 }  # other fields have the same name there
 _TAGS: Final = {
     "roomId": "roomid",

@@ -99,6 +99,7 @@ async def create_room(request: web.Request) -> web.Response:
         chat=body.chat,
         listener_chat=body.chatListeners,
         chat_history=body.chatHistory,
+        live_listeners=body.liveListeners,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
@@ -299,6 +300,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         **room.notice(),
         "pin": room.pin,
         "loudest": room.loudest,
+        "liveListeners": room.live_listeners,
         "automix": room.automix,
         "links": _links(request, room),
     }

@@ -79,6 +79,7 @@ class Wanted:
     chat: bool = True
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
+    live_listeners: int | None = None
 
 
 @dataclass(slots=True)
@@ -192,6 +193,7 @@ class Rooms:
             chat=wanted.chat,
             listener_chat=wanted.listener_chat,
             chat_history=wanted.chat_history,
+            live_listeners=wanted.live_listeners,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:

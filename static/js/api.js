@@ -19,6 +19,7 @@
  * @property {number | null} [maxAnchors]
  * @property {string} [profile]  "voice" or "music"
  * @property {number} [loudest]
+ * @property {number | null} [liveListeners]  so many may listen without delay; null: as many as the server lets
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [locked]

@@ -189,8 +189,19 @@ function update(card, room) {
     place.append(
       makeLink("To talk", "mic", known.join, `join link of ${title}`),
       makeLink("To listen", "ears", known.listen, `listen link of ${title}`),
+      makeLink("To listen without delay", "ears", live(known.listen), `live link of ${title}`),
     );
   }
+}
+
+/**
+ * The listen link that asks for WebRTC; the page goes over to the broadcast where that cannot be.
+ * @param {string} link
+ */
+function live(link) {
+  const address = new URL(link, location.origin);
+  address.search = "?live";
+  return address.href;
 }
 
 /**

@@ -147,7 +147,7 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "automix"}
+    admins = {"links", "pin", "loudest", "liveListeners", "automix"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -158,6 +158,7 @@ CHANGES: dict[str, Any] = {
     "maxAnchors": 7,
     "profile": "music",
     "loudest": 3,
+    "liveListeners": 4,
     "automix": True,
     "buses": ["fr", "green room"],
     "broadcast": False,
