@@ -31,8 +31,8 @@ class BroadcastService:
         self._transport = transport
         self._counters: Counter[str] = Counter()
         self._mixers: set[UnixTransport] = set()
-        self.recorder = RoomRecorder(transport, _now_tick)
         self._progress = Progress(broadcaster, self._tell, _now_tick)
+        self.recorder = RoomRecorder(transport, _now_tick)
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)

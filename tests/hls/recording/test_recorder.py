@@ -267,6 +267,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(60)  # starts a process and FFmpeg eight times
 def test_a_killed_process_loses_less_than_two_seconds(tmp_path: Path) -> None:
     """`kill -9` at the worst moment, 20 ms before a second is over: all files play, to 2 s at most.
 
