@@ -108,7 +108,8 @@ async def test_a_stream_goes_on(tmp_path: Path) -> None:
             broadcast = program.worker("broadcast")
             os.kill(broadcast, signal.SIGKILL)
             await program.wait_for_worker("broadcast", other_than=broadcast)
-            await hear(player, is_silent)  # what was said before the fall is gone
+            before = read(followers.texts[-1]).first_msn
+            await followers.until(lambda text: read(text).first_msn > before + 2)
             await hear(player, sounds(700))
             mixer = program.worker("mixer")
             os.kill(mixer, signal.SIGKILL)
@@ -122,7 +123,7 @@ async def test_a_stream_goes_on(tmp_path: Path) -> None:
             await followers.until(lambda text: len(keys(text)) > 1)
         finally:
             player.kill()
-            await player.wait()
+            await player.communicate()  # what it still had to say holds its end up
             followers.checker.stop()
             ended.set()
         found = await following

@@ -64,7 +64,7 @@ async def plays(command: list[str], home: Path) -> bool:
     finally:
         with contextlib.suppress(ProcessLookupError):
             player.kill()
-        await player.wait()
+        await player.communicate()  # what it still had to say holds its end up
     return True
 
 
