@@ -14,6 +14,7 @@ from server.compose.build import (
     policy_of,
     rotation_of,
     sounds_of,
+    studio_of,
 )
 from server.config import Settings
 from server.errors import SetupMistake
@@ -37,6 +38,9 @@ RELOADABLE: Final = frozenset(
         "listen_token_s",
         "listen_session_s",
         "broadcast_key_segments",
+        "broadcast_bitrates",
+        "broadcast_window_s",
+        "broadcast_container",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
@@ -114,6 +118,7 @@ class Reloader:
         logs.configure(settings)
         context.access.lifetimes = lifetimes_of(settings)
         context.listening.keys.rotation = rotation_of(settings)
+        context.rooms.change_studio(studio_of(settings))
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
         context.limits.change(limits_of(settings))

@@ -86,6 +86,14 @@ class LinksAnswer(Success):
     links: Links
 
 
+class AirBusShape(Answer):
+    """A bus that listeners can choose."""
+
+    bus: str
+    language: str
+    label: str
+
+
 class RoomBrief(Answer):
     """A room as the reference shows it."""
 
@@ -124,6 +132,8 @@ class RoomFull(RoomNotice):
     loudest: int
     liveListeners: int | None
     automix: bool
+    broadcastBuses: list[AirBusShape]
+    dvrSeconds: int | None
     links: Links
 
 
@@ -138,6 +148,8 @@ class RoomSeen(RoomNotice):
     loudest: int | None = None
     liveListeners: int | None = None
     automix: bool | None = None
+    broadcastBuses: list[AirBusShape] | None = None
+    dvrSeconds: int | None = None
     links: Links | None = None
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from hls.types import BroadcastSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.air import AS_USUAL, Air, Studio
 from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
@@ -80,6 +81,7 @@ class Wanted:
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
     live_listeners: int | None = None
+    air: Air = AS_USUAL
 
 
 @dataclass(slots=True)
@@ -121,6 +123,7 @@ class Rooms:
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
+        self.studio = Studio()
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -163,6 +166,19 @@ class Rooms:
         self.get(room)
         return self._live[room].stream
 
+    def window_s(self, room: RoomId) -> float:
+        """Return how far back a room's listeners may go. Raises RoomNotFound."""
+        return self.studio.window_of(self.get(room).air)
+
+    def change_studio(self, studio: Studio) -> None:
+        """Make the broadcasts of all rooms so from now on."""
+        if studio == self.studio:
+            return
+        self.studio = studio
+        for live in self._live.values():
+            if live.state is RoomState.ON_AIR and live.room.broadcast:
+                self._put_on_air(live)
+
     def rekey(self, room: RoomId, stream: Stream) -> None:
         """Let a room's broadcast go on with keys that are stored; nothing if it is gone."""
         live = self._live.get(room)
@@ -194,6 +210,7 @@ class Rooms:
             listener_chat=wanted.listener_chat,
             chat_history=wanted.chat_history,
             live_listeners=wanted.live_listeners,
+            air=wanted.air,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
@@ -366,7 +383,7 @@ class Rooms:
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more."""
         version = self._broadcast.next_version()
-        self._broadcast.want(broadcast_spec(live.room, live.stream, version))
+        self._broadcast.want(broadcast_spec(live.room, live.stream, version, self.studio))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id
