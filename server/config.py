@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from hls.core.speccheck import BIT_RATES
+from hls.core.speccheck import BIT_RATES, LOUDNESS
 from mixer.types import FLOOR, Profile
 from server.domain.air import (
     LABEL_PATTERN,
@@ -446,6 +446,13 @@ class Settings(BaseSettings):
         default="fmp4",
         description="What the segments of the playlist without parts are: fMP4, MPEG-TS or packed"
         " AAC, for players that want it.",
+    )
+    broadcast_loudness_lufs: (
+        Annotated[float, Field(ge=LOUDNESS[0], le=LOUDNESS[1])] | Literal["off"]
+    ) = Field(
+        default=-16.0,
+        description="Loudness that broadcasts are brought to, in LUFS (EBU R 128); off = they go"
+        " out as loud as the room is.",
     )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,

@@ -273,6 +273,7 @@ def studio_of(settings: Settings) -> Studio:
         tuple(1000 * one for one in settings.broadcast_bitrates),
         float(settings.broadcast_window_s),
         Container(settings.broadcast_container),
+        None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
     )
 
 

@@ -41,6 +41,7 @@ RELOADABLE: Final = frozenset(
         "broadcast_bitrates",
         "broadcast_window_s",
         "broadcast_container",
+        "broadcast_loudness_lufs",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",

@@ -61,6 +61,7 @@ class Studio:
     bit_rates: tuple[int, ...] = (128_000, 64_000)
     window_s: float = float(MIN_WINDOW_S)
     container: Container = Container.FMP4
+    loudness_lufs: float | None = None
 
     def window_of(self, air: Air) -> float:
         """Return how far back listeners may go, in seconds."""

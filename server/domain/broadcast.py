@@ -23,6 +23,7 @@ def broadcast_spec(
         part_frames=studio.part_frames,
         window_s=studio.window_of(room.air),
         container=studio.container,
+        loudness_lufs=studio.loudness_lufs,
     )
 
 

@@ -215,6 +215,16 @@ class RenditionShape(Answer):
     listeners: ByKind
 
 
+class LoudnessShape(Answer):
+    """How loud a bus is on air; -120 stands for silence."""
+
+    momentaryLufs: float
+    shortTermLufs: float
+    integratedLufs: float
+    truePeakDbtp: float
+    gainDb: Annotated[float, Field(description="What it is raised by")]
+
+
 class BroadcastShape(Answer):
     """A room's broadcast; numbers of what is on air are null while it is not."""
 
@@ -225,6 +235,9 @@ class BroadcastShape(Answer):
     blocked: Annotated[int, Field(description="Requests that wait for the next part")]
     bytesSent: int
     partMs: int | None
+    loudness: Annotated[
+        dict[str, LoudnessShape], Field(description="By bus; none if it goes out as loud as it is")
+    ]
     holdBackMs: Annotated[ByKind | None, Field(description="How far behind players stay")]
 
 

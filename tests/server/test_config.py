@@ -154,6 +154,16 @@ def test_broadcast() -> None:
             load({key: text}, {})
 
 
+def test_loudness() -> None:
+    """A loudness, or none."""
+    assert load({}, {}).broadcast_loudness_lufs == -16
+    assert load({"broadcast_loudness_lufs": "-23"}, {}).broadcast_loudness_lufs == -23
+    assert load({"broadcast_loudness_lufs": "off"}, {}).broadcast_loudness_lufs == "off"
+    for wrong in ("-5", "-41", "nan", "loud"):
+        with pytest.raises(SetupMistake):
+            load({"broadcast_loudness_lufs": wrong}, {})
+
+
 def test_what_a_configured_room_has_on_air() -> None:
     """Only buses that it has, each once, with a language that is one."""
     room = '{"id": "hall", "buses": ["fr"], "dvr_seconds": 600, "broadcast_buses": [%s]}'

@@ -63,6 +63,7 @@ async def test_in_force(node: Node) -> None:
         "broadcast_bitrates": (96,),
         "broadcast_window_s": 600,
         "broadcast_container": "ts",
+        "broadcast_loudness_lufs": "off",
         "port": 1,
         "udp_port": 2,
     }
