@@ -100,6 +100,7 @@ async def create_room(request: web.Request) -> web.Response:
         chat=body.chat,
         listener_chat=body.chatListeners,
         chat_history=body.chatHistory,
+        record=body.record,
         live_listeners=body.liveListeners,
         air=body.air,
     )
@@ -145,6 +146,7 @@ async def list_rooms(request: web.Request) -> web.Response:
             "anchors": context.presence.count(room.id),
             "listeners": context.listening.listeners.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
+            "recording": context.recorder.notice(room.id),
         }
         for room in found
     ]
@@ -166,6 +168,7 @@ async def get_room(request: web.Request) -> web.Response:
         "anchors": context.presence.count(room.id),
         "listeners": context.listening.listeners.count(room.id),
         "status": context.rooms.state(room.id).value,
+        "recording": context.recorder.notice(room.id),
         **room.notice(),
     }
     if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
@@ -306,6 +309,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "automix": room.automix,
         "broadcastBuses": [asdict(one) for one in room.air.buses],
         "dvrSeconds": room.air.dvr_s,
+        "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }
 

@@ -83,6 +83,7 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         broadcast=one.broadcast,
         locked=one.locked,
         air=one.air,
+        record=one.record,
     )
 
 
@@ -100,4 +101,5 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         broadcast=one.broadcast,
         locked=one.locked,
         air=one.air,
+        record=one.record,
     )
