@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from server.edge.context import CONTEXT
 from server.edge.models import mistake
+from server.edge.pace import whole_body
 from server.edge.rights import ADMIN_COOKIE
 from server.errors import BadInput, InProgress, KeyReused
 
@@ -86,7 +87,7 @@ async def idempotent(request: web.Request, handler: Handler) -> web.StreamRespon
         raise BadInput(fields=(mistake("Header", HEADER),))
     if request.path.endswith("/announcements") and request.content_type != "application/json":
         raise BadInput(f"{HEADER} goes with JSON; a sound that is sent is not kept")
-    body = await request.read()
+    body = await whole_body(request)
     shown = request.headers.get("Authorization", ""), request.cookies.get(ADMIN_COOKIE, "")
     name = _digest(*shown, key)  # a key is its caller's own
     asked = _digest(request.path_qs, body.hex())
