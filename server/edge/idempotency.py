@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.domain.address import one_caller
 from server.edge.context import CONTEXT
 from server.edge.models import mistake
 from server.edge.pace import whole_body
@@ -89,7 +90,9 @@ async def idempotent(request: web.Request, handler: Handler) -> web.StreamRespon
         raise BadInput(f"{HEADER} goes with JSON; a sound that is sent is not kept")
     body = await whole_body(request)
     shown = request.headers.get("Authorization", ""), request.cookies.get(ADMIN_COOKIE, "")
-    name = _digest(*shown, key)  # a key is its caller's own
+    # A key is its caller's own; who shows nothing is told apart by where they come from.
+    caller = "" if any(shown) else one_caller(request.remote or "")
+    name = _digest(*shown, caller, key)
     asked = _digest(request.path_qs, body.hex())
     answers, now = request.app[ANSWERS], request.app[CONTEXT].clock.monotonic()
     known = answers.find(name, asked, now)
