@@ -190,7 +190,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
-    presence.kick_mark = kicks.mark
+    presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)

@@ -115,7 +115,7 @@ class Doorman:
             "name": there.name,
             "token": minted.token,
             "expiresAt": rfc3339(minted.expires_at),
-            "jtoken": self.resume.seal(target, user, self.presence.expect(target, user)),
+            "jtoken": self.resume.seal(target, user, self.presence.tickets.expect(target, user)),
         }
         self.presence.tell(room, Notification("moved", told), user)
         self.presence.see_off(room, user)

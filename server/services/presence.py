@@ -1,6 +1,5 @@
 """Who is in which room, on which socket, and with which connection to the mixer."""
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -36,6 +35,7 @@ from server.services.farewell import Client, Farewell
 from server.services.happenings import Happened, differences, nobody_hears
 from server.services.lobby import Lobby, Waiter
 from server.services.reconcile import Reconciler
+from server.services.tickets import Tickets
 
 __all__ = ["Arrival", "Client", "Entry", "Farewell", "Presence"]
 
@@ -44,8 +44,6 @@ RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake c
 FAILED_RETRY_MS = 1000
 LOBBY_S = 600  # whoever runs the room has come by then, or does not
 MOVE_S = 15.0  # a page that knows how is in the other room within two
-MAX_TICKETS = 1000  # of a room's people who are not there any more
-TICKET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +92,7 @@ class Presence:
         self._arrivals: dict[RoomId, ArrivalsSpec] = {}
         self._taps: dict[RoomId, RecordTaps] = {}
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
-        # Of those who were there: what they may return with, nothing if they were kicked.
-        self._tickets: dict[RoomId, dict[UserId, str]] = {}
+        self.tickets = Tickets()
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._began_at = self._swept_at = monotonic()
         self.happened: Happened = nobody_hears
@@ -103,7 +100,6 @@ class Presence:
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
         self.when_changed: Callable[[RoomId], None] = _nobody_looks
-        self.kick_mark: Callable[[RoomId, UserId], str] = _never_kicked
         self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
         self.lobby = Lobby(self._lobby_changed)
@@ -247,11 +243,11 @@ class Presence:
         The media connection is kept if it still lives and the person shows the ticket they were
         given last, which is worthless from then on. Raises RoomFull, RoomLocked.
         """
-        returns = self._returns(room, arrival)
+        returns = self.tickets.let_back(room.id, arrival.user, arrival.resumes)
         if not (returns and self._is_owed(room.id, arrival.user)):
             self.check_space(room, arrival.user, returns=returns)
-        self._tickets.get(room.id, {}).pop(arrival.user, None)
-        now, ticket = self._monotonic(), self._new_ticket(room.id, arrival.user)
+        self.tickets.drop(room.id, arrival.user)
+        now, ticket = self._monotonic(), self.tickets.new(room.id, arrival.user)
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
@@ -297,7 +293,8 @@ class Presence:
         if not is_listening and (not room.lobby or self._passes(room, arrival, role, explicit)):
             return self.enter(room, arrival, client)
         if not is_listening and not self.lobby.keeps_place(room.id, arrival.user):
-            self.check_space(room, arrival.user, returns=self._returns(room, arrival))
+            returns = self.tickets.let_back(room.id, arrival.user, arrival.resumes)
+            self.check_space(room, arrival.user, returns=returns)
         self.lobby.enter(
             room.id,
             Waiter(
@@ -318,7 +315,7 @@ class Presence:
         """Let in who is outside. Raises RoomFull; the lock is not meant for them."""
         self.check_space(room, waiter.user, returns=True)
         explicit = waiter.explicit if role is waiter.role else None
-        ticket = self.expect(room.id, waiter.user)
+        ticket = self.tickets.expect(room.id, waiter.user)
         arrival = Arrival(
             waiter.user,
             role,
@@ -362,14 +359,8 @@ class Presence:
     def holds(self, room: RoomId, user: UserId, ticket: str) -> bool:
         """Whether that is the ticket the person was given last, here or not."""
         person = self._roster(room).get(user)
-        last = self._tickets.get(room, {}).get(user) if person is None else person.ticket
+        last = self.tickets.last(room, user) if person is None else person.ticket
         return bool(ticket) and ticket == last
-
-    def expect(self, room: RoomId, user: UserId) -> str:
-        """Return a ticket with which somebody passes the lock and the lobby, once."""
-        ticket = self._new_ticket(room, user)
-        self._keep_ticket(room, user, ticket)
-        return ticket
 
     def see_off(self, room: RoomId, user: UserId) -> None:
         """Take a person out who has somewhere to go, as soon as they had time to."""
@@ -459,7 +450,7 @@ class Presence:
         if person is None:
             return
         self._leaving.pop((room, user), None)
-        self._keep_ticket(room, user, "" if why is Farewell.KICKED else person.ticket)
+        self.tickets.keep(room, user, "" if why is Farewell.KICKED else person.ticket)
         self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
@@ -495,7 +486,7 @@ class Presence:
         self._arrivals.pop(room, None)
         self._taps.pop(room, None)
         self._controls.pop(room, None)
-        self._tickets.pop(room, None)
+        self.tickets.forget_room(room)
         self._held.pop(room, None)
         self.announcements.forget(room)
 
@@ -540,17 +531,6 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _new_ticket(self, room: RoomId, user: UserId) -> str:
-        """Return a ticket that is good in our next life too, unless they are kicked meanwhile."""
-        return secrets.token_hex(TICKET_BYTES) + self.kick_mark(room, user)
-
-    def _keep_ticket(self, room: RoomId, user: UserId, ticket: str) -> None:
-        tickets = self._tickets.setdefault(room, {})
-        tickets.pop(user, None)
-        tickets[user] = ticket
-        if len(tickets) > MAX_TICKETS:
-            del tickets[next(iter(tickets))]
-
     def _open_doors(self, room: Room) -> None:
         """Let in who waits, as long as there is space."""
         for waiter in list(self.lobby.people(room.id).values()):
@@ -564,15 +544,9 @@ class Presence:
         Nobody knows which were taken when it ended, so somebody else may have got it meanwhile:
         for that minute both are let in.
         """
-        is_known = self._roster(room).get(user) is not None or user in self._tickets.get(room, {})
+        last = self.tickets.last(room, user)
+        is_known = self._roster(room).get(user) is not None or last is not None
         return not is_known and self._monotonic() - self._began_at < self.resume_s
-
-    def _returns(self, room: Room, arrival: Arrival) -> bool:
-        """Whether they come back with the ticket they were given last (and were not kicked)."""
-        ticket, mark = arrival.resumes, self.kick_mark(room.id, arrival.user)
-        if mark and ticket[2 * TICKET_BYTES :] != mark:
-            return False
-        return bool(ticket) and self._tickets.get(room.id, {}).get(arrival.user, ticket) == ticket
 
     def _passes(
         self, room: Room, arrival: Arrival, role: Role, explicit: frozenset[Right] | None
@@ -581,7 +555,7 @@ class Presence:
         if Right.ADMIT in effective_rights(role, explicit):
             return True
         is_inside = self._roster(room.id).get(arrival.user) is not None
-        return is_inside or self._returns(room, arrival)
+        return is_inside or self.tickets.let_back(room.id, arrival.user, arrival.resumes)
 
     def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
         for room, lines in list(self._lines.items()):
@@ -708,11 +682,6 @@ def _nobody_looks(_room: RoomId) -> None:
 
 _EMPTY = Roster()
 _NO_LINES = Lines()
-
-
-def _never_kicked(_room: RoomId, _user: UserId) -> str:
-    """Nobody remembers kicks of former lives."""
-    return ""
 
 
 def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:
