@@ -39,6 +39,7 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.media_events import MediaEvents
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
@@ -85,6 +86,7 @@ class Services:
     context: Context
     specs: Reconciler[RoomSpec]
     streams: Reconciler[BroadcastSpec]
+    media: MediaEvents
 
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
@@ -106,7 +108,7 @@ class Services:
 
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
-            self.context.presence.handle(event)
+            self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
 
@@ -250,7 +252,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
     )
-    return Services(context, specs, streams)
+    return Services(context, specs, streams, MediaEvents(presence))
 
 
 def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:

@@ -4,22 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
     AnchorSpec,
     ArrivalsSpec,
-    GoneReason,
-    Overloaded,
-    PeerChanged,
-    PeerState,
-    PlaneEvent,
-    Played,
     RecordTaps,
     RoomId,
     RoomSpec,
-    Talking,
 )
 from server.domain.controls import PLAIN, Controls
 from server.domain.grants import Right, Role, effective_rights
@@ -28,7 +20,6 @@ from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status, unheard
 from server.domain.room import Room
 from server.errors import NotFound, RoomFull, RoomLocked, TooMany
-from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
 from server.services.farewell import Client, Farewell
@@ -39,9 +30,6 @@ from server.services.tickets import Tickets
 
 __all__ = ["Arrival", "Client", "Entry", "Farewell", "Presence"]
 
-RESTART_FIRST_MS = 300  # a mixer process is back after about that
-RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
-FAILED_RETRY_MS = 1000
 LOBBY_S = 600  # whoever runs the room has come by then, or does not
 MOVE_S = 15.0  # a page that knows how is in the other room within two
 
@@ -145,7 +133,7 @@ class Presence:
             decided[user] = controls
         person = self._roster(room).get(user)
         if person is not None and person.controls != controls:
-            self._put(room, person.decided(controls))
+            self.put(room, person.decided(controls))
 
     def is_in(self, room: RoomId, user: UserId) -> bool:
         """Whether that person is in the room, by browser or plain RTP."""
@@ -170,6 +158,10 @@ class Presence:
         for room in self._rosters:
             self.tell(room, told)
 
+    def all_lines(self) -> list[tuple[RoomId, Line]]:
+        """Return everybody on plain RTP in every room."""
+        return [(room, one) for room, there in self._lines.items() for one in there.people.values()]
+
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
         return self._lines.get(room, _NO_LINES)
@@ -184,6 +176,14 @@ class Presence:
         self.when_changed(room)
         if room in self._rosters:
             self.announcements.people_changed(room)
+
+    def note_line(self, room: RoomId, line: Line, *, is_live: bool) -> None:
+        """Note whether somebody on plain RTP can be heard from."""
+        if line.is_live != is_live:
+            changed = replace(line, is_live=is_live)
+            self._lines[room] = self._lines[room].with_person(changed)
+            if room in self._rosters:
+                self.announcements.people_changed(room)
 
     def arrivals(self, room: RoomId) -> ArrivalsSpec | None:
         """Return the recording that is wished of the room."""
@@ -276,7 +276,7 @@ class Presence:
         self._clients[room.id, arrival.user] = client
         if former is not None:
             former.end(Farewell.REPLACED)
-        self._put(room.id, person)
+        self.put(room.id, person)
         if Right.ADMIT in person.rights:
             self.announcements.lobby_changed(room.id)  # they have not seen it yet
         return Entry(ticket, resumed, arrival.deltas)
@@ -374,7 +374,7 @@ class Presence:
         if person is None:
             self.lobby.raise_hand(room, user, number)
         elif (person.hand is None) != (number is None):
-            self._put(room, replace(person, hand=number))
+            self.put(room, replace(person, hand=number))
 
     def hand(self, room: RoomId, user: UserId, text: str) -> None:
         """Hand an encoded notification to somebody connected to the room."""
@@ -407,13 +407,20 @@ class Presence:
         if seen.status is person.status and person.is_listed(now):
             self._rosters[room] = self._rosters[room].with_person(seen)  # nothing to tell
         else:
-            self._put(room, seen)
+            self.put(room, seen)
+
+    def put(self, room: RoomId, person: Person) -> None:
+        """Make somebody who is in the room so, and tell whom it concerns."""
+        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
+        # The others are as they were, and there may be a thousand of them.
+        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
+        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
     def mute(self, room: RoomId, user: UserId, *, muted: bool) -> None:
         """Take a person's voice out of the mix, or back in."""
         person = self._roster(room).get(user)
         if person is not None and person.muted != muted:
-            self._put(room, replace(person, muted=muted))
+            self.put(room, replace(person, muted=muted))
 
     def hear(self, room: RoomId, user: UserId, other: UserId, gain_db: float | None) -> None:
         """Mix `other` so for `user` alone: dB, None is not at all, 0 as everybody hears them.
@@ -430,13 +437,13 @@ class Presence:
         if len(changed.for_me) > MAX_FOR_ME:
             raise TooMany(f"At most {MAX_FOR_ME} people can have a volume of your own")
         if changed.for_me != person.for_me:
-            self._put(room, changed)
+            self.put(room, changed)
 
     def media_answered(self, room: RoomId, user: UserId) -> None:
         """Note that the mixer has answered the person's offer."""
         person = self._roster(room).get(user)
         if person is not None:
-            self._put(room, replace(person, has_media=True))
+            self.put(room, replace(person, has_media=True))
 
     def leave(self, room: RoomId, user: UserId, why: Farewell = Farewell.LEFT) -> None:
         """Take a person out now; nothing happens if they are not there."""
@@ -462,7 +469,7 @@ class Presence:
         del self._clients[room, user]
         person = self._roster(room).get(user)
         if person is not None and person.has_media:
-            self._put(room, replace(person, lost_at=self._monotonic()))
+            self.put(room, replace(person, lost_at=self._monotonic()))
         else:
             self.leave(room, user)
 
@@ -489,29 +496,6 @@ class Presence:
         self.tickets.forget_room(room)
         self._held.pop(room, None)
         self.announcements.forget(room)
-
-    def handle(self, event: PlaneEvent | PlaneLost) -> None:
-        """Take what the mixer says."""
-        match event:
-            case PlaneLost(rooms):
-                self._plane_lost(rooms)
-            case Talking(room, levels):
-                if room in self._rosters:
-                    self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
-            case PeerChanged(room, peer, state, reason):
-                person = self._roster(room).get(UserId(peer))
-                if person is not None:
-                    self._peer_changed(room, person, state, reason)
-                elif (line := self.lines(room).people.get(UserId(peer))) is not None:
-                    self._line_changed(room, line, is_live=state is PeerState.LIVE)
-                elif state is PeerState.LIVE:
-                    self.lobby.note_status(room, UserId(peer), Status.ON_AIR)
-            case Played():
-                pass  # the announcer's
-            case Overloaded():
-                pass  # its log and its numbers say so; people hear the calls they are in
-            case _:
-                assert_never(event)
 
     def sweep(self) -> None:
         """Let go of those whose time for a resume is over, and unlist those who went quiet."""
@@ -557,46 +541,6 @@ class Presence:
         is_inside = self._roster(room.id).get(arrival.user) is not None
         return is_inside or self.tickets.let_back(room.id, arrival.user, arrival.resumes)
 
-    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
-        for room, lines in list(self._lines.items()):
-            for line in lines.people.values():
-                if rooms is None or room in rooms:
-                    self._line_changed(room, line, is_live=False)
-        retry_after_ms = RESTART_FIRST_MS
-        for room, roster in self._rosters.items():
-            if rooms is not None and room not in rooms:
-                continue
-            for person in roster.people.values():
-                if person.has_media:
-                    self._put(room, replace(person, has_media=False, status=Status.IDLE))
-                self._reconnect(room, person.user, "media_restarted", retry_after_ms)
-                retry_after_ms += RESTART_SPREAD_MS
-
-    def _peer_changed(
-        self, room: RoomId, person: Person, state: PeerState, reason: GoneReason | None
-    ) -> None:
-        if state is PeerState.LIVE:
-            self._put(room, replace(person, has_media=True, status=Status.ON_AIR))
-        if state is not PeerState.GONE:
-            return
-        if reason in (GoneReason.REPLACED, GoneReason.REMOVED):
-            return  # our own doing, or another connection of theirs lives
-        if person.lost_at is not None:
-            self.leave(room, person.user)  # neither socket nor media: nothing to resume
-            return
-        self._put(room, replace(person, has_media=False, status=Status.IDLE))
-        if reason is GoneReason.TIMEOUT:
-            self._reconnect(room, person.user, "media_lost", 0)
-        elif reason is GoneReason.FAILED:
-            self._reconnect(room, person.user, "media_failed", FAILED_RETRY_MS)
-
-    def _line_changed(self, room: RoomId, line: Line, *, is_live: bool) -> None:
-        if line.is_live != is_live:
-            changed = replace(line, is_live=is_live)
-            self._lines[room] = self._lines[room].with_person(changed)
-            if room in self._rosters:
-                self.announcements.people_changed(room)
-
     def _lobby_changed(self, room: RoomId) -> None:
         held = self.lobby.held(room)
         if held != self._held.get(room, ()):
@@ -620,18 +564,8 @@ class Presence:
             record=self._taps.get(room),
         )
 
-    def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
-        params = {"reason": reason, "retryAfterMs": retry_after_ms}
-        self.tell(room, Notification("reconnect", params), user)
-
     def _roster(self, room: RoomId) -> Roster:
         return self._rosters.get(room, _EMPTY)
-
-    def _put(self, room: RoomId, person: Person) -> None:
-        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
-        # The others are as they were, and there may be a thousand of them.
-        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
-        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
     def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
         before = self._roster(room)
