@@ -196,7 +196,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
-    presence.when_admitted = doorman.tell_admitted
+    presence.when_lobby_ends = doorman.open_doors
     signalling = Signalling(
         rooms,
         presence,

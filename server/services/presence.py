@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mixer.core.speccheck import MAX_FOR_ME
@@ -14,7 +13,7 @@ from mixer.types import (
     RoomSpec,
 )
 from server.domain.controls import PLAIN, Controls
-from server.domain.grants import Right, Role, effective_rights
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status, unheard
@@ -88,7 +87,7 @@ class Presence:
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
         self.when_changed: Callable[[RoomId], None] = _nobody_looks
-        self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
+        self.when_lobby_ends: Callable[[Room], None] = _nobody_waits
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
         self.lobby = Lobby(self._lobby_changed)
         self._held: dict[RoomId, tuple[UserId, ...]] = {}  # as the mixer knows them
@@ -96,6 +95,11 @@ class Presence:
     def count(self, room: RoomId) -> int:
         """Return how many anchors are in the room."""
         return len(self._rosters.get(room, ()))
+
+    @property
+    def now(self) -> float:
+        """The time by which people are kept, in monotonic seconds."""
+        return self._monotonic()
 
     @property
     def total(self) -> int:
@@ -224,7 +228,7 @@ class Presence:
             self._tell(room.id, text)
             self.lobby.tell(room.id, text)
         if before.lobby and not room.lobby:
-            self._open_doors(room)
+            self.when_lobby_ends(room)
 
     def check_space(self, room: Room, user: UserId, *, returns: bool = False) -> None:
         """Raise RoomFull or RoomLocked if `user` could not come in now.
@@ -280,54 +284,6 @@ class Presence:
         if Right.ADMIT in person.rights:
             self.announcements.lobby_changed(room.id)  # they have not seen it yet
         return Entry(ticket, resumed, arrival.deltas)
-
-    def knock(self, room: Room, arrival: Arrival, client: Client) -> Entry | None:
-        """Let a person in as `enter` does, or outside (None): to wait, or to listen.
-
-        Raises RoomFull, RoomLocked, TooMany.
-        """
-        controls = self.controls(room.id).get(arrival.user, PLAIN)
-        role = controls.role or arrival.role
-        explicit = None if controls.role else arrival.explicit
-        is_listening = role is Role.LISTENER
-        if not is_listening and (not room.lobby or self._passes(room, arrival, role, explicit)):
-            return self.enter(room, arrival, client)
-        if not is_listening and not self.lobby.keeps_place(room.id, arrival.user):
-            returns = self.tickets.let_back(room.id, arrival.user, arrival.resumes)
-            self.check_space(room, arrival.user, returns=returns)
-        self.lobby.enter(
-            room.id,
-            Waiter(
-                arrival.user,
-                role,
-                client,
-                self._monotonic(),
-                arrival.display_name,
-                is_listening,
-                explicit,
-                arrival.deltas,
-                publishes=arrival.publishes,
-            ),
-        )
-        return None
-
-    def admit(self, room: Room, waiter: Waiter, role: Role) -> Entry:
-        """Let in who is outside. Raises RoomFull; the lock is not meant for them."""
-        self.check_space(room, waiter.user, returns=True)
-        explicit = waiter.explicit if role is waiter.role else None
-        ticket = self.tickets.expect(room.id, waiter.user)
-        arrival = Arrival(
-            waiter.user,
-            role,
-            waiter.display_name,
-            ticket,
-            explicit,
-            deltas=waiter.deltas,
-            publishes=waiter.publishes,
-        )
-        entry = self.enter(room, arrival, waiter.client)
-        self.when_admitted(room, waiter.user, entry)
-        return entry
 
     def step_down(self, room: RoomId, user: UserId) -> None:
         """Take somebody off the stage who may go on listening with the same socket."""
@@ -515,13 +471,6 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _open_doors(self, room: Room) -> None:
-        """Let in who waits, as long as there is space."""
-        for waiter in list(self.lobby.people(room.id).values()):
-            if not waiter.is_listening:
-                with suppress(RoomFull):
-                    self.admit(room, waiter, waiter.role)
-
     def _is_owed(self, room: RoomId, user: UserId) -> bool:
         """Whether a seat of our life before may be theirs.
 
@@ -531,15 +480,6 @@ class Presence:
         last = self.tickets.last(room, user)
         is_known = self._roster(room).get(user) is not None or last is not None
         return not is_known and self._monotonic() - self._began_at < self.resume_s
-
-    def _passes(
-        self, room: Room, arrival: Arrival, role: Role, explicit: frozenset[Right] | None
-    ) -> bool:
-        """Whether they need not wait to be let in."""
-        if Right.ADMIT in effective_rights(role, explicit):
-            return True
-        is_inside = self._roster(room.id).get(arrival.user) is not None
-        return is_inside or self.tickets.let_back(room.id, arrival.user, arrival.resumes)
 
     def _lobby_changed(self, room: RoomId) -> None:
         held = self.lobby.held(room)
@@ -618,5 +558,5 @@ _EMPTY = Roster()
 _NO_LINES = Lines()
 
 
-def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:
-    """Nobody is told of those who were let in."""
+def _nobody_waits(_room: Room) -> None:
+    """Nobody is to be let in."""
