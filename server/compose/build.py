@@ -40,6 +40,7 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.media_events import MediaEvents
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
@@ -86,6 +87,7 @@ class Services:
     context: Context
     specs: Reconciler[RoomSpec]
     streams: Reconciler[BroadcastSpec]
+    media: MediaEvents
 
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
@@ -107,7 +109,7 @@ class Services:
 
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
-            self.context.presence.handle(event)
+            self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
 
@@ -191,11 +193,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
-    presence.kick_mark = kicks.mark
+    presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
-    presence.when_admitted = doorman.tell_admitted
+    presence.when_lobby_ends = doorman.open_doors
     signalling = Signalling(
         rooms,
         presence,
@@ -251,7 +253,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
     )
-    return Services(context, specs, streams)
+    return Services(context, specs, streams, MediaEvents(presence))
 
 
 def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:

@@ -1,6 +1,5 @@
 """The bodies and parameters that callers send."""
 
-import asyncio
 import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -65,8 +64,8 @@ from server.domain.room import (
     Room,
 )
 from server.domain.webhook import LONGEST_URL, Kind
-from server.edge.pace import BODY_S
-from server.errors import BadInput, FieldMistake, TooSlow
+from server.edge.pace import whole_body
+from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -780,11 +779,7 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
 
     Raises BadInput, whose fields are None where it is no JSON object; TooSlow.
     """
-    try:
-        async with asyncio.timeout(BODY_S):
-            raw = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    raw = await whole_body(request)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
