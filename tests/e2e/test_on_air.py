@@ -128,7 +128,6 @@ async def test_a_stream_goes_on(tmp_path: Path) -> None:
             ended.set()
         found = await following
     assert [str(told) for one in found for told in one.told] == []
-    assert len(found) == 3
-    assert all(one.segments > 5 and one.deltas > 1 for one in found[1:])
+    assert [one.segments > 5 and one.deltas > 1 for one in found[1:]] == [True, True]
     assert len(set().union(*map(keys, followers.texts))) >= EPOCHS
     assert all(m3u8.loads(text).dumps() for text in followers.texts)
