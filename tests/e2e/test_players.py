@@ -43,6 +43,11 @@ def vlc(url: str) -> list[str]:
 
 
 async def plays(command: list[str], home: Path) -> bool:
+    """Whether a player plays; one that a busy machine threw off the stream begins once more."""
+    return await _plays(command, home) or await _plays(command, home)
+
+
+async def _plays(command: list[str], home: Path) -> bool:
     """Run a player until the tone, and nothing beside it, was heard for some time."""
     player = await asyncio.create_subprocess_exec(
         *command,
