@@ -319,6 +319,9 @@ class BroadcastPlane(Protocol):
         not any more. Raises as `playlist` does.
         """
 
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        """Tell listeners who can be heard from now on. Raises PlaneUnavailable."""
+
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """Return how loud each bus is that is brought to a loudness; nothing while it is away."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -228,6 +228,11 @@ class WorkerBroadcastPlane:
     def blocked(self, room: RoomId) -> int:
         """See BroadcastPlane."""
         return self._blocked.count(room)
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        """See BroadcastPlane."""
+        if self.spec(room) is not None:
+            await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """See BroadcastPlane."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
@@ -206,6 +206,7 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.talking: list[tuple[str, list[str]]] = []
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
@@ -240,6 +241,10 @@ class FakeBroadcast:
         path = f"{rendition}/{name}"
         data = self.media.get(path, self.media.get(name)) if self.spec(room) else None
         return None if data is None else Media(data)
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        self._check()
+        self.talking.append((room, sorted(names)))
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         return self.readings if self.spec(room) else {}
