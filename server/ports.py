@@ -255,7 +255,7 @@ class PromptBroadcast(Protocol):
     """What a broadcast plane knows without asking anybody: most of what most players ask for."""
 
     def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
-        """Return the playlist that `playlist` would, or what it waits for.
+        """Return the playlist that `playlist` would, or what it waits for or would fetch.
 
         None if that is not known here, or if it would refuse: `playlist` is to be asked.
         """

@@ -142,10 +142,14 @@ class Blocked(Generic[What, Answer]):
     def reached(self, room: str, position: int) -> None:
         """Answer everybody who waits for a part before `position`, the first that is to come."""
         for what in {what for part, what in self._rooms.get(room, {}) if part < position}:
-            is_under_way = (room, what) in self._working
-            self._working[room, what] = position
-            if not is_under_way:
-                self._spawn(self._answer(room, what), name="blocked")
+            self.hurry(room, what, position)
+
+    def hurry(self, room: str, what: What, position: int) -> None:
+        """Answer those of them who wait for one thing."""
+        is_under_way = (room, what) in self._working
+        self._working[room, what] = position
+        if not is_under_way:
+            self._spawn(self._answer(room, what), name="blocked")
 
     def end(self, room: str) -> None:
         """Answer everybody who waits for a room that is over."""

@@ -232,10 +232,11 @@ class WorkerBroadcastPlane:
         wanted = seen.parts.wanted(ask)
         if wanted is None or seen.position > wanted:
             held = seen.texts.get(form)
-            return held.text if held is not None and seen.is_fresh(form, held, now) else None
-        if seen.parts.is_too_far(ask, seen.position):
+            if held is not None and seen.is_fresh(form, held, now):
+                return held.text
+        elif seen.parts.is_too_far(ask, seen.position):
             return None
-        return None if self._blocked.is_full else Wait(wanted, form)
+        return None if self._blocked.is_full else Wait(-1 if wanted is None else wanted, form)
 
     def media_now(self, room: RoomId, rendition: str, name: str) -> Media | Wait | None:
         """See PromptBroadcast."""
@@ -249,13 +250,17 @@ class WorkerBroadcastPlane:
         if asyncio.get_running_loop().time() >= seen.until:
             return None
         part = seen.parts.named(name)
-        return Wait(part, wanted) if part is not None and part == seen.position else None
+        return Wait(part, wanted) if part is not None and part <= seen.position else None
 
     def wait(self, room: RoomId, wait: Wait, done: Told) -> Callable[[], None]:
         """See PromptBroadcast."""
         what = wait.what
         assert isinstance(what, _Form | _Name), "it is one of ours"
-        return partial(self._blocked.leave, self._blocked.park(room, wait.part, what, done))
+        leave = partial(self._blocked.leave, self._blocked.park(room, wait.part, what, done))
+        seen = self._seen.get(room)
+        if seen is not None and wait.part < seen.position:
+            self._blocked.hurry(room, what, seen.position)  # it is there, and only to be fetched
+        return leave
 
     def blocked(self, room: RoomId) -> int:
         """See BroadcastPlane."""
