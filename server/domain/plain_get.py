@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mixer.types import RoomId
+
 MOST_BYTES: Final = 8190  # of a head: then no line of it is longer than the server takes
 MOST_FIELDS: Final = 64
 MOST_KNOWN: Final = 4096
@@ -71,7 +73,7 @@ class Request:
 class Target:
     """What of a stream is asked for; `rendition` is "" for the default one's."""
 
-    room: str
+    room: RoomId
     rendition: str
     name: str
     query: Mapping[str, str]
@@ -117,7 +119,7 @@ def read_target(target: str) -> Target | None:
     if found is None or found[1] == _KEYS_OF:
         return None
     query = _pairs(_PAIR, found[4].split("&")) if found[4] else {}
-    return None if query is None else Target(found[1], found[2] or "", found[3], query)
+    return None if query is None else Target(RoomId(found[1]), found[2] or "", found[3], query)
 
 
 def read_cookies(text: str) -> Mapping[str, str] | None:

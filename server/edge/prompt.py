@@ -7,6 +7,7 @@ here is answered there by the same bytes; tests hold the two together.
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import structlog
@@ -35,6 +36,7 @@ from server.services.limits import Limit
 
 log = structlog.get_logger(__name__)
 
+_LEVELS: Final = logging.getLogger(__name__)
 MOST_TEMPLATES: Final = 1024
 _CUT: Final = "\0"  # where a template is cut: in no header
 _Counters = tuple[Callable[[float], None], Callable[[int], None]]
@@ -67,7 +69,7 @@ class Line(Protocol):
         """End the connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs as much as the rest of reading a request
 class _Wish:
     """What is asked for, and by whom; `ask` is None for media."""
 
@@ -118,7 +120,7 @@ class Prompt:
         if not self._context.limits.take_if_free(Limit.HLS, one_caller(wish.remote)):
             return False
         try:
-            wish = self._identified(wish)
+            self._identify(wish)
             if isinstance(found, Wait):
                 told = _Told(self, line, wish)
                 line.park(self._context.broadcast.wait(wish.room, found, told.done))
@@ -156,23 +158,18 @@ class Prompt:
         log.info("refused", method="GET", path=wish.path, address=wish.remote, code=refused.code)
 
     def _read(self, line: Line, request: Request) -> _Wish | None:
-        target = read_target(request.target) if request.is_plain_get else None
-        if target is None or not line.caller or self._proxies.is_trusted(line.caller):
+        if not request.is_plain_get or not line.caller or self._proxies.is_trusted(line.caller):
             return None
         if not self._is_served(request.fields.get("host")):
             return None
-        room, ask = RoomId(target.room), None
         try:
-            is_broadcast = self._context.rooms.get(room).broadcast
-            kind = KINDS.get(target.name)
-            if kind is not None:
-                directives = read_directives(tuple(target.query.items()))
-                ask = PlaylistAsk(target.rendition, kind, *directives)
+            target, ask = _read_target(request.target)
+            is_broadcast = target is not None and self._context.rooms.get(target.room).broadcast
         except ServerError:
             return None
-        if ask is not None and not is_broadcast:
+        if target is None or (ask is not None and not is_broadcast):
             return None
-        return _Wish(request, target, room, ask, line.caller, line.now())
+        return _Wish(request, target, target.room, ask, line.caller, line.now())
 
     def _find(self, wish: _Wish) -> PlaylistText | Media | Wait | None:
         broadcast, target = self._context.broadcast, wish.target
@@ -184,23 +181,20 @@ class Prompt:
             return None
         return broadcast.playlist_now(wish.room, wish.ask)
 
-    def _identified(self, wish: _Wish) -> _Wish:
+    def _identify(self, wish: _Wish) -> None:
         """Note who asks for a playlist. Raises BadToken, RoomNotFound."""
         if wish.ask is None:
-            return wish
+            return
         fields, query_token = wish.request.fields, wish.target.query.get("token", "")
         cookies = read_cookies(fields.get("cookie")) or {}
         cookie = cookies.get(listen_cookie(wish.room), "")
         header = bearer_in(fields.get("authorization"))
         is_whole = wish.target.name == "master.m3u8"
-        token = hand_on(
+        wish.token = hand_on(
             self._context, wish.room, query_token, header or cookie, to_playlists=is_whole
         )
         shown = header or query_token or cookie
-        one = who(shown, wish.remote, fields.get("user-agent"))
-        return _Wish(
-            wish.request, wish.target, wish.room, wish.ask, wish.remote, wish.began, token, one
-        )
+        wish.who = who(shown, wish.remote, fields.get("user-agent"))
 
     def _is_served(self, host: str) -> bool:
         if self._context.settings is not self._settings:
@@ -271,8 +265,11 @@ class Prompt:
         took_s = line.now() - wish.began
         counters[0](took_s)
         counters[1](size)
+        level = logging.INFO if self._settings.access_log else logging.DEBUG
+        if not _LEVELS.isEnabledFor(level):  # a line that is dropped costs as much as the rest
+            return
         log.log(
-            logging.INFO if self._settings.access_log else logging.DEBUG,
+            level,
             "request",
             method="GET",
             path=wish.path,
@@ -281,6 +278,17 @@ class Prompt:
             status=status,
             ms=round(1000 * took_s, 1),
         )
+
+
+@lru_cache(1024)  # a crowd asks for the same; with tokens everybody for their own
+def _read_target(text: str) -> tuple[Target | None, PlaylistAsk | None]:
+    """Return what a request's target names, and asks of a playlist. Raises BadInput."""
+    target = read_target(text)
+    kind = KINDS.get(target.name) if target is not None else None
+    if target is None or kind is None:
+        return target, None
+    directives = read_directives(tuple(target.query.items()))
+    return target, PlaylistAsk(target.rendition, kind, *directives)
 
 
 class _Told:

@@ -11,6 +11,7 @@ from aiohttp.http_parser import HttpRequestParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixer.types import RoomId
 from server.domain import plain_get
 from server.domain.plain_get import Requests, read_cookies, read_target
 
@@ -135,7 +136,9 @@ def test_targets() -> None:
     assert plain is not None
     assert (plain.room, plain.rendition, plain.name) == ("demo", "64k", "seg-1.2.m4s")
     assert plain.query == {"token": "a.b-c_d~", "_HLS_msn": ""}
-    assert read_target("/hls/demo/stream.m3u8") == plain_get.Target("demo", "", "stream.m3u8", {})
+    assert read_target("/hls/demo/stream.m3u8") == plain_get.Target(
+        RoomId("demo"), "", "stream.m3u8", {}
+    )
     for target in (
         "/",
         "/hls/rooms/demo/enc.key",
