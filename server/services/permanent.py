@@ -82,6 +82,8 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        air=one.air,
+        record=one.record,
     )
 
 
@@ -98,4 +100,6 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        air=one.air,
+        record=one.record,
     )

@@ -5,7 +5,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from hls.types import BroadcastSpec, PlaylistKind
+from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -190,6 +190,10 @@ class FakeMember(FakeMixer):
             del self.specs[room]
 
 
+def nobody_hears_reports(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
+
+
 class FakeBroadcast:
     """A BroadcastPlane: all rooms have the same playlists and media, once they are set.
 
@@ -203,6 +207,8 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.readings: dict[str, Reading] = {}
+        self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
         self.refusal: Exception | None = None
@@ -276,6 +282,9 @@ class FakeBroadcast:
             self.waiting.pop(mine, None)
 
         return leave
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        return self.readings if self.spec(room) else {}
 
     def blocked(self, room: RoomId) -> int:
         return sum(one == room for one in self.waiting.values())
