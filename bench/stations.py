@@ -142,7 +142,7 @@ def _spec(room: RoomId) -> BroadcastSpec:
 class FfmpegStation:
     """One FFmpeg a room: the same samples by a pipe, two bit rates of AES-128 HLS into memory.
 
-    `coder` is libavcodec's `aac_coder`: "fast" is ours, "twoloop" what FFmpeg takes by itself.
+    `coder` is libavcodec's `aac_coder`: "fast" is ours (without TNS), "twoloop" what FFmpeg takes by itself.
     """
 
     def __init__(self, coder: str) -> None:
@@ -181,6 +181,7 @@ class FfmpegStation:
             *("-v", "error", "-nostats", "-probesize", "32", "-analyzeduration", "0"),
             *("-f", "s16le", "-ar", "48000", "-ac", "1", "-i", "pipe:0"),
             *("-map", "0:a", "-map", "0:a", "-c:a", "aac", "-aac_coder", self._coder, *rates),
+            *(("-aac_tns", "0") if self._coder == "fast" else ()),
             *("-f", "hls", "-hls_time", str(SEGMENT_S), "-hls_list_size", str(SEGMENTS)),
             *("-hls_flags", "delete_segments+periodic_rekey"),
             *("-hls_key_info_file", place / "key.info", "-var_stream_map", "a:0 a:1"),
