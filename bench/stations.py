@@ -142,7 +142,7 @@ def _spec(room: RoomId) -> BroadcastSpec:
 class FfmpegStation:
     """One FFmpeg a room: the same samples by a pipe, two bit rates of AES-128 HLS into memory.
 
-    `coder` is libavcodec's `aac_coder`: "fast" is ours (without TNS), "twoloop" what FFmpeg takes by itself.
+    `coder` is libavcodec's `aac_coder`: "fast" is ours (without TNS), "twoloop" FFmpeg's own.
     """
 
     def __init__(self, coder: str) -> None:
