@@ -7,10 +7,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Container
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.air import Studio, part_frames
 from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
@@ -174,7 +175,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
-    rooms.warnings_s = settings.room_warnings_s
+    rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
     rooms.before_end = endings.keep
     arrivals = ArrivalsKeeper(
@@ -294,6 +295,17 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
 def rotation_of(settings: Settings) -> Rotation:
     """Return when the keys of broadcasts change."""
     return Rotation(settings.broadcast_key_segments)
+
+
+def studio_of(settings: Settings) -> Studio:
+    """Return how broadcasts are made."""
+    return Studio(
+        part_frames(settings.broadcast_part_ms),
+        tuple(1000 * one for one in settings.broadcast_bitrates),
+        float(settings.broadcast_window_s),
+        Container(settings.broadcast_container),
+        None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+    )
 
 
 def policy_of(settings: Settings) -> LinePolicy:

@@ -43,6 +43,7 @@ class Verbs(click.Group):
     """
 
     _LATE: Final = {
+        "check": "server.compose.commands.check",
         "join": "server.compose.commands.media",
         "listen": "server.compose.commands.media",
     }
