@@ -10,7 +10,8 @@ from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.domain.webhook import Webhook
 from server.edge.context import CONTEXT
-from server.edge.models import WebhookRequest, read_body
+from server.edge.models import WebhookRequest
+from server.edge.reading import read_body
 from server.edge.rights import require
 from server.services.webhooks import Failure, Standing
 
