@@ -154,6 +154,12 @@ Hears = Annotated[
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200, pattern=PRINTABLE),
+    BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 200, "pattern": PRINTABLE}),
+]
 DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]

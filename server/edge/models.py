@@ -57,6 +57,7 @@ from server.edge.fields import (
     RtcpText,
     Seconds,
     Shown,
+    Title,
 )
 from server.errors import BadInput, FieldMistake
 
@@ -100,6 +101,8 @@ class CreateRoomRequest(Body):
     liveListeners: LiveListeners | None = None  # noqa: N815
     broadcastBuses: AirBuses = []  # noqa: N815
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
+    title: Title = ""
+    broadcastNames: bool = False  # noqa: N815
 
     @property
     def air(self) -> Air:
@@ -129,6 +132,8 @@ class ChangeRoomRequest(Body):
     liveListeners: LiveListeners | None = None  # noqa: N815
     broadcastBuses: AirBuses = []  # noqa: N815
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
+    title: Title = ""
+    broadcastNames: bool = False  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -388,7 +393,12 @@ _OF_CONTROLS: Final = {
     "profile": "profile",
     "role": "role",
 }
-_OF_AIR: Final = {"broadcastBuses": "buses", "dvrSeconds": "dvr_s"}
+_OF_AIR: Final = {
+    "broadcastBuses": "buses",
+    "dvrSeconds": "dvr_s",
+    "title": "title",
+    "broadcastNames": "names",
+}
 OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",
