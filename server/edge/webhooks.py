@@ -13,7 +13,7 @@ from server.edge.context import CONTEXT
 from server.edge.models import WebhookRequest
 from server.edge.reading import read_body
 from server.edge.rights import require
-from server.services.webhooks import Failure, Standing
+from server.services.webhooks import Failure, Report
 
 _HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -82,7 +82,7 @@ def _with_secret(request: web.Request, hook: Webhook, status: int) -> web.Respon
     return web.json_response({"success": True, "webhook": shape}, status=status)
 
 
-def _shape(one: Standing) -> dict[str, object]:
+def _shape(one: Report) -> dict[str, object]:
     return {
         "webhookId": one.hook.id,
         "url": one.hook.url,
