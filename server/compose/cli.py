@@ -12,6 +12,7 @@ import click
 from mixer.core.recording import BadRecording
 from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
+from server.client.errors import ClientError, Exit
 from server.compose.commands.completion import completion
 from server.compose.commands.doctor import doctor
 from server.compose.commands.keys import keys
@@ -36,13 +37,27 @@ LONG_BYTES = 4_000_000  # some seconds of work: worth a progress bar
 
 
 class Verbs(click.Group):
-    """The verbs; what loads aiortc and PyAV is imported for its own sake only, not by `serve`."""
+    """The verbs; what loads aiortc and PyAV is imported for its own sake only, not by `serve`.
+
+    With `--json` a mistake in the command itself is told as JSON, like any other.
+    """
 
     _LATE: Final = {
         "check": "server.compose.commands.check",
         "join": "server.compose.commands.media",
         "listen": "server.compose.commands.media",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb that was named."""
+        is_json = "--json" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as mistake:
+            if not is_json:
+                raise
+            error = ClientError(mistake.format_message(), Exit.MISTAKE)
+            Console(is_json).fail(error)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""

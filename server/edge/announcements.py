@@ -8,17 +8,11 @@ from aiohttp import BodyPartReader, web
 from server.domain.announcement import Announcement
 from server.domain.api_key import Scope
 from server.edge.context import CONTEXT
-from server.edge.models import (
-    AnnouncementRequest,
-    FolderRequest,
-    GainRequest,
-    PlayedQuery,
-    path_room,
-    read_body,
-    read_fields,
-)
+from server.edge.models import AnnouncementRequest, FolderRequest, GainRequest
 from server.edge.pace import at_once, in_time
 from server.edge.paging import page
+from server.edge.queries import PlayedQuery
+from server.edge.reading import path_room, read_body, read_fields
 from server.edge.rights import require
 from server.errors import BadInput
 from server.services.announcer import Wanted

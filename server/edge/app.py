@@ -38,9 +38,9 @@ from server.edge.hls_instruments import HLS_INSTRUMENTS, HlsInstruments
 from server.edge.hls_instruments import PREFIX as HLS
 from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.instruments import Instruments
-from server.edge.models import MAX_BODY_BYTES
 from server.edge.prompt import Prompt
 from server.edge.proxies import PROXIES, Proxies, through_proxies
+from server.edge.reading import MAX_BODY_BYTES
 from server.edge.screen import screen
 from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
 from server.telemetry import continuing

@@ -10,8 +10,10 @@ from mixer.types import ArrivalsSpec, RoomId
 from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
-from server.edge.models import ArrivalsRequest, PageQuery, path_room, read_body, read_fields
+from server.edge.models import ArrivalsRequest
 from server.edge.paging import page
+from server.edge.queries import PageQuery
+from server.edge.reading import path_room, read_body, read_fields
 from server.edge.rights import require
 from server.errors import NotFound, RoomNotFound
 from server.ports import StoredRecording

@@ -10,7 +10,7 @@ from mixer.types import RoomId
 from server.domain.api_key import Scope
 from server.domain.reload import Parts
 from server.edge.context import CONTEXT, Context
-from server.edge.models import path_room
+from server.edge.reading import path_room
 from server.edge.rights import base_url, require
 
 _KINDS = {"lowLatency": PlaylistKind.LOW_LATENCY, "classic": PlaylistKind.CLASSIC}

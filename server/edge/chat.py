@@ -1,7 +1,7 @@
 """`chat` and `chatHistory`."""
 
 from server.domain.identity import UserId
-from server.edge.models import ChatParams, HistoryParams
+from server.edge.params import ChatParams, HistoryParams
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session
 

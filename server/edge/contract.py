@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from server.edge import answers, models
+from server.edge import answers, fields, models, queries
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
@@ -81,7 +81,7 @@ _SOUND: Final = {
     "required": ["file"],
     "properties": {
         "file": {"type": "string", "format": "binary"},
-        "to": {"type": "string", "maxLength": models.MAX_RECIPIENT},
+        "to": {"type": "string", "maxLength": fields.MAX_RECIPIENT},
         "gainDb": {"type": "string"},
         "loop": {"type": "string"},
         "name": {"type": "string", "maxLength": 80},
@@ -141,7 +141,7 @@ def _playlist(name: str, what: str) -> Operation:
         "broadcast",
         what,
         PLAYLIST,
-        query=models.PlaylistQuery,
+        query=queries.PlaylistQuery,
         errors=(
             *("room_not_found", "not_found", "not_ready", "forbidden", "media_unavailable"),
             "no_capacity",
@@ -230,14 +230,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("room_exists", "signing_unavailable", "draining"),
     ),
     ("GET", "/api/rooms"): Operation(
-        "listRooms", "rooms", "The rooms", answers.RoomsAnswer, query=models.RoomsQuery
+        "listRooms", "rooms", "The rooms", answers.RoomsAnswer, query=queries.RoomsQuery
     ),
     ("GET", "/api/rooms/{room}"): Operation(
         "getRoom",
         "rooms",
         "One room",
         answers.RoomSeenAnswer,
-        query=models.InviteQuery,
+        query=queries.InviteQuery,
         errors=("bad_invite",),
         needs=Needs.SOMETHING,
     ),
@@ -308,7 +308,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "people",
         "The people in a room",
         answers.ParticipantsAnswer,
-        query=models.PeopleQuery,
+        query=queries.PeopleQuery,
     ),
     ("PATCH", "/api/rooms/{room}/participants/{user}"): Operation(
         "controlParticipant",
@@ -324,7 +324,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "people",
         "Take a person out",
         answers.Success,
-        query=models.KickQuery,
+        query=queries.KickQuery,
         errors=("not_found",),
     ),
     ("POST", "/api/rooms/{room}/participants/{user}/unmute-request"): Operation(
@@ -380,7 +380,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "plain RTP",
         "The forwarders",
         answers.ForwardersAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("PATCH", "/api/rooms/{room}/forwarders/{forwarderId}"): Operation(
         "changeForwarder",
@@ -409,7 +409,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "plain RTP",
         "The people on plain RTP",
         answers.LinesAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("PATCH", "/api/rooms/{room}/rtp/{user}"): Operation(
         "changeLine",
@@ -428,7 +428,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "broadcast",
         "Who listens to the broadcast now",
         answers.ListenersAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("DELETE", "/api/rooms/{room}/listeners/{user}"): Operation(
         "revokeListener",
@@ -451,7 +451,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "packet capture",
         "The packet captures of a room",
         answers.CapturesAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("DELETE", "/api/rooms/{room}/arrivals"): Operation(
         "stopCapture",
@@ -486,7 +486,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "recordings",
         "The recordings of a room, also of one that is gone",
         answers.RecordingsAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("GET", "/api/rooms/{room}/recordings/{name}"): Operation(
         "getRecording",
@@ -531,7 +531,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "recordings",
         "The recordings of all rooms, also of those that are gone",
         answers.RecordingsAnswer,
-        query=models.PageQuery,
+        query=queries.PageQuery,
     ),
     ("POST", "/api/rooms/{room}/announcements"): Operation(
         "createAnnouncement",
@@ -553,7 +553,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "announcements",
         "What is played in a room, and was lately",
         answers.AnnouncementsAnswer,
-        query=models.PlayedQuery,
+        query=queries.PlayedQuery,
     ),
     ("PATCH", "/api/rooms/{room}/announcements/{announcementId}"): Operation(
         "changeAnnouncement",
@@ -677,7 +677,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "signalling",
         "Signalling of one person: JSON-RPC 2.0 over a WebSocket",
         status=101,
-        query=models.TokenQuery,
+        query=queries.TokenQuery,
         needs=Needs.SOMETHING,
         errors=("draining",),
     ),
@@ -686,7 +686,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "broadcast",
         "The key in force",
         BYTES,
-        query=models.TokenQuery,
+        query=queries.TokenQuery,
         errors=("room_not_found",),
         needs=Needs.SOMETHING,
     ),
@@ -695,7 +695,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "broadcast",
         "The key of one epoch",
         BYTES,
-        query=models.TokenQuery,
+        query=queries.TokenQuery,
         errors=("room_not_found", "not_found", "key_not_yet"),
         needs=Needs.SOMETHING,
     ),

@@ -11,18 +11,9 @@ from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.room import InviteRole
 from server.edge.context import CONTEXT
-from server.edge.models import (
-    AdmitParams,
-    AdmitRequest,
-    HandParams,
-    MoveParams,
-    MoveRequest,
-    NoParams,
-    ParticipantParams,
-    path_room,
-    path_user,
-    read_body,
-)
+from server.edge.models import AdmitRequest, MoveRequest
+from server.edge.params import AdmitParams, HandParams, MoveParams, NoParams, ParticipantParams
+from server.edge.reading import path_room, path_user, read_body
 from server.edge.rights import require
 from server.errors import BadInvite, RoomNotFound
 from server.rpc.dispatch import Dispatcher

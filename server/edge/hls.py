@@ -16,7 +16,7 @@ from server.edge.connections import ends_with_caller
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import refusal, response
 from server.edge.hls_instruments import media_kind
-from server.edge.models import path_room
+from server.edge.reading import path_room
 from server.edge.rights import listen_token
 from server.edge.stream_keys import ending_of, token_to_hand_on
 from server.errors import NotFound, NotReady, RangeNotThere

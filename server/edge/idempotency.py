@@ -12,8 +12,8 @@ from aiohttp.typedefs import Handler
 
 from server.domain.address import one_caller
 from server.edge.context import CONTEXT
-from server.edge.models import mistake
 from server.edge.pace import whole_body
+from server.edge.reading import mistake
 from server.edge.rights import ADMIN_COOKIE
 from server.errors import BadInput, InProgress, KeyReused
 

@@ -5,7 +5,8 @@ from aiohttp import web
 from server.domain.api_key import ApiKey, Scope, missing
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
-from server.edge.models import CreateKeyRequest, read_body
+from server.edge.models import CreateKeyRequest
+from server.edge.reading import read_body
 from server.edge.rights import require, scopes_shown
 from server.errors import Forbidden
 

@@ -7,18 +7,10 @@ from mixer.types import FORWARDER, ForwarderSpec, PeerStatistics, RtpCodec
 from server.domain.api_key import Scope
 from server.domain.lines import Line
 from server.edge.context import CONTEXT
-from server.edge.models import (
-    ForwarderPatch,
-    ForwarderRequest,
-    LinePatch,
-    LineRequest,
-    PageQuery,
-    path_room,
-    path_user,
-    read_body,
-    read_fields,
-)
+from server.edge.models import ForwarderPatch, ForwarderRequest, LinePatch, LineRequest
 from server.edge.paging import page
+from server.edge.queries import PageQuery
+from server.edge.reading import path_room, path_user, read_body, read_fields
 from server.edge.rights import require
 from server.services.lines import ForwarderChange, LineChange, WantedForwarder, WantedLine
 

@@ -7,8 +7,9 @@ from aiohttp import web
 from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
-from server.edge.models import PageQuery, path_room, path_user, read_fields
 from server.edge.paging import page
+from server.edge.queries import PageQuery
+from server.edge.reading import path_room, path_user, read_fields
 from server.edge.rights import require
 from server.services.listeners import Listener
 

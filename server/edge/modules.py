@@ -4,7 +4,9 @@ from aiohttp import web
 
 from server.domain.api_key import Scope
 from server.edge.context import CONTEXT
-from server.edge.models import MarkRequest, ModulePath, read_body, read_fields
+from server.edge.models import MarkRequest
+from server.edge.queries import ModulePath
+from server.edge.reading import read_body, read_fields
 from server.edge.rights import require
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from server.edge.context import CONTEXT
-from server.edge.models import path_room
+from server.edge.reading import path_room
 from server.errors import NotFound
 
 _SERVED: Final = frozenset(

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from server.edge.models import PageQuery, mistake
+from server.edge.queries import PageQuery
+from server.edge.reading import mistake
 from server.errors import BadInput
 
 Item = TypeVar("Item")

@@ -7,21 +7,11 @@ from server.domain.grants import Right
 from server.domain.identity import UserId
 from server.domain.people import Person
 from server.edge.context import CONTEXT
-from server.edge.models import (
-    ControlParams,
-    ControlRequest,
-    KickParams,
-    KickQuery,
-    ParticipantParams,
-    PeopleQuery,
-    RoomParams,
-    fits,
-    path_room,
-    path_user,
-    read_body,
-    read_fields,
-)
+from server.edge.models import ControlRequest
 from server.edge.paging import page
+from server.edge.params import ControlParams, KickParams, ParticipantParams, RoomParams
+from server.edge.queries import KickQuery, PeopleQuery, fits
+from server.edge.reading import path_room, path_user, read_body, read_fields
 from server.edge.rights import require
 from server.rpc.dispatch import Dispatcher
 from server.services.signalling import Session

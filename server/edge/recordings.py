@@ -13,16 +13,11 @@ from server.domain.grants import Right
 from server.domain.recording import BY_API, Recording
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT, Context
-from server.edge.models import (
-    NoParams,
-    PageQuery,
-    RecordingPatch,
-    RecordingRequest,
-    path_room,
-    read_body,
-    read_fields,
-)
+from server.edge.models import RecordingPatch, RecordingRequest
 from server.edge.paging import page
+from server.edge.params import NoParams
+from server.edge.queries import PageQuery
+from server.edge.reading import path_room, read_body, read_fields
 from server.edge.rights import require
 from server.edge.zip_stream import zipped
 from server.errors import NotFound

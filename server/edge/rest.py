@@ -15,18 +15,13 @@ from server.edge.models import (
     ChangeRoomRequest,
     CreateRoomRequest,
     CreateUserRequest,
-    InviteQuery,
     InviteRequest,
-    RoomsQuery,
     SessionRequest,
     TokenRequest,
-    fits,
-    path_room,
-    path_user,
-    read_body,
-    read_fields,
 )
 from server.edge.paging import page
+from server.edge.queries import InviteQuery, RoomsQuery, fits
+from server.edge.reading import path_room, path_user, read_body, read_fields
 from server.edge.rights import (
     ADMIN_COOKIE,
     base_url,

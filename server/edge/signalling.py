@@ -13,7 +13,7 @@ from server.edge.context import CONTEXT
 from server.edge.door import add_door_methods
 from server.edge.errors import rpc_error
 from server.edge.instruments import Instruments
-from server.edge.models import (
+from server.edge.params import (
     CandidateParams,
     JoinParams,
     KeepaliveParams,

@@ -8,7 +8,7 @@ from aiohttp import web
 from mixer.types import RoomId
 from server.domain.stream import Stream
 from server.edge.context import CONTEXT, Context
-from server.edge.models import path_room
+from server.edge.reading import path_room
 from server.edge.rights import bearer, listen_cookie, listen_token
 from server.errors import BadToken, RoomNotFound, Unauthorized
 from server.services.endings import Ending

@@ -10,9 +10,10 @@ from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.domain.webhook import Webhook
 from server.edge.context import CONTEXT
-from server.edge.models import WebhookRequest, read_body
+from server.edge.models import WebhookRequest
+from server.edge.reading import read_body
 from server.edge.rights import require
-from server.services.webhooks import Failure, Standing
+from server.services.webhooks import Failure, Report
 
 _HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -81,7 +82,7 @@ def _with_secret(request: web.Request, hook: Webhook, status: int) -> web.Respon
     return web.json_response({"success": True, "webhook": shape}, status=status)
 
 
-def _shape(one: Standing) -> dict[str, object]:
+def _shape(one: Report) -> dict[str, object]:
     return {
         "webhookId": one.hook.id,
         "url": one.hook.url,

@@ -13,8 +13,8 @@ from server.domain.grants import Right, require_right
 from server.domain.sdp import read_fragment
 from server.edge.context import CONTEXT
 from server.edge.errors import TOO_LARGE, problem, refusal
-from server.edge.models import path_room
 from server.edge.pace import whole_body
+from server.edge.reading import path_room
 from server.edge.rights import base_url, bearer
 from server.errors import (
     BadInput,

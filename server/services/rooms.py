@@ -329,11 +329,13 @@ class Rooms:
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
         self.get(room)
-        until = self._clock.unix() + ttl_s
-        await self._store.commit(put={_key(room, f"revoked/{user}"): str(int(until)).encode()})
+        until, key = self._clock.unix() + ttl_s, _key(room, f"revoked/{user}")
+        await self._store.commit(put={key: str(int(until)).encode()})
         live = self._live.get(room)
-        if live is not None:
-            live.revoked[user] = until
+        if live is None:  # it was removed meanwhile, and its records with it
+            await self._store.commit(delete=[key])
+            raise RoomNotFound(room)
+        live.revoked[user] = until
         self._presence.leave(room, user, Farewell.REVOKED)
 
     def is_revoked(self, room: RoomId, user: UserId) -> bool:

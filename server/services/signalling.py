@@ -91,6 +91,14 @@ class Signalling:
     chat: Chat
     recorder: Recorder
 
+    async def answer(self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False) -> str:
+        """Answer an offer once the mixer knows the room. Raises what Answerer raises."""
+        await self.specs.settle(room)
+        try:
+            return await self.mixer.accept_offer(room, peer, sdp, listener=listener)
+        except PeerGone:  # the plane was restarted between the two calls
+            raise PlaneUnavailable from None
+
 
 @dataclass(frozen=True, slots=True)
 class Joining:
@@ -160,11 +168,7 @@ class Session:
         async with self._turn:
             self._check_connectable()
             services, grant = self._services, self._grant
-            await services.specs.settle(grant.room)
-            try:
-                answer = await services.mixer.accept_offer(grant.room, PeerId(grant.user), sdp)
-            except PeerGone:  # the plane was restarted between the two calls
-                raise PlaneUnavailable from None
+            answer = await services.answer(grant.room, PeerId(grant.user), sdp)
             self._check_connectable()  # they may have been removed meanwhile
             services.presence.media_answered(grant.room, grant.user)
             return answer

@@ -206,11 +206,7 @@ class Standings:
                 return await one.conversation.offer(offer)
             except NotJoined:
                 raise NotFound("The connection ended meanwhile") from None
-        await services.specs.settle(one.room)
-        try:
-            answer = await services.mixer.accept_offer(one.room, one.peer, offer, listener=True)
-        except PeerGone:  # the plane was restarted between the two calls
-            raise PlaneUnavailable from None
+        answer = await services.answer(one.room, one.peer, offer, listener=True)
         if one.is_over:  # the room was removed, or the mixer died
             raise RoomNotFound(one.room)
         return answer

@@ -90,7 +90,7 @@ class _Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Report:
     """A webhook and how it fares since the server started."""
 
     hook: Webhook
@@ -210,13 +210,13 @@ class Webhooks:
 
     # For those who run the server
 
-    def all(self) -> list[Standing]:
+    def all(self) -> list[Report]:
         """Return the webhooks and how they fare, oldest first."""
-        return [_standing(one) for one in self._hooks.values()]
+        return [_report(one) for one in self._hooks.values()]
 
-    def get(self, hook: str) -> Standing:
+    def get(self, hook: str) -> Report:
         """Return one webhook. Raises NotFound."""
-        return _standing(self._get(hook))
+        return _report(self._get(hook))
 
     async def add(self, url: str, kinds: frozenset[Kind]) -> Webhook:
         """Tell that address from now on. Raises BadInput, Forbidden, TooMany, StoreLost."""
@@ -363,8 +363,8 @@ class Webhooks:
         return live
 
 
-def _standing(live: _Live) -> Standing:
-    return Standing(
+def _report(live: _Live) -> Report:
+    return Report(
         hook=live.hook,
         waiting=len(live.waiting),
         delivered=live.counted["delivered"],

@@ -151,6 +151,18 @@ async def test_mistakes(here: Here, arguments: str, status: Exit, sentence: str)
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["room kick --json", "room --json", "room frobnicate --json", "room create --json --pin 1"],
+)
+async def test_mistakes_as_json(here: Here, words: str) -> None:
+    """With --json a mistake in the command itself is one JSON value too."""
+    result = await here.run(*words.split())
+    told = json.loads(result.output)
+    assert (told["success"], told["code"], result.exit_code) == (False, "mistake", Exit.MISTAKE)
+    assert told["error"]
+
+
 async def test_errors_as_json(here: Here) -> None:
     """With --json an error is JSON too, and goes where the answer would."""
     result = await here.run("room", "show", "nope", "--json")

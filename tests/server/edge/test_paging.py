@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mixer.types import RoomId
 from server.domain.grants import Role
 from server.domain.identity import UserId
-from server.edge.models import PageQuery
 from server.edge.paging import page
+from server.edge.queries import PageQuery
 from server.errors import BadInput
 from server.services.presence import Arrival
 from tests.server.edge.conftest import Edge, Serve

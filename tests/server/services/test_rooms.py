@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -307,6 +308,22 @@ async def test_revoke(node: Node) -> None:
     assert again.is_revoked(DEMO, ADA)
     node.advance(60)
     assert not again.is_revoked(DEMO, ADA)
+
+
+async def test_revoke_removed_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that is removed while we write leaves no refusal to one that has its name later."""
+    await node.rooms.create(Wanted(id=DEMO))
+    commit = node.store.commit
+
+    async def slow(**changes: Any) -> object:
+        monkeypatch.setattr(node.store, "commit", commit)
+        await node.rooms.remove(DEMO)
+        return await commit(**changes)
+
+    monkeypatch.setattr(node.store, "commit", slow)
+    with pytest.raises(RoomNotFound):
+        await node.rooms.revoke(DEMO, ADA, 60)
+    assert (await node.store.scan("/rooms/")).records == ()
 
 
 async def test_oldest_first(node: Node) -> None:
