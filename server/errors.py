@@ -334,6 +334,40 @@ class NotReady(ServerError):  # noqa: N818
     code = "not_ready"
 
 
+class RangeNotThere(ServerError):  # noqa: N818
+    """A range of bytes beyond the end."""
+
+    code = "range_not_there"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There are {size} bytes: ask for a range within them")
+        self.size = size
+
+
+class BlockedTooFar(BadInput):
+    """A player asks for a part that it cannot know of."""
+
+    def __init__(self) -> None:
+        mistake = FieldMistake("_HLS_msn", "more than two segments, or 3 s of parts, from now")
+        super().__init__(fields=(mistake,))
+
+
+class BlockedTooLong(NotReady):
+    """What a player waited for did not come within three target durations."""
+
+    def __init__(self) -> None:
+        super().__init__("The broadcast did not go on in time: ask again")
+
+
+class TooManyBlocked(ServerError):  # noqa: N818
+    """As many players wait for the next part as may."""
+
+    code = "no_capacity"
+
+    def __init__(self) -> None:
+        super().__init__("Too many players wait for the broadcast: ask without _HLS_msn, or later")
+
+
 class Draining(ServerError):  # noqa: N818
     """The server takes nobody new, because it is about to stop; another start will."""
 

@@ -15,6 +15,9 @@ from mixer.types import (
     RoomId,
     RoomSpec,
 )
+from server.domain.media import Media
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import PlaylistAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +255,29 @@ class BroadcastPlane(Protocol):
     async def apply(self, spec: BroadcastSpec) -> None:
         """Make the broadcast so, now and after every restart of the plane."""
 
-    async def playlist(self, room: RoomId) -> str | None:
-        """Return the current playlist, None if the room is not on air."""
+    def spec(self, room: RoomId) -> BroadcastSpec | None:
+        """Return what was applied of a room on air, None of one that is not."""
 
-    async def fetch(self, room: RoomId, name: str) -> bytes | None:
-        """Return the init segment or a segment by its name in the playlist."""
+    async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
+        """Return the playlist once it holds what is asked for, None if the room is not on air.
+
+        Raises:
+            NotFound: there is no such rendition.
+            BlockedTooFar: more is asked for than a player can know of.
+            BlockedTooLong: it did not come in time.
+            TooManyBlocked: as many wait as may.
+            PlaneUnavailable: the plane is away, and nothing is held of it.
+        """
+
+    async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
+        """Return an init segment, a segment or a part by its name in the rendition's playlist.
+
+        The part that a playlist gives a hint of is waited for. None if there is no such name, or
+        not any more. Raises as `playlist` does.
+        """
+
+    def blocked(self, room: RoomId) -> int:
+        """Return how many requests wait for the room's next parts."""
 
     async def statistics(self) -> PlaneStatistics:
         """Return what was counted so far."""

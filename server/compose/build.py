@@ -20,6 +20,7 @@ from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.chat import Chat
 from server.services.clock import Clock
@@ -210,6 +211,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         sounds=sounds_of(settings),
         webhooks=webhooks,
         endings=endings,
+        audience=Audience(clock.monotonic),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),

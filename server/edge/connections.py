@@ -42,7 +42,10 @@ CAPS: Final[dict[str, Any]] = {
 class Connection(web.RequestHandler):
     """One connection, as aiohttp has it; `busy` counts its requests under way."""
 
-    __slots__ = ("_connections", "began", "busy", "caller", "idle_since", "least", "stuck_since")
+    __slots__ = (
+        *("_connections", "began", "busy", "caller", "idle_since", "least", "stuck_since"),
+        "leave",
+    )
 
     def __init__(self, connections: "Connections", **options: Any) -> None:
         super().__init__(connections.server, **options)
@@ -53,6 +56,7 @@ class Connection(web.RequestHandler):
         self.began: float | None = None
         self.stuck_since: float | None = None
         self.least = 0
+        self.leave: Callable[[], object] | None = None  # ends what waits for a caller who is gone
 
     @property
     def waiting(self) -> int:
@@ -75,6 +79,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection."""
         self._connections.discard(self)
+        if self.leave is not None:
+            self.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -189,6 +195,20 @@ class Connections:
         now = self.now()
         for connection in list(self._open):
             connection.check(now)
+
+
+@contextmanager
+def ends_with_caller(request: web.Request) -> Iterator[None]:
+    """Cancel what waits inside when the caller goes away; it must be something that only reads."""
+    connection, task = request.protocol, asyncio.current_task()
+    if not isinstance(connection, Connection) or task is None:
+        yield
+        return
+    connection.leave = task.cancel
+    try:
+        yield
+    finally:
+        connection.leave = None
 
 
 @web.middleware

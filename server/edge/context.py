@@ -13,6 +13,7 @@ from server.services.access import Access
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
+from server.services.audience import Audience
 from server.services.auto_rooms import AutoRooms
 from server.services.clock import Clock
 from server.services.desk import Desk
@@ -57,6 +58,7 @@ class Context:
     sounds: Sounds
     webhooks: Webhooks
     endings: Endings
+    audience: Audience
     permanent: PermanentRooms
     auto_rooms: AutoRooms
     marks: Marks

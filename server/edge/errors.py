@@ -61,6 +61,7 @@ TABLE: Final = {
     "precondition_failed": Row(412),
     "too_large": Row(413),
     "unsupported_media": Row(415),
+    "range_not_there": Row(416),
     "no_audio": Row(422),
     "bad_fingerprint": Row(422),
     "precondition_required": Row(428),

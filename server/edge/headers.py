@@ -27,8 +27,8 @@ _REST: Final = {
 }
 _PLAYERS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Range",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Retry-After",
     "Access-Control-Max-Age": "86400",
 }
 
@@ -41,7 +41,10 @@ async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     answer.headers.setdefault("Content-Security-Policy", policy(settings, request))
     if request.path.startswith(("/api/", "/whip/", "/whep/")):
         answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
-    if not request.path.startswith("/hls/"):
+    if request.path.startswith("/hls/"):
+        if answer.status >= 400:  # it may be there in a moment
+            answer.headers.setdefault("Cache-Control", "no-store")
+    else:
         answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if settings.tls_cert is not None and settings.hsts_s:
         answer.headers["Strict-Transport-Security"] = f"max-age={settings.hsts_s}"

@@ -1,54 +1,82 @@
-"""The broadcast over HTTP: playlist, segments and keys."""
+"""The broadcast over HTTP: playlists, segments, parts and keys."""
 
 import re
 from typing import Final
 
 from aiohttp import web
 
-from hls.core.playlist import with_token
+from hls.types import PlaylistKind
 from mixer.types import RoomId
+from server.domain.byte_range import read_range
+from server.domain.media import Media
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import TARGET_S, PlaylistAsk, read_directives
+from server.edge.connections import ends_with_caller
 from server.edge.context import CONTEXT, Context
+from server.edge.errors import refusal, response
 from server.edge.models import path_room
 from server.edge.rights import listen_token
-from server.errors import NotFound, NotReady, RoomNotFound, Unauthorized
+from server.errors import NotFound, NotReady, RangeNotThere, RoomNotFound, Unauthorized
 from server.services.endings import Ending
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_RENDITION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _NEVER_STORED: Final = {"Cache-Control": "no-store"}
+_KINDS: Final = {
+    "stream.m3u8": PlaylistKind.LOW_LATENCY,
+    "classic.m3u8": PlaylistKind.CLASSIC,
+    "master.m3u8": PlaylistKind.MULTIVARIANT,
+}
+_MPEGURL: Final = "application/vnd.apple.mpegurl"
+_TYPES: Final = {
+    "m4s": "video/mp4",
+    "mp4": "video/mp4",
+    "ts": "video/mp2t",
+    "aac": "audio/aac",
+    "vtt": "text/vtt",
+}
+# RFC 8216bis B.1: what was waited for is that one answer for good; what was not is old at once.
+_BLOCKED_S: Final = round(6 * TARGET_S)
+_PLAIN_S: Final = round(TARGET_S / 2)
+# They never change, but a room of the same id begins anew with the same names: a cache must have
+# forgotten the old one's by then. Who needs one longer asks with its ETag and is told 304.
+_MEDIA: Final = "public, max-age=60, immutable"
+_NO_MEDIA: Final = "There is no such segment, or not any more"
 
 
 async def get_playlist(request: web.Request) -> web.Response:
-    """`GET /hls/{room}/stream.m3u8`."""
+    """`GET /hls/{room}[/{rendition}]/stream.m3u8` and `classic.m3u8`, `/hls/{room}/master.m3u8`."""
     context = request.app[CONTEXT]
-    room = path_room(request)
-    ending = _ending(context, room)
+    room, ask = path_room(request), _ask(request)
     token = request.query.get("token", "")
+    ending = _ending(context, room)
     if token:  # a bad one would only show later, as a player that cannot get its key
         context.access.check_listening(room, token)
-    text = ending.text if ending is not None else await _running(context, room)
-    return web.Response(
-        text=with_token(text, token) if token else text,
-        content_type="application/vnd.apple.mpegurl",
-        headers={"Cache-Control": "no-cache"},
-    )
+    text = await _running(request, room, ask) if ending is None else _ended(ending, ask)
+    playlist = (ask.rendition, ask.kind)
+    context.audience.asked(room, playlist, _who(request, room))
+    answer = _text_answer(request, text, token)
+    lifetime_s = _PLAIN_S if ask.msn is None else _BLOCKED_S
+    scope = "private" if token else "public"  # its addresses hold the token
+    answer.headers["Cache-Control"] = f"{scope}, max-age={lifetime_s}"
+    return _sent(context, room, ask.kind.value, answer)
 
 
 async def get_media(request: web.Request) -> web.Response:
-    """`GET /hls/{room}/{name}`: the init segment or a segment."""
+    """`GET /hls/{room}[/{rendition}]/{name}`: an init segment, a segment or a part."""
     context = request.app[CONTEXT]
-    room = path_room(request)
-    ending, name = _ending(context, room), request.match_info["name"]
-    if ending is not None:
-        body = ending.media.get(name)
-    else:
-        body = await context.broadcast.fetch(room, name) if _NAME.fullmatch(name) else None
-    if body is None:
-        raise NotFound("There is no such segment, or not any more")
-    return web.Response(
-        body=body,
-        content_type="video/mp4",
-        headers={"Cache-Control": "public, max-age=31536000, immutable"},
-    )
+    room, rendition, name = path_room(request), _rendition(request), request.match_info["name"]
+    if not _NAME.fullmatch(name):
+        raise NotFound(_NO_MEDIA)
+    media = None
+    if _ending(context, room) is None:
+        with ends_with_caller(request):
+            media = await context.broadcast.fetch(room, rendition, name)
+    if media is None and (ending := _ending(context, room)) is not None:
+        media = ending.fetch(rendition, name)
+    if media is None:
+        raise NotFound(_NO_MEDIA)
+    return _sent(context, room, media_kind(name), _media_answer(request, media, name))
 
 
 async def get_key(request: web.Request) -> web.Response:
@@ -69,6 +97,26 @@ async def get_key(request: web.Request) -> web.Response:
     )
 
 
+def media_kind(name: str) -> str:
+    """Return what a name is that of: `init`, `segment` or `part`."""
+    if name.startswith("init-"):
+        return "init"
+    return "segment" if name.count(".") == 1 else "part"
+
+
+def _ask(request: web.Request) -> PlaylistAsk:
+    kind = _KINDS[request.path.rpartition("/")[2]]
+    msn, part, skip = read_directives(tuple(request.query.items()))
+    return PlaylistAsk(_rendition(request), kind, msn, part, skip)
+
+
+def _rendition(request: web.Request) -> str:
+    rendition = request.match_info.get("rendition", "")
+    if rendition and not _RENDITION.fullmatch(rendition):
+        raise NotFound("This broadcast has no such rendition")
+    return rendition
+
+
 def _ending(context: Context, room: RoomId) -> Ending | None:
     """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
     try:
@@ -81,10 +129,86 @@ def _ending(context: Context, room: RoomId) -> Ending | None:
     return None
 
 
-async def _running(context: Context, room: RoomId) -> str:
+def _ended(ending: Ending, ask: PlaylistAsk) -> PlaylistText:
+    text = ending.text(ask)
+    if text is None:
+        raise NotFound("This broadcast had no such playlist")
+    return text
+
+
+async def _running(request: web.Request, room: RoomId, ask: PlaylistAsk) -> PlaylistText:
+    context = request.app[CONTEXT]
+    _check_broadcast(context, room)
+    with ends_with_caller(request):
+        text = await context.broadcast.playlist(room, ask)
+    if text is not None:
+        return text
+    ending = _ending(context, room)  # it may have come while we waited
+    if ending is not None:
+        return _ended(ending, ask)
+    _check_broadcast(context, room)
+    raise NotReady("The broadcast is starting")
+
+
+def _check_broadcast(context: Context, room: RoomId) -> None:
     if not context.rooms.get(room).broadcast:
         raise NotReady("This room is not being broadcast now")
-    text = await context.broadcast.playlist(room)
-    if text is None:
-        raise NotReady("The broadcast is starting")
-    return text
+
+
+def _text_answer(request: web.Request, text: PlaylistText, token: str) -> web.Response:
+    if token:
+        return web.Response(body=text.with_token(token), content_type=_MPEGURL, charset="utf-8")
+    headers = {"Vary": "Accept-Encoding"}
+    if not _takes_gzip(request):
+        return web.Response(
+            body=text.plain, content_type=_MPEGURL, charset="utf-8", headers=headers
+        )
+    headers["Content-Encoding"] = "gzip"
+    return web.Response(body=text.zipped, content_type=_MPEGURL, charset="utf-8", headers=headers)
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    """Whether gzip is among what is taken, and not with a weight of nothing (RFC 9110 §12.5.3)."""
+    for one in request.headers.get("Accept-Encoding", "").lower().split(","):
+        name, _, weight = one.partition(";")
+        if name.strip() == "gzip":
+            return not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
+    return False
+
+
+def _media_answer(request: web.Request, media: Media, name: str) -> web.Response:
+    headers = {"Cache-Control": _MEDIA, "ETag": f'"{media.tag}"', "Accept-Ranges": "bytes"}
+    known = {one.value for one in request.if_none_match or ()}
+    if media.tag in known or "*" in known:
+        return web.Response(status=304, headers=headers)
+    wanted = None
+    if request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]:
+        try:
+            wanted = read_range(request.headers.get("Range", ""), len(media.data))
+        except RangeNotThere as error:
+            return _beyond(error)
+    kind = _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+    if wanted is None:
+        return web.Response(body=media.data, content_type=kind, headers=headers)
+    headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(media.data)}"
+    body = media.data[wanted.start : wanted.stop]
+    return web.Response(status=206, body=body, content_type=kind, headers=headers)
+
+
+def _beyond(error: RangeNotThere) -> web.Response:
+    refused = refusal(error)
+    assert refused is not None, "it is in the table"
+    answer = response(refused)
+    answer.headers["Content-Range"] = f"bytes */{error.size}"
+    return answer
+
+
+def _who(request: web.Request, room: RoomId) -> int:
+    """Tell listeners apart without keeping what they are."""
+    shown = listen_token(request, room)
+    return hash(shown or (request.remote, request.headers.get("User-Agent", "")))
+
+
+def _sent(context: Context, room: RoomId, kind: str, answer: web.Response) -> web.Response:
+    context.audience.sent(room, kind, answer.content_length or 0)
+    return answer

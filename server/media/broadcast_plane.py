@@ -1,45 +1,94 @@
 """A `BroadcastPlane` in a process of its own."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from hls.types import BroadcastSpec
-from mixer.types import PlaneStatistics, RoomId
-from server.errors import PlaneUnavailable
+from hls.types import BroadcastSpec, PlaylistKind, Position
+from mixer.types import Cancellable, PlaneStatistics, RoomId
+from server.domain.media import Media
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import BLOCKED_S, Parts, PlaylistAsk
+from server.errors import BlockedTooFar, NotFound, PlaneUnavailable
 from server.media import wire
+from server.media.blocked import Blocked
 from server.media.child import ChildSpec, Patience, program
 from server.media.link import Link, SpecForm
+from server.media.progress import FOLLOWED_S
 from server.media.segment_cache import SegmentCache
 from server.media.single_flight import SingleFlight
 from server.media.threads import ENVIRONMENT
+from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
 
-PLAYLIST_FRESH_S = 0.1  # a twentieth of a segment: nobody sees it, and a crowd costs ten a second
-PLAYLIST_STALE_S = 6.0  # served while the process is away: three segments, as far as players wait
+PLAYLIST_STALE_S: Final = 6.0  # served while the process is away: three segments, as players wait
+# After we asked; who begins to wait then is still told of every part.
+_TRUSTED_S: Final = FOLLOWED_S - BLOCKED_S - 0.5
+_FRESH_S: Final = 2.0  # a text, if no part is told of: the process may hang
 
 _FORM: SpecForm[BroadcastSpec] = SpecForm(
     params=wire.broadcast_params, is_over=lambda spec: not spec.on_air
 )
 
 
+class _Form(NamedTuple):
+    """A playlist as all want it who ask for the same."""
+
+    rendition: str
+    kind: PlaylistKind
+    skip: bool
+
+
+class _Name(NamedTuple):
+    """A piece of media."""
+
+    rendition: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.rendition}/{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
-class _Playlist:
+class _Held:
     at: float
-    text: str | None
+    position: int
+    text: PlaylistText
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a room: `position` is the part to come, told of until `until`."""
+
+    parts: Parts
+    position: int = -1
+    until: float = 0.0
+    texts: dict[_Form, _Held] = field(default_factory=dict)
+
+    def is_fresh(self, form: _Form, held: _Held, now: float) -> bool:
+        """Whether a text is still what the process would answer."""
+        if now >= self.until or now - held.at >= _FRESH_S:
+            return False
+        if form.kind is PlaylistKind.LOW_LATENCY:
+            return held.position == self.position
+        return self.parts.msn(held.position) == self.parts.msn(self.position)
 
 
 class WorkerBroadcastPlane:
     """A broadcast process: started again when it dies or hangs, and told all broadcasts again.
 
-    Meanwhile the last playlist is served for six seconds, and segments that were fetched before.
+    Meanwhile the last playlist is served for six seconds, and segments that were fetched before;
+    who waits for a part goes on waiting.
     """
 
     def __init__(
@@ -58,19 +107,35 @@ class WorkerBroadcastPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
-        self._link = Link(child, _FORM, take_frame=self._take_blob)
+        self._link = Link(
+            child,
+            _FORM,
+            add_methods=self._add_methods,
+            take_frame=self._take_blob,
+            lost=self._lose,
+        )
         self._segments = SegmentCache()
-        self._playlists: dict[str, _Playlist] = {}
+        self._seen: dict[str, _Seen] = {}
         self._blobs: dict[int, bytes | None] = {}  # asked for; bounded by the calls under way
         self._blob_numbers = itertools.count(1)
-        self._asking: SingleFlight[str, str | None] | None = None
-        self._fetching: SingleFlight[tuple[str, str], bytes | None] | None = None
+        self._lost = asyncio.Event()
+        self._scope: Supervisor | None = None
+        self._following: SingleFlight[str, int | None] = SingleFlight(self._spawn, name="follow")
+        self._asking: SingleFlight[tuple[str, _Form], _Held | None] = SingleFlight(
+            self._spawn, name="playlist"
+        )
+        self._fetching: SingleFlight[tuple[str, _Name], Media | None] = SingleFlight(
+            self._spawn, name="segment"
+        )
+        self._blocked: Blocked[_Form | _Name, PlaylistText | Media] = Blocked(
+            self._spawn, self._answer
+        )
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the process and wait until it serves. Raises SetupMistake if it cannot."""
-        self._asking = SingleFlight(supervisor.spawn, name="playlist")
-        self._fetching = SingleFlight(supervisor.spawn, name="segment")
+        self._scope = supervisor
         await self._link.start(supervisor)
+        _ = supervisor.spawn(self._resume(), name="resume_blocked")  # ends with the supervisor
 
     async def close(self) -> None:
         """End the process."""
@@ -95,36 +160,66 @@ class WorkerBroadcastPlane:
         known = self._link.spec(spec.room)
         if known is not None and spec.version <= known.version:
             return
-        if not spec.on_air or known is None or known.base_tick != spec.base_tick:
+        if not spec.on_air or known is None or _stream(known) != _stream(spec):
             self._segments.forget(spec.room)  # a new stream begins; its names begin anew
-        self._playlists.pop(spec.room, None)
+            self._seen.pop(spec.room, None)
+            self._blocked.end(spec.room)
+        elif (seen := self._seen.get(spec.room)) is not None:
+            seen.texts.clear()
         await self._link.apply(spec)
 
-    async def playlist(self, room: RoomId) -> str | None:
-        """See BroadcastPlane; at most 100 ms old. Raises PlaneUnavailable."""
-        if not self._is_on_air(room):
-            return None
-        assert self._asking is not None, "start() comes first"
-        now = asyncio.get_running_loop().time()
-        held = self._playlists.get(room)
-        if held is not None and now - held.at < PLAYLIST_FRESH_S:
-            return held.text
-        try:
-            return await self._asking.do(room, lambda: self._ask_playlist(room))
-        except PlaneUnavailable:
-            if held is not None and now - held.at < PLAYLIST_STALE_S:
-                return held.text
-            raise
+    def spec(self, room: RoomId) -> BroadcastSpec | None:
+        """See BroadcastPlane."""
+        spec = self._link.spec(room)
+        return spec if spec is not None and spec.on_air else None
 
-    async def fetch(self, room: RoomId, name: str) -> bytes | None:
-        """See BroadcastPlane. Raises PlaneUnavailable."""
-        if not self._is_on_air(room):
+    async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
+        """See BroadcastPlane."""
+        spec = self.spec(room)
+        if spec is None:
             return None
-        assert self._fetching is not None, "start() comes first"
-        held = self._segments.get(room, name)
+        parts = Parts(spec)
+        form = _Form(_rendition(spec, ask.rendition), ask.kind, parts.may_skip(ask))
+        wanted = parts.wanted(ask)
+        if wanted is None:
+            return await self._newest(room, form)
+        position = await self._position(room)
+        if position is None:
+            return None
+        if position > wanted:
+            try:
+                return await self._current(room, form)
+            except PlaneUnavailable:
+                log.debug("playlist_waits", room=room)  # it is mostly back in time
+        elif parts.is_too_far(ask, position):
+            raise BlockedTooFar
+        answer = await self._blocked.wait(room, wanted, form)
+        assert not isinstance(answer, Media), "a form is answered by a text"
+        return answer
+
+    async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
+        """See BroadcastPlane."""
+        spec = self.spec(room)
+        if spec is None:
+            return None
+        wanted = _Name(_rendition(spec, rendition), name)
+        held = self._segments.get(room, wanted.path)
         if held is not None:
             return held
-        return await self._fetching.do((room, name), lambda: self._ask_segment(room, name))
+        part = Parts(spec).named(name)
+        if part is not None:
+            position = await self._position(room)
+            if position is None or part > position:
+                return None
+            if part == position:  # what a playlist gives a hint of
+                answer = await self._blocked.wait(room, part, wanted)
+                assert not isinstance(answer, PlaylistText), "a name is answered by media"
+                return answer
+        return await self._fetching.do((room, wanted), lambda: self._ask_segment(room, wanted))
+
+    def blocked(self, room: RoomId) -> int:
+        """See BroadcastPlane."""
+        return self._blocked.count(room)
 
     async def statistics(self) -> PlaneStatistics:
         """Return the process's statistics and our own; while it is away only our own."""
@@ -132,10 +227,14 @@ class WorkerBroadcastPlane:
             "broadcast_restarts": self._link.restarts,
             "segment_cache_hits": self._segments.hits,
             "segment_cache_misses": self._segments.misses,
+            "hls_wakeups": self._blocked.wakeups,
+            "hls_blocked_refused": self._blocked.refused,
+            "hls_blocked_expired": self._blocked.expired,
         }
         gauges = {
             "broadcast_up": float(self.is_up),
             "segment_cache_bytes": float(self._segments.held_bytes),
+            "hls_blocked": float(len(self._blocked)),
         }
         try:
             theirs = await self._link.ask(wire.STATISTICS, "statistics")
@@ -143,36 +242,149 @@ class WorkerBroadcastPlane:
             return PlaneStatistics(counters, gauges)
         return theirs.joined(PlaneStatistics(counters, gauges))
 
-    async def _ask_playlist(self, room: str) -> str | None:
-        spec = self._link.spec(room)
-        text = await self._link.ask(wire.TEXT_OR_NONE, "playlist", {"room": room})
-        if self._link.spec(room) is spec:  # else it may still be of the spec before
-            self._playlists[room] = _Playlist(asyncio.get_running_loop().time(), text)
-        return text
+    # What players ask for
 
-    async def _ask_segment(self, room: str, name: str) -> bytes | None:
+    async def _newest(self, room: str, form: _Form) -> PlaylistText | None:
+        """Return the newest text, or while the process is away the last one for some time."""
+        try:
+            return await self._current(room, form)
+        except PlaneUnavailable:
+            seen, now = self._seen.get(room), asyncio.get_running_loop().time()
+            held = seen.texts.get(form) if seen else None
+            if held is not None and now - held.at < PLAYLIST_STALE_S:
+                return held.text
+            raise
+
+    async def _current(self, room: str, form: _Form) -> PlaylistText | None:
+        """Return a text that holds every part we know of."""
+        seen, now = self._seen.get(room), asyncio.get_running_loop().time()
+        position = -1
+        if seen is not None:
+            position, held = seen.position, seen.texts.get(form)
+            if held is not None and seen.is_fresh(form, held, now):
+                return held.text
+        told = await self._asking.do((room, form), lambda: self._ask_playlist(room, form))
+        if told is not None and told.position < position:  # asked for before we knew of the part
+            told = await self._asking.do((room, form), lambda: self._ask_playlist(room, form))
+        return None if told is None else told.text
+
+    async def _position(self, room: str) -> int | None:
+        """Return the part to come, as far as we know while the process is away."""
+        seen = self._seen.get(room)
+        if seen is not None and asyncio.get_running_loop().time() < seen.until:
+            return seen.position
+        try:
+            return await self._following.do(room, lambda: self._follow(room))
+        except PlaneUnavailable:
+            if seen is None:
+                raise
+            return seen.position
+
+    async def _answer(self, room: str, what: _Form | _Name) -> PlaylistText | Media | None:
+        if isinstance(what, _Form):
+            return await self._current(room, what)
+        return await self._fetching.do((room, what), lambda: self._ask_segment(room, what))
+
+    # What the process is asked, and says
+
+    async def _follow(self, room: str) -> int | None:
+        spec, now = self._link.spec(room), asyncio.get_running_loop().time()
+        position = await self._link.ask(wire.POSITION_OR_NONE, "follow", {"room": room})
+        return None if position is None else self._note(spec, position, now)
+
+    async def _ask_playlist(self, room: str, form: _Form) -> _Held | None:
+        spec, now = self._link.spec(room), asyncio.get_running_loop().time()
+        told = await self._link.ask(
+            wire.PLAYLIST_OR_NONE, "playlist", {"room": room, **form._asdict()}
+        )
+        if told is None:
+            return None
+        index = self._note(spec, told.position, now)
+        held = _Held(now, index, PlaylistText(told.text))
+        if self._link.spec(room) is spec:  # else it may still be of the spec before
+            self._seen[room].texts[form] = held
+        return held
+
+    async def _ask_segment(self, room: str, wanted: _Name) -> Media | None:
         spec, number = self._link.spec(room), next(self._blob_numbers)
         self._blobs[number] = None
         try:
             found = await self._link.ask(
-                wire.FLAG, "fetch", {"room": room, "name": name, "blob": number}
+                wire.FLAG, "fetch", {"room": room, **wanted._asdict(), "blob": number}
             )
         finally:
             data = self._blobs.pop(number)
         if not found:
             return None
         if data is None:
-            log.error("blob_missing", room=room, name=name)
+            log.error("blob_missing", room=room, name=wanted.name)
             raise PlaneUnavailable
+        media = Media(data)
         if self._link.spec(room) is spec:
-            self._segments.put(room, name, data)
-        return data
+            self._segments.put(room, wanted.path, media)
+        return media
 
-    def _is_on_air(self, room: str) -> bool:
-        spec = self._link.spec(room)
-        return spec is not None and spec.on_air
+    def _note(self, spec: BroadcastSpec | None, position: Position, asked: float) -> int:
+        """Remember how far a room is, as it was told to who asked at that time."""
+        assert spec is not None, "nothing else is asked for"
+        index = Parts(spec).index(position)
+        known = self._link.spec(spec.room)
+        if known is None or _stream(known) != _stream(spec):
+            return index
+        seen = self._seen.setdefault(spec.room, _Seen(Parts(spec)))
+        seen.until = max(seen.until, asked + _TRUSTED_S)
+        self._go_on(spec.room, seen, index)
+        return index
+
+    def _go_on(self, room: str, seen: _Seen, position: int) -> None:
+        seen.position = max(seen.position, position)
+        self._blocked.reached(room, seen.position)
+
+    def _add_methods(self, dispatcher: Dispatcher) -> None:
+        dispatcher.add("progress", wire.Progress, self._take_progress)
+
+    async def _take_progress(self, params: wire.Progress) -> object:
+        seen = self._seen.get(params.room)
+        if seen is not None:
+            self._go_on(params.room, seen, seen.parts.index(params.position))
+        return None
 
     def _take_blob(self, kind: FrameKind, body: bytes) -> None:
         number, data = wire.read_blob(kind, body)
         if number in self._blobs:  # else its caller has given up
             self._blobs[number] = data
+
+    # Between two processes
+
+    def _lose(self) -> None:
+        for seen in self._seen.values():
+            seen.until = 0.0  # the next one follows nothing yet
+        self._lost.set()
+
+    async def _resume(self) -> None:
+        """Let who waits hear of each new process's parts, for ever."""
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            await self._link.wait_up()
+            for room in self._blocked.rooms:
+                with contextlib.suppress(PlaneUnavailable):  # lost again, and looked for again
+                    await self._follow(room)
+
+    def _spawn(self, coro: Coroutine[Any, Any, None], /, *, name: str) -> Cancellable:
+        assert self._scope is not None, "start() comes first"
+        return self._scope.spawn(coro, name=name)
+
+
+def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
+    """Return what must stay for names and positions to mean the same."""
+    return (spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
+
+
+def _rendition(spec: BroadcastSpec, name: str) -> str:
+    """Return a rendition's own name. Raises NotFound."""
+    if not name:
+        return spec.renditions[0].name
+    if name not in {one.name for one in spec.renditions}:
+        raise NotFound("This broadcast has no such rendition")
+    return name

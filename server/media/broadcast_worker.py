@@ -4,13 +4,16 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from hls.pipeline import Broadcaster
+from hls.types import Position
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
+from server.media.progress import Progress
 from server.memory import resident_bytes
-from server.rpc.codec import Params
+from server.rpc.codec import Notification, Params, encode
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport, listen
@@ -26,7 +29,9 @@ class BroadcastService:
         self._transport = transport
         self._counters: Counter[str] = Counter()
         self._mixers: set[UnixTransport] = set()
+        self._progress = Progress(broadcaster, self._tell, _now_tick)
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
+        self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
         self.dispatcher.add("statistics", None, self._statistics)
@@ -36,7 +41,8 @@ class BroadcastService:
         return UnixTransport(self._hear, on_open=self._mixers.add, on_close=self._mixers.discard)
 
     def close(self) -> None:
-        """Hang up on all mixers."""
+        """Hang up on all mixers, tell of no more parts."""
+        self._progress.close()
         for mixer in list(self._mixers):
             mixer.abort()
 
@@ -52,18 +58,35 @@ class BroadcastService:
         self._broadcaster.apply(params.spec(), _now_tick())
         return None
 
+    async def _follow(self, params: wire.Follow) -> object:
+        position = self._progress.follow(params.room)
+        return None if position is None else asdict(position)
+
     async def _playlist(self, params: wire.AskPlaylist) -> object:
-        return self._broadcaster.playlist(params.room, _now_tick())
+        position = self._progress.follow(params.room)
+        if position is None:
+            return None
+        text = self._broadcaster.playlist(
+            params.room, params.rendition, params.kind, _now_tick(), skip=params.skip
+        )
+        return None if text is None else {"text": text, "position": asdict(position)}
 
     async def _fetch(self, params: wire.AskSegment) -> object:
-        data = self._broadcaster.fetch(params.room, params.name, _now_tick())
+        data = self._broadcaster.fetch(params.room, params.rendition, params.name, _now_tick())
         if data is None:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))
         return True
 
+    def _tell(self, room: str, position: Position) -> None:
+        """Tell the control process; while it reads too slowly the next part tells as well."""
+        text = encode(Notification("progress", {"room": room, "position": asdict(position)}))
+        if not self._transport.offer_frame(FrameKind.JSON, text.encode()):
+            self._counters["progress_lost"] += 1
+
     async def _statistics(self, _params: Params) -> object:
         counters, gauges = Counter(self._counters), {"broadcast_mixers": float(len(self._mixers))}
+        gauges["broadcast_followed_rooms"] = float(len(self._progress))
         gauges["resident_bytes"] = float(resident_bytes() or 0)
         for name, value in self._broadcaster.statistics().items():
             if name.endswith("_total"):

@@ -1,42 +1,44 @@
-"""A bounded memory of segments."""
+"""A bounded memory of segments and parts."""
 
 from collections import OrderedDict
+
+from server.domain.media import Media
 
 MAX_BYTES = 64 * 1024 * 1024  # 1,300 segments of 1.92 s at 192 kb/s
 
 
 class SegmentCache:
-    """Bytes by room and name; beyond `max_bytes` the least recently used go."""
+    """Media by room and name; beyond `max_bytes` the least recently used go."""
 
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self.hits = 0
         self.misses = 0
         self._max_bytes = max_bytes
         self._held_bytes = 0
-        self._segments: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._segments: OrderedDict[tuple[str, str], Media] = OrderedDict()
 
     @property
     def held_bytes(self) -> int:
         """How much is held."""
         return self._held_bytes
 
-    def get(self, room: str, name: str) -> bytes | None:
+    def get(self, room: str, name: str) -> Media | None:
         """Return a segment if it is held."""
-        data = self._segments.get((room, name))
-        if data is None:
+        media = self._segments.get((room, name))
+        if media is None:
             self.misses += 1
             return None
         self.hits += 1
         self._segments.move_to_end((room, name))
-        return data
+        return media
 
-    def put(self, room: str, name: str, data: bytes) -> None:
+    def put(self, room: str, name: str, media: Media) -> None:
         """Hold a segment; one larger than the whole bound is not held."""
         self._drop((room, name))
-        if len(data) > self._max_bytes:
+        if len(media.data) > self._max_bytes:
             return
-        self._segments[room, name] = data
-        self._held_bytes += len(data)
+        self._segments[room, name] = media
+        self._held_bytes += len(media.data)
         while self._held_bytes > self._max_bytes:
             self._drop(next(iter(self._segments)))
 
@@ -46,4 +48,6 @@ class SegmentCache:
             self._drop(key)
 
     def _drop(self, key: tuple[str, str]) -> None:
-        self._held_bytes -= len(self._segments.pop(key, b""))
+        media = self._segments.pop(key, None)
+        if media is not None:
+            self._held_bytes -= len(media.data)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -154,16 +154,40 @@ class ApplyBroadcast(BaseModel):
         return replace(self.broadcast, keys=keys)
 
 
-class AskPlaylist(BaseModel):
-    """`playlist`; the result is its text or null."""
+class Follow(BaseModel):
+    """`follow`: tell of the room's parts for a while; the result is a Position or null."""
 
     room: str
+
+
+class AskPlaylist(BaseModel):
+    """`playlist`, which follows the room as well; the result is a PlaylistAt or null."""
+
+    room: str
+    rendition: str
+    kind: PlaylistKind
+    skip: bool
+
+
+class PlaylistAt(BaseModel):
+    """A playlist's text, and the first part that was not complete then."""
+
+    text: str
+    position: Position
+
+
+class Progress(BaseModel):
+    """The notification `progress`: `position` is the first part that is not complete."""
+
+    room: str
+    position: Position
 
 
 class AskSegment(BaseModel):
     """`fetch`; the result is true and a BLOB frame with the number `blob` came before it."""
 
     room: str
+    rendition: str
     name: str
     blob: Annotated[int, Field(ge=0, lt=2**64)]
 
@@ -214,7 +238,8 @@ STATISTICS = TypeAdapter(PlaneStatistics)
 _BROADCAST = TypeAdapter(BroadcastSpec)
 PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistics, ...])
 TEXT: TypeAdapter[str] = TypeAdapter(str)
-TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
+PLAYLIST_OR_NONE: TypeAdapter[PlaylistAt | None] = TypeAdapter(PlaylistAt | None)
+POSITION_OR_NONE: TypeAdapter[Position | None] = TypeAdapter(Position | None)
 FLAG = TypeAdapter(bool)
 NOTHING = TypeAdapter(None)
 

@@ -8,7 +8,11 @@ from typing import Final
 import structlog
 
 from hls.core.playlist import ended, names
+from hls.types import BroadcastSpec, PlaylistKind
 from mixer.types import RoomId
+from server.domain.media import Media
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import PlaylistAsk
 from server.domain.stream import Stream
 from server.errors import ServerError
 from server.ports import BroadcastPlane
@@ -16,18 +20,29 @@ from server.ports import BroadcastPlane
 log = structlog.get_logger(__name__)
 
 KEPT_S: Final = 60.0  # a player asks every two seconds; one that was asleep may not come again
-MAX_KEPT: Final = 32  # rooms, of half a megabyte each; the oldest goes
+MAX_KEPT: Final = 32  # rooms; the oldest goes
+MAX_BYTES: Final = 2_000_000  # of one: who is further back in a long window finds the end only
 GATHER_S: Final = 1.0  # a room is not kept alive for its players
+_KINDS: Final = (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC)
 
 
 @dataclass(slots=True)
 class Ending:
-    """A playlist with its end mark, what it names, and its key, until `until` (monotonic)."""
+    """Playlists with their end mark, what they name, and the keys, until `until` (monotonic)."""
 
-    text: str
     stream: Stream
     until: float
-    media: dict[str, bytes] = field(default_factory=dict)
+    default: str
+    texts: dict[tuple[str, PlaylistKind], PlaylistText] = field(default_factory=dict)
+    media: dict[tuple[str, str], Media] = field(default_factory=dict)
+
+    def text(self, ask: PlaylistAsk) -> PlaylistText | None:
+        """Return a playlist of the end."""
+        return self.texts.get((ask.rendition or self.default, ask.kind))
+
+    def fetch(self, rendition: str, name: str) -> Media | None:
+        """Return what a playlist of the end names."""
+        return self.media.get((rendition or self.default, name))
 
 
 class Endings:
@@ -45,25 +60,57 @@ class Endings:
 
     async def keep(self, room: RoomId, stream: Stream) -> None:
         """Keep what players need to come to the end; nothing if it cannot be had at once."""
+        spec = self._broadcast.spec(room)
+        if spec is None:
+            return
+        default = spec.renditions[0].name
+        ending = Ending(stream, self._monotonic() + KEPT_S, default)
         try:
             async with asyncio.timeout(GATHER_S):
-                text = await self._broadcast.playlist(room)
-                if text is None:
-                    return
-                ending = Ending(ended(text), stream, self._monotonic() + KEPT_S)
-                for name in names(text):
-                    data = await self._broadcast.fetch(room, name)
-                    if data is not None:
-                        ending.media[name] = data
+                await self._gather(room, spec, ending)
         except (ServerError, TimeoutError) as error:
             log.info("broadcast_ends_unmarked", room=room, reason=str(error))
+            return
+        if (default, PlaylistKind.CLASSIC) not in ending.texts:
             return
         self._kept.pop(room, None)
         self._kept[room] = ending
         self._forget_old()
+
+    async def _gather(self, room: RoomId, spec: BroadcastSpec, ending: Ending) -> None:
+        for rendition in spec.renditions:
+            for kind in _KINDS:
+                text = await self._broadcast.playlist(room, PlaylistAsk(rendition.name, kind))
+                if text is not None:
+                    ending.texts[rendition.name, kind] = PlaylistText(ended(text.text))
+        whole = await self._broadcast.playlist(room, PlaylistAsk(kind=PlaylistKind.MULTIVARIANT))
+        if whole is not None:  # it lists no segments, so it has no end
+            ending.texts[ending.default, PlaylistKind.MULTIVARIANT] = whole
+        left = MAX_BYTES
+        for name in _wanted(ending):
+            media = await self._broadcast.fetch(room, *name)
+            if media is None:
+                continue
+            left -= len(media.data)
+            if left < 0:
+                return
+            ending.media[name] = media
 
     def _forget_old(self) -> None:
         now = self._monotonic()
         for room, ending in list(self._kept.items()):
             if ending.until <= now or len(self._kept) > MAX_KEPT:
                 del self._kept[room]
+
+
+def _wanted(ending: Ending) -> list[tuple[str, str]]:
+    """Return what the playlists name, what is nearest to their end first."""
+    lists = [
+        [(rendition, name) for name in reversed(names(text.text))]
+        for (rendition, kind), text in ending.texts.items()
+        if kind is not PlaylistKind.MULTIVARIANT
+    ]
+    found = [name for listed in lists for name in listed if name[1].startswith("init-")]
+    longest = max(map(len, lists), default=0)
+    found += [listed[n] for n in range(longest) for listed in lists if n < len(listed)]
+    return list(dict.fromkeys(found))
