@@ -172,6 +172,52 @@ class TokenAnswer(Answer):
     hlsUrl: str
 
 
+class BroadcastUrls(Answer):
+    """Where players begin: all renditions, or the default one in either kind."""
+
+    master: str
+    lowLatency: str
+    classic: str
+
+
+class ByKind(Answer):
+    """A number for each kind of playlist."""
+
+    lowLatency: int
+    classic: int
+
+
+class RenditionShape(Answer):
+    """One encoding of a broadcast, and how many players ask for its playlists."""
+
+    name: str
+    bitRate: int
+    bus: str
+    language: str
+    label: str
+    url: str
+    listeners: ByKind
+
+
+class BroadcastShape(Answer):
+    """A room's broadcast; numbers of what is on air are null while it is not."""
+
+    onAir: bool
+    urls: BroadcastUrls
+    renditions: list[RenditionShape]
+    listeners: int
+    blocked: Annotated[int, Field(description="Requests that wait for the next part")]
+    bytesSent: int
+    partMs: int | None
+    holdBackMs: Annotated[ByKind | None, Field(description="How far behind players stay")]
+
+
+class BroadcastAnswer(Success):
+    """How a room's broadcast is."""
+
+    broadcast: BroadcastShape
+
+
 class PeerShape(Answer):
     """How one connection to the mixer is."""
 

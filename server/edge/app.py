@@ -12,6 +12,7 @@ from server.edge import (
     announcements,
     arrivals,
     authority,
+    broadcasts,
     door,
     headers,
     hls,
@@ -30,6 +31,8 @@ from server.edge.conditional import conditional
 from server.edge.connections import mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
+from server.edge.hls_instruments import HLS_INSTRUMENTS, HlsInstruments
+from server.edge.hls_instruments import PREFIX as HLS
 from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
@@ -57,6 +60,7 @@ ROUTES: Final = (
     web.patch("/api/rooms/{room}", rest.change_room),
     web.delete("/api/rooms/{room}", rest.delete_room),
     web.get("/api/rooms/{room}/statistics", rest.get_statistics),
+    web.get("/api/rooms/{room}/broadcast", broadcasts.get_broadcast),
     web.post("/api/rooms/{room}/invites", rest.renew_invite),
     web.post("/api/rooms/{room}/users", rest.create_user),
     web.delete("/api/rooms/{room}/users/{user}", rest.delete_user),
@@ -139,6 +143,7 @@ def create_app(context: Context) -> web.Application:
     app[PROXIES] = Proxies(context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
+    app[HLS_INSTRUMENTS] = HlsInstruments(context.registry)
     app[ANSWERS] = Answers()
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
@@ -158,6 +163,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = resource.canonical if resource is not None else "unknown"
     took_s = time.perf_counter() - began
     request.app[INSTRUMENTS].answered(request.method, route, answer.status, took_s)
+    if route.startswith(HLS):
+        request.app[HLS_INSTRUMENTS].answered(request.path, answer)
     log.log(
         logging.INFO if request.app[CONTEXT].settings.access_log else logging.DEBUG,
         "request",

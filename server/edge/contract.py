@@ -135,6 +135,36 @@ def _standard(path: str, name: str, what: str) -> dict[tuple[str, str], Operatio
     }
 
 
+def _playlist(name: str, what: str) -> Operation:
+    return Operation(
+        name,
+        "broadcast",
+        what,
+        PLAYLIST,
+        query=models.PlaylistQuery,
+        errors=(
+            *("room_not_found", "not_found", "not_ready", "forbidden", "media_unavailable"),
+            "no_capacity",
+        ),
+        needs=Needs.NOTHING,
+    )
+
+
+def _media(name: str, what: str) -> Operation:
+    return Operation(
+        name,
+        "broadcast",
+        what,
+        "video/mp4",
+        errors=(
+            *("room_not_found", "not_found", "media_unavailable", "not_ready", "no_capacity"),
+            "range_not_there",
+        ),
+        needs=Needs.NOTHING,
+        also={206: "A range of it", 304: "It has not changed"},
+    )
+
+
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/"): Operation("index", summary="The rooms", **_PAGE),
     ("GET", "/api"): Operation("apiPage", summary="This interface, to try", **_PAGE),
@@ -233,6 +263,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "How everybody's connection is",
         answers.StatisticsAnswer,
         errors=("media_unavailable",),
+    ),
+    ("GET", "/api/rooms/{room}/broadcast"): Operation(
+        "getBroadcast",
+        "broadcast",
+        "How a room's broadcast is, and who listens",
+        answers.BroadcastAnswer,
     ),
     ("POST", "/api/rooms/{room}/invites"): Operation(
         "renewInvite",
@@ -584,22 +620,22 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("room_not_found", "not_found"),
         needs=Needs.SOMETHING,
     ),
-    ("GET", "/hls/{room}/stream.m3u8"): Operation(
-        "getPlaylist",
-        "broadcast",
-        "The playlist",
-        PLAYLIST,
-        query=models.TokenQuery,
-        errors=("room_not_found", "not_ready", "forbidden", "media_unavailable"),
-        needs=Needs.NOTHING,
+    ("GET", "/hls/{room}/stream.m3u8"): _playlist(
+        "getPlaylist", "The default rendition's playlist, of low latency"
     ),
-    ("GET", "/hls/{room}/{name}"): Operation(
-        "getSegment",
-        "broadcast",
-        "The init segment or a segment",
-        "video/mp4",
-        errors=("room_not_found", "not_found", "media_unavailable"),
-        needs=Needs.NOTHING,
+    ("GET", "/hls/{room}/classic.m3u8"): _playlist("getClassicPlaylist", "The same without parts"),
+    ("GET", "/hls/{room}/master.m3u8"): _playlist(
+        "getMultivariantPlaylist", "The list of renditions"
+    ),
+    ("GET", "/hls/{room}/{rendition}/stream.m3u8"): _playlist(
+        "getRenditionPlaylist", "A rendition's playlist, of low latency"
+    ),
+    ("GET", "/hls/{room}/{rendition}/classic.m3u8"): _playlist(
+        "getClassicRenditionPlaylist", "A rendition's playlist without parts"
+    ),
+    ("GET", "/hls/{room}/{name}"): _media("getSegment", "An init segment, a segment or a part"),
+    ("GET", "/hls/{room}/{rendition}/{name}"): _media(
+        "getRenditionSegment", "The same of another rendition"
     ),
     ("OPTIONS", "/hls/{path}"): Operation(
         "allowPlayers",

@@ -14,6 +14,7 @@ from server.domain.reload import TARGET_S, PlaylistAsk, read_directives
 from server.edge.connections import ends_with_caller
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import refusal, response
+from server.edge.hls_instruments import media_kind
 from server.edge.models import path_room
 from server.edge.rights import listen_token
 from server.errors import NotFound, NotReady, RangeNotThere, RoomNotFound, Unauthorized
@@ -95,13 +96,6 @@ async def get_key(request: web.Request) -> web.Response:
     return web.Response(
         body=stream.key, content_type="application/octet-stream", headers=_NEVER_STORED
     )
-
-
-def media_kind(name: str) -> str:
-    """Return what a name is that of: `init`, `segment` or `part`."""
-    if name.startswith("init-"):
-        return "init"
-    return "segment" if name.count(".") == 1 else "part"
 
 
 def _ask(request: web.Request) -> PlaylistAsk:

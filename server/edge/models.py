@@ -506,6 +506,14 @@ class TokenQuery(Query):
     token: Secret = ""
 
 
+class PlaylistQuery(TokenQuery):
+    """Delivery directives (RFC 8216bis §6.2.5), as `server.domain.reload` reads them."""
+
+    msn: Annotated[int | None, Field(alias="_HLS_msn", ge=0, lt=10**15)] = None
+    part: Annotated[int | None, Field(alias="_HLS_part", ge=0, lt=10**15)] = None
+    skip: Annotated[str, Field(alias="_HLS_skip", examples=["YES"])] = ""
+
+
 class JoinParams(Body):
     """`join`."""
 

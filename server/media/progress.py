@@ -78,8 +78,10 @@ class Progress:
         loop = asyncio.get_running_loop()
         due_tick = self._parts.due_tick(room)
         # Never at once: a timer that fires before its tick, or a part that is late, must not spin.
-        soon = loop.time() + _SOON_S
-        return loop.call_at(soon if due_tick is None else max(soon, due_tick * TICK_S), self._due, room)
+        at = loop.time() + _SOON_S
+        if due_tick is not None:
+            at = max(at, due_tick * TICK_S)
+        return loop.call_at(at, self._due, room)
 
     def _due(self, room: str) -> None:
         known = self._followed[room]

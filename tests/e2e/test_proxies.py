@@ -24,6 +24,10 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 BOTH = pytest.mark.parametrize("kind", ["nginx", "caddy"])
 START_S = 20.0
 SEGMENT = re.compile(r"^[\w.-]+\.m4s", re.MULTILINE)
+PART = re.compile(r'^#EXT-X-PART:.*URI="(?P<name>[^"]+)"', re.MULTILINE)
+HINT = re.compile(
+    r'^#EXT-X-PRELOAD-HINT:.*URI="(?P<name>seg-(?P<msn>\d+)\.(?P<part>\d+)\.m4s)"', re.MULTILINE
+)
 
 
 def changed(text: str, changes: dict[str, str]) -> str:
@@ -58,6 +62,7 @@ class Front:
             (DEPLOY / "nginx.conf").read_text(),
             {
                 "user www-data;": "user root;",
+                "worker_rlimit_nofile 65536;": "",
                 "/run/nginx.pid": str(folder / "nginx.pid"),
                 "/var/log/nginx/error.log": str(folder / "error.log"),
                 "/var/cache/nginx/roomtone": str(folder / "cache"),
@@ -239,33 +244,109 @@ async def test_bodies(kind: str, tmp_path: Path) -> None:
         assert status in {413, 0}  # 0: the stream was ended while curl was still sending
 
 
+async def on_air(site: Site) -> str:
+    """Make a room; return its playlist once it has parts."""
+    await site.program.new_room(roomId="demo")
+    playlist = ""
+    async with asyncio.timeout(60):
+        while not PART.search(playlist):
+            _, _, playlist = await site.curl("/hls/demo/stream.m3u8")
+            await asyncio.sleep(0.2)  # sleep: the encoder has to make one
+    return playlist
+
+
+async def shown(site: Site) -> tuple[str, ...]:
+    """Return curl's options of a listener."""
+    _, token = await site.program.call("POST", "/api/token", {"roomId": "demo"})
+    return ("-H", f"Authorization: Bearer {token['token']}", "-o", "/dev/null")
+
+
 async def test_nginx_keeps_segments(tmp_path: Path) -> None:
-    """Nginx asks for a segment once however many want it, and for playlists and keys each time."""
+    """Nginx asks for a segment once however many want it, and for keys each time."""
     async with standing("nginx", tmp_path) as site:
-        await site.program.new_room(roomId="demo")
-        _, token = await site.program.call("POST", "/api/token", {"roomId": "demo"})
-        playlist = ""
-        async with asyncio.timeout(60):
-            while not SEGMENT.search(playlist):
-                _, _, playlist = await site.curl("/hls/demo/stream.m3u8")
-                await asyncio.sleep(0.2)
+        playlist = await on_air(site)
         found = SEGMENT.search(playlist)
         key = re.search(r'URI="([^"]*enc\.key)', playlist)
         assert found is not None
         assert key is not None
+        token = "x" * 20  # a playlist with one would be refused, but media are open
+        segment = ("/hls/{room}/{name}", f"/hls/demo/{found[0]}")
         routes = {
-            f"/hls/demo/{found[0]}": ("/hls/{room}/{name}", 1),
-            f"/hls/demo/{found[0]}?token=x": ("/hls/{room}/{name}", 0),
-            "/hls/demo/stream.m3u8": ("/hls/{room}/stream.m3u8", 5),
+            segment[1]: (segment[0], 1),
+            f"{segment[1]}?token={token}": (segment[0], 0),
             key[1].removeprefix(site.url): ("/hls/rooms/{room}/{epoch}/enc.key", 5),
         }
-        shown = ("-H", f"Authorization: Bearer {token['token']}", "-o", "/dev/null")
+        options = await shown(site)
         for path, (route, times) in routes.items():
             before = await site.answered(route)
             for _ in range(5):
-                status, _, _ = await site.curl(path, *shown)
+                status, _, _ = await site.curl(path, *options)
                 assert status == 200, path
             assert await site.answered(route) - before == times, path
+        status, _, part = await site.curl(segment[1], "-r", "0-15", "-o", str(tmp_path / "range"))
+        assert (status, part, (tmp_path / "range").stat().st_size) == (206, "", 16)
+
+
+async def test_low_latency_through_nginx(tmp_path: Path) -> None:
+    """By HTTP/2 on one connection: a playlist that waits, the part it hints at, and the key."""
+    async with standing("nginx", tmp_path) as site:
+        playlist = await on_air(site)
+        hint = HINT.search(playlist)
+        key = re.search(r'URI="([^"]*enc\.key)', playlist)
+        assert hint is not None
+        assert key is not None
+        msn, part = int(hint["msn"]), int(hint["part"])
+        # On a busy machine that part may be past by now; one more segment is still to come.
+        waited = f"/hls/demo/stream.m3u8?_HLS_msn={msn + 1}&_HLS_part={part}"
+        paths = [waited, f"/hls/demo/{hint['name']}", key[1].removeprefix(site.url)]
+        told, bodies = await together(site, tmp_path, paths)
+        assert [line.split()[:2] for line in told] == [["200", "2"]] * 3
+        assert sum(int(line.split()[2]) for line in told) == 1  # connection
+        names_of_parts = {found["name"] for found in PART.finditer(bodies[0].decode())}
+        assert f"seg-{msn + 1}.{part}.m4s" in names_of_parts
+        assert len(bodies[1]) % 16 == 0 < len(bodies[1])
+        assert len(bodies[2]) == 16
+
+
+async def together(site: Site, folder: Path, paths: list[str]) -> tuple[list[str], list[bytes]]:
+    """Ask for several things at once; return status, HTTP version and new connections, and bodies."""
+    options = (await shown(site))[:2]
+    files = [folder / f"body{number}" for number in range(len(paths))]
+    wanted = [
+        piece
+        for path, file in zip(paths, files, strict=True)
+        for piece in ("-o", str(file), site.url + path)
+    ]
+    curl = await asyncio.create_subprocess_exec(
+        *("curl", "-s", "--http2", "--cacert", str(site.front.certificate), *options),
+        *("-Z", "-w", "%{http_code} %{http_version} %{num_connects}\n", *wanted),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await curl.communicate()
+    return out.decode().splitlines(), [file.read_bytes() for file in files]
+
+
+async def test_nginx_lets_nobody_wait_for_another(tmp_path: Path) -> None:
+    """Who waits for the same playlist is answered with the others; who comes later, from memory."""
+    async with standing("nginx", tmp_path) as site:
+        hint = HINT.search(await on_air(site))
+        assert hint is not None
+        waited = f"/hls/demo/stream.m3u8?_HLS_msn={int(hint['msn']) + 1}&_HLS_part=5"
+        route = "/hls/{room}/stream.m3u8"
+        before = await site.answered(route)
+
+        async def ask() -> int:
+            status, _, told = await site.curl(waited)
+            assert f"seg-{int(hint['msn']) + 1}.5.m4s" in told
+            return status
+
+        assert set(await asyncio.gather(*(ask() for _ in range(5)))) == {200}
+        assert await site.answered(route) - before == 5
+        assert await ask() == 200
+        assert await site.answered(route) - before == 5
+        token = await shown(site)
+        refused, _, _ = await site.curl(f"{waited}&token=x", *token)
+        assert refused == 403  # and not what is kept for others
 
 
 @BOTH

@@ -5,7 +5,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, PlaylistKind
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -18,6 +18,9 @@ from mixer.types import (
     RoomId,
     RoomSpec,
 )
+from server.domain.media import Media
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import PlaylistAsk
 from server.errors import PlaneUnavailable, SoundRefused
 from server.ports import PlaneLost
 
@@ -188,24 +191,73 @@ class FakeMember(FakeMixer):
 
 
 class FakeBroadcast:
-    """A BroadcastPlane: all rooms have the same playlist, once `playlist_text` is set."""
+    """A BroadcastPlane: all rooms have the same playlists and media, once they are set.
+
+    `texts` has other playlists by rendition and kind. What is asked for with `msn`, and media in
+    `hinted`, waits until `go_on`; `refusal` is raised instead of any answer.
+    """
 
     def __init__(self) -> None:
         self.specs: dict[str, BroadcastSpec] = {}
         self.playlist_text: str | None = None
+        self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.hinted: set[str] = set()
+        self.asked: list[PlaylistAsk] = []
+        self.refusal: Exception | None = None
+        self.waiting: dict[asyncio.Future[None], str] = {}
 
     async def apply(self, spec: BroadcastSpec) -> None:
         self.specs[spec.room] = spec
+        if not spec.on_air:
+            self.go_on(spec.room)
 
-    async def playlist(self, room: RoomId) -> str | None:
-        return self.playlist_text if room in self.specs else None
+    def spec(self, room: RoomId) -> BroadcastSpec | None:
+        spec = self.specs.get(room)
+        return spec if spec is not None and spec.on_air else None
 
-    async def fetch(self, room: RoomId, name: str) -> bytes | None:
-        return self.media.get(name)
+    async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
+        self.asked.append(ask)
+        if ask.msn is not None:
+            await self._wait(room)
+        self._check()
+        spec = self.spec(room)
+        if spec is None or self.playlist_text is None:
+            return None
+        rendition = ask.rendition or spec.renditions[0].name
+        return PlaylistText(self.texts.get((rendition, ask.kind), self.playlist_text))
+
+    async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
+        if name in self.hinted:
+            await self._wait(room)
+        self._check()
+        path = f"{rendition}/{name}"
+        data = self.media.get(path, self.media.get(name)) if self.spec(room) else None
+        return None if data is None else Media(data)
+
+    def blocked(self, room: RoomId) -> int:
+        return sum(one == room for one in self.waiting.values())
 
     async def statistics(self) -> PlaneStatistics:
         return PlaneStatistics({"segments_total": 3})
+
+    def go_on(self, room: str) -> None:
+        """Answer everybody who waits for a room."""
+        for one, waiting_for in list(self.waiting.items()):
+            if waiting_for == room and not one.done():
+                one.set_result(None)
+
+    async def _wait(self, room: RoomId) -> None:
+        mine = asyncio.get_running_loop().create_future()
+        self.waiting[mine] = room
+        try:
+            await mine
+        finally:
+            del self.waiting[mine]
+
+    def _check(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
 
 class FakeDecoding:

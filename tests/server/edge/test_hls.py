@@ -1,9 +1,20 @@
 """The broadcast over HTTP."""
 
+import asyncio
+import gzip
+
 import pytest
 
+from hls.types import PlaylistKind
 from mixer.types import RoomId
-from server.errors import PlaneUnavailable
+from server.domain.reload import PlaylistAsk
+from server.errors import (
+    BlockedTooFar,
+    BlockedTooLong,
+    NotFound,
+    PlaneUnavailable,
+    TooManyBlocked,
+)
 from server.services.tokens import Grant
 from tests.server.edge.conftest import Edge
 from tests.server.services.people import ADA
@@ -18,16 +29,17 @@ CURRENT = "/hls/rooms/demo/enc.key"
 async def _on_air(edge: Edge) -> None:
     await edge.new_room()
     await edge.new_room("other")
+    await edge.node.settle()
     edge.node.broadcast.playlist_text = PLAYLIST
     edge.node.broadcast.media = {"seg-1.m4s": b"media"}
 
 
 async def test_playlist(edge: Edge) -> None:
-    """The playlist is open, and asked for anew each time."""
+    """The playlist is open, and old after half a target duration (RFC 8216bis B.1)."""
     async with edge.http.get("/hls/demo/stream.m3u8") as answer:
         assert await answer.text() == PLAYLIST
         assert answer.content_type == "application/vnd.apple.mpegurl"
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "public, max-age=1"
 
 
 async def test_off_the_air(edge: Edge) -> None:
@@ -43,6 +55,8 @@ async def test_playlist_with_token(edge: Edge) -> None:
     token = await edge.listen_token()
     async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
         text = await answer.text()
+        assert answer.headers["Cache-Control"].startswith("private")
+        assert "Content-Encoding" not in answer.headers
     assert f'enc.key?token={token}"' in text
     assert f"seg-1.m4s?token={token}" in text
 
@@ -136,19 +150,253 @@ async def test_end_mark(edge: Edge) -> None:
             assert answer.status == 404
 
 
-async def test_no_end_mark(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_end_mark(edge: Edge) -> None:
     """A room goes as well while the broadcast cannot be asked, or has not begun."""
-
-    async def away(_room: RoomId) -> str:
-        raise PlaneUnavailable
-
-    monkeypatch.setattr(edge.node.broadcast, "playlist", away)
+    edge.node.broadcast.refusal = PlaneUnavailable()
     assert (await edge.as_admin("DELETE", "/api/rooms/demo"))[0] == 200
     assert (await edge.ask("GET", "/hls/demo/stream.m3u8"))[0] == 404
-    monkeypatch.undo()
+    edge.node.broadcast.refusal = None
     edge.node.broadcast.playlist_text = None
     assert (await edge.as_admin("DELETE", "/api/rooms/other"))[0] == 200
     assert (await edge.ask("GET", "/hls/other/stream.m3u8"))[0] == 404
+
+
+async def blocked(edge: Edge, count: int = 1) -> None:
+    """Wait until so many requests wait for the room."""
+    while edge.node.broadcast.blocked(DEMO) != count:
+        await asyncio.sleep(0)
+
+
+async def test_blocking_reload(edge: Edge) -> None:
+    """What a player has not seen yet is waited for, and then good for six target durations."""
+    broadcast = edge.node.broadcast
+    path = "/hls/demo/stream.m3u8?_HLS_msn=7&_HLS_part=2&_HLS_skip=YES"
+    asking = asyncio.ensure_future(edge.http.get(path))
+    await blocked(edge)
+    broadcast.go_on(DEMO)
+    async with await asking as answer:
+        assert await answer.text() == PLAYLIST
+        assert answer.headers["Cache-Control"] == "public, max-age=12"
+    assert broadcast.asked == [PlaylistAsk("", PlaylistKind.LOW_LATENCY, 7, 2, skip=True)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_HLS_part=1",
+        "_HLS_msn=-1",
+        "_HLS_msn=x",
+        "_HLS_msn=1&_HLS_part=",
+        f"_HLS_msn={'9' * 2000}",
+        "_HLS_msn=1&_HLS_msn=2",
+        "_HLS_msn=1&_HLS_part=1&_HLS_part=1",
+        "_HLS_msn=%D9%A7",
+    ],
+)
+async def test_bad_directives(edge: Edge, query: str) -> None:
+    """What is no directive is refused, and the plane is not asked."""
+    status, answer = await edge.ask("GET", f"/hls/demo/stream.m3u8?{query}")
+    assert (status, answer["code"], answer["retryable"]) == (400, "bad_params", False)
+    assert edge.node.broadcast.asked == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "retry_after"),
+    [
+        (BlockedTooFar(), 400, None),
+        (BlockedTooLong(), 503, "1"),
+        (TooManyBlocked(), 503, "5"),
+        (PlaneUnavailable(), 503, "1"),
+        (NotFound("no such rendition"), 404, None),
+    ],
+)
+async def test_refusals(
+    edge: Edge, refusal: Exception, status: int, retry_after: str | None
+) -> None:
+    """Each says whether to ask again; no cache keeps any."""
+    edge.node.broadcast.refusal = refusal
+    for path in ("/hls/demo/stream.m3u8", "/hls/demo/64k/seg-1.m4s"):
+        async with edge.http.get(path) as answer:
+            assert answer.status == status
+            assert answer.headers.get("Retry-After") == retry_after
+            assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_every_playlist(edge: Edge) -> None:
+    """Each address asks for its rendition and kind."""
+    broadcast = edge.node.broadcast
+    kinds = {
+        "stream": PlaylistKind.LOW_LATENCY,
+        "classic": PlaylistKind.CLASSIC,
+        "master": PlaylistKind.MULTIVARIANT,
+    }
+    for name, kind in kinds.items():
+        broadcast.texts["128k", kind] = f"{PLAYLIST}# {name}\n"
+        broadcast.texts["64k", kind] = f"{PLAYLIST}# 64k {name}\n"
+    for path, ending in {
+        "stream": "# stream",
+        "classic": "# classic",
+        "master": "# master",
+        "64k/stream": "# 64k stream",
+        "64k/classic": "# 64k classic",
+    }.items():
+        async with edge.http.get(f"/hls/demo/{path}.m3u8") as answer:
+            assert (await answer.text()).rstrip().endswith(ending)
+    for foul in ("64K/stream.m3u8", f"{'x' * 33}/classic.m3u8", "a.b/seg-1.m4s"):
+        async with edge.http.get(f"/hls/demo/{foul}") as answer:
+            assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate", "gzip"),
+        ("br;q=1.0, GZIP;q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; q=0.00", None),
+        ("br", None),
+        ("", None),
+    ],
+)
+async def test_gzip(edge: Edge, accepted: str, encoding: str | None) -> None:
+    """A playlist is packed for who takes it so; caches are told that it depends."""
+    headers = {"Accept-Encoding": accepted}
+    async with edge.http.get(
+        "/hls/demo/stream.m3u8", headers=headers, auto_decompress=False
+    ) as answer:
+        body = await answer.read()
+        assert answer.headers.get("Content-Encoding") == encoding
+        assert "Accept-Encoding" in answer.headers["Vary"]
+    assert (gzip.decompress(body) if encoding else body) == PLAYLIST.encode()
+
+
+async def test_ranges(edge: Edge) -> None:
+    """A part of a segment can be had, and what it is one of is told."""
+    path = "/hls/demo/seg-1.m4s"
+    async with edge.http.get(path, headers={"Range": "bytes=1-2"}) as answer:
+        assert (answer.status, await answer.read()) == (206, b"ed")
+        assert answer.headers["Content-Range"] == "bytes 1-2/5"
+        tag = answer.headers["ETag"]
+    async with edge.http.get(path, headers={"Range": "bytes=9-"}) as answer:
+        assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */5")
+        assert (await answer.json())["code"] == "range_not_there"
+    for if_range, status in {tag: 206, '"other"': 200, f"W/{tag}": 200}.items():
+        headers = {"Range": "bytes=0-0", "If-Range": if_range}
+        async with edge.http.get(path, headers=headers) as answer:
+            assert answer.status == status
+
+
+async def test_unchanged_media(edge: Edge) -> None:
+    """Who has a segment is told that it has not changed."""
+    async with edge.http.get("/hls/demo/seg-1.m4s") as answer:
+        tag = answer.headers["ETag"]
+        assert answer.headers["Accept-Ranges"] == "bytes"
+    for shown, status in {tag: 304, "*": 304, f"W/{tag}": 304, '"other"': 200}.items():
+        async with edge.http.get("/hls/demo/seg-1.m4s", headers={"If-None-Match": shown}) as answer:
+            assert (answer.status, answer.headers["ETag"]) == (status, tag)
+
+
+async def test_head(edge: Edge) -> None:
+    """HEAD tells of playlists and media what GET does, without the body."""
+    for path, size in {"stream.m3u8": len(PLAYLIST), "seg-1.m4s": 5}.items():
+        headers = {"Accept-Encoding": "identity"}
+        async with edge.http.head(f"/hls/demo/{path}", headers=headers) as answer:
+            assert (answer.status, answer.headers["Content-Length"]) == (200, str(size))
+            assert await answer.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("seg-1.m4s", "video/mp4"),
+        ("init-0.mp4", "video/mp4"),
+        ("seg-1.ts", "video/mp2t"),
+        ("seg-1.aac", "audio/aac"),
+        ("words-1.vtt", "text/vtt"),
+        ("other", "application/octet-stream"),
+    ],
+)
+async def test_types(edge: Edge, name: str, kind: str) -> None:
+    """Each container has its own type."""
+    edge.node.broadcast.media[name] = b"media"
+    async with edge.http.get(f"/hls/demo/64k/{name}") as answer:
+        assert (answer.status, answer.content_type) == (200, kind)
+
+
+async def test_a_hint(edge: Edge) -> None:
+    """The part that comes next can be asked for before it is there."""
+    broadcast = edge.node.broadcast
+    broadcast.media["seg-7.2.m4s"] = b"part"
+    broadcast.hinted.add("seg-7.2.m4s")
+    asking = asyncio.ensure_future(edge.http.get("/hls/demo/seg-7.2.m4s"))
+    await blocked(edge)
+    broadcast.go_on(DEMO)
+    async with await asking as answer:
+        assert await answer.read() == b"part"
+        assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def test_a_room_that_ends_while_players_wait(edge: Edge) -> None:
+    """They are given the end mark at once."""
+    path = "/hls/demo/stream.m3u8?_HLS_msn=7"
+    asking = asyncio.ensure_future(edge.http.get(path))
+    await blocked(edge)
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    await edge.node.settle()
+    async with await asking as answer:
+        assert (answer.status, await answer.text()) == (200, PLAYLIST + "#EXT-X-ENDLIST\n")
+
+
+async def test_a_broadcast_that_is_turned_off_while_players_wait(edge: Edge) -> None:
+    """They are told so at once, and that it may be on again."""
+    path = "/hls/demo/stream.m3u8?_HLS_msn=7"
+    asking = asyncio.ensure_future(edge.http.get(path))
+    await blocked(edge)
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
+    await edge.node.settle()
+    async with await asking as answer:
+        assert answer.status == 503
+        assert (await answer.json())["error"] == "This room is not being broadcast now"
+
+
+async def test_the_end_of_every_rendition(edge: Edge) -> None:
+    """Both kinds of every rendition have their end, and what they name is still there."""
+    broadcast = edge.node.broadcast
+    broadcast.media = {"128k/seg-1.m4s": b"loud", "64k/seg-1.m4s": b"small"}
+    broadcast.texts["64k", PlaylistKind.CLASSIC] = PLAYLIST + "# 64k\n"
+    broadcast.texts["128k", PlaylistKind.MULTIVARIANT] = "#EXTM3U\nstream.m3u8\n"
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    broadcast.media = {}
+    texts = {}
+    for path in ("stream", "classic", "64k/stream", "64k/classic", "master"):
+        async with edge.http.get(f"/hls/demo/{path}.m3u8") as answer:
+            texts[path] = await answer.text()
+    assert texts.pop("master") == "#EXTM3U\nstream.m3u8\n"
+    assert texts.pop("64k/classic") == PLAYLIST + "# 64k\n#EXT-X-ENDLIST\n"
+    assert set(texts.values()) == {PLAYLIST + "#EXT-X-ENDLIST\n"}
+    for path, body in {"128k/seg-1": b"loud", "seg-1": b"loud", "64k/seg-1": b"small"}.items():
+        async with edge.http.get(f"/hls/demo/{path}.m4s") as answer:
+            assert await answer.read() == body
+    for path in ("32k/stream.m3u8", "64k/seg-2.m4s"):
+        async with edge.http.get(f"/hls/demo/{path}") as answer:
+            assert answer.status == 404
+
+
+async def test_counters(edge: Edge) -> None:
+    """Requests and bytes are counted by kind, with labels that nobody can make up."""
+    for path in ("stream.m3u8", "64k/classic.m3u8", "seg-1.m4s", "made-up.by-somebody"):
+        async with edge.http.get(f"/hls/demo/{path}", headers={"Accept-Encoding": "br"}):
+            pass
+    async with edge.http.get("/metrics") as answer:
+        text = await answer.text()
+    for line in (
+        'roomtone_hls_requests_total{kind="low_latency",status="200"} 1.0',
+        'roomtone_hls_requests_total{kind="classic",status="200"} 1.0',
+        'roomtone_hls_requests_total{kind="segment",status="200"} 1.0',
+        'roomtone_hls_requests_total{kind="segment",status="404"} 1.0',
+        f'roomtone_hls_bytes_total{{kind="classic"}} {float(len(PLAYLIST))}',
+    ):
+        assert line in text
 
 
 async def test_a_new_room_is_no_ending(edge: Edge) -> None:

@@ -20,6 +20,7 @@ SCOPES = {
     "GET /api/rooms/demo": Scope.ROOMS_READ,
     "DELETE /api/rooms/demo": Scope.ROOMS_WRITE,
     "GET /api/rooms/demo/statistics": Scope.ROOMS_READ,
+    "GET /api/rooms/demo/broadcast": Scope.ROOMS_READ,
     "POST /api/rooms/demo/invites": Scope.ROOMS_WRITE,
     "POST /api/rooms/demo/users": Scope.PEOPLE,
     f"DELETE /api/rooms/demo/users/{USER}": Scope.PEOPLE,

@@ -21,6 +21,7 @@ ADMIN_ONLY = [
     ("DELETE", "/api/rooms/demo", None),
     ("POST", "/api/rooms/demo/invites", {"role": "join"}),
     ("GET", "/api/rooms/demo/statistics", None),
+    ("GET", "/api/rooms/demo/broadcast", None),
     ("GET", "/api/stats", None),
 ]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -13,9 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
 from mixer.types import RoomId, tick_at
-from server.errors import PlaneUnavailable
+from server.domain.reload import PlaylistAsk
+from server.errors import BlockedTooFar, NotFound, PlaneUnavailable
 from server.media.audio_tap import AudioTap
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.supervise import Supervisor
@@ -23,6 +25,8 @@ from server.supervise import Supervisor
 pytestmark = pytest.mark.slow  # starts real processes
 
 ROOM = RoomId("room")
+CLASSIC = PlaylistAsk(kind=PlaylistKind.CLASSIC)
+HINT = re.compile(r'^#EXT-X-PRELOAD-HINT:.*URI="seg-(?P<msn>\d+)\.(?P<part>\d+)\.m4s"', re.MULTILINE)
 KEY = KeySpec(0, b"k" * 16, b"i" * 16, "enc.key")
 
 
@@ -49,37 +53,49 @@ def on_air_for(seconds: float, version: int = 1) -> BroadcastSpec:
     return BroadcastSpec(ROOM, version, (KEY,), base, 1_700_000_000.0)
 
 
-async def playlist(plane: WorkerBroadcastPlane) -> str:
+async def playlist(plane: WorkerBroadcastPlane, ask: PlaylistAsk = CLASSIC) -> str:
     """The room's playlist, which there must be."""
-    text = await plane.playlist(ROOM)
+    text = await plane.playlist(ROOM, ask)
     assert text is not None
-    return text
+    return text.text
+
+
+async def next_part(plane: WorkerBroadcastPlane) -> Position:
+    """The part that a playlist gives a hint of."""
+    found = HINT.search(await playlist(plane, PlaylistAsk()))
+    assert found is not None
+    return Position(int(found["msn"]), int(found["part"]))
+
+
+def waits_for(position: Position, rendition: str = "") -> PlaylistAsk:
+    """A player's request for what it has not seen yet."""
+    return PlaylistAsk(rendition, msn=position.msn, part=position.part)
 
 
 async def test_a_room_on_air_has_a_playlist_and_what_it_names(
     plane: WorkerBroadcastPlane,
 ) -> None:
     """Every address in the playlist can be fetched; the second time from memory."""
-    assert await plane.playlist(ROOM) is None
+    assert await plane.playlist(ROOM, CLASSIC) is None
     await plane.apply(on_air_for(30))
     names = [line for line in (await playlist(plane)).splitlines() if line.endswith(".m4s")]
-    segments = await asyncio.gather(*(plane.fetch(ROOM, name) for name in names * 3))
+    segments = await asyncio.gather(*(plane.fetch(ROOM, "", name) for name in names * 3))
     assert len(names) == 8
-    assert all(data is not None and len(data) % 16 == 0 for data in segments)
-    assert [await plane.fetch(ROOM, name) for name in names * 3] == segments
+    assert all(one is not None and len(one.data) % 16 == 0 for one in segments)
+    assert [await plane.fetch(ROOM, "", name) for name in names * 3] == segments
     counters = (await plane.statistics()).counters
     assert (counters["segments_silent"], counters["segment_cache_hits"]) == (8, 24)
-    assert await plane.fetch(ROOM, "../etc/passwd") is None
+    assert await plane.fetch(ROOM, "", "../etc/passwd") is None
 
 
 async def test_a_room_off_air_has_nothing(plane: WorkerBroadcastPlane) -> None:
     """Neither playlist nor segments, those in memory included."""
     await plane.apply(on_air_for(30))
     name = (await playlist(plane)).splitlines()[-1]
-    assert await plane.fetch(ROOM, name) is not None
+    assert await plane.fetch(ROOM, "", name) is not None
     await plane.apply(replace(on_air_for(30, version=2), on_air=False))
-    assert await plane.playlist(ROOM) is None
-    assert await plane.fetch(ROOM, name) is None
+    assert await plane.playlist(ROOM, CLASSIC) is None
+    assert await plane.fetch(ROOM, "", name) is None
     assert (await plane.statistics()).gauges["segment_cache_bytes"] == 0
 
 
@@ -149,15 +165,110 @@ async def test_a_killed_process_comes_back_with_its_rooms(plane: WorkerBroadcast
     await plane.apply(on_air_for(30))
     before = await playlist(plane)
     name = before.splitlines()[-1]
-    held = await plane.fetch(ROOM, name)
+    held = await plane.fetch(ROOM, "", name)
     assert plane.pid is not None
     os.kill(plane.pid, signal.SIGKILL)
     while plane.is_up:  # noqa: ASYNC110 - ends with another process
         await asyncio.sleep(0)
     assert await playlist(plane) == before
-    assert await plane.fetch(ROOM, name) == held
+    assert await plane.fetch(ROOM, "", name) == held
     with pytest.raises(PlaneUnavailable):
-        await plane.fetch(ROOM, "seg-0-1.m4s")
+        await plane.fetch(ROOM, "", "seg-0-1.m4s")
     await plane.wait_up()
     assert (await plane.statistics()).gauges["rooms"] == 1
     assert (await plane.statistics()).counters["broadcast_restarts"] == 1
+
+
+async def test_a_crowd_waits_for_the_next_part(plane: WorkerBroadcastPlane) -> None:
+    """All are given the same text, which has the part; the process was asked once for them."""
+    await plane.apply(on_air_for(30))
+    hint = await next_part(plane)
+    told = await asyncio.gather(*(plane.playlist(ROOM, waits_for(hint)) for _ in range(500)))
+    assert all(one is told[0] for one in told)
+    assert told[0] is not None
+    assert f"seg-{hint.msn}.{hint.part}.m4s" in told[0].text
+    statistics = await plane.statistics()
+    assert statistics.counters["hls_wakeups"] in {0, 500}  # 0: the part was there already
+    assert statistics.gauges["hls_blocked"] == plane.blocked(ROOM) == 0
+
+
+async def test_the_hinted_part_is_waited_for(plane: WorkerBroadcastPlane) -> None:
+    """With its playlist and in each rendition; the same bytes for everybody."""
+    await plane.apply(on_air_for(30))
+    hint = await next_part(plane)
+    name = f"seg-{hint.msn}.{hint.part}.m4s"
+    text, *parts = await asyncio.gather(
+        plane.playlist(ROOM, waits_for(hint, "64k")),
+        *(plane.fetch(ROOM, rendition, name) for rendition in ("", "128k", "64k", "64k")),
+    )
+    assert text is not None
+    assert name in text.text
+    assert all(part is not None and len(part.data) % 16 == 0 for part in parts)
+    assert parts[0] is parts[1]
+    assert parts[2] is parts[3] is not parts[0]
+    assert await plane.fetch(ROOM, "", f"seg-{hint.msn + 2}.0.m4s") is None
+
+
+async def test_what_nobody_can_know_of(plane: WorkerBroadcastPlane) -> None:
+    """Parts of the far future and renditions that there are not are refused at once."""
+    await plane.apply(on_air_for(30))
+    hint = await next_part(plane)
+    for ask in (PlaylistAsk(msn=hint.msn + 3), PlaylistAsk(msn=10**14, part=0)):
+        with pytest.raises(BlockedTooFar):
+            await plane.playlist(ROOM, ask)
+    with pytest.raises(NotFound):
+        await plane.playlist(ROOM, PlaylistAsk("32k"))
+    with pytest.raises(NotFound):
+        await plane.fetch(ROOM, "32k", "seg-1.m4s")
+
+
+async def test_a_segment_is_waited_for_as_a_whole(plane: WorkerBroadcastPlane) -> None:
+    """Without a part the answer has the segment; a classic playlist can wait as well."""
+    await plane.apply(on_air_for(30))
+    msn = (await next_part(plane)).msn
+    kinds = (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC)
+    texts = await asyncio.gather(
+        *(plane.playlist(ROOM, PlaylistAsk(kind=kind, msn=msn)) for kind in kinds)
+    )
+    for text in texts:
+        assert text is not None
+        assert f"\nseg-{msn}.m4s\n" in text.text
+    assert texts[1] is not None
+    assert "#EXT-X-PART" not in texts[1].text
+
+
+async def test_killed_while_players_wait(plane: WorkerBroadcastPlane) -> None:
+    """Kill -9: they wait for its return, and are answered by the new process."""
+    await plane.apply(on_air_for(30))
+    hint = await next_part(plane)
+    wanted = Position(hint.msn + 1, hint.part)
+    waiting = asyncio.gather(*(plane.playlist(ROOM, waits_for(wanted)) for _ in range(50)))
+    while plane.blocked(ROOM) < 50:  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0)
+    assert plane.pid is not None
+    os.kill(plane.pid, signal.SIGKILL)
+    told = await waiting
+    assert all(one is not None and f"seg-{wanted.msn}.{wanted.part}" in one.text for one in told)
+    assert (await plane.statistics()).counters["broadcast_restarts"] == 1
+
+
+async def test_off_the_air_while_players_wait(plane: WorkerBroadcastPlane) -> None:
+    """Everybody is told at once that there is nothing more."""
+    await plane.apply(on_air_for(30))
+    hint = await next_part(plane)
+    wanted = Position(hint.msn + 1, hint.part)
+    waiting = asyncio.gather(*(plane.playlist(ROOM, waits_for(wanted)) for _ in range(50)))
+    while plane.blocked(ROOM) < 50:  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0)
+    await plane.apply(replace(on_air_for(30, version=2), on_air=False))
+    assert await waiting == [None] * 50
+
+
+async def test_rooms_nobody_follows_cost_nothing(plane: WorkerBroadcastPlane) -> None:
+    """Only a room that somebody asks for has a timer in the process."""
+    for number in range(5):
+        await plane.apply(replace(on_air_for(30), room=f"room{number}"))
+    gauge = "broadcast_followed_rooms"
+    assert (await plane.statistics()).gauges[gauge] == 0
+    assert await plane.playlist(RoomId("room1"), PlaylistAsk()) is not None
+    assert (await plane.statistics()).gauges[gauge] == 1
