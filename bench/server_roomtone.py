@@ -25,7 +25,7 @@ _tasks: set[asyncio.Task[None]] = set()
 class DiscardingTap:
     """Takes a room's mix and does nothing with it."""
 
-    def write(self, room: RoomId, tick: int, pcm: np.ndarray) -> None:
+    def write(self, room: RoomId, bus: str, tick: int, pcm: np.ndarray) -> None:
         """See Tap."""
 
 

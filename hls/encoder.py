@@ -8,17 +8,11 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from hls.core.fmp4 import AacFormat
-from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE
+from hls.core.speccheck import BIT_RATES
+from hls.core.timeline import AAC_SAMPLES, LOOKAHEAD_FRAMES, SAMPLE_RATE
 from hls.errors import EncoderLost
 
 DEFAULT_BIT_RATE = 96_000
-
-# Below, little is left of speech; a mono frame holds at most 6144 bits (14496-3 §4.5.3.3).
-_BIT_RATES = range(16_000, 288_001)
-
-# A frame's MDCT window spans its own samples and the next frame's, and the block switching looks at
-# one frame more: frame i comes out when samples of frame i + 2 go in.
-LOOKAHEAD_FRAMES = 2
 
 # On speech at 96 kb/s "fast" costs a third of "twoloop", and its error is 11 dB smaller.
 _OPTIONS = {"aac_coder": "fast"}
@@ -27,35 +21,38 @@ _OPTIONS = {"aac_coder": "fast"}
 # short blocks in the legal way (14496-3 §4.6.11).
 _TAIL_FRAMES = 4
 
-_SILENCE = np.zeros(AAC_SAMPLES, np.int16)
+_FULL_SCALE = np.float32(32768)
+_LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class AacEncoder:
-    """Encodes 48 kHz mono, frame by frame, without ADTS headers.
+    """Encodes 48 kHz of one or two channels, frame by frame, without ADTS headers.
 
     Frame i (samples [1024 · i, 1024 · i + 1024) of what a decoder plays) is returned by the call
     that takes the samples of frame i + LOOKAHEAD_FRAMES. It starts as if silence came before.
     """
 
-    def __init__(self, bit_rate: int = DEFAULT_BIT_RATE) -> None:
+    def __init__(self, bit_rate: int = DEFAULT_BIT_RATE, channels: int = 1) -> None:
         """Open the encoder. Raises EncoderLost."""
-        self._context = _open(bit_rate)
+        self._context = _open(bit_rate, channels)
+        self._channels = channels
         for _ in range(LOOKAHEAD_FRAMES):  # the first packets are priming: two frames before zero
-            self._push(_SILENCE)
+            self._push(silence(channels))
         self.format = AacFormat(
-            config=bytes(self._context.extradata or b""), channels=1, bit_rate=bit_rate
+            config=bytes(self._context.extradata or b""), channels=channels, bit_rate=bit_rate
         )
 
     def encode(self, samples: NDArray[np.int16]) -> bytes:
-        """Take int16 samples of shape (1024,); return one raw AAC frame. Raises EncoderLost."""
+        """Take int16[1024 * channels], interleaved; return a raw AAC frame. Raises EncoderLost."""
         packets = self._push(samples)
         if len(packets) != 1:
             raise EncoderLost(f"the AAC encoder gave {len(packets)} packets for one frame")
         return packets[0]
 
     def _push(self, samples: NDArray[np.int16]) -> list[bytes]:
-        plane = samples.astype(np.float32).reshape(1, -1) / np.float32(32768)
-        frame = av.AudioFrame.from_ndarray(plane, format="fltp", layout="mono")
+        planes = np.divide(samples.reshape(-1, self._channels).T, _FULL_SCALE, order="C")
+        layout = _LAYOUTS[self._channels]
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
         frame.sample_rate = SAMPLE_RATE
         try:
             return [bytes(packet) for packet in self._context.encode(frame)]
@@ -63,12 +60,17 @@ class AacEncoder:
             raise EncoderLost("the AAC encoder gave up") from error
 
 
-def silent_frame(bit_rate: int = DEFAULT_BIT_RATE) -> bytes:
+def silence(channels: int) -> NDArray[np.int16]:
+    """Return a frame of digital silence, int16[1024 * channels]."""
+    return np.zeros(AAC_SAMPLES * channels, np.int16)
+
+
+def silent_frame(bit_rate: int = DEFAULT_BIT_RATE, channels: int = 1) -> bytes:
     """Return the AAC frame that decodes to digital silence, whatever stands beside it."""
-    encoder = AacEncoder(bit_rate)
+    encoder = AacEncoder(bit_rate, channels)
     for _ in range(LOOKAHEAD_FRAMES):
-        encoder.encode(_SILENCE)
-    return encoder.encode(_SILENCE)
+        encoder.encode(silence(channels))
+    return encoder.encode(silence(channels))
 
 
 class GatedEncoder:
@@ -79,14 +81,16 @@ class GatedEncoder:
     encoder goes to sleep and wakes up with nothing but silence in its overlap memory.
     """
 
-    def __init__(self, bit_rate: int = DEFAULT_BIT_RATE) -> None:
+    def __init__(self, bit_rate: int = DEFAULT_BIT_RATE, channels: int = 1) -> None:
         self._bit_rate = bit_rate
+        self._channels = channels
+        self._silence = silence(channels)
         self._encoder: AacEncoder | None = None  # opened at the first sound
         self._next = 0
         self._tail = 0  # silent frames still to be encoded before it may sleep
 
     def push(self, index: int, samples: NDArray[np.int16]) -> list[tuple[int, bytes]]:
-        """Take input frame `index` (ascending), shape (1024,). Raises EncoderLost.
+        """Take input frame `index` (ascending), int16[1024 * channels]. Raises EncoderLost.
 
         After an error the encoder starts anew; the frames in between are silent.
         """
@@ -102,7 +106,7 @@ class GatedEncoder:
         done = []
         while self._next < before_index and self._tail > 0:
             self._tail -= 1
-            done.append(self._encode(_SILENCE))
+            done.append(self._encode(self._silence))
         self._next = max(self._next, before_index)
         return done
 
@@ -111,7 +115,7 @@ class GatedEncoder:
         self._next += 1
         try:
             if self._encoder is None:
-                self._encoder = AacEncoder(self._bit_rate)
+                self._encoder = AacEncoder(self._bit_rate, self._channels)
             return index, self._encoder.encode(samples)
         except EncoderLost:
             self._encoder = None
@@ -119,13 +123,13 @@ class GatedEncoder:
             raise
 
 
-def _open(bit_rate: int) -> AudioCodecContext:
-    if bit_rate not in _BIT_RATES:  # libavcodec would silently take another
+def _open(bit_rate: int, channels: int) -> AudioCodecContext:
+    if bit_rate not in BIT_RATES:  # libavcodec would silently take another
         raise EncoderLost(f"AAC cannot be encoded at {bit_rate} b/s")
     try:
         context = av.CodecContext.create("aac", "w")
         context.sample_rate = SAMPLE_RATE
-        context.layout = "mono"
+        context.layout = _LAYOUTS[channels]
         context.format = "fltp"
         context.bit_rate = bit_rate
         context.time_base = Fraction(1, SAMPLE_RATE)

@@ -146,10 +146,11 @@ class RoomSpec:
 
     A spec whose `version` is not above the applied one is ignored. Anchors that are not listed
     lose their connection. `listeners` lets in people who only hear the floor; they are not listed.
-    `on_air` feeds the floor's full mix to the tap. `closed` removes the room. `loudest` mixes that
-    many people at a time, the loudest, 0 everybody. `automix` shares one gain among those who
-    speak. `buses` names what there is beside the floor. `pass_through` lets the packets of a
-    lone speaker be sent on as they came.
+    `on_air` feeds the floor's full mix to the tap, and beside it what a listener hears of each of
+    the buses `air_buses`, in as many channels as the room has. `closed` removes the room. `loudest`
+    mixes that many people at a time, the loudest, 0 everybody. `automix` shares one gain among
+    those who speak. `buses` names what there is beside the floor. `pass_through` lets the packets
+    of a lone speaker be sent on as they came.
     """
 
     room: RoomId
@@ -166,6 +167,7 @@ class RoomSpec:
     rtp: tuple[RtpParticipantSpec, ...] = ()
     arrivals: ArrivalsSpec | None = None
     listeners: bool = False
+    air_buses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,10 +438,13 @@ class Outgoing:
 
 
 class Tap(Protocol):
-    """A reader of a room's mix."""
+    """A reader of what is heard on a room's buses."""
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
-        """Take one tick of mono 48 kHz audio (int16, 960 samples). Never blocks, never raises."""
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
+        """Take one tick of 48 kHz, int16[960 * channels] interleaved. Never blocks, never raises.
+
+        Ticks of silence are left out.
+        """
 
 
 class Emit(Protocol):

@@ -1,52 +1,50 @@
-"""The segmenter: AAC frames with their index go in, segments of 90 frames come out."""
-
-from dataclasses import dataclass
+"""The segmenter: AAC frames with their index go in, parts and segments of them come out."""
 
 from hls.core.timeline import SEGMENT_FRAMES
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One media segment: frames [90 · msn, 90 · msn + 90) of the timeline."""
-
-    msn: int
-    frames: tuple[bytes, ...]
-
-
 class Segmenter:
-    """Groups AAC frames by the segment they fall into.
+    """Groups AAC frames by the segment they fall into; segment n is frames [90 · n, 90 · n + 90).
 
-    Frames arrive in ascending order; a frame that never arrived is the silent one, also at the
-    beginning of the first segment after a start. Segments without any sound are not made here
-    unless somebody asks (`silent`).
+    Frames arrive in ascending order; one that never arrived is the silent one. Silence is not
+    stored: segments without any sound are made where somebody asks.
     """
 
-    def __init__(self, silent_frame: bytes) -> None:
-        self._silent_frame = silent_frame
-        self._open: dict[int, bytes] = {}
-        self._complete = 0
+    def __init__(self) -> None:
+        self._final = 0
+        self._sounding: dict[int, dict[int, bytes]] = {}  # by segment, then by frame index
 
     @property
-    def complete(self) -> int:
-        """Number of segments since the origin that can no longer change."""
-        return self._complete
+    def final(self) -> int:
+        """Number of frames since the origin that can no longer change."""
+        return self._final
+
+    @property
+    def sounding(self) -> list[int]:
+        """The segments that are not silent (as far as they are here), in ascending order."""
+        return list(self._sounding)
 
     def push(self, index: int, frame: bytes) -> None:
-        """Take AAC frame `index`. A frame of a complete segment is dropped: it was announced."""
-        if index >= self._complete * SEGMENT_FRAMES:
-            self._open[index] = frame
+        """Take AAC frame `index`. One that can no longer change is dropped: it was announced."""
+        if index >= self._final:
+            self._sounding.setdefault(index // SEGMENT_FRAMES, {})[index] = frame
 
-    def seal(self, before_frame: int) -> list[Segment]:
-        """Complete all segments that end at or before `before_frame`; return those that sound."""
-        self._complete = max(self._complete, before_frame // SEGMENT_FRAMES)
-        done = sorted({index // SEGMENT_FRAMES for index in self._open})
-        return [self._take(msn) for msn in done if msn < self._complete]
+    def seal(self, before_frame: int) -> None:
+        """Let nothing before `before_frame` change any more."""
+        self._final = max(self._final, before_frame)
 
-    def silent(self, msn: int) -> Segment:
-        """Return segment `msn` as it is when nobody made a sound."""
-        return Segment(msn, (self._silent_frame,) * SEGMENT_FRAMES)
+    def is_silent(self, msn: int) -> bool:
+        """Whether segment `msn` has no sound, or none is here."""
+        return msn not in self._sounding
 
-    def _take(self, msn: int) -> Segment:
-        first = msn * SEGMENT_FRAMES
-        indexes = range(first, first + SEGMENT_FRAMES)
-        return Segment(msn, tuple(self._open.pop(i, self._silent_frame) for i in indexes))
+    def frames(self, first: int, count: int, silent_frame: bytes) -> list[bytes]:
+        """Return frames [first, first + count) of one segment, as they are now."""
+        here = self._sounding.get(first // SEGMENT_FRAMES)
+        if here is None:
+            return [silent_frame] * count
+        return [here.get(index, silent_frame) for index in range(first, first + count)]
+
+    def drop_before(self, msn: int) -> None:
+        """Forget the sound of all segments below `msn`."""
+        for old in [kept for kept in self._sounding if kept < msn]:
+            del self._sounding[old]

@@ -5,6 +5,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.core.channels import fitted
 from hls.core.timeline import AAC_SAMPLES, TICK_SAMPLES, Timeline
 
 
@@ -26,15 +27,18 @@ class TickBuffer:
     the clock.
     """
 
-    def __init__(self, timeline: Timeline, first_tick: int, *, ahead_ticks: int) -> None:
+    def __init__(
+        self, timeline: Timeline, first_tick: int, *, ahead_ticks: int, channels: int = 1
+    ) -> None:
         self._timeline = timeline
+        self._channels = channels
         self._ahead_ticks = ahead_ticks
         self._sealed_tick = max(first_tick, timeline.origin_tick)
         self._arrived: set[int] = set()
         self._open: dict[int, NDArray[np.int16]] = {}
 
     def push(self, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate:
-        """Take one tick of int16 samples, shape (960,); it is copied."""
+        """Take one tick of one or two channels, int16[960 * channels] interleaved; it is copied."""
         if tick < self._sealed_tick:
             return Fate.LATE
         if tick > now_tick + self._ahead_ticks:
@@ -43,13 +47,19 @@ class TickBuffer:
             return Fate.REPEATED
         self._arrived.add(tick)
         if pcm.any():
-            self._lay(self._timeline.position(tick), pcm)
+            self._lay(self._timeline.position(tick), fitted(pcm, TICK_SAMPLES, self._channels))
         return Fate.ACCEPTED
+
+    def retune(self, channels: int) -> None:
+        """Return frames of so many channels from now on."""
+        self._channels = channels
+        for index, samples in self._open.items():
+            self._open[index] = fitted(samples, AAC_SAMPLES, channels)
 
     def seal(self, before_tick: int) -> list[tuple[int, NDArray[np.int16]]]:
         """Close all ticks before `before_tick`; return the finished frames that sound.
 
-        Each is (frame index, int16 samples of shape (1024,)), in ascending order. A frame below
+        Each is (frame index, int16[1024 * channels] interleaved), in ascending order. A frame below
         `sealed_frames` that was never returned is silent.
         """
         if before_tick > self._sealed_tick:
@@ -65,12 +75,13 @@ class TickBuffer:
 
     def _lay(self, position: int, pcm: NDArray[np.int16]) -> None:
         index, offset = divmod(position, AAC_SAMPLES)
+        width = self._channels
         head = min(TICK_SAMPLES, AAC_SAMPLES - offset)
-        self._frame(index)[offset : offset + head] = pcm[:head]
+        self._frame(index)[offset * width : (offset + head) * width] = pcm[: head * width]
         if head < TICK_SAMPLES:
-            self._frame(index + 1)[: TICK_SAMPLES - head] = pcm[head:]
+            self._frame(index + 1)[: (TICK_SAMPLES - head) * width] = pcm[head * width :]
 
     def _frame(self, index: int) -> NDArray[np.int16]:
         if index not in self._open:
-            self._open[index] = np.zeros(AAC_SAMPLES, np.int16)
+            self._open[index] = np.zeros(AAC_SAMPLES * self._channels, np.int16)
         return self._open[index]

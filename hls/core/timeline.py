@@ -15,6 +15,10 @@ SEGMENT_FRAMES = 30 * PART_FRAMES
 SEGMENT_TICKS = 96
 SEGMENT_S = 1.92
 
+# A frame's MDCT window spans its own samples and the next frame's, and the block switching looks at
+# one frame more: frame i is final when the samples of frame i + 2 are.
+LOOKAHEAD_FRAMES = 2
+
 # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist: four segments, and a fifth
 # that is not complete yet when the room goes on air.
 LEAD_SEGMENTS = 5
@@ -41,6 +45,10 @@ class Timeline:
     def position(self, tick: int) -> int:
         """Return the first sample of `tick`, counted from the origin (negative before it)."""
         return (tick - self.origin_tick) * TICK_SAMPLES
+
+    def tick_after(self, frames: int) -> int:
+        """Return the first tick that begins when `frames` AAC frames since the origin are over."""
+        return self.origin_tick - (-frames * AAC_SAMPLES // TICK_SAMPLES)
 
     def unix_s(self, msn: int) -> float:
         """Return the wall clock at the beginning of segment `msn`."""

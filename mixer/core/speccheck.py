@@ -28,6 +28,9 @@ def check_spec(spec: RoomSpec) -> None:
         if not 1 <= len(bus) <= MAX_BUS_CHARACTERS:
             _refuse(f"a bus has a name of 1 to {MAX_BUS_CHARACTERS} characters")
     buses = frozenset((FLOOR, *spec.buses))
+    for bus in spec.air_buses:
+        if bus not in buses:
+            _refuse(f"on air: there is no bus {bus[:MAX_BUS_CHARACTERS]!r}")
     _check_lines(spec, buses)
     for anchor in spec.anchors:
         _check_voice(anchor)

@@ -32,7 +32,8 @@ def read_spec(room: RoomId, written: Mapping[str, Any]) -> RoomSpec:
     rest = dict(written)
     anchors = tuple(_read_anchor(anchor) for anchor in rest.pop("anchors"))
     rest["profile"] = Profile(rest.get("profile", Profile.VOICE))
-    rest["buses"] = tuple(str(bus) for bus in rest.get("buses", ()))
+    for name in ("buses", "air_buses"):
+        rest[name] = tuple(str(bus) for bus in rest.get(name, ()))
     spec = RoomSpec(room, 1, anchors, **rest)
     check_spec(spec)
     return spec

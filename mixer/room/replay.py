@@ -21,10 +21,20 @@ from mixer.core.recording import (
 from mixer.core.specjson import read_spec
 from mixer.errors import MixerError
 from mixer.room.anchor import Anchor
+from mixer.room.mix import mono
 from mixer.room.player import Target
 from mixer.room.recorder import Digest
 from mixer.room.room import Room
-from mixer.types import Delivery, Int16Frame, Outgoing, PeerId, Quality, RoomId
+from mixer.types import (
+    FLOOR,
+    FRAME_SAMPLES,
+    Delivery,
+    Int16Frame,
+    Outgoing,
+    PeerId,
+    Quality,
+    RoomId,
+)
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
 MAX_TICKS_APART = 24 * 3600 * 50
@@ -62,14 +72,15 @@ class Played:
 
 
 class _LastFrame:
-    """A tap that keeps one frame."""
+    """A tap that keeps one frame of the floor, in one channel."""
 
     def __init__(self) -> None:
         self.frame: Int16Frame | None = None
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         del room, tick
-        self.frame = pcm
+        if bus == FLOOR:
+            self.frame = pcm if len(pcm) == FRAME_SAMPLES else mono(pcm)
 
 
 class _FedSource:

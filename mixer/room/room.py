@@ -6,19 +6,20 @@ from zlib import crc32
 import numpy as np
 
 from mixer.core.level import SILENCE_DBOV
-from mixer.core.routing import EVERYBODY, PLAIN, ear_of
+from mixer.core.routing import EVERYBODY, PLAIN, Ear, ear_of
 from mixer.core.speccheck import check_gain
 from mixer.core.strip import Voiced
 from mixer.room.anchor import Anchor
 from mixer.room.fade import Fade, faded
 from mixer.room.groups import APART_TICKS, NO_PACKETS, Advanced, Groups
-from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO, mono
+from mixer.room.mix import COMFORT_EVERY_TICKS, COMFORT_PAYLOAD, COMFORT_STEREO
 from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
 from mixer.room.voice import Voice
 from mixer.types import (
+    FLOOR,
     AnchorSpec,
     Delivery,
     Outgoing,
@@ -52,7 +53,7 @@ class Room:
         self._seats: dict[PeerId, Seat] = {}
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
-        self._air: Hearer | None = None  # what the tap hears, while on air
+        self._air: dict[str, Hearer] = {}  # what the tap hears of each bus on air
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
@@ -72,10 +73,8 @@ class Room:
         """
         before, self._specs = self._specs, {anchor.peer: anchor for anchor in spec.anchors}
         self._stage.configure(spec)
-        if not spec.on_air or self._tap is None:
-            self._air = None
-        elif self._air is None:
-            self._air = Hearer(PLAIN)
+        on_air = (FLOOR, *spec.air_buses) if spec.on_air and self._tap is not None else ()
+        self._air = {bus: self._air.get(bus) or Hearer(_ear_on(bus)) for bus in on_air}
         self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
@@ -262,8 +261,10 @@ class Room:
         most: list[int] = []
         for mix, frame, level, has_sound, packet in advanced:
             self._is_comfort_due |= not has_sound
-            if self._air is not None and mix is self._air.mix and self._tap is not None:
-                self._tap.write(self.id, tick, frame if self._channels == 1 else mono(frame))
+            if self._tap is not None:
+                for bus, hearer in self._air.items():
+                    if mix is hearer.mix:
+                        self._tap.write(self.id, bus, tick, frame)
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
             passed = sum(one.is_passed for one in outgoing)
@@ -271,7 +272,7 @@ class Room:
             self.encodes += sum(bool(one.payload) for one in outgoing) - passed
             most.append(mix.most_bytes() if passed else 0)
             sent += outgoing
-        if most and self._air is None and self._groups.is_at_rest:
+        if most and not self._air and self._groups.is_at_rest:
             self._most_bytes = min(most)
         return sent
 
@@ -308,7 +309,7 @@ class Room:
 
     def _hearers(self) -> list[Hearer]:
         hearers = [seat.hearer for seat in self._seats.values() if seat.anchor.hears]
-        return hearers if self._air is None else [*hearers, self._air]
+        return [*hearers, *self._air.values()]
 
     def _brief(self, seat: Seat) -> None:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
@@ -346,5 +347,10 @@ class Room:
             self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
-        if self._air is not None:
-            self._air.mix = None
+        for hearer in self._air.values():
+            hearer.mix = None
+
+
+def _ear_on(bus: str) -> Ear:
+    """Return how a bus is heard by who hears nothing else."""
+    return PLAIN if bus == FLOOR else Ear(frozenset({(bus, 1.0)}))

@@ -10,7 +10,7 @@ from server.media.wire import audio_body
 from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport, connect
 
-MAX_WAITING_TICKS = 2000  # 4 MB: 20 rooms on air for two seconds
+MAX_WAITING_TICKS = 2000  # 4 MB, 8 of stereo: 20 rooms on air for two seconds
 STALE_TICKS = 100  # 2 s: the broadcast has closed that segment
 
 
@@ -29,10 +29,10 @@ class AudioTap:
         self._waiting: deque[tuple[int, bytes]] = deque()  # bounded in write()
         self._transport: UnixTransport | None = None
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         """See Tap."""
         waiting = self._waiting
-        waiting.append((tick, audio_body(room, tick, pcm)))
+        waiting.append((tick, audio_body(room, bus, tick, pcm)))
         while len(waiting) > self._max_waiting or waiting[0][0] < tick - STALE_TICKS:
             waiting.popleft()
             self.dropped += 1

@@ -52,7 +52,7 @@ class BroadcastService:
         except wire.WireError:
             self._counters["audio_malformed"] += 1
         else:
-            self._broadcaster.write(audio.room, audio.tick, audio.pcm, _now_tick())
+            self._broadcaster.write(audio.room, audio.bus, audio.tick, audio.pcm, _now_tick())
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
         self._broadcaster.apply(params.spec(), _now_tick())

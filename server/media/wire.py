@@ -36,7 +36,9 @@ REFUSED = -32000  # a worker's refusal; its data says `who` must react
 
 _TICK = struct.Struct(">Q")  # a tick number, or the number of a blob
 _PCM_BYTES = 2 * FRAME_SAMPLES
-_MAX_ROOM_BYTES = 64
+_AUDIO = struct.Struct(">QB7x")  # a tick number and how many channels it has
+_CHANNELS = (1, 2)
+_MAX_NAMES_BYTES = 256  # a room's name has 64, a bus's 32 characters
 _MAX_PORT, _MAX_PAYLOAD_TYPE, _MAX_SSRC = 0xFFFF, 0x7F, 0xFFFFFFFF
 _NAME_LENGTH = struct.Struct(">B")
 
@@ -329,34 +331,44 @@ def plane_error(error: RpcError) -> MixerError | BadSpec | None:
 
 @dataclass(frozen=True, slots=True)
 class AudioTick:
-    """One tick of a room's mix: `pcm` is int16, 48 kHz mono, shape (960,), read-only."""
+    """One tick of what is heard on a room's bus.
+
+    `pcm` is int16[960 * channels], 48 kHz, interleaved, read-only.
+    """
 
     room: RoomId
+    bus: str
     tick: int
     pcm: Int16Frame
 
 
-def audio_body(room: RoomId, tick: int, pcm: Int16Frame) -> bytes:
-    """Return an AUDIO frame's body: tick, samples (little-endian), then the room.
+def audio_body(room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> bytes:
+    """Return an AUDIO frame's body: tick, channels, samples (little-endian), then room/bus.
 
-    The room stands last so that the samples are aligned.
+    The names stand last so that the samples are aligned.
     """
-    return _TICK.pack(tick) + pcm.astype("<i2", copy=False).tobytes() + room.encode()
+    head = _AUDIO.pack(tick, len(pcm) // FRAME_SAMPLES)
+    return head + pcm.astype("<i2", copy=False).tobytes() + f"{room}/{bus}".encode()
 
 
 def read_audio(kind: FrameKind, body: bytes) -> AudioTick:
     """Read an AUDIO frame. Raises WireError."""
     if kind is not FrameKind.AUDIO:
         raise WireError(f"{kind.name} is no audio")
-    room_bytes = len(body) - _TICK.size - _PCM_BYTES
-    if not 0 < room_bytes <= _MAX_ROOM_BYTES:
-        raise WireError(f"{len(body)} bytes are no tick of a room")
+    if len(body) < _AUDIO.size:
+        raise WireError("audio has no tick")
+    tick, channels = _AUDIO.unpack_from(body)
+    names_at = _AUDIO.size + channels * _PCM_BYTES
+    if channels not in _CHANNELS or not names_at < len(body) <= names_at + _MAX_NAMES_BYTES:
+        raise WireError(f"{len(body)} bytes are no tick of a bus")
     try:
-        room = RoomId(body[-room_bytes:].decode())
+        room, slash, bus = body[names_at:].decode().partition("/")
     except UnicodeDecodeError:
-        raise WireError("the room's name is no text") from None
-    pcm = np.frombuffer(body, "<i2", FRAME_SAMPLES, _TICK.size)
-    return AudioTick(room, _TICK.unpack_from(body)[0], pcm.astype(np.int16, copy=False))
+        raise WireError("the names of a tick are no text") from None
+    if not (room and slash and bus):
+        raise WireError("a tick is of a bus of a room")
+    pcm = np.frombuffer(body, "<i2", channels * FRAME_SAMPLES, _AUDIO.size)
+    return AudioTick(RoomId(room), bus, tick, pcm.astype(np.int16, copy=False))
 
 
 def blob_body(number: int, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf"}
 
@@ -24,18 +25,27 @@ def boxes(data: bytes) -> dict[str, Box]:
     return {box.path: box for box in _walk(data, 0, "")}
 
 
-def samples(segment: bytes) -> list[bytes]:
-    """Return the samples of a media segment, found as a player finds them."""
-    found = boxes(segment)
-    trun, moof = found["moof/traf/trun"], found["moof"]
-    count, position = trun.u32(4), moof.start + trun.u32(8)
+def samples(data: bytes) -> list[bytes]:
+    """Return the samples of a media segment or a part, found as a player finds them."""
     frames = []
-    for index in range(count):
-        size = trun.u32(12 + 4 * index)
-        frames.append(segment[position : position + size])
-        position += size
-    assert position == len(segment)
+    for fragment in fragments(data):
+        found = boxes(fragment)
+        trun, moof = found["moof/traf/trun"], found["moof"]
+        count, position = trun.u32(4), moof.start + trun.u32(8)
+        for index in range(count):
+            size = trun.u32(12 + 4 * index)
+            frames.append(fragment[position : position + size])
+            position += size
+        assert position == len(fragment)
     return frames
+
+
+def fragments(data: bytes) -> list[bytes]:
+    """Return the fragments of a media segment: each ends with its mdat."""
+    walked = _walk(data, 0, "")
+    cuts = [0, *(box.start + 8 + len(box.payload) for box in walked if box.path == "mdat")]
+    assert cuts[-1] == len(data)
+    return [data[start:end] for start, end in pairwise(cuts)]
 
 
 def _walk(data: bytes, base: int, parent: str) -> Iterator[Box]:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from numpy.typing import NDArray
 
 from hls.pipeline import Broadcaster
-from hls.types import BroadcastSpec, KeySpec
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind
 
 KEY = KeySpec(epoch=1, key=b"sixteen byte key", iv=bytes(range(16)), uri="enc.key")
 
@@ -90,9 +90,9 @@ def hear(
     broadcaster: Broadcaster, now_tick: int, room: str = "blue"
 ) -> tuple[Playlist, NDArray[np.float32]]:
     """Return the playlist and its sound."""
-    playlist = read(broadcaster.playlist(room, now_tick))
-    clear = [decrypt(broadcaster.fetch(room, name, now_tick)) for name in playlist.names]
-    init = broadcaster.fetch(room, playlist.init, now_tick)
+    playlist = read(broadcaster.playlist(room, "", PlaylistKind.CLASSIC, now_tick))
+    clear = [decrypt(broadcaster.fetch(room, "", name, now_tick)) for name in playlist.names]
+    init = broadcaster.fetch(room, "", playlist.init, now_tick)
     assert init is not None
     return playlist, decode(init, clear)
 

@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from hls import encoder as module
 from hls.core.fmp4 import init_segment, media_segment
-from hls.encoder import LOOKAHEAD_FRAMES, AacEncoder, GatedEncoder, silent_frame
+from hls.core.timeline import LOOKAHEAD_FRAMES
+from hls.encoder import AacEncoder, GatedEncoder, silent_frame
 from hls.errors import EncoderLost
 from tests.hls.listener import decode, level_db
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from hls.core.playlist import with_token
 from hls.pipeline import Broadcaster
-from hls.types import KeySpec
+from hls.types import KeySpec, PlaylistKind
 from tests.hls.listener import KEY, decrypt, level_db, read, spec, tone
 
 pytestmark = pytest.mark.e2e
 
 BASE = 1000
+LONG = replace(spec(), window_s=23.04)
 TOKEN = "eyJhbGciOi.eyJhdWQi_-.c2ln"  # dots, as every JWT has: they must not look like extensions
 DECODE = ("-f", "f32le", "-ac", "1", "-ar", "48000", "-")
 QUIET = ("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning")
@@ -26,10 +28,10 @@ QUIET = ("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning")
 
 def speaking(ticks: int, *, base_tick: int = BASE) -> Broadcaster:
     """Return a broadcaster that heard a tone for so many ticks from the base on."""
-    broadcaster = Broadcaster(window=12)
-    broadcaster.apply(spec(base_tick=base_tick), BASE)
+    broadcaster = Broadcaster()
+    broadcaster.apply(replace(spec(base_tick=base_tick), window_s=23.04), BASE)
     for offset, frame in enumerate(tone(ticks)):
-        broadcaster.write("blue", BASE + offset, frame)
+        broadcaster.write("blue", "floor", BASE + offset, frame)
     return broadcaster
 
 
@@ -41,9 +43,9 @@ def floats(raw: bytes) -> NDArray[np.float32]:
 def test_ffprobe(tmp_path: Path) -> None:
     """FFprobe finds an AAC-LC track and a frame every 1024 samples, at the stream's own time."""
     broadcaster, now = speaking(96), BASE + 200
-    playlist = read(broadcaster.playlist("blue", now))
-    init = broadcaster.fetch("blue", playlist.init, now) or b""
-    segment = decrypt(broadcaster.fetch("blue", "seg-5.m4s", now))
+    playlist = read(broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, now))
+    init = broadcaster.fetch("blue", "", playlist.init, now) or b""
+    segment = decrypt(broadcaster.fetch("blue", "", "seg-5.m4s", now))
     (tmp_path / "a.mp4").write_bytes(init + segment)
     command = ["ffprobe", "-v", "error", "-show_packets", "-show_streams", "-of", "json"]
     done = subprocess.run([*command, tmp_path / "a.mp4"], capture_output=True, check=True)
@@ -58,12 +60,12 @@ def test_ffprobe(tmp_path: Path) -> None:
 def test_folder(tmp_path: Path) -> None:
     """FFmpeg plays the encrypted playlist from a folder: every sample, at its place and level."""
     broadcaster, now = speaking(250), BASE + 96 * 6
-    text = broadcaster.playlist("blue", now) or ""
+    text = broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, now) or ""
     playlist = read(text)
     (tmp_path / "a.m3u8").write_text(text + "#EXT-X-ENDLIST\n")
     (tmp_path / KEY.uri).write_bytes(KEY.key)
     for name in (playlist.init, *playlist.names):
-        (tmp_path / name).write_bytes(broadcaster.fetch("blue", name, now) or b"")
+        (tmp_path / name).write_bytes(broadcaster.fetch("blue", "", name, now) or b"")
     command = [*QUIET, "-allowed_extensions", "ALL", "-i", str(tmp_path / "a.m3u8"), *DECODE]
     done = subprocess.run(command, capture_output=True, check=True)
     assert not done.stderr
@@ -97,22 +99,24 @@ class LiveRoom:
             return web.Response(status=403)
         if name == "stream.m3u8":
             return web.Response(text=self.next_playlist(), content_type="application/x-mpegurl")
-        data = self.keys.get(name) or self.broadcaster.fetch("blue", name, self.now)
+        data = self.keys.get(name) or self.broadcaster.fetch("blue", "", name, self.now)
         return web.Response(body=data) if data else web.Response(status=404)
 
     def next_playlist(self) -> str:
         self.playlists += 1
         if self.playlists == 2:
-            self.broadcaster = Broadcaster(window=12)
-            self.broadcaster.apply(spec(), self.now - 30)
+            self.broadcaster = Broadcaster()
+            self.broadcaster.apply(LONG, self.now - 30)
         if self.playlists == 3:
             key = KeySpec(2, b"another 16 bytes", bytes(16), "2.key")
             self.keys[key.uri] = key.key
-            self.broadcaster.apply(spec(version=2, key=key), self.now)
+            self.broadcaster.apply(replace(LONG, version=2, keys=(key,)), self.now)
         for offset, frame in enumerate(tone(96)):
-            self.broadcaster.write("blue", self.now + offset, frame)
+            self.broadcaster.write("blue", "floor", self.now + offset, frame)
         self.now += 96
-        return with_token(self.broadcaster.playlist("blue", self.now) or "", TOKEN)
+        return with_token(
+            self.broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, self.now) or "", TOKEN
+        )
 
 
 async def test_live() -> None:

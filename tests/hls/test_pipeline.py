@@ -10,26 +10,27 @@ from numpy.typing import NDArray
 from hls.encoder import AacEncoder
 from hls.errors import BadSpec, EncoderLost
 from hls.pipeline import Broadcaster
-from hls.types import BroadcastSpec, KeySpec
-from tests.hls.boxes import boxes, samples
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind
+from tests.hls.boxes import boxes, fragments, samples
 from tests.hls.listener import KEY, decrypt, hear, level_db, read, spec, tone
 
+CLASSIC = PlaylistKind.CLASSIC
 BASE = 1000
 LEAD = 5  # segments before the base
 TONE_DB = level_db(tone(50) / 32768)
 
 
-def on_air(now_tick: int = BASE, **options: int) -> Broadcaster:
-    """Return a broadcaster that put the room on air at `now_tick`."""
-    broadcaster = Broadcaster(**options)
-    broadcaster.apply(spec(), now_tick)
+def on_air(now_tick: int = BASE, *, delay_ticks: int = 5, window: int = 8) -> Broadcaster:
+    """Return a broadcaster that put the room on air at `now_tick`, with so many segments listed."""
+    broadcaster = Broadcaster(delay_ticks=delay_ticks)
+    broadcaster.apply(replace(spec(), window_s=1.92 * window), now_tick)
     return broadcaster
 
 
 def speak(broadcaster: Broadcaster, first_tick: int, pcm: NDArray[np.int16]) -> None:
     """Write ticks as a mixer does."""
     for offset, frame in enumerate(pcm):
-        broadcaster.write("blue", first_tick + offset, frame)
+        broadcaster.write("blue", "floor", first_tick + offset, frame)
 
 
 def sample_of(tick: int, first_msn: int) -> int:
@@ -47,7 +48,7 @@ def test_playable_at_once() -> None:
 
 def test_window() -> None:
     """The playlist lists `window` segments, the newest last, on the clock."""
-    playlist = read(on_air(window=6).playlist("blue", BASE + 96 * 100))
+    playlist = read(on_air(window=6).playlist("blue", "", CLASSIC, BASE + 96 * 100))
     assert playlist.last_msn == LEAD + 98
     assert len(playlist.names) == 6
     assert playlist.starts_unix_s == pytest.approx(1_700_000_000 + 93 * 1.92, abs=0.001)
@@ -56,8 +57,8 @@ def test_window() -> None:
 def test_segment_appears_when_complete() -> None:
     """A segment is listed once its last frame can be encoded: its end, 3 ticks and the delay."""
     broadcaster, end = on_air(delay_ticks=5), BASE + 96
-    assert read(broadcaster.playlist("blue", end + 7)).last_msn == LEAD - 1
-    assert read(broadcaster.playlist("blue", end + 8)).last_msn == LEAD
+    assert read(broadcaster.playlist("blue", "", CLASSIC, end + 7)).last_msn == LEAD - 1
+    assert read(broadcaster.playlist("blue", "", CLASSIC, end + 8)).last_msn == LEAD
 
 
 @pytest.mark.parametrize("start", [0, 7, 50, 95, 96, 300])
@@ -91,7 +92,7 @@ def test_order_and_copies_do_not_matter() -> None:
     speak(ordered, BASE, pcm)
     for first in range(0, 100, 4):
         for offset in (first + 2, first, first, first + 3, first + 1, first + 2):
-            shuffled.write("blue", BASE + offset, pcm[offset])
+            shuffled.write("blue", "floor", BASE + offset, pcm[offset])
     assert np.array_equal(hear(ordered, BASE + 200)[1], hear(shuffled, BASE + 200)[1])
     assert shuffled.statistics()["ticks_repeated_total"] == 50
 
@@ -99,8 +100,8 @@ def test_order_and_copies_do_not_matter() -> None:
 def test_tick_after_its_time() -> None:
     """A tick later than the delay is counted and not heard."""
     broadcaster = on_air(delay_ticks=5)
-    broadcaster.playlist("blue", BASE + 100)
-    broadcaster.write("blue", BASE + 94, tone(1)[0])
+    broadcaster.playlist("blue", "", CLASSIC, BASE + 100)
+    broadcaster.write("blue", "floor", BASE + 94, tone(1)[0])
     assert broadcaster.statistics()["ticks_late_total"] == 1
     assert not hear(broadcaster, BASE + 300)[1].any()
 
@@ -109,9 +110,9 @@ def test_tick_after_its_time() -> None:
 def test_tick_from_the_future(tick: int) -> None:
     """A tick far ahead of the clock it came with does not move the room."""
     broadcaster = on_air()
-    broadcaster.write("blue", tick, tone(1)[0], BASE + 10)
+    broadcaster.write("blue", "floor", tick, tone(1)[0], BASE + 10)
     assert broadcaster.statistics()["ticks_early_total"] == 1
-    assert read(broadcaster.playlist("blue", BASE + 10)).last_msn == LEAD - 1
+    assert read(broadcaster.playlist("blue", "", CLASSIC, BASE + 10)).last_msn == LEAD - 1
 
 
 @pytest.mark.parametrize(
@@ -127,27 +128,27 @@ def test_tick_from_the_future(tick: int) -> None:
 def test_malformed_pcm(pcm: NDArray[np.int16]) -> None:
     """PCM of another shape or type is counted and dropped."""
     broadcaster = on_air()
-    broadcaster.write("blue", BASE, pcm)
+    broadcaster.write("blue", "floor", BASE, pcm)
     assert broadcaster.statistics()["ticks_malformed_total"] == 1
 
 
 def test_unknown_room() -> None:
     """Of a room that is not on air there is nothing, and writing to it is counted."""
     broadcaster = on_air()
-    broadcaster.write("red", BASE, tone(1)[0])
+    broadcaster.write("red", "floor", BASE, tone(1)[0])
     assert broadcaster.statistics()["ticks_unknown_room_total"] == 1
-    assert broadcaster.playlist("red", BASE) is None
-    assert broadcaster.fetch("red", "seg-0.m4s", BASE) is None
+    assert broadcaster.playlist("red", "", CLASSIC, BASE) is None
+    assert broadcaster.fetch("red", "", "seg-0.m4s", BASE) is None
 
 
 def test_base_in_the_future() -> None:
     """Before the first segment is complete there is no playlist."""
     broadcaster = Broadcaster()
     broadcaster.apply(spec(base_tick=BASE + 96 * LEAD), BASE)
-    broadcaster.write("blue", BASE - 1, tone(1)[0])
-    assert broadcaster.playlist("blue", BASE) is None
-    assert broadcaster.fetch("blue", "seg-0.m4s", BASE) is None
-    assert read(broadcaster.playlist("blue", BASE + 150)).names == ["seg-0.m4s"]
+    broadcaster.write("blue", "floor", BASE - 1, tone(1)[0])
+    assert broadcaster.playlist("blue", "", CLASSIC, BASE) is None
+    assert broadcaster.fetch("blue", "", "seg-0.m4s", BASE) is None
+    assert read(broadcaster.playlist("blue", "", CLASSIC, BASE + 150)).names == ["seg-0.m4s"]
 
 
 @pytest.mark.parametrize("gap", [96 * 50, 96 * 10**6])
@@ -155,10 +156,12 @@ def test_long_silence(gap: int) -> None:
     """Silence that nobody asked for is not made, and then only what is asked for."""
     broadcaster = on_air()
     speak(broadcaster, BASE, tone(10))
-    playlist = read(broadcaster.playlist("blue", BASE + gap))
+    playlist = read(broadcaster.playlist("blue", "", CLASSIC, BASE + gap))
     assert broadcaster.statistics()["segments_held"] == 0
-    broadcaster.fetch("blue", playlist.names[-1], BASE + gap)
-    assert broadcaster.statistics()["segments_held"] == 1
+    assert broadcaster.statistics().get("segments_silent_total", 0) == 0
+    broadcaster.fetch("blue", "", playlist.names[-1], BASE + gap)
+    assert broadcaster.statistics()["segments_held"] == 0
+    assert broadcaster.statistics()["segments_silent_total"] == 1
 
 
 def test_sound_after_a_long_silence() -> None:
@@ -174,9 +177,9 @@ def test_sound_after_a_long_silence() -> None:
 def test_slow_player() -> None:
     """A segment can be fetched for a while after it left the playlist, then no more."""
     broadcaster, now = on_air(window=4), BASE + 96 * 50
-    oldest = read(broadcaster.playlist("blue", now)).names[0]
-    assert broadcaster.fetch("blue", oldest, now + 4 * 96) is not None
-    assert broadcaster.fetch("blue", oldest, now + 5 * 96) is None
+    oldest = read(broadcaster.playlist("blue", "", CLASSIC, now)).names[0]
+    assert broadcaster.fetch("blue", "", oldest, now + 4 * 96) is not None
+    assert broadcaster.fetch("blue", "", oldest, now + 5 * 96) is None
 
 
 @pytest.mark.parametrize(
@@ -196,31 +199,31 @@ def test_slow_player() -> None:
 def test_unknown_name(name: str) -> None:
     """Only names of the playlist name anything."""
     broadcaster = on_air()
-    assert broadcaster.fetch("blue", name, BASE) is None
-    assert broadcaster.fetch("blue", "seg-3.m4s", BASE) is not None
+    assert broadcaster.fetch("blue", "", name, BASE) is None
+    assert broadcaster.fetch("blue", "", "seg-3.m4s", BASE) is not None
 
 
 @given(st.text(max_size=40))
 def test_any_name(name: str) -> None:
     """Whatever is asked for, the answer is bytes or None."""
-    assert BROADCASTER.fetch("blue", name, BASE) is None
+    assert BROADCASTER.fetch("blue", "", name, BASE) is None
 
 
 def test_memory_is_bounded() -> None:
     """However long somebody speaks and listens, the window and a little more is held."""
-    broadcaster = on_air(window=2)
+    broadcaster = on_air(window=4)
     speak(broadcaster, BASE, np.tile(tone(1), (96 * 12, 1)))
     hear(broadcaster, BASE + 96 * 13)
-    assert broadcaster.statistics()["segments_held"] <= 6
+    assert broadcaster.statistics()["segments_held"] <= 2 * 9
 
 
 def test_restart() -> None:
     """A new process goes on with the sequence, and has its own sound in the segment it began in."""
     before, after, crash = on_air(), Broadcaster(), BASE + 96 * 30 + 40
     speak(before, crash - 100, tone(100))
-    last = read(before.playlist("blue", crash)).last_msn
+    last = read(before.playlist("blue", "", CLASSIC, crash)).last_msn
     after.apply(spec(), crash + 10)
-    assert read(after.playlist("blue", crash + 10)).last_msn >= last
+    assert read(after.playlist("blue", "", CLASSIC, crash + 10)).last_msn >= last
     speak(after, crash + 20, tone(100))
     playlist, sound = hear(after, crash + 250)
     onset = sample_of(crash + 20, playlist.first_msn)
@@ -237,7 +240,7 @@ def test_players_survive_restarts(starts: tuple[int, ...]) -> None:
     for start in starts:
         broadcaster = on_air(BASE + 96 * start)
         for segment in range(start, start + 12):
-            text = broadcaster.playlist("blue", BASE + 96 * segment)
+            text = broadcaster.playlist("blue", "", CLASSIC, BASE + 96 * segment)
             playlist = read(text)
             assert "#EXT-X-DISCONTINUITY\n" not in (text or "")
             for msn, name in enumerate(playlist.names, playlist.first_msn):
@@ -250,10 +253,10 @@ def test_new_key() -> None:
     broadcaster, now = on_air(), BASE + 96 * 20 + 10
     key = KeySpec(2, b"another 16 bytes", bytes(16), "2/enc.key")
     broadcaster.apply(spec(version=2, key=key), now)
-    playlist = read(broadcaster.playlist("blue", now + 96 * 3))
-    assert playlist.key_uris == [KEY.uri] * 5 + [key.uri] * 3
+    playlist = read(broadcaster.playlist("blue", "", CLASSIC, now + 96 * 3))
+    assert playlist.key_uris == [KEY.uri] * 6 + [key.uri] * 2
     for name, uri in zip(playlist.names, playlist.key_uris, strict=True):
-        data = broadcaster.fetch("blue", name, now + 96 * 3)
+        data = broadcaster.fetch("blue", "", name, now + 96 * 3)
         assert len(samples(decrypt(data, KEY if uri == KEY.uri else key))) == 90
 
 
@@ -264,8 +267,8 @@ def test_many_keys() -> None:
         key = replace(KEY, epoch=version, uri=f"{version}.key")
         broadcaster.apply(spec(version=version, key=key), BASE + 48 * version)
     now = BASE + 48 * 39 + 96 * 20
-    assert set(read(broadcaster.playlist("blue", now)).key_uris) == {"39.key"}
-    assert len(broadcaster._rooms["blue"]._keys) == 1
+    assert set(read(broadcaster.playlist("blue", "", CLASSIC, now)).key_uris) == {"39.key"}
+    assert broadcaster._rooms["blue"].keys_held == 1
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -273,7 +276,7 @@ def test_stale_spec(version: int) -> None:
     """A spec that is not newer changes nothing."""
     broadcaster = on_air()
     broadcaster.apply(spec(version=version, on_air=False), BASE)
-    assert broadcaster.playlist("blue", BASE) is not None
+    assert broadcaster.playlist("blue", "", CLASSIC, BASE) is not None
     assert broadcaster.statistics()["specs_stale_total"] == 1
 
 
@@ -282,10 +285,10 @@ def test_off_air() -> None:
     broadcaster = on_air()
     broadcaster.apply(spec(version=3, on_air=False), BASE)
     broadcaster.apply(spec(version=2), BASE)
-    assert broadcaster.playlist("blue", BASE) is None
+    assert broadcaster.playlist("blue", "", CLASSIC, BASE) is None
     assert broadcaster.statistics()["rooms"] == 0
     broadcaster.apply(spec(version=4), BASE)
-    assert broadcaster.playlist("blue", BASE) is not None
+    assert broadcaster.playlist("blue", "", CLASSIC, BASE) is not None
 
 
 def test_removed_rooms_are_forgotten() -> None:
@@ -300,7 +303,7 @@ def test_moved_base() -> None:
     """Another base starts the stream anew."""
     broadcaster = on_air()
     broadcaster.apply(spec(version=2, base_tick=BASE + 96 * 50), BASE + 96 * 50)
-    assert read(broadcaster.playlist("blue", BASE + 96 * 50)).last_msn == 3
+    assert read(broadcaster.playlist("blue", "", CLASSIC, BASE + 96 * 50)).last_msn == 3
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,7 @@ def test_bad_spec(field: str, bad: BroadcastSpec) -> None:
     with pytest.raises(BadSpec) as caught:
         broadcaster.apply(replace(bad, version=2), BASE)
     assert caught.value.field == field
-    assert read(broadcaster.playlist("blue", BASE)).last_msn == 3
+    assert read(broadcaster.playlist("blue", "", CLASSIC, BASE)).last_msn == 3
 
 
 def test_lost_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,17 +372,18 @@ def test_any_pattern(steps: list[Step], start: int, delay_ticks: int) -> None:
     last_msn = -1
     for step in steps:
         now += step.ticks
-        broadcaster.write("blue", now - step.age, np.full(960, 999, np.int16), now)
+        broadcaster.write("blue", "floor", now - step.age, np.full(960, 999, np.int16), now)
         if not step.asks:
             continue
-        playlist = read(broadcaster.playlist("blue", now))
+        playlist = read(broadcaster.playlist("blue", "", CLASSIC, now))
         sealed_samples = (now - delay_ticks - BASE + 96 * LEAD) * 960
         assert playlist.last_msn == (sealed_samples // 1024 - 2) // 90 - 1 >= last_msn
         last_msn = playlist.last_msn
         for msn, name in enumerate(playlist.names, playlist.first_msn):
-            data = broadcaster.fetch("blue", name, now)
+            data = broadcaster.fetch("blue", "", name, now)
             assert data is not None
             assert seen.setdefault(name, data) == data
             clear = decrypt(data)
-            assert boxes(clear)["moof/traf/tfdt"].u64(4) == msn * 92_160
+            times = [boxes(one)["moof/traf/tfdt"].u64(4) for one in fragments(clear)]
+            assert times == [msn * 92_160 + part * 15_360 for part in range(6)]
             assert len(samples(clear)) == 90

@@ -11,6 +11,7 @@ from mixer.room.anchor import Anchor
 from mixer.room.mix import COMFORT_PAYLOAD, COMFORT_STEREO
 from mixer.room.room import Room
 from mixer.types import (
+    FLOOR,
     FRAME_SAMPLES,
     TICK_S,
     AnchorSpec,
@@ -27,13 +28,15 @@ NOISE = -65
 
 
 class TapRecorder:
-    """A tap that keeps everything."""
+    """A tap that keeps everything: the `frames` of the floor, and those `of` every other bus."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, Int16Frame]] = []
+        self.of: dict[str, list[tuple[int, Int16Frame]]] = {}
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
-        self.frames.append((tick, pcm))
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
+        kept = self.frames if bus == FLOOR else self.of.setdefault(bus, [])
+        kept.append((tick, pcm))
 
 
 class Person:

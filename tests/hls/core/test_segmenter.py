@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,59 +8,57 @@ SILENT = b"silent"
 
 
 def test_silence() -> None:
-    """Segments without sound are complete but not made."""
-    segmenter = Segmenter(SILENT)
-    assert segmenter.seal(90 * 7 + 89) == []
-    assert segmenter.complete == 7
-    assert segmenter.silent(3).frames == (SILENT,) * 90
+    """Segments without sound are final but not stored."""
+    segmenter = Segmenter()
+    segmenter.seal(90 * 7 + 89)
+    assert segmenter.final == 90 * 7 + 89
+    assert segmenter.sounding == []
+    assert segmenter.is_silent(3)
+    assert segmenter.frames(3 * 90, 90, SILENT) == [SILENT] * 90
 
 
 def test_missing_frames() -> None:
-    """A segment that is partly missing is filled with silence."""
-    segmenter = Segmenter(SILENT)
+    """What is missing is silence."""
+    segmenter = Segmenter()
     segmenter.push(179, b"last")
-    [segment] = segmenter.seal(180)
-    assert segment.msn == 1
-    assert segment.frames == (SILENT,) * 89 + (b"last",)
+    assert segmenter.frames(90, 90, SILENT) == [SILENT] * 89 + [b"last"]
+    assert segmenter.frames(165, 15, SILENT) == [SILENT] * 14 + [b"last"]
+    assert not segmenter.is_silent(1)
 
 
-def test_incomplete_segment_waits() -> None:
-    """A segment appears with its last frame, not before."""
-    segmenter = Segmenter(SILENT)
-    segmenter.push(0, b"first")
-    assert segmenter.seal(89) == []
-    assert [segment.msn for segment in segmenter.seal(90)] == [0]
+def test_final() -> None:
+    """A frame that was announced does not change any more, and time does not go back."""
+    segmenter = Segmenter()
+    segmenter.seal(91)
+    segmenter.seal(50)
+    segmenter.push(90, b"late")
+    segmenter.push(91, b"in time")
+    assert segmenter.frames(90, 3, SILENT) == [SILENT, b"in time", SILENT]
 
 
-def test_announced_segment_does_not_change() -> None:
-    """A frame of a complete segment is dropped."""
-    segmenter = Segmenter(SILENT)
-    segmenter.seal(90)
-    segmenter.push(89, b"late")
-    assert segmenter.seal(180) == []
+@pytest.mark.parametrize(("before", "left"), [(0, [0, 2]), (1, [2]), (3, [])])
+def test_forgotten(before: int, left: list[int]) -> None:
+    """Old sound goes by segments."""
+    segmenter = Segmenter()
+    segmenter.push(5, b"a")
+    segmenter.push(200, b"b")
+    segmenter.drop_before(before)
+    assert segmenter.sounding == left
 
 
-def test_never_falls() -> None:
-    """The number of complete segments never falls."""
-    segmenter = Segmenter(SILENT)
-    segmenter.seal(900)
-    segmenter.seal(-5)
-    assert segmenter.complete == 10
-
-
-@given(st.sets(st.integers(0, 500)), st.lists(st.integers(0, 600), max_size=10))
-def test_every_frame_once(indexes: set[int], seals: list[int]) -> None:
-    """Whenever it is sealed, every frame stands exactly once, at its place."""
-    segmenter, segments, waiting = Segmenter(SILENT), [], sorted(indexes)
-    for before in [*sorted(seals), 600]:
-        while waiting and waiting[0] < before:
-            segmenter.push(waiting[0], b"%d" % waiting.pop(0))
-        segments += segmenter.seal(before)
-    heard = {
-        segment.msn * 90 + offset: frame
-        for segment in segments
-        for offset, frame in enumerate(segment.frames)
-        if frame != SILENT
-    }
-    assert heard == {index: b"%d" % index for index in indexes if index < 540}
-    assert all(len(segment.frames) == 90 for segment in segments)
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60))
+def test_any_gaps(steps: list[tuple[int, bool]]) -> None:
+    """Every frame is at its index, whatever is missing, and stays as it was when it was final."""
+    segmenter, tape, index = Segmenter(), dict[int, bytes](), 0
+    seen: dict[int, list[bytes]] = {}
+    for gap, seals in steps:
+        index += gap
+        if index >= segmenter.final:
+            tape[index] = b"%d" % index
+        segmenter.push(index, b"%d" % index)
+        if seals:
+            segmenter.seal(index - 2)
+        for msn in range(segmenter.final // 90):
+            frames = segmenter.frames(90 * msn, 90, SILENT)
+            assert frames == [tape.get(i, SILENT) for i in range(90 * msn, 90 * msn + 90)]
+            assert seen.setdefault(msn, frames) == frames

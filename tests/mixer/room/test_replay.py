@@ -78,7 +78,7 @@ class Shelf:
 class Nowhere:
     """A tap that is there, and keeps nothing."""
 
-    def write(self, room: RoomId, tick: int, pcm: Int16Frame) -> None:
+    def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         pass
 
 

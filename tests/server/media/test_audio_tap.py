@@ -44,12 +44,12 @@ async def test_what_was_written_before_the_connection_is_sent(path: Path) -> Non
     """The ring bridges the time until the broadcast process is there."""
     tap, ear = AudioTap(path), Ear()
     async with Supervisor() as supervisor:
-        tap.write(ROOM, 1, SILENCE)
+        tap.write(ROOM, "floor", 1, SILENCE)
         _ = supervisor.spawn(tap.run(), name="tap")
         await asyncio.sleep(0)  # tries, and finds nobody
         async with await listen(path, ear.accept):
             assert await ear.ticks(1) == [1]
-            tap.write(ROOM, 2, SILENCE)
+            tap.write(ROOM, "floor", 2, SILENCE)
             assert await ear.ticks(1) == [2]
 
 
@@ -62,7 +62,7 @@ async def test_a_lost_connection_is_made_anew(path: Path) -> None:
             (await ear.mixers.get()).abort()
         async with await listen(path, ear.accept):
             await ear.mixers.get()
-            tap.write(ROOM, 3, SILENCE)
+            tap.write(ROOM, "floor", 3, SILENCE)
             assert await ear.ticks(1) == [3]
     assert tap.connections == 2
 
@@ -71,7 +71,7 @@ def test_a_full_ring_loses_the_oldest(path: Path) -> None:
     """Without a reader the ring stays bounded, and every loss is counted."""
     tap = AudioTap(path, max_waiting_ticks=3)
     for tick in range(10):
-        tap.write(ROOM, tick, SILENCE)
+        tap.write(ROOM, "floor", tick, SILENCE)
     assert tap.dropped == 7
 
 
@@ -79,7 +79,7 @@ async def test_stale_ticks_are_not_sent(path: Path) -> None:
     """What is older than its segment is dropped, counted."""
     tap, ear = AudioTap(path), Ear()
     for tick in (1, 2, 2 + STALE_TICKS):
-        tap.write(ROOM, tick, SILENCE)
+        tap.write(ROOM, "floor", tick, SILENCE)
     async with Supervisor() as supervisor, await listen(path, ear.accept):
         _ = supervisor.spawn(tap.run(), name="tap")
         assert await ear.ticks(2) == [2, 2 + STALE_TICKS]

@@ -118,8 +118,8 @@ async def test_what_a_mixer_sends_is_heard(
     tap = AudioTap(tmp_path / "audio.sock")
     _ = supervisor.spawn(tap.run(), name="tap")
     pcm = np.full(960, 1000, np.int16)
-    tap.write(ROOM, tick_at(time.monotonic()), pcm)
-    tap.write(RoomId("unknown"), tick_at(time.monotonic()), pcm)
+    tap.write(ROOM, "floor", tick_at(time.monotonic()), pcm)
+    tap.write(RoomId("unknown"), "floor", tick_at(time.monotonic()), pcm)
     while (counters := (await plane.statistics()).counters).get("ticks_unknown_room", 0) < 1:
         pass
     assert sum(counters.get(f"ticks_{fate}", 0) for fate in ("accepted", "late")) == 1
@@ -148,14 +148,16 @@ async def test_one_mixers_end_disturbs_no_other(
 
     ours, theirs = mixer(first), mixer(second)
     pcm, tick = np.full(960, 1000, np.int16), tick_at(time.monotonic())
-    ours.write(ROOM, tick, pcm)
-    theirs.write(other, tick, pcm)
+    ours.write(ROOM, "floor", tick, pcm)
+    theirs.write(other, "floor", tick, pcm)
     await until(2, 2)
     await first.close()
     await until(1, 2)
-    theirs.write(other, tick + 1, pcm)
+    theirs.write(other, "floor", tick + 1, pcm)
     await until(1, 3)
-    theirs.write(ROOM, tick + 2, pcm)  # placed again: the same stream, from another process
+    theirs.write(
+        ROOM, "floor", tick + 2, pcm
+    )  # placed again: the same stream, from another process
     await until(1, 4)
     assert (await playlist(plane)).startswith("#EXTM3U")
 

@@ -206,12 +206,15 @@ def test_other_errors_are_no_refusals() -> None:
 
 
 @pytest.mark.parametrize("room", ["r", "a-room_1", "r" * 64, "räume"])
+@pytest.mark.parametrize("bus", ["floor", "français", "a/b"])
+@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("tick", [0, 2**63])
-def test_a_tick_arrives_as_it_left(room: str, tick: int) -> None:
-    """Room, number and every sample survive, extremes included."""
-    pcm = np.linspace(-32768, 32767, 960).astype(np.int16)
-    audio = wire.read_audio(FrameKind.AUDIO, wire.audio_body(RoomId(room), tick, pcm))
-    assert (audio.room, audio.tick, audio.pcm.dtype.str) == (room, tick, pcm.dtype.str)
+def test_a_tick_arrives_as_it_left(room: str, bus: str, channels: int, tick: int) -> None:
+    """Room, bus, number and every sample survive, extremes included."""
+    pcm = np.linspace(-32768, 32767, 960 * channels).astype(np.int16)
+    audio = wire.read_audio(FrameKind.AUDIO, wire.audio_body(RoomId(room), bus, tick, pcm))
+    assert (audio.room, audio.bus, audio.tick) == (room, bus, tick)
+    assert audio.pcm.dtype == np.int16
     assert np.array_equal(audio.pcm, pcm)
 
 
@@ -222,11 +225,30 @@ def test_any_audio_is_taken_or_refused(body: bytes) -> None:
         wire.read_audio(FrameKind.AUDIO, body)
 
 
-@pytest.mark.parametrize("extra", [0, 65, -1])
-def test_audio_without_a_proper_room_is_refused(extra: int) -> None:
-    """No room, too long a room, too few samples."""
-    with pytest.raises(wire.WireError, match="no tick"):
-        wire.read_audio(FrameKind.AUDIO, bytes(1928 + extra))
+MONO = wire.audio_body(RoomId("r"), "b", 1, np.zeros(960, np.int16))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        MONO[:15],
+        MONO[:-4],  # a sample too few
+        MONO[:-3],  # no names
+        MONO[:-1],  # no bus
+        MONO[:-3] + b"room",
+        MONO[:-3] + b"/bus",
+        MONO[:-3] + b"\xff/\xff",
+        MONO[:-3] + b"r/" + b"b" * 300,
+        MONO[:8] + b"\x00" + MONO[9:],
+        MONO[:8] + b"\x02" + MONO[9:],
+        MONO[:8] + b"\xff" + MONO[9:],
+    ],
+)
+def test_audio_of_no_bus_is_refused(body: bytes) -> None:
+    """Names that are missing, too long or no text, and samples that are not of whole channels."""
+    with pytest.raises(wire.WireError):
+        wire.read_audio(FrameKind.AUDIO, body)
 
 
 def test_blobs_keep_their_number() -> None:

@@ -1,0 +1,112 @@
+"""The catalogue of a room: what its playlists say."""
+
+from dataclasses import dataclass
+
+from hls.core.dates import Dates
+from hls.core.fmp4 import media_segment
+from hls.core.formats import Formats
+from hls.core.keyring import Keyring
+from hls.core.listing import Listing
+from hls.core.multivariant import Variant, multivariant
+from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
+from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
+from hls.rendition import Rendition
+from hls.types import Position, RenditionSpec
+
+_PEAK_SHARE = 1.2  # of the bit rate: how far AAC-LC's bit reservoir reaches over a second
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What all playlists of a room depend on."""
+
+    timeline: Timeline
+    keys: Keyring
+    formats: Formats
+    dates: Dates
+    part_frames: int
+
+    @property
+    def parts(self) -> int:
+        """How many parts a segment has."""
+        return SEGMENT_FRAMES // self.part_frames
+
+
+class Catalogue:
+    """The media playlists of one rendition."""
+
+    def __init__(self, rendition: Rendition, facts: Facts) -> None:
+        self._rendition = rendition
+        self._facts = facts
+        self._listing = Listing(self._complete)
+        self.writer = PlaylistWriter()
+
+    def window(self, first: int, position: Position, others: tuple[Report, ...]) -> Window:
+        """Return what is listed: from segment `first` to the part before `position`."""
+        facts = self._facts
+        return Window(
+            entries=self._listing.follow(first, position.msn),
+            open=self._entry(position.msn, position.part),
+            hint=_part_name(position.msn, position.part),
+            part_frames=facts.part_frames,
+            discontinuity_sequence=facts.formats.sequence(first),
+            reports=others,
+            dates=facts.dates.since(facts.timeline.unix_s(first)),
+        )
+
+    def _complete(self, msn: int) -> Entry:
+        return self._entry(msn, self._facts.parts)
+
+    def _entry(self, msn: int, parts: int) -> Entry:
+        facts = self._facts
+        return Entry(
+            msn=msn,
+            name=f"seg-{msn}.m4s",
+            init=self._rendition.codec_of(msn).init_name,
+            key=facts.keys.of(msn),
+            unix_s=facts.timeline.unix_s(msn),
+            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in range(parts)),
+            is_discontinuous=facts.formats.is_turn(msn),
+        )
+
+
+def reports(
+    own: str, renditions: tuple[RenditionSpec, ...], position: Position, parts: int
+) -> tuple[Report, ...]:
+    """Return how far the renditions other than `own` are: all as far as it is."""
+    default = renditions[0].name
+    way = "" if own == default else "../"
+    msn, part = divmod(position.msn * parts + position.part - 1, parts)
+    return tuple(
+        Report(way + _address(one, renditions), msn, part) for one in renditions if one.name != own
+    )
+
+
+def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: int) -> str:
+    """Return the multivariant playlist."""
+    parts = SEGMENT_FRAMES // part_frames
+    empty = parts * len(media_segment(1, 0, [b""] * part_frames))
+    boxes_bps = 8 * empty / SEGMENT_S
+    return multivariant(
+        [
+            Variant(
+                _address(one, renditions),
+                one.bit_rate,
+                peak_bps=round(one.bit_rate * _PEAK_SHARE + boxes_bps),
+                average_bps=round(one.bit_rate + boxes_bps),
+                bus=one.bus,
+                label=one.label,
+                language=one.language,
+                channels=channels,
+            )
+            for one in renditions
+        ]
+    )
+
+
+def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
+    return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
+
+
+def _part_name(msn: int, part: int) -> str:
+    return f"seg-{msn}.{part}.m4s"

@@ -1,0 +1,17 @@
+"""The encryption of parts and segments."""
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+_BLOCK = 16
+
+
+def encrypt(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """Encrypt a whole part or segment: AES-128-CBC, PKCS #7 padding (RFC 8216 §4.3.2.4).
+
+    `key` and `iv` are 16 bytes each.
+    """
+    missing = _BLOCK - len(data) % _BLOCK
+    encryptor = Cipher(AES128(key), CBC(iv)).encryptor()
+    return encryptor.update(data + bytes([missing]) * missing) + encryptor.finalize()

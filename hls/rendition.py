@@ -1,0 +1,124 @@
+"""A rendition: one bus at one bit rate, from frames that sound to parts in the clear."""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hls.codec import Codec, codec
+from hls.core.channels import fitted
+from hls.core.fmp4 import media_segment
+from hls.core.formats import Formats
+from hls.core.segmenter import Segmenter
+from hls.core.timeline import AAC_SAMPLES, LOOKAHEAD_FRAMES, SEGMENT_FRAMES
+from hls.encoder import GatedEncoder
+from hls.errors import EncoderLost
+from hls.types import RenditionSpec
+
+
+class Rendition:
+    """Encoder and segmenter of one rendition; where the format changes, another encoder goes on."""
+
+    def __init__(
+        self, spec: RenditionSpec, formats: Formats, part_frames: int, counters: Counter[str]
+    ) -> None:
+        """Follow `formats`, which are the room's."""
+        self.spec = spec
+        self._formats = formats
+        self._part_frames = part_frames
+        self._counters = counters
+        self._segmenter = Segmenter()
+        self._encoders: dict[int, GatedEncoder] = {}  # by the first segment of their format
+
+    def goes_on_as(self, spec: RenditionSpec) -> bool:
+        """Take `spec` if it sounds the same, and return whether it does; its label may differ."""
+        is_same = (spec.bit_rate, spec.bus) == (self.spec.bit_rate, self.spec.bus)
+        if is_same:
+            self.spec = spec
+        return is_same
+
+    def push(self, index: int, samples: NDArray[np.int16]) -> None:
+        """Take sounding frame `index` (ascending), int16[1024 * channels] of any channels."""
+        for span in self._formats.spans:
+            first = span.first_msn * SEGMENT_FRAMES
+            end = None if span.end_msn is None else span.end_msn * SEGMENT_FRAMES
+            # The last frames of a format need what comes after them.
+            if first <= index and (end is None or index < end + LOOKAHEAD_FRAMES):
+                encoder = self._encoders.get(span.first_msn)
+                if encoder is None:
+                    encoder = GatedEncoder(self.spec.bit_rate, span.channels)
+                    self._encoders[span.first_msn] = encoder
+                sound = fitted(samples, AAC_SAMPLES, span.channels)
+                self._encode(encoder, index, sound, range(first, end or index + 1))
+
+    def advance(self, sealed_frames: int) -> None:
+        """Take silence up to `sealed_frames`; what is LOOKAHEAD_FRAMES before it is final."""
+        if self._encoders:
+            self._rest(sealed_frames)
+        self._segmenter.seal(sealed_frames - LOOKAHEAD_FRAMES)
+
+    def codec_of(self, msn: int) -> Codec:
+        """Return the codec of segment `msn`."""
+        return codec(self.spec.bit_rate, self._formats.of(msn))
+
+    def init(self, name: str) -> bytes | None:
+        """Return the init segment of that name, None if no segment here needs it."""
+        for span in self._formats.spans:
+            found = codec(self.spec.bit_rate, span.channels)
+            if found.init_name == name:
+                return found.init
+        return None
+
+    def is_silent(self, msn: int) -> bool:
+        """Whether segment `msn` has no sound, or none is here any more."""
+        return self._segmenter.is_silent(msn)
+
+    @property
+    def sounding(self) -> list[int]:
+        """The segments that have sound, and are here, in ascending order."""
+        return self._segmenter.sounding
+
+    def part(self, msn: int, part: int) -> bytes:
+        """Return part `part` of segment `msn` as a fragment in the clear, final or not."""
+        frames = self._segmenter.frames(
+            msn * SEGMENT_FRAMES + part * self._part_frames,
+            self._part_frames,
+            self.codec_of(msn).silent_frame,
+        )
+        parts = SEGMENT_FRAMES // self._part_frames
+        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        return media_segment(msn * parts + part + 1, first * AAC_SAMPLES, frames)
+
+    def segment(self, msn: int) -> bytes:
+        """Return segment `msn` in the clear: its parts, one after the other."""
+        parts = SEGMENT_FRAMES // self._part_frames
+        return b"".join(self.part(msn, part) for part in range(parts))
+
+    def drop_before(self, msn: int) -> None:
+        """Forget the sound of all segments below `msn`."""
+        self._segmenter.drop_before(msn)
+
+    def _rest(self, sealed_frames: int) -> None:
+        for span in self._formats.spans:
+            encoder = self._encoders.get(span.first_msn)
+            if encoder is None:
+                continue
+            end = None if span.end_msn is None else span.end_msn * SEGMENT_FRAMES
+            before = sealed_frames if end is None else min(sealed_frames, end + LOOKAHEAD_FRAMES)
+            first = span.first_msn * SEGMENT_FRAMES
+            self._encode(encoder, before, None, range(first, end or sealed_frames))
+            if end is not None and sealed_frames >= end + LOOKAHEAD_FRAMES:
+                del self._encoders[span.first_msn]
+
+    def _encode(
+        self, encoder: GatedEncoder, index: int, samples: NDArray[np.int16] | None, its: range
+    ) -> None:
+        """Encode the sounding frame `index`, or silence up to it; keep what is in `its`."""
+        try:
+            frames = encoder.advance(index) if samples is None else encoder.push(index, samples)
+        except EncoderLost:
+            self._counters["encoder_lost_total"] += 1
+            return
+        for at, frame in frames:
+            if at in its:
+                self._segmenter.push(at, frame)

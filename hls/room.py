@@ -1,0 +1,242 @@
+"""A room on air: ticks of its buses in, playlists, parts and segments of its renditions out."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hls.catalogue import Catalogue, Facts, reports, variants
+from hls.core.dates import Dates
+from hls.core.formats import Formats
+from hls.core.keyring import Keyring
+from hls.core.ticks import Fate, TickBuffer
+from hls.core.timeline import (
+    AAC_SAMPLES,
+    LOOKAHEAD_FRAMES,
+    SEGMENT_FRAMES,
+    SEGMENT_S,
+    Timeline,
+)
+from hls.disk import DiskWindow
+from hls.rendition import Rendition
+from hls.shelf import MEMORY_SEGMENTS, Shelf
+from hls.types import BroadcastSpec, PlaylistKind, Position, RenditionSpec
+
+KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
+LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
+_NAME = re.compile(r"seg-(0|[1-9]\d{0,14})(?:\.(0|[1-9]\d?))?\.m4s", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What the rooms of a process share."""
+
+    delay_ticks: int
+    disk: DiskWindow | None
+    counters: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """One rendition and what is told and given of it."""
+
+    rendition: Rendition
+    shelf: Shelf
+    catalogue: Catalogue
+
+
+class Room:
+    """One room on air.
+
+    A room whose stream had begun before this process goes on where the clock is. What was said
+    before is silence now, on the same timeline: numbers, names and timestamps depend on the clock
+    alone, so nothing is discontinuous. (Nor may it be marked so: a player that knows a segment from
+    before refuses a playlist that lists it with another discontinuity sequence or name, and who is
+    new here cannot know how often others were.)
+    """
+
+    def __init__(self, spec: BroadcastSpec, now_tick: int, station: Station) -> None:
+        """Go on air as a checked spec says. Raises EncoderLost."""
+        self.spec = spec
+        self.timeline = Timeline(spec.base_tick, spec.base_unix_s)
+        self.dates = Dates()
+        self._station = station
+        self._now_tick = now_tick
+        self._sealed = self._final = self._complete = 0
+        self._keys = Keyring(spec.keys)
+        self._formats = Formats(spec.channels)
+        self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
+        self._buses: dict[str, TickBuffer] = {}
+        self._programs: dict[str, _Program] = {}
+        self._set_renditions(spec.renditions)
+        self._advance(now_tick)
+
+    @property
+    def segments_held(self) -> int:
+        """How many segments with sound are in memory."""
+        return sum(len(one.rendition.sounding) for one in self._programs.values())
+
+    @property
+    def keys_held(self) -> int:
+        """How many keys are in force or planned."""
+        return len(self._keys)
+
+    def goes_on_as(self, spec: BroadcastSpec) -> bool:
+        """Whether `spec` is of this stream, so that it can be applied to it."""
+        timeline = Timeline(spec.base_tick, spec.base_unix_s)
+        return timeline == self.timeline and spec.part_frames == self.spec.part_frames
+
+    def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
+        """Go on as a checked spec says, from the next segment on. Raises EncoderLost."""
+        self._advance(now_tick)
+        # Of the one being made parts are announced, and encoded are LOOKAHEAD_FRAMES more.
+        begun = max(self._complete + 1, -(-self._sealed // SEGMENT_FRAMES))
+        self._keys.plan(spec.keys, begun)
+        if spec.channels != self._formats.channels:
+            self._formats.plan(spec.channels, begun)
+        self._set_renditions(spec.renditions)
+        self.spec = spec
+
+    def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
+        """Take one tick of a bus, int16[960 * channels]; None if no rendition is of that bus."""
+        self._advance(now_tick)
+        ticks = self._buses.get(bus)
+        return None if ticks is None else ticks.push(tick, pcm, self._now_tick)
+
+    def position(self, now_tick: int) -> Position:
+        """Return the next part that is not complete."""
+        self._advance(now_tick)
+        msn, frames = divmod(self._final, SEGMENT_FRAMES)
+        return Position(msn, frames // self.spec.part_frames)
+
+    def due_tick(self) -> int:
+        """Return the tick at which that part will be complete."""
+        frames = (self._final // self.spec.part_frames + 1) * self.spec.part_frames
+        return self.timeline.tick_after(frames + LOOKAHEAD_FRAMES) + self._station.delay_ticks
+
+    def playlist(
+        self, rendition: str, kind: PlaylistKind, now_tick: int, *, skip: bool
+    ) -> str | None:
+        """Return a playlist; None before the first segment, or if there is no such rendition."""
+        position, program = self.position(now_tick), self._find(rendition)
+        if program is None or position.msn == 0:
+            return None
+        renditions, facts = self.spec.renditions, self._facts
+        if kind is PlaylistKind.MULTIVARIANT:
+            return variants(renditions, self._formats.channels, facts.part_frames)
+        others = reports(program.rendition.spec.name, renditions, position, facts.parts)
+        first = self._oldest(self._listed_segments)
+        window = program.catalogue.window(first, position, others)
+        if kind is PlaylistKind.CLASSIC:
+            return program.catalogue.writer.classic(window)
+        return program.catalogue.writer.low_latency(window, skip=skip)
+
+    def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
+        """Return the init segment, or a complete part or segment, encrypted; None if not here."""
+        position, program = self.position(now_tick), self._find(rendition)
+        if program is None:
+            return None
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return program.rendition.init(name)
+        msn, part = int(found[1]), found[2]
+        if msn < self._oldest(self._listed_segments + KEPT_SEGMENTS):
+            return None
+        if part is None:
+            return program.shelf.segment(msn) if msn < position.msn else None
+        is_complete = (msn, int(part)) < (position.msn, position.part)
+        if not is_complete or int(part) >= self._facts.parts:
+            return None
+        return program.shelf.part(msn, int(part))
+
+    def close(self) -> None:
+        """Delete what is on disk."""
+        for one in self._programs.values():
+            one.shelf.close()
+
+    # Time
+
+    def _advance(self, now_tick: int) -> None:
+        """Bring the media up to `now_tick` minus the delay."""
+        self._now_tick = max(self._now_tick, now_tick)
+        before_tick = self._now_tick - self._station.delay_ticks
+        sealed = max(0, self.timeline.position(before_tick) // AAC_SAMPLES)
+        if sealed <= self._sealed:  # a tick is shorter than a frame
+            return
+        self._sealed = sealed
+        for bus, ticks in self._buses.items():
+            for index, samples in ticks.seal(before_tick):
+                for one in self._programs.values():
+                    if one.rendition.spec.bus == bus:
+                        one.rendition.push(index, samples)
+        for one in self._programs.values():
+            one.rendition.advance(sealed)
+        self._final = max(0, sealed - LOOKAHEAD_FRAMES)
+        if self._final // SEGMENT_FRAMES > self._complete:
+            self._complete = self._final // SEGMENT_FRAMES
+            self._settle()
+
+    def _settle(self) -> None:
+        """Move segments from memory to disk and forget what left the window."""
+        kept = self._listed_segments + KEPT_SEGMENTS
+        oldest = self._oldest(kept)
+        for one in self._programs.values():
+            one.shelf.settle(oldest, self._complete)
+        oldest = self._oldest(kept)  # the disk may have been full
+        self._keys.forget_before(oldest)
+        self._formats.forget_before(oldest)
+
+    @property
+    def _listed_segments(self) -> int:
+        wanted = max(LEAST_LISTED, math.ceil(self.spec.window_s / SEGMENT_S - 1e-6))
+        if self._station.disk is None:
+            return min(wanted, MEMORY_SEGMENTS - KEPT_SEGMENTS)
+        return wanted
+
+    def _oldest(self, segments: int) -> int:
+        """Return the first of the newest complete segments, of so many or as many as are left."""
+        floor = max(one.shelf.floor for one in self._programs.values())
+        return max(0, floor, self._complete - segments)
+
+    # The renditions
+
+    def _set_renditions(self, wanted: Iterable[RenditionSpec]) -> None:
+        """Have these renditions. One that is new or another begins with silence in its past."""
+        before, programs = self._programs, dict[str, _Program]()
+        for spec in wanted:
+            known = before.get(spec.name)
+            if known is not None and known.rendition.goes_on_as(spec):
+                programs[spec.name] = before.pop(spec.name)
+            else:
+                programs[spec.name] = self._begin(spec)
+        for one in before.values():
+            one.shelf.close()
+        self._programs = programs
+        self._set_buses({one.rendition.spec.bus for one in programs.values()})
+
+    def _begin(self, spec: RenditionSpec) -> _Program:
+        counters = self._station.counters
+        rendition = Rendition(spec, self._formats, self._facts.part_frames, counters)
+        rendition.advance(self._sealed)
+        shelf = Shelf(self.spec.room, rendition, self._keys, self._station.disk, counters)
+        shelf.settle(0, self._complete)
+        return _Program(rendition, shelf, Catalogue(rendition, self._facts))
+
+    def _set_buses(self, wanted: set[str]) -> None:
+        delay = self._station.delay_ticks
+        channels = max(span.channels for span in self._formats.spans)
+        before, self._buses = self._buses, {}
+        for bus in sorted(wanted):
+            ticks = before.get(bus)
+            if ticks is None:
+                first = self._now_tick - delay
+                ticks = TickBuffer(self.timeline, first, ahead_ticks=delay, channels=channels)
+            ticks.retune(channels)
+            self._buses[bus] = ticks
+
+    def _find(self, rendition: str) -> _Program | None:
+        return self._programs.get(rendition or self.spec.renditions[0].name)
