@@ -1,6 +1,6 @@
 """Values that cross the border of the broadcast plane."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -37,7 +37,7 @@ class KeySpec:
     """
 
     epoch: int
-    key: bytes
+    key: bytes = field(repr=False)  # it must get into no log
     iv: bytes
     uri: str
     first_msn: int = 0

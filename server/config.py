@@ -371,6 +371,20 @@ class Settings(BaseSettings):
         le=30 * DAY_S,
         description="Lifetime of a listener's token in seconds.",
     )
+    listen_session_s: int = Field(
+        default=7 * DAY_S,
+        ge=0,
+        le=30 * DAY_S,
+        description="How long after it was made a listener's token goes on while they keep"
+        " listening with it, in seconds; less than its lifetime = no longer than that.",
+    )
+    broadcast_key_segments: int = Field(
+        default=150,
+        ge=0,
+        le=100_000,
+        description="After how many segments of 1.92 s a broadcast gets another key; at least 5,"
+        " 0 = never.",
+    )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,
         ge=60,
@@ -467,6 +481,13 @@ class Settings(BaseSettings):
         if any(not 0 <= one <= DAY_S for one in value):
             raise ValueError(f"each must be 0 to {DAY_S}")
         return tuple(sorted({one for one in value if one}, reverse=True))
+
+    @field_validator("broadcast_key_segments")
+    @classmethod
+    def _key_segments(cls, value: int) -> int:
+        if 0 < value < 5:
+            raise ValueError("at least 5 (a player fetches keys ahead), or 0")
+        return value
 
     @field_validator("ice_servers")
     @classmethod

@@ -166,6 +166,13 @@ class BadToken(Forbidden):
     """The token is expired, malformed, or meant for something else; the sentence says which."""
 
 
+class TokenExpired(BadToken):
+    """The token's time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("This token has expired: ask for a new one")
+
+
 class AlreadyJoined(ServerError):  # noqa: N818
     """A second `join` on one socket."""
 
@@ -326,6 +333,15 @@ class HookFailed(ServerError):  # noqa: N818
     """A webhook could not be called; the sentence says why."""
 
     code = "hook_failed"
+
+
+class KeyNotYet(Delayed):
+    """The key is for segments that are yet to come."""
+
+    code = "key_not_yet"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("This key is for later: ask again when it is needed", retry_after_ms)
 
 
 class NotReady(ServerError):  # noqa: N818

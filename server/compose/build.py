@@ -11,6 +11,7 @@ from hls.types import BroadcastSpec
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.rotation import Rotation
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
@@ -32,6 +33,8 @@ from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
+from server.services.listeners import Listeners
+from server.services.listening import Listening
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
@@ -44,6 +47,7 @@ from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.spent import Spent
 from server.services.standing import Standings
+from server.services.stream_keys import StreamKeys
 from server.services.tokens import Shared, Signer, Tokens
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
@@ -87,6 +91,7 @@ class Services:
         _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
+        _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
         _ = supervisor.keep_running(self._hear, name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
         _ = supervisor.keep_running(
@@ -107,6 +112,8 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+                self.context.listening.listeners.sweep()
+            self.context.listening.keys.look()
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
@@ -163,6 +170,9 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    listeners, audience = Listeners(clock), Audience(clock.monotonic)
+    access.is_listening = listeners.is_here
+    stream_keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     desk = Desk(store, rooms, presence, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
@@ -185,6 +195,9 @@ def build(settings: Settings, ground: Ground) -> Services:
         announcer.forget(room)
         chat.forget(room)
         standings.forget_room(room)
+        listeners.forget_room(room)
+        audience.forget_room(room)
+        stream_keys.forget_room(room)
 
     rooms.when_gone = forget
     context = Context(
@@ -196,6 +209,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms=rooms,
         presence=presence,
         access=access,
+        listening=Listening(access, stream_keys, listeners),
         keys=ApiKeys(store, clock.now),
         signer=ground.signer,
         signalling=signalling,
@@ -211,7 +225,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         sounds=sounds_of(settings),
         webhooks=webhooks,
         endings=endings,
-        audience=Audience(clock.monotonic),
+        audience=audience,
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),
@@ -234,7 +248,17 @@ def limits_of(settings: Settings) -> dict[Limit, int]:
 
 def lifetimes_of(settings: Settings) -> Lifetimes:
     """Return how long tokens are good for."""
-    return Lifetimes(settings.join_token_s, settings.listen_token_s, settings.admin_cookie_s)
+    return Lifetimes(
+        settings.join_token_s,
+        settings.listen_token_s,
+        settings.admin_cookie_s,
+        settings.listen_session_s,
+    )
+
+
+def rotation_of(settings: Settings) -> Rotation:
+    """Return when the keys of broadcasts change."""
+    return Rotation(settings.broadcast_key_segments)
 
 
 def policy_of(settings: Settings) -> LinePolicy:

@@ -7,7 +7,14 @@ from typing import Final
 import structlog
 
 from server.compose import logs
-from server.compose.build import Services, lifetimes_of, limits_of, policy_of, sounds_of
+from server.compose.build import (
+    Services,
+    lifetimes_of,
+    limits_of,
+    policy_of,
+    rotation_of,
+    sounds_of,
+)
 from server.config import Settings
 from server.errors import SetupMistake
 from server.sources import Loaded
@@ -28,6 +35,8 @@ RELOADABLE: Final = frozenset(
         "drain_s",
         "join_token_s",
         "listen_token_s",
+        "listen_session_s",
+        "broadcast_key_segments",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
@@ -100,6 +109,7 @@ class Reloader:
         context.settings = settings
         logs.configure(settings)
         context.access.lifetimes = lifetimes_of(settings)
+        context.listening.keys.rotation = rotation_of(settings)
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
         context.limits.change(limits_of(settings))

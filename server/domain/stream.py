@@ -1,93 +1,186 @@
-"""A room's broadcast as it is stored: its key and where its clock begins."""
+"""A room's broadcast as it is stored: where its clock begins, and its keys."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hls.core.timeline import SEGMENT_TICKS, Timeline
 from hls.types import BroadcastSpec, KeySpec
 from mixer.types import TICK_S, RoomId
 from server.errors import BadRecord
 
-KEY_BYTES = 16  # AES-128
+KEY_BYTES: Final = 16  # AES-128
+SECRET_BYTES: Final = 32
+KEYS: Final = "keys/"  # what the names of key records begin with, below `/rooms/<id>/`
+_MOST: Final = 2**53  # what JSON numbers hold exactly everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """The key of one epoch; it is in force from segment `first_msn` until the next key's."""
+
+    epoch: int
+    key: bytes = field(repr=False)
+    iv: bytes = field(repr=False)
+    first_msn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Key and clock of one room's broadcast; both outlive every process.
+    """Clock and keys of one room's broadcast; they outlive every process.
 
     Media time zero is the tick `base_tick` of the machine's boot `boot`, at `base_unix_s` on the
-    wall clock.
+    wall clock. `keys` (at least one) ascend by epoch and by `first_msn`; the first covers
+    everything before it too, the last may be for times to come. `secret` is what key tokens of this
+    room are made with.
     """
 
-    epoch: int
-    key: bytes
-    iv: bytes
     boot: str
     base_tick: int
     base_unix_s: float
+    keys: tuple[StreamKey, ...]
+    secret: bytes = field(repr=False)
 
     def continued(self, boot: str, now_tick: int, now_unix_s: float) -> Self:
         """Return the stream with its clock in ticks of this boot.
 
         In the same boot nothing changes, whatever was done to the wall clock since. After another
         boot ticks count from elsewhere and only the wall clock knows; if it runs behind its own
-        past, media time starts anew, for sequence numbers must not be negative.
+        past, media time starts anew, for sequence numbers must not be negative, and the newest key
+        is in force from its beginning.
         """
         if boot == self.boot:
             return self
         elapsed_s = now_unix_s - self.base_unix_s
         if elapsed_s < 0:
-            return replace(self, boot=boot, base_tick=now_tick, base_unix_s=now_unix_s)
+            return replace(
+                self,
+                boot=boot,
+                base_tick=now_tick,
+                base_unix_s=now_unix_s,
+                keys=(replace(self.keys[-1], first_msn=0),),
+            )
         return replace(self, boot=boot, base_tick=now_tick - round(elapsed_s / TICK_S))
+
+    def msn(self, tick: int) -> int:
+        """Return the number of the segment that is made at `tick`."""
+        origin_tick = Timeline(self.base_tick, self.base_unix_s).origin_tick
+        return max(0, tick - origin_tick) // SEGMENT_TICKS
+
+    def key_at(self, msn: int) -> StreamKey:
+        """Return the key that is in force in a segment."""
+        return next((key for key in reversed(self.keys) if key.first_msn <= msn), self.keys[0])
+
+    def key_of(self, epoch: int) -> StreamKey | None:
+        """Return the key of an epoch, None if it is not known (any more)."""
+        return next((key for key in self.keys if key.epoch == epoch), None)
 
     def spec(self, room: RoomId, version: int, *, on_air: bool = True) -> BroadcastSpec:
         """Return the broadcast as the plane shall have it."""
-        uri = f"/hls/rooms/{room}/{self.epoch}/enc.key"
-        key = KeySpec(self.epoch, self.key, self.iv, uri)
-        return BroadcastSpec(room, version, (key,), self.base_tick, self.base_unix_s, on_air)
+        keys = tuple(
+            KeySpec(key.epoch, key.key, key.iv, key_path(room, key.epoch), key.first_msn)
+            for key in self.keys
+        )
+        return BroadcastSpec(room, version, keys, self.base_tick, self.base_unix_s, on_air)
+
+    def records(self) -> dict[str, bytes]:
+        """Return all that is stored of it, by the names below `/rooms/<id>/`."""
+        clock = _Stored(
+            boot=self.boot,
+            baseTick=self.base_tick,
+            baseUnix=self.base_unix_s,
+            secret=self.secret.hex(),
+        )
+        found = {"stream": clock.model_dump_json(exclude_none=True).encode()}
+        return found | {key_name(key.epoch): encode_key(key) for key in self.keys}
 
 
 class _Stored(BaseModel):
-    """`/rooms/<id>/stream`."""
+    """`/rooms/<id>/stream`; before keys were rotated it held the only one."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
-    epoch: Annotated[int, Field(ge=0)]
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    iv: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     boot: str
     baseTick: int  # noqa: N815 - the stored name
     baseUnix: float  # noqa: N815
+    secret: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    epoch: Annotated[int, Field(ge=0, le=_MOST)] | None = None
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    iv: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
-def encode_stream(stream: Stream) -> bytes:
-    """Return the JSON that is stored."""
-    return (
-        _Stored(
-            epoch=stream.epoch,
-            key=stream.key.hex(),
-            iv=stream.iv.hex(),
-            boot=stream.boot,
-            baseTick=stream.base_tick,
-            baseUnix=stream.base_unix_s,
-        )
-        .model_dump_json()
-        .encode()
-    )
+class _StoredKey(BaseModel):
+    """`/rooms/<id>/keys/<epoch>`."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    iv: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    firstMsn: Annotated[int, Field(ge=0, le=_MOST)]  # noqa: N815 - the stored name
 
 
-def decode_stream(key: str, value: bytes) -> Stream:
-    """Read what `encode_stream` wrote at `key`. Raises BadRecord."""
+def key_path(room: RoomId, epoch: int) -> str:
+    """Return the address where a key is given out."""
+    return f"/hls/rooms/{room}/{epoch}/enc.key"
+
+
+def key_name(epoch: int) -> str:
+    """Return the name of a key's record below `/rooms/<id>/`."""
+    return f"{KEYS}{epoch}"
+
+
+def encode_key(key: StreamKey) -> bytes:
+    """Return the JSON that is stored of a key."""
+    stored = _StoredKey(key=key.key.hex(), iv=key.iv.hex(), firstMsn=key.first_msn)
+    return stored.model_dump_json().encode()
+
+
+def decode_stream(room: RoomId, records: Mapping[str, bytes], fresh: bytes) -> Stream:
+    """Read a broadcast from what is stored below `/rooms/<id>/`, among other things.
+
+    `fresh` is the secret of a record that has none yet. Raises BadRecord.
+    """
+    where = f"/rooms/{room}/stream"
     try:
-        stored = _Stored.model_validate_json(value)
+        stored = _Stored.model_validate_json(records.get("stream", b""))
     except ValidationError as error:
-        raise BadRecord(key, f"{error.error_count()} wrong fields") from None
+        raise BadRecord(where, f"{error.error_count()} wrong fields") from None
+    keys = tuple(sorted(_keys(room, records), key=lambda key: key.epoch))
+    keys = keys or _only_key(stored)
+    if not keys:
+        raise BadRecord(where, "there is no key")
+    if not all(one.first_msn < two.first_msn for one, two in pairwise(keys)):
+        raise BadRecord(where, "its keys do not follow each other")
     return Stream(
-        epoch=stored.epoch,
-        key=bytes.fromhex(stored.key),
-        iv=bytes.fromhex(stored.iv),
         boot=stored.boot,
         base_tick=stored.baseTick,
         base_unix_s=stored.baseUnix,
+        keys=keys,
+        secret=fresh if stored.secret is None else bytes.fromhex(stored.secret),
     )
+
+
+def _only_key(stored: _Stored) -> tuple[StreamKey, ...]:
+    """Return the key of a record from before keys were rotated."""
+    if stored.epoch is None or stored.key is None or stored.iv is None:
+        return ()
+    return (StreamKey(stored.epoch, bytes.fromhex(stored.key), bytes.fromhex(stored.iv)),)
+
+
+def _keys(room: RoomId, records: Mapping[str, bytes]) -> Iterable[StreamKey]:
+    for name, value in records.items():
+        if not name.startswith(KEYS):
+            continue
+        epoch = name.removeprefix(KEYS)
+        where = f"/rooms/{room}/{name}"
+        if not (epoch.isascii() and epoch.isdigit() and len(epoch) <= 16):
+            raise BadRecord(where, "its name is no number")
+        try:
+            stored = _StoredKey.model_validate_json(value)
+        except ValidationError as error:
+            raise BadRecord(where, f"{error.error_count()} wrong fields") from None
+        key, iv = bytes.fromhex(stored.key), bytes.fromhex(stored.iv)
+        yield StreamKey(int(epoch), key, iv, stored.firstMsn)

@@ -99,6 +99,7 @@ class RoomEntry(RoomBrief):
     """A room of the list; the numbers count."""
 
     anchors: int
+    listeners: int
     announcements: int
 
 
@@ -130,6 +131,7 @@ class RoomSeen(RoomNotice):
 
     pinRequired: bool
     anchors: int
+    listeners: int
     status: RoomState
     pin: str | None = None
     loudest: int | None = None
@@ -296,6 +298,21 @@ class ParticipantsAnswer(Page):
     """The people of a room."""
 
     participants: list[Participant]
+
+
+class Listener(Answer):
+    """Somebody who listens to the broadcast: since when, and how many keys they were given."""
+
+    userId: UserName
+    since: Moment
+    keys: int
+
+
+class ListenersAnswer(Page):
+    """Who listens to a room's broadcast now."""
+
+    count: int
+    listeners: list[Listener]
 
 
 class Waiting(Answer):
@@ -542,6 +559,7 @@ class RoomNumbers(Answer):
 
     total: int
     totalParticipants: int
+    totalListeners: int
 
 
 class Stats(Answer):

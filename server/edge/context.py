@@ -22,6 +22,7 @@ from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
+from server.services.listening import Listening
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
@@ -45,6 +46,7 @@ class Context:
     rooms: Rooms
     presence: Presence
     access: Access
+    listening: Listening
     keys: ApiKeys
     signer: Signer
     signalling: Signalling

@@ -423,6 +423,19 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/rooms/{room}/rtp/{user}"): Operation(
         "deleteLine", "plain RTP", "End a call", answers.Success, errors=("not_found",)
     ),
+    ("GET", "/api/rooms/{room}/listeners"): Operation(
+        "listListeners",
+        "broadcast",
+        "Who listens to the broadcast now",
+        answers.ListenersAnswer,
+        query=models.PageQuery,
+    ),
+    ("DELETE", "/api/rooms/{room}/listeners/{user}"): Operation(
+        "revokeListener",
+        "broadcast",
+        "Let somebody listen no more",
+        answers.Success,
+    ),
     ("POST", "/api/rooms/{room}/arrivals"): Operation(
         "startRecording",
         "recordings",
@@ -617,7 +630,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "The key of one epoch",
         BYTES,
         query=models.TokenQuery,
-        errors=("room_not_found", "not_found"),
+        errors=("room_not_found", "not_found", "key_not_yet"),
         needs=Needs.SOMETHING,
     ),
     ("GET", "/hls/{room}/stream.m3u8"): _playlist(

@@ -43,6 +43,7 @@ TABLE: Final = {
     "room_locked": Row(403),
     "not_found": Row(404),
     "room_not_found": Row(404),
+    "key_not_yet": Row(404, retry_after_ms=2000),  # the error itself knows better
     "method_not_allowed": Row(405),
     "not_acceptable": Row(406),
     "room_exists": Row(409),

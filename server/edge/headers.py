@@ -76,7 +76,10 @@ async def preflight(_request: web.Request) -> web.Response:
 
 
 def _share(request: web.Request, answer: web.StreamResponse) -> None:
-    """Let pages of other sites read the answer, where the settings say so; cookies never count."""
+    """Let pages of other sites read the answer, where the settings say so.
+
+    Cookies never count, but those of listeners for pages whose origin is named.
+    """
     settings = request.app[CONTEXT].settings
     is_stream = request.path.startswith("/hls/")
     allowed = settings.hls_origin if is_stream else settings.allow_origin
@@ -88,6 +91,8 @@ def _share(request: web.Request, answer: web.StreamResponse) -> None:
         if origin.lower() not in allowed:
             return
         answer.headers["Access-Control-Allow-Origin"] = origin
+        if is_stream:
+            answer.headers["Access-Control-Allow-Credentials"] = "true"
     else:
         return
     for name, value in (_PLAYERS if is_stream else _REST).items():

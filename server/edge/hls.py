@@ -1,4 +1,4 @@
-"""The broadcast over HTTP: playlists, segments, parts and keys."""
+"""The broadcast over HTTP: playlists, segments and parts."""
 
 import re
 from typing import Final
@@ -17,12 +17,12 @@ from server.edge.errors import refusal, response
 from server.edge.hls_instruments import media_kind
 from server.edge.models import path_room
 from server.edge.rights import listen_token
-from server.errors import NotFound, NotReady, RangeNotThere, RoomNotFound, Unauthorized
+from server.edge.stream_keys import ending_of, token_to_hand_on
+from server.errors import NotFound, NotReady, RangeNotThere
 from server.services.endings import Ending
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _RENDITION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
-_NEVER_STORED: Final = {"Cache-Control": "no-store"}
 _KINDS: Final = {
     "stream.m3u8": PlaylistKind.LOW_LATENCY,
     "classic.m3u8": PlaylistKind.CLASSIC,
@@ -49,10 +49,9 @@ async def get_playlist(request: web.Request) -> web.Response:
     """`GET /hls/{room}[/{rendition}]/stream.m3u8` and `classic.m3u8`, `/hls/{room}/master.m3u8`."""
     context = request.app[CONTEXT]
     room, ask = path_room(request), _ask(request)
-    token = request.query.get("token", "")
-    ending = _ending(context, room)
-    if token:  # a bad one would only show later, as a player that cannot get its key
-        context.access.check_listening(room, token)
+    # A bad one is refused before it waits.
+    token = token_to_hand_on(request, room, to_playlists=ask.kind is PlaylistKind.MULTIVARIANT)
+    ending = ending_of(context, room)
     text = await _running(request, room, ask) if ending is None else _ended(ending, ask)
     playlist = (ask.rendition, ask.kind)
     context.audience.asked(room, playlist, _who(request, room))
@@ -70,32 +69,14 @@ async def get_media(request: web.Request) -> web.Response:
     if not _NAME.fullmatch(name):
         raise NotFound(_NO_MEDIA)
     media = None
-    if _ending(context, room) is None:
+    if ending_of(context, room) is None:
         with ends_with_caller(request):
             media = await context.broadcast.fetch(room, rendition, name)
-    if media is None and (ending := _ending(context, room)) is not None:
+    if media is None and (ending := ending_of(context, room)) is not None:
         media = ending.fetch(rendition, name)
     if media is None:
         raise NotFound(_NO_MEDIA)
     return _sent(context, room, media_kind(name), _media_answer(request, media, name))
-
-
-async def get_key(request: web.Request) -> web.Response:
-    """`GET /hls/rooms/{room}/enc.key` or `/hls/rooms/{room}/{epoch}/enc.key`."""
-    context = request.app[CONTEXT]
-    room = path_room(request)
-    token = listen_token(request, room)
-    if not token:
-        raise Unauthorized("This needs a listen token")
-    context.access.check_listening(room, token)
-    ending = _ending(context, room)
-    stream = context.rooms.stream(room) if ending is None else ending.stream
-    epoch = request.match_info.get("epoch")
-    if epoch is not None and epoch != str(stream.epoch):
-        raise NotFound("There is no such key")
-    return web.Response(
-        body=stream.key, content_type="application/octet-stream", headers=_NEVER_STORED
-    )
 
 
 def _ask(request: web.Request) -> PlaylistAsk:
@@ -109,18 +90,6 @@ def _rendition(request: web.Request) -> str:
     if rendition and not _RENDITION.fullmatch(rendition):
         raise NotFound("This broadcast has no such rendition")
     return rendition
-
-
-def _ending(context: Context, room: RoomId) -> Ending | None:
-    """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
-    try:
-        context.rooms.get(room)
-    except RoomNotFound:
-        ending = context.endings.get(room)
-        if ending is None:
-            raise
-        return ending
-    return None
 
 
 def _ended(ending: Ending, ask: PlaylistAsk) -> PlaylistText:
@@ -137,7 +106,7 @@ async def _running(request: web.Request, room: RoomId, ask: PlaylistAsk) -> Play
         text = await context.broadcast.playlist(room, ask)
     if text is not None:
         return text
-    ending = _ending(context, room)  # it may have come while we waited
+    ending = ending_of(context, room)  # it may have come while we waited
     if ending is not None:
         return _ended(ending, ask)
     _check_broadcast(context, room)

@@ -95,6 +95,7 @@ def _own(request: web.Request) -> PlaneStatistics:
         gauges={
             "rooms": len(context.rooms),
             "anchors": context.presence.total,
+            "listeners": len(context.listening.listeners),
             "sockets": len(request.app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
             "draining": float(context.drain.is_on),
@@ -103,6 +104,8 @@ def _own(request: web.Request) -> PlaneStatistics:
         },
         counters={
             **context.announcer.counters,
+            **context.listening.listeners.counters,
+            **context.listening.keys.counters,
             **context.webhooks.counters,
             **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
         },

@@ -140,6 +140,7 @@ async def list_rooms(request: web.Request) -> web.Response:
         _brief(request, room)
         | {
             "anchors": context.presence.count(room.id),
+            "listeners": context.listening.listeners.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
         }
         for room in found
@@ -160,6 +161,7 @@ async def get_room(request: web.Request) -> web.Response:
     shape = _brief(request, room) | {
         "pinRequired": bool(room.pin),
         "anchors": context.presence.count(room.id),
+        "listeners": context.listening.listeners.count(room.id),
         "status": context.rooms.state(room.id).value,
         **room.notice(),
     }
@@ -274,7 +276,11 @@ async def get_stats(request: web.Request) -> web.Response:
     """`GET /api/stats`."""
     require(request, Scope.ROOMS_READ)
     context = request.app[CONTEXT]
-    rooms = {"total": len(context.rooms), "totalParticipants": context.presence.total}
+    rooms = {
+        "total": len(context.rooms),
+        "totalParticipants": context.presence.total,
+        "totalListeners": len(context.listening.listeners),
+    }
     return web.json_response({"success": True, "stats": {"rooms": rooms}})
 
 

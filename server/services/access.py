@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -10,7 +11,14 @@ from mixer.types import RoomId
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.room import InviteRole, Room
-from server.errors import BadInvite, BadSecret, BadToken, Forbidden, Unauthorized
+from server.errors import (
+    BadInvite,
+    BadSecret,
+    BadToken,
+    Forbidden,
+    TokenExpired,
+    Unauthorized,
+)
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -19,21 +27,26 @@ from server.services.tokens import Audience, Grant, Minted, Tokens
 log = structlog.get_logger(__name__)
 
 ENDLESS_S = 100 * 365 * 86_400  # a refusal goes with its room
+_REVOKED = "This token was revoked"
 _ANOTHER_ROOM = "This token is for another room"
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long what is given out is good for, in seconds."""
+    """How long what is given out is good for, in seconds.
+
+    `session_s`: how long after it was made a listen token goes on, while its holder listens.
+    """
 
     join_s: int
     listen_s: int
     admin_s: int
+    session_s: int = 0
 
     @property
     def longest_s(self) -> int:
         """How long a token of a removed person could live."""
-        return max(self.join_s, self.listen_s)
+        return max(self.join_s, self.listen_s, self.session_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,7 @@ class Access:
         self._rooms = rooms
         self._presence = presence
         self.lifetimes = lifetimes  # a reload changes them
+        self.is_listening: Callable[[RoomId, UserId], bool] = _nobody_listens
 
     @property
     def refusal_s(self) -> int:
@@ -176,6 +190,32 @@ class Access:
         if self.listening(token).room != room:
             raise BadToken(_ANOTHER_ROOM)
 
+    def hearing(self, token: str) -> Grant:
+        """Return what a listen token grants whose holder may be listening already.
+
+        A player goes on with the address it began with, for hours: the token is good beyond its
+        time while they listen, up to `session_s` after it was made. Raises BadToken.
+        """
+        try:
+            return self._current(token, Audience.LISTEN)
+        except TokenExpired:
+            grant = self._current(token, Audience.LISTEN, self.lifetimes.session_s)
+            if not self.is_listening(grant.room, grant.user):
+                raise
+            return grant
+
+    def check_hearing(self, room: RoomId, token: str) -> UserId:
+        """Return who shows the listen token. Raises BadToken unless it is good for that room."""
+        grant = self.hearing(token)
+        if grant.room != room:
+            raise BadToken(_ANOTHER_ROOM)
+        return grant.user
+
+    def check_welcome(self, room: RoomId, user: UserId) -> None:
+        """Raise BadToken if that person's tokens are refused."""
+        if self._rooms.is_revoked(room, user):
+            raise BadToken(_REVOKED)
+
     async def remove(self, room: RoomId, user: UserId) -> None:
         """Take a person out and refuse their tokens from now on, also after a restart."""
         await self._rooms.revoke(room, user, self.refusal_s)
@@ -187,10 +227,9 @@ class Access:
         self._rooms.pins.check(room, showing.pin, showing.address)
         return True
 
-    def _current(self, token: str, audience: Audience) -> Grant:
-        grant = self._tokens.verify(token, audience)
-        if self._rooms.is_revoked(grant.room, grant.user):
-            raise BadToken("This token was revoked")
+    def _current(self, token: str, audience: Audience, lasting_s: int = 0) -> Grant:
+        grant = self._tokens.verify(token, audience, lasting_s=lasting_s)
+        self.check_welcome(grant.room, grant.user)
         made = self._rooms.made(grant.room)
         if grant.made and made and grant.made != made:
             raise BadToken("This token was for a room that is gone: ask for a new one")
@@ -210,6 +249,11 @@ class Access:
         if grant.room != room.id:
             raise BadToken(_ANOTHER_ROOM)
         return grant
+
+
+def _nobody_listens(_room: RoomId, _user: UserId) -> bool:
+    """Nobody is known to listen."""
+    return False
 
 
 def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -> None:

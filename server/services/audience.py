@@ -52,6 +52,10 @@ class Audience:
         known = self._rooms.get(room)
         return {} if known is None else dict(known.sent)
 
+    def forget_room(self, room: RoomId) -> None:
+        """Forget a room that is gone."""
+        self._rooms.pop(room, None)
+
     def _room(self, room: RoomId) -> _Room:
         known = self._rooms.setdefault(room, _Room())
         self._rooms.move_to_end(room)

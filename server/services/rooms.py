@@ -26,7 +26,14 @@ from server.domain.room import (
     encode_room,
     transition,
 )
-from server.domain.stream import KEY_BYTES, Stream, decode_stream, encode_stream
+from server.domain.stream import (
+    KEY_BYTES,
+    KEYS,
+    SECRET_BYTES,
+    Stream,
+    StreamKey,
+    decode_stream,
+)
 from server.domain.webhook import Kind
 from server.errors import (
     BadRecord,
@@ -150,9 +157,18 @@ class Rooms:
         return sorted(rooms, key=lambda room: room.created_at)
 
     def stream(self, room: RoomId) -> Stream:
-        """Return the key and clock of a room's broadcast. Raises RoomNotFound."""
+        """Return the clock and keys of a room's broadcast. Raises RoomNotFound."""
         self.get(room)
         return self._live[room].stream
+
+    def rekey(self, room: RoomId, stream: Stream) -> None:
+        """Let a room's broadcast go on with keys that are stored; nothing if it is gone."""
+        live = self._live.get(room)
+        if live is None or live.state is not RoomState.ON_AIR:
+            return
+        live.stream = stream
+        if live.room.broadcast:
+            self._put_on_air(live)
 
     @traced("room.create")
     async def create(self, wanted: Wanted) -> Room:
@@ -183,7 +199,7 @@ class Rooms:
                 put={
                     _key(room.id, "meta"): encode_room(room),
                     _key(room.id, "livemeta"): self._livemeta(RoomState.ON_AIR),
-                    _key(room.id, "stream"): encode_stream(live.stream),
+                    **_stream_records(live),
                 },
             )
             if isinstance(answer, Conflict):
@@ -305,24 +321,30 @@ class Rooms:
 
     async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
         meta = decode_room(room, records["meta"].key, records["meta"].value)
-        repairs: dict[str, bytes] = {}
         if "stream" in records:
-            stored = decode_stream(records["stream"].key, records["stream"].value)
             clock = self._clock
+            values = {part: record.value for part, record in records.items()}
+            stored = decode_stream(room, values, secrets.token_bytes(SECRET_BYTES))
             stream = stored.continued(clock.boot, clock.tick(), clock.unix())
         else:
-            stored, stream = None, await self._new_stream(room)
-        if stream != stored:
-            repairs[_key(room, "stream")] = encode_stream(stream)
+            stream = await self._new_stream(room)
         live = _Live(meta, stream, revoked=_revoked(records, self._clock.unix()))
+        wanted = _stream_records(live)
+        known = {record.key: record.value for record in records.values()}
+        repairs = {key: value for key, value in wanted.items() if known.get(key) != value}
+        worthless = [
+            record.key
+            for part, record in records.items()
+            if part.startswith(KEYS) and record.key not in wanted
+        ]
         removing = False
         if "livemeta" in records:
             on_air = decode_livemeta(records["livemeta"].key, records["livemeta"].value)
             removing = on_air.state is RoomState.REMOVING
         else:
             repairs[_key(room, "livemeta")] = self._livemeta(RoomState.ON_AIR)
-        if repairs:
-            await self._store.commit(put=repairs)
+        if repairs or worthless:
+            await self._store.commit(put=repairs, delete=worthless)
         if removing:  # the server was stopped in the middle of it
             live.happen(RoomEvent.REMOVE)
             self._live[room] = live
@@ -371,13 +393,13 @@ class Rooms:
                     log.warning("room_removal_waits", room=live.room.id, reason=str(error))
 
     async def _new_stream(self, room: RoomId) -> Stream:
+        key = await self.make_key(room, 0, secrets.token_hex(KEY_BYTES))
         return Stream(
-            epoch=0,
-            key=await self.make_key(room, 0, secrets.token_hex(KEY_BYTES)),
-            iv=secrets.token_bytes(KEY_BYTES),
             boot=self._clock.boot,
             base_tick=self._clock.tick(),
             base_unix_s=self._clock.unix(),
+            keys=(StreamKey(0, key, secrets.token_bytes(KEY_BYTES)),),
+            secret=secrets.token_bytes(SECRET_BYTES),
         )
 
     def _livemeta(self, state: StoredState) -> bytes:
@@ -399,6 +421,10 @@ def _nobody_cares(_room: RoomId) -> None:
 
 def _key(room: RoomId, part: str) -> str:
     return f"{PREFIX}{room}/{part}"
+
+
+def _stream_records(live: _Live) -> dict[str, bytes]:
+    return {_key(live.room.id, part): value for part, value in live.stream.records().items()}
 
 
 def _secret() -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mixer.types import RoomId
 from server.domain.grants import Right, Role, effective_rights, known_rights
 from server.domain.identity import UserId, room_id, user_id
-from server.errors import BadToken
+from server.errors import BadToken, TokenExpired
 from server.services.keyring import Keyring
 from server.services.verifying import ALGORITHM, SIGNED, Audience, VerifyingKeys
 
@@ -29,7 +29,6 @@ NEVER: Final = 100_000_000_000
 
 _NO_ROOM: Final = RoomId("")
 _NOBODY: Final = UserId("")
-_EXPIRED: Final = "This token has expired: ask for a new one"
 _FOREIGN: Final = "This token was not made here, or is for something else"
 _MALFORMED: Final = "This is not a token"
 _FUTURE: Final = "This token is from the future: the clock here or where it was made is wrong"
@@ -172,8 +171,11 @@ class Tokens:
         claims, expires_at = self._claims(audience, grant, ttl_s)
         return Minted(jwt.encode(claims, self._secret(audience), algorithm="HS256"), expires_at)
 
-    def verify(self, token: str, audience: Audience) -> Grant:
-        """Return what a token grants. Raises BadToken with a sentence that says what is wrong."""
+    def verify(self, token: str, audience: Audience, *, lasting_s: int = 0) -> Grant:
+        """Return what a token grants, for `lasting_s` from its making on if that is longer.
+
+        Raises BadToken with a sentence that says what is wrong, TokenExpired if that is the time.
+        """
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise BadToken(_MALFORMED)
         known = self._known.get((audience, token))
@@ -181,8 +183,8 @@ class Tokens:
         now = self._clock()
         if known is not None and not self._is_key_good(known.kid, audience):
             raise BadToken(_FOREIGN)
-        if claims.exp <= now:
-            raise BadToken(_EXPIRED)
+        if max(claims.exp, claims.iat + lasting_s) <= now:
+            raise TokenExpired
         if claims.iat > now + CLOCK_SKEW_S:
             raise BadToken(_FUTURE)
         return Grant() if audience is Audience.ADMIN else _grant(claims)

@@ -38,9 +38,12 @@ async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, params: Any)
 
 
 async def test_ffmpeg_plays_the_encrypted_stream(tmp_path: Path) -> None:
-    """Debian's FFmpeg decrypts and decodes from the signed playlist address alone."""
-    async with running(tmp_path / "state") as program, client(tone(HZ)) as anchor:
+    """Debian's FFmpeg decrypts and decodes from the signed playlist address, over key changes."""
+    often = ("--broadcast-key-segments", "5")
+    async with running(tmp_path / "state", *often) as program, client(tone(HZ)) as anchor:
         room = (await program.new_room())["roomId"]
+        async with program.http.get(f"{program.url}/hls/{room}/stream.m3u8") as answer:
+            assert answer.status == 200  # somebody listens: the key will change in segment 10
         await anchor.accept(await join(program, room, await anchor.offer()))
         await program.call("POST", "/api/token", {"roomId": room})
         _, token = await program.call("POST", "/api/token", {"roomId": room})
@@ -48,11 +51,13 @@ async def test_ffmpeg_plays_the_encrypted_stream(tmp_path: Path) -> None:
         ffmpeg = await asyncio.create_subprocess_exec(
             *("ffmpeg", "-v", "error", "-y", "-i"),
             f"{program.url}/hls/{room}/stream.m3u8?token={token['token']}",
-            *("-t", "12", "-ac", "1", "-ar", "48000", str(out)),
+            *("-t", "16", "-ac", "1", "-ar", "48000", str(out)),
             stderr=asyncio.subprocess.PIPE,
         )
         _, errors = await ffmpeg.communicate()
+        _, told = await program.call("GET", f"/api/rooms/{room}/listeners")
 
+    assert [one["keys"] > 1 for one in told["listeners"]] == [True]
     assert ffmpeg.returncode == 0, errors
     with wave.open(str(out)) as heard:
         pcm = np.frombuffer(heard.readframes(heard.getnframes()), np.int16)

@@ -309,7 +309,7 @@ async def test_low_latency_through_nginx(tmp_path: Path) -> None:
 
 
 async def together(site: Site, folder: Path, paths: list[str]) -> tuple[list[str], list[bytes]]:
-    """Ask for several things at once; return status, HTTP version and new connections, and bodies."""
+    """Who waits for a playlist is answered with the others, who comes later from memory."""
     options = (await shown(site))[:2]
     files = [folder / f"body{number}" for number in range(len(paths))]
     wanted = [
@@ -327,7 +327,7 @@ async def together(site: Site, folder: Path, paths: list[str]) -> tuple[list[str
 
 
 async def test_nginx_lets_nobody_wait_for_another(tmp_path: Path) -> None:
-    """Who waits for the same playlist is answered with the others; who comes later, from memory."""
+    """Who waits for the same playlist is answered with the others, who comes later from memory."""
     async with standing("nginx", tmp_path) as site:
         hint = HINT.search(await on_air(site))
         assert hint is not None

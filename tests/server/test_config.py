@@ -128,6 +128,15 @@ def test_names() -> None:
     assert (option("udp_port"), variable("udp_port")) == ("--udp-port", "ROOMTONE_UDP_PORT")
 
 
+def test_key_segments() -> None:
+    """Keys change every five segments at most, or never."""
+    for text in ("0", "5", "150"):
+        assert load({"broadcast_key_segments": text}, {}).broadcast_key_segments == int(text)
+    for text in ("1", "4", "-1"):
+        with pytest.raises(SetupMistake, match="at least 5|greater than"):
+            load({"broadcast_key_segments": text}, {})
+
+
 def test_ice_servers() -> None:
     """Addresses are checked, and a relay needs the secret its credentials are made from."""
     settings = load({"ice_servers": "stun:s.example, turn:t.example", "turn_secret_file": "x"}, {})

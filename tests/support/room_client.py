@@ -14,6 +14,14 @@ from tests.support.program import Program
 from tests.support.webrtc_client import Pcm, WebRtcClient, client
 
 
+class BusyError(Exception):
+    """The server has no capacity now, and says when to come back."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"come back in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 class Signalling:
     """One WebSocket of a person; `notifications` keeps what came unasked."""
 
@@ -23,7 +31,7 @@ class Signalling:
         self.notifications: list[dict[str, Any]] = []
 
     async def call(self, method: str, **params: Any) -> Any:
-        """Call a method; return its result."""
+        """Call a method; return its result. Raises BusyError."""
         number = next(self._numbers)
         await self._socket.send_json(
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -32,6 +40,9 @@ class Signalling:
             assert message.type is WSMsgType.TEXT, message
             answer = json.loads(message.data)
             if answer.get("id") == number:
+                refusal = answer.get("error", {}).get("data", {})
+                if refusal.get("code") == "no_capacity":
+                    raise BusyError(refusal["retryAfterMs"] / 1000)
                 assert "result" in answer, answer
                 return answer["result"]
             self.notifications.append(answer)
@@ -52,8 +63,13 @@ async def open_signalling(program: Program, room: str, name: str) -> AsyncIterat
 
 
 async def connect(signalling: Signalling, made: WebRtcClient, offer: str) -> None:
-    """Send the client's offer and wait until it is connected."""
-    result = await signalling.call("offer", sdp={"type": "offer", "sdp": offer})
+    """Send the client's offer and wait until it is connected; come back if it is told to."""
+    try:
+        result = await signalling.call("offer", sdp={"type": "offer", "sdp": offer})
+    except BusyError as busy:
+        await asyncio.sleep(busy.retry_after_s)  # sleep: what the server asks for
+        await connect(signalling, made, offer)
+        return
     await made.accept(result["sdp"]["sdp"])
     while made.connection.connectionState != "connected":  # noqa: ASYNC110 - aiortc is not ours
         await asyncio.sleep(0.01)  # sleep: aiortc tells nobody

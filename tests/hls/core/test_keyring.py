@@ -61,3 +61,8 @@ def test_any_plans(plans: list[tuple[int, int]]) -> None:
         ring.plan([key(epoch, max(0, now - 2)), key(100 + epoch, now + 1 + ahead)], now)
         assert epochs(ring, now)[:now] == before
         assert ring.of(now).epoch == epoch
+
+
+def test_keys_are_not_shown() -> None:
+    """A key is in no repr, so in no log."""
+    assert "sixteen" not in repr(KeySpec(1, b"sixteen byte key", bytes(16), "enc.key"))

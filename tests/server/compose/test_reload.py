@@ -52,6 +52,8 @@ async def test_in_force(node: Node) -> None:
         "announcement_limit_mb": 3,
         "announcements_dir": node.folder,
         "access_log": True,
+        "listen_session_s": 3600,
+        "broadcast_key_segments": 30,
         "port": 1,
         "udp_port": 2,
     }
@@ -61,6 +63,8 @@ async def test_in_force(node: Node) -> None:
     assert set(change.changed) == set(changes) - {"port", "udp_port"}
     context = node.services.context
     assert (context.presence.resume_s, context.access.lifetimes.join_s) == (7, 100)
+    assert context.access.lifetimes.session_s == 3600
+    assert context.listening.keys.rotation.every == 30
     assert context.lines.policy.forward_to == ("198.51.100.0/24",)
     assert (context.sounds.limit_bytes, context.sounds.folder) == (3_000_000, node.folder)
     assert context.settings.access_log

@@ -106,7 +106,9 @@ def test_directives(
     assert read_directives(query) == read
 
 
-@pytest.mark.parametrize("value", ["", "-1", "+1", "1.0", "1e3", "01", " 1", "\u0667", "9" * 16, "x"])
+@pytest.mark.parametrize(
+    "value", ["", "-1", "+1", "1.0", "1e3", "01", " 1", "\u0667", "9" * 16, "x"]
+)
 @pytest.mark.parametrize("name", ["_HLS_msn", "_HLS_part"])
 def test_no_numbers(name: str, value: str) -> None:
     """What is no decimal integer is refused, and named."""

@@ -48,7 +48,7 @@ async def test_who_listens(edge: Edge) -> None:
             pass
     path = "/hls/demo/stream.m3u8?_HLS_msn=7"
     asking = asyncio.ensure_future(edge.http.get(path))
-    while not edge.node.broadcast.blocked(RoomId("demo")):
+    while not edge.node.broadcast.blocked(RoomId("demo")):  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0)
     _, answer = await edge.as_admin("GET", "/api/rooms/demo/broadcast")
     told = answer["broadcast"]

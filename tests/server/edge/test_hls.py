@@ -1,4 +1,4 @@
-"""The broadcast over HTTP."""
+"""The broadcast over HTTP: playlist and segments."""
 
 import asyncio
 import gzip
@@ -15,14 +15,11 @@ from server.errors import (
     PlaneUnavailable,
     TooManyBlocked,
 )
-from server.services.tokens import Grant
 from tests.server.edge.conftest import Edge
-from tests.server.services.people import ADA
 
 DEMO = RoomId("demo")
 PLAYLIST = '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
 KEY = "/hls/rooms/demo/0/enc.key"
-CURRENT = "/hls/rooms/demo/enc.key"
 
 
 @pytest.fixture(autouse=True)
@@ -51,14 +48,12 @@ async def test_off_the_air(edge: Edge) -> None:
 
 
 async def test_playlist_with_token(edge: Edge) -> None:
-    """A playlist that was asked for with a token hands it on to all it names."""
+    """One that was asked for with a token is its listener's alone, and not packed."""
     token = await edge.listen_token()
     async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
-        text = await answer.text()
+        assert "seg-1.m4s?token=" in await answer.text()
         assert answer.headers["Cache-Control"].startswith("private")
         assert "Content-Encoding" not in answer.headers
-    assert f'enc.key?token={token}"' in text
-    assert f"seg-1.m4s?token={token}" in text
 
 
 async def test_segment(edge: Edge) -> None:
@@ -67,53 +62,6 @@ async def test_segment(edge: Edge) -> None:
         assert await answer.read() == b"media"
         assert answer.content_type == "video/mp4"
         assert "immutable" in answer.headers["Cache-Control"]
-
-
-@pytest.mark.parametrize("path", [KEY, CURRENT])
-@pytest.mark.parametrize("how", ["header", "raw header", "query", "cookie"])
-async def test_key(edge: Edge, path: str, how: str) -> None:
-    """A listen token gives the key, wherever it is shown."""
-    token = await edge.listen_token()
-    headers = {
-        "header": {"Authorization": f"Bearer {token}"},
-        "raw header": {"Authorization": token},
-        "cookie": {"Cookie": f"roomtone_listen_demo={token}"},
-    }.get(how, {})
-    query = f"?token={token}" if how == "query" else ""
-    async with edge.http.get(path + query, headers=headers) as answer:
-        assert await answer.read() == edge.node.rooms.stream(DEMO).key
-        assert answer.headers["Cache-Control"] == "no-store"
-
-
-@pytest.mark.parametrize(
-    ("shown", "status", "code"),
-    [
-        ("", 401, "unauthorized"),
-        ("x", 403, "forbidden"),
-        ("{join}", 403, "forbidden"),
-        ("{other}", 403, "forbidden"),
-        ("{expired}", 403, "forbidden"),
-    ],
-)
-async def test_no_key(edge: Edge, shown: str, status: int, code: str) -> None:
-    """Nothing but a good listen token of that room gives the key."""
-    tokens = {
-        "join": await edge.join_token(),
-        "other": await edge.listen_token("other"),
-        "expired": edge.node.listen_token(Grant(DEMO, ADA), ttl_s=-1),
-    }
-    got_status, answer = await edge.ask("GET", f"{KEY}?token={shown.format(**tokens)}")
-    assert (got_status, answer["code"]) == (status, code)
-
-
-async def test_unknown_key(edge: Edge) -> None:
-    """An epoch that never was, or a room that is gone, has no key, even for a good token."""
-    token = await edge.listen_token()
-    _, epoch = await edge.ask("GET", f"/hls/rooms/demo/1/enc.key?token={token}")
-    await edge.as_admin("DELETE", "/api/rooms/demo")
-    edge.node.advance(60)  # until then players come to the end
-    _, room = await edge.ask("GET", f"{KEY}?token={token}")
-    assert (epoch["code"], room["code"]) == ("not_found", "room_not_found")
 
 
 async def test_other_sites(edge: Edge) -> None:
@@ -163,7 +111,7 @@ async def test_no_end_mark(edge: Edge) -> None:
 
 async def blocked(edge: Edge, count: int = 1) -> None:
     """Wait until so many requests wait for the room."""
-    while edge.node.broadcast.blocked(DEMO) != count:
+    while edge.node.broadcast.blocked(DEMO) != count:  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0)
 
 

@@ -13,6 +13,7 @@ from mixer.types import (
     TransportStatistics,
 )
 from tests.server.edge.conftest import Edge, Serve
+from tests.server.services.people import ADA
 
 ADMIN_ONLY = [
     ("POST", "/api/rooms", {}),
@@ -22,6 +23,8 @@ ADMIN_ONLY = [
     ("POST", "/api/rooms/demo/invites", {"role": "join"}),
     ("GET", "/api/rooms/demo/statistics", None),
     ("GET", "/api/rooms/demo/broadcast", None),
+    ("GET", "/api/rooms/demo/listeners", None),
+    ("DELETE", f"/api/rooms/demo/listeners/{ADA}", None),
     ("GET", "/api/stats", None),
 ]
 
@@ -55,7 +58,7 @@ async def test_list(edge: Edge) -> None:
     await edge.new_room("two")
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
-    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "announcements"}
+    fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "listeners", "announcements"}
     assert set(answer["rooms"][0]) == fields
 
 
@@ -248,7 +251,8 @@ async def test_stats(edge: Edge) -> None:
     """The statistics count rooms and people."""
     await edge.new_room()
     _, answer = await edge.as_admin("GET", "/api/stats")
-    assert answer["stats"] == {"rooms": {"total": 1, "totalParticipants": 0}}
+    rooms = {"total": 1, "totalParticipants": 0, "totalListeners": 0}
+    assert answer["stats"] == {"rooms": rooms}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ADMIN_ONLY)

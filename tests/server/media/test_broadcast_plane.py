@@ -26,7 +26,9 @@ pytestmark = pytest.mark.slow  # starts real processes
 
 ROOM = RoomId("room")
 CLASSIC = PlaylistAsk(kind=PlaylistKind.CLASSIC)
-HINT = re.compile(r'^#EXT-X-PRELOAD-HINT:.*URI="seg-(?P<msn>\d+)\.(?P<part>\d+)\.m4s"', re.MULTILINE)
+HINT = re.compile(
+    r'^#EXT-X-PRELOAD-HINT:.*URI="seg-(?P<msn>\d+)\.(?P<part>\d+)\.m4s"', re.MULTILINE
+)
 KEY = KeySpec(0, b"k" * 16, b"i" * 16, "enc.key")
 
 
@@ -199,9 +201,11 @@ async def test_the_hinted_part_is_waited_for(plane: WorkerBroadcastPlane) -> Non
     await plane.apply(on_air_for(30))
     hint = await next_part(plane)
     name = f"seg-{hint.msn}.{hint.part}.m4s"
-    text, *parts = await asyncio.gather(
+    text, parts = await asyncio.gather(
         plane.playlist(ROOM, waits_for(hint, "64k")),
-        *(plane.fetch(ROOM, rendition, name) for rendition in ("", "128k", "64k", "64k")),
+        asyncio.gather(
+            *(plane.fetch(ROOM, rendition, name) for rendition in ("", "128k", "64k", "64k"))
+        ),
     )
     assert text is not None
     assert name in text.text

@@ -103,9 +103,7 @@ async def test_directives_made_up(on_air: Port, seed: int) -> None:
     values = ["", "0", "-1", "1e9", "9" * 400, "%00", "%ff", "YES", "v2", "7&_HLS_msn=7", "NaN"]
     for _ in range(60):
         query = "&".join(f"{draw.choice(names)}={draw.choice(values)}" for _ in range(3))
-        asking = asyncio.ensure_future(
-            on_air.ask(f"/hls/demo/stream.m3u8?{query}")
-        )
+        asking = asyncio.ensure_future(on_air.ask(f"/hls/demo/stream.m3u8?{query}"))
         while not asking.done():
             on_air.node.broadcast.go_on(DEMO)
             await asyncio.sleep(0)

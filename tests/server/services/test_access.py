@@ -1,5 +1,7 @@
 """Who may do what."""
 
+from dataclasses import replace
+
 import pytest
 
 from mixer.types import RoomId
@@ -11,6 +13,7 @@ from server.errors import (
     BadToken,
     Forbidden,
     RoomFull,
+    TokenExpired,
     Unauthorized,
     WrongPin,
 )
@@ -182,6 +185,42 @@ async def test_removed_people_stop_listening(node: Node, room: Room) -> None:
                 check(join if check == access.joining else listen)
         with pytest.raises(BadToken):
             access.check_listening(DEMO, listen)
+
+
+async def test_a_session_under_way(node: Node, room: Room) -> None:
+    """A listen token goes on beyond its time for who listens, and only so long; no other does."""
+    here: set[tuple[str, str]] = set()
+    node.access.is_listening = lambda room, user: (room, user) in here
+    node.access.lifetimes = replace(node.access.lifetimes, session_s=100)
+    token = node.listen_token(Grant(DEMO, ADA), ttl_s=10)
+    assert node.access.check_hearing(DEMO, token) == ADA
+    node.advance(10)
+    with pytest.raises(TokenExpired):
+        node.access.check_hearing(DEMO, token)
+    here.add((DEMO, ADA))
+    assert node.access.check_hearing(DEMO, token) == ADA
+    for audience in (Audience.JOIN, Audience.ADMIN):
+        with pytest.raises(BadToken):
+            node.access.check_hearing(DEMO, node.token(audience, Grant(DEMO, ADA)))
+    with pytest.raises(BadToken, match="another room"):
+        node.access.check_hearing(OTHER, token)
+    with pytest.raises(TokenExpired):
+        node.access.check_listening(DEMO, token)
+    node.advance(90)
+    with pytest.raises(TokenExpired):
+        node.access.check_hearing(DEMO, token)
+
+
+async def test_revoked_for_as_long_as_a_session(node: Node) -> None:
+    """A refusal lasts as long as the longest session of a token could."""
+    await node.rooms.create(Wanted(id=DEMO, expires_in_s=None))
+    node.access.is_listening = lambda _room, _user: True
+    token = node.listen_token(Grant(DEMO, ADA), ttl_s=10)
+    await node.access.remove(DEMO, ADA)
+    node.advance(node.access.lifetimes.session_s - 1)
+    await node.rooms.expire()
+    with pytest.raises(BadToken, match="revoked"):
+        node.access.check_hearing(DEMO, token)
 
 
 async def test_a_room_made_anew(node: Node, room: Room) -> None:

@@ -31,6 +31,8 @@ def test_bytes() -> None:
     audience.sent(DEMO, "part", 6)
     assert audience.bytes_sent(DEMO) == {"part": 11}
     assert audience.bytes_sent(RoomId("other")) == {}
+    audience.forget_room(DEMO)
+    assert audience.bytes_sent(DEMO) == {}
 
 
 def test_bounds() -> None:

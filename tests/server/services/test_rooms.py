@@ -55,9 +55,10 @@ async def test_keys_differ(node: Node) -> None:
         await node.rooms.create(Wanted(id=RoomId(name)))
     one, two = node.rooms.stream(RoomId("one")), node.rooms.stream(RoomId("two"))
     meta = await node.store.get("/rooms/one/meta")
-    assert len({one.key, one.iv, two.key, two.iv}) == 4
+    assert len({one.keys[0].key, one.keys[0].iv, two.keys[0].key, two.keys[0].iv}) == 4
+    assert len({one.secret, two.secret}) == 2
     assert meta is not None
-    assert one.key.hex().encode() not in meta.value
+    assert one.keys[0].key.hex().encode() not in meta.value
 
 
 async def test_restart(node: Node) -> None:
@@ -165,7 +166,7 @@ async def test_interrupted_creation(node: Node) -> None:
     await node.store.commit(delete=["/rooms/demo/livemeta", "/rooms/demo/stream"])
     again = node.build().context.rooms
     await again.load()
-    assert len(again.stream(DEMO).key) == 16
+    assert len(again.stream(DEMO).keys[0].key) == 16
     assert await node.store.get("/rooms/demo/livemeta") is not None
 
 

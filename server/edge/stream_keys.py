@@ -1,0 +1,72 @@
+"""The keys of the broadcasts over HTTP, and the tokens that playlists carry for them."""
+
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+
+from mixer.types import RoomId
+from server.domain.stream import Stream
+from server.edge.context import CONTEXT, Context
+from server.edge.models import path_room
+from server.edge.rights import bearer, listen_cookie, listen_token
+from server.errors import BadToken, RoomNotFound, Unauthorized
+from server.services.endings import Ending
+
+_NEVER_STORED: Final = {"Cache-Control": "no-store"}
+
+
+async def get_key(request: web.Request) -> web.Response:
+    """`GET /hls/rooms/{room}/enc.key` or `/hls/rooms/{room}/{epoch}/enc.key`."""
+    context = request.app[CONTEXT]
+    room = path_room(request)
+    token = listen_token(request, room)
+    if not token:
+        raise Unauthorized("This needs a listen token")
+    stream = stream_of(context, room)
+    key = context.listening.key(room, stream, token, request.match_info.get("epoch"))
+    return web.Response(
+        body=key.key, content_type="application/octet-stream", headers=_NEVER_STORED
+    )
+
+
+def token_to_hand_on(request: web.Request, room: RoomId, *, to_playlists: bool = False) -> str:
+    """Return what the addresses in a playlist carry as `token`; empty if its own carried none.
+
+    Keys get one that opens keys only, and for an epoch; other playlists (of a multivariant one)
+    the one that was shown. Notes who listens, also by a header or a cookie, and that somebody does.
+    Raises BadToken (a bad one would only show later, as a player that cannot get its key),
+    RoomNotFound.
+    """
+    context = request.app[CONTEXT]
+    stream = stream_of(context, room)
+    listening = context.listening
+    if listening.keys.is_on_air(room):
+        listening.keys.heard(room)
+    shown = request.query.get("token", "")
+    if shown:
+        made = listening.token_for(room, stream, shown)
+        return shown if to_playlists else made
+    known = bearer(request) or request.cookies.get(listen_cookie(room), "")
+    if known:
+        with suppress(BadToken):  # the playlist is open; it is the key that asks for a right
+            _ = listening.seen(room, known)
+    return ""
+
+
+def ending_of(context: Context, room: RoomId) -> Ending | None:
+    """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
+    try:
+        context.rooms.get(room)
+    except RoomNotFound:
+        ending = context.endings.get(room)
+        if ending is None:
+            raise
+        return ending
+    return None
+
+
+def stream_of(context: Context, room: RoomId) -> Stream:
+    """Return clock and keys of a broadcast, also of one that is just over. Raises RoomNotFound."""
+    ending = ending_of(context, room)
+    return context.rooms.stream(room) if ending is None else ending.stream

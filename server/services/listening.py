@@ -1,0 +1,80 @@
+"""Listening to a broadcast: what a listener's token opens, and for how long."""
+
+from dataclasses import dataclass
+
+from mixer.types import RoomId
+from server.domain import key_token
+from server.domain.identity import UserId
+from server.domain.stream import Stream, StreamKey
+from server.errors import BadToken
+from server.services.access import Access
+from server.services.listeners import Listener, Listeners
+from server.services.stream_keys import StreamKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Gives out keys and the tokens for them, and knows who has them.
+
+    A listen token opens the playlist and the keys, also after its time while somebody goes on
+    listening with it (see Access.hearing). Addresses in a playlist carry a key token instead: it
+    opens the keys of an epoch and nothing else, and renews nothing.
+    """
+
+    access: Access
+    keys: StreamKeys
+    listeners: Listeners
+
+    def token_for(self, room: RoomId, stream: Stream, token: str) -> str:
+        """Return what the addresses in a media playlist carry that was asked for with `token`.
+
+        A key token is handed on as it is: it does not outlive itself. Raises BadToken.
+        """
+        if token.startswith(key_token.PREFIX):
+            _ = self._holder(room, stream, token)
+            return token
+        listener = self.seen(room, token)
+        msn = self.keys.now_msn(stream)
+        until_msn = key_token.last_msn(self.keys.rotation.every, msn)
+        if listener.token_msn != until_msn:
+            listener.token = key_token.make(stream, listener.user, until_msn)
+            listener.token_msn = until_msn
+        return listener.token
+
+    def seen(self, room: RoomId, token: str) -> Listener:
+        """Note that somebody with a listen token is listening. Raises BadToken."""
+        return self._seen(room, self.access.check_hearing(room, token))
+
+    def key(self, room: RoomId, stream: Stream, token: str, epoch: str | None) -> StreamKey:
+        """Give out the key of an epoch, or the one in force now.
+
+        Raises BadToken, NotFound, KeyNotYet.
+        """
+        if token.startswith(key_token.PREFIX):
+            user = self._holder(room, stream, token)
+        else:
+            user = self.access.check_hearing(room, token)
+        if epoch is None:
+            key = self.keys.current(room, stream)
+        else:
+            key = self.keys.of_epoch(room, stream, epoch)
+        self._seen(room, user).keys += 1
+        return key
+
+    async def revoke(self, room: RoomId, user: UserId) -> None:
+        """Let somebody listen no more, with whatever they have."""
+        await self.access.remove(room, user)
+        self.listeners.forget(room, user)
+
+    def _seen(self, room: RoomId, user: UserId) -> Listener:
+        """Of a broadcast that is over nobody is counted any more: they come to its end."""
+        if self.keys.is_on_air(room):
+            return self.listeners.seen(room, user)
+        return Listener(room, user, since_unix_s=0.0, since_s=0.0, seen_s=0.0)
+
+    def _holder(self, room: RoomId, stream: Stream, token: str) -> UserId:
+        user = key_token.read(stream, token, self.keys.now_msn(stream))
+        if user is None:
+            raise BadToken("This address is over or another room's: load the playlist again")
+        self.access.check_welcome(room, user)
+        return user
