@@ -162,7 +162,7 @@ def test_no_longer_than_three_target_durations() -> None:
             with pytest.raises(BlockedTooLong):
                 await waiting
             assert loop.time() - began == pytest.approx(6.0, abs=0.001)
-            await asyncio.sleep(1)  # of virtual time
+            await asyncio.sleep(1)  # sleep: in virtual time
             assert (len(blocked), blocked.expired, blocked.wakeups) == (0, 1, 0)
 
     run_virtually(run(), loop)

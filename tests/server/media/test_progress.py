@@ -59,7 +59,7 @@ def test_each_part_is_told_when_it_is_complete() -> None:
         began = loop.time()
         first = progress.follow("demo")
         assert first is not None
-        await asyncio.sleep(20)  # of virtual time
+        await asyncio.sleep(20)  # sleep: in virtual time
         assert 30 <= len(told) <= 32
         for number, (at, room, position) in enumerate(told):
             index = 6 * position.msn + position.part
@@ -68,7 +68,7 @@ def test_each_part_is_told_when_it_is_complete() -> None:
         assert told[-1][0] <= began + FOLLOWED_S
         assert len(progress) == 0
         asked = stream.asked
-        await asyncio.sleep(60)  # of virtual time
+        await asyncio.sleep(60)  # sleep: in virtual time
         assert stream.asked == asked
 
     in_time(run)
@@ -80,7 +80,7 @@ def test_who_asks_again_goes_on_being_told() -> None:
     async def run(_loop: VirtualLoop, _stream: Stream, progress: Progress, told: Told) -> None:
         for _ in range(10):
             progress.follow("demo")
-            await asyncio.sleep(5)  # of virtual time
+            await asyncio.sleep(5)  # sleep: in virtual time
         assert 155 <= len(told) <= 157
         assert len({position for _, _, position in told}) == len(told)
         progress.close()
@@ -96,7 +96,7 @@ def test_a_part_that_is_late(has_due: bool) -> None:  # noqa: FBT001
     async def run(_loop: VirtualLoop, stream: Stream, progress: Progress, told: Told) -> None:
         stream.late, stream.has_due = 3, has_due
         progress.follow("demo")
-        await asyncio.sleep(3.2)  # of virtual time
+        await asyncio.sleep(3.2)  # sleep: in virtual time
         assert 9 <= len(told) <= 11
         for at, _, position in told:
             due = (6 * position.msn + position.part) * PART_TICKS * TICK_S
@@ -115,7 +115,7 @@ def test_a_room_that_is_not_on_air() -> None:
         assert len(progress) == 0
         progress.follow("demo")
         stream.is_on_air = False
-        await asyncio.sleep(1)  # of virtual time
+        await asyncio.sleep(1)  # sleep: in virtual time
         assert (len(progress), told) == (0, [])
         stream.is_on_air = True
         progress.follow("demo")
