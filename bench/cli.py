@@ -24,6 +24,7 @@ from bench.scenarios import (
     control,
     cpu,
     delay,
+    delivery,
     idle,
     join,
     listeners,
@@ -55,6 +56,7 @@ SCENARIOS = {
     "quality": Scenario(quality.measure, quality.steps),
     "control": Scenario(control.measure, control.steps),
     "storm": Scenario(storm.measure, storm.steps),
+    "delivery": Scenario(delivery.measure, delivery.steps),
     "where": Scenario(where.measure, where.steps),
 }
 ALONE = {"where"}  # not among all: it wants perf, and disturbs what it looks at
@@ -148,6 +150,22 @@ def control_verb(sockets: int | None, joins: int | None, **options: Any) -> None
     _run(["control", "storm"], options, {name: n for name, n in wanted.items() if n is not None})
 
 
+@cli.command("delivery")
+@functools.partial(common, rivals="roomtone")
+@click.option("--rate", type=click.IntRange(1), help="Requests a second.")
+@click.option("--blocked", type=click.IntRange(1), help="Requests that wait for one part.")
+@click.option("--players", type=click.IntRange(1), help="Listeners of low latency.")
+def delivery_verb(
+    rate: int | None, blocked: int | None, players: int | None, **options: Any
+) -> None:
+    """Playlists, parts and keys of a broadcast, beside nginx with the same bytes on disk.
+
+    Then what requests weigh that wait, and how many low-latency listeners a core holds.
+    """
+    wanted = {"hls_rate": rate, "hls_blocked": blocked, "hls_listeners": players}
+    _run(["delivery"], options, {name: n for name, n in wanted.items() if n is not None})
+
+
 @cli.command("all")
 @functools.partial(common, rivals=",".join(RIVALS))
 @click.option("--without", default="", help="Verbs to leave out, separated by commas.")
@@ -183,7 +201,7 @@ def _settings(options: dict[str, Any], sizes: dict[str, Any] | None) -> Settings
             sizes=replace(
                 found.sizes, cpu=("12/3", "4x3/1"), listeners=(20, 60), listeners_rival=(5, 10),
                 idle_rooms=200, idle_rooms_rival=50, joins=5, sockets=100, joins_a_second=20,
-                storm=10,
+                storm=10, hls_rate=100, hls_blocked=100, hls_listeners=20,
             ),
         )  # fmt: skip
     if options["rounds"]:

@@ -57,6 +57,9 @@ class Sizes:
     joins_a_second: int = 200
     people_a_room: int = 20
     storm: int = 100
+    hls_rate: int = 500
+    hls_blocked: int = 1000
+    hls_listeners: int = 200
 
 
 @dataclass(frozen=True, slots=True)

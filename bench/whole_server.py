@@ -51,6 +51,7 @@ class WholeServer:
 
     def __init__(self) -> None:
         self.name = "Roomtone"
+        self.port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._folder: Path | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -60,11 +61,12 @@ class WholeServer:
     async def start(self) -> None:
         """See Rival."""
         self._folder = Path(tempfile.mkdtemp(prefix="roomtone-bench-"))
-        port, udp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
-        self._url = f"http://127.0.0.1:{port}"
+        self.port = _free_port(socket.SOCK_STREAM)
+        udp_port = _free_port(socket.SOCK_DGRAM)
+        self._url = f"http://127.0.0.1:{self.port}"
         log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT)
         command = [sys.executable, str(PROGRAM), "serve"]
-        options = ["--port", str(port), "--udp-port", str(udp_port), "--mixers", "1"]
+        options = ["--port", str(self.port), "--udp-port", str(udp_port), "--mixers", "1"]
         options += ["--state-dir", str(self._folder / "state")]
         options += no_limits()
         try:
@@ -112,6 +114,14 @@ class WholeServer:
         """Make a room without an end, for as many as come."""
         body = {"roomId": room, "pin": "", "expiresIn": None, "maxAnchors": None}
         await self._ask("/api/rooms", body, 201)
+
+    async def listen_token(self, room: str) -> str:
+        """Return a token for a room's keys."""
+        return str((await self._ask("/api/token", {"roomId": room}, 200))["token"])
+
+    async def blocked(self) -> int:
+        """Return how many requests wait for a part of a broadcast."""
+        return int(_sum(await self._metrics(), "roomtone_hls_blocked"))
 
     async def visitor(self, room: str) -> Visitor:
         """Return somebody with a token for a room."""
