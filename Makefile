@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# One more than there are cores: real time is mostly waited for. A choice of tests starts none.
+WORKERS ?= $(if $(filter -k% -m% tests/%,$(ARGS)),0,$(shell expr $$(nproc) + 1))
 # The first of these that is new enough; `make PYTHON=/opt/python/bin/python3 …` decides.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs
@@ -27,10 +29,10 @@ run: .installed $(PAGES) ## set everything up and serve on http://127.0.0.1:8080
 
 test: .installed-dev $(PAGES) $(INTEROP) programs ## everything: static checks, units, Chromium, FFmpeg (ARGS="-k name")
 	@$(MAKE) --no-print-directory static-checks
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 fast: .installed-dev ## the tests without real browsers and programs
-	$(BIN)/pytest -m "not e2e and not slow" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not e2e and not slow" $(ARGS)
 
 check: .installed-dev static-checks fast ## format, lint, types, layers and the fast tests: under a minute
 

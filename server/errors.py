@@ -302,15 +302,6 @@ class SoundRefused(ServerError):  # noqa: N818
     code = "bad_sound"
 
 
-class Outdated(ServerError):  # noqa: N818
-    """What the caller had seen of the room is not how it is any more."""
-
-    code = "outdated"
-
-    def __init__(self) -> None:
-        super().__init__("The room was changed meanwhile: read it again")
-
-
 class KeyReused(ServerError):  # noqa: N818
     """An Idempotency-Key that stood with another request before."""
 

@@ -1,13 +1,18 @@
 """Spans around what seldom happens and may take long: nothing unless a sink is set.
 
 Never around a packet or a tick: a span costs more than either. What the log has bound (room and
-peer) belongs to each span as well; the sink sees to that.
+peer) belongs to each span as well; the sink sees to that. Traces come in and go on as the headers
+of W3C Trace Context.
 """
 
 import functools
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
+
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+MAX_HEADER_CHARS: Final = 512  # what everybody has to carry on (W3C Trace Context §3.3.1.5)
 
 Value = str | int | float | bool
 Parameters = ParamSpec("Parameters")
@@ -22,6 +27,12 @@ class Sink(Protocol):
 
     def note(self, attributes: Mapping[str, Value]) -> None:
         """Add to the span that is going on."""
+
+    def continued(self, headers: Mapping[str, str]) -> AbstractContextManager[object]:
+        """Return a context whose spans belong to the trace that the headers name, if they do."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what tells another program of the trace that is going on; empty if none is."""
 
 
 _sinks: Final[list[Sink]] = []
@@ -46,6 +57,26 @@ def note(**attributes: Value) -> None:
     """Say more of the span that is going on, if one is."""
     for sink in _sinks:
         sink.note(attributes)
+
+
+@contextmanager
+def continuing(headers: Mapping[str, str]) -> Iterator[None]:
+    """Go on inside with the trace of whoever sent these headers."""
+    if not _sinks or TRACEPARENT not in headers:
+        yield
+        return
+    with _sinks[0].continued(headers):
+        yield
+
+
+def trace_headers() -> Mapping[str, str]:
+    """Return the headers by which another program goes on with this trace; few characters."""
+    made = _sinks[0].headers() if _sinks else {}
+    return {
+        name: made[name]
+        for name in (TRACEPARENT, TRACESTATE)
+        if 0 < len(made.get(name, "")) <= MAX_HEADER_CHARS
+    }
 
 
 def traced(

@@ -138,5 +138,9 @@ def _told(answer: dict[str, Any]) -> str:
     details = answer.get("details")
     if not isinstance(details, list):
         return sentence
-    fields = [f"{one.get('field')}: {one.get('message')}" for one in details if type(one) is dict]
+    fields = [
+        f"{one.get('field')}: {one.get('message')}"
+        for one in details
+        if type(one) is dict and one.get("message") != sentence
+    ]
     return "; ".join([sentence, *fields])

@@ -180,10 +180,10 @@ class Listener:
         clear = await self._decrypt(segment, body)
         if self._decoding is None or segment.init != self._init:
             await self._finish()
-            self._decoding, self._init = Decoding(self._recorder.write), segment.init
             status, init = await self._api.ask("GET", self._inside(segment.init))
             if status != 200:
                 raise _refused(status)
+            self._decoding, self._init = Decoding(self._recorder.write), segment.init
             await asyncio.to_thread(self._decoding.put, init)
         await asyncio.to_thread(self._decoding.put, clear)
         self.segments += 1

@@ -31,6 +31,7 @@ from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
+from server.services.kicks import Kicks
 from server.services.limits import Limit, Limits
 from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
@@ -114,9 +115,11 @@ class Services:
                 self.context.standings.sweep()
                 self.context.listening.listeners.sweep()
             self.context.listening.keys.look()
+            await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
+            await self.context.desk.kicks.forget()
 
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
@@ -170,10 +173,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
-    listeners, audience = Listeners(clock), Audience(clock.monotonic)
-    access.is_listening = listeners.is_here
-    stream_keys = StreamKeys(store, rooms, clock, rotation_of(settings))
-    desk = Desk(store, rooms, presence, access.refusal_s)
+    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
+    listening = Listening(access, keys, Listeners(clock))
+    kicks = Kicks(store, clock, settings.join_token_s)
+    presence.kick_mark = kicks.mark
+    desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
     presence.when_admitted = doorman.tell_admitted
@@ -195,9 +199,9 @@ def build(settings: Settings, ground: Ground) -> Services:
         announcer.forget(room)
         chat.forget(room)
         standings.forget_room(room)
-        listeners.forget_room(room)
-        audience.forget_room(room)
-        stream_keys.forget_room(room)
+        listening.forget_room(room)
+        kicks.forget_room(room)
+        context.audience.forget_room(room)
 
     rooms.when_gone = forget
     context = Context(
@@ -209,7 +213,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms=rooms,
         presence=presence,
         access=access,
-        listening=Listening(access, stream_keys, listeners),
+        listening=listening,
         keys=ApiKeys(store, clock.now),
         signer=ground.signer,
         signalling=signalling,
@@ -225,7 +229,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         sounds=sounds_of(settings),
         webhooks=webhooks,
         endings=endings,
-        audience=audience,
+        audience=Audience(clock.monotonic),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),

@@ -14,11 +14,12 @@ from mixer.errors import SetupError
 from mixer.room.replay import ReplaySettings
 from server.compose.commands.completion import completion
 from server.compose.commands.doctor import doctor
+from server.compose.commands.keys import keys
 from server.compose.commands.rooms import room
 from server.compose.commands.settings import config, config_option
 from server.compose.commands.target import Console, as_json
 from server.compose.commands.tokens import token
-from server.compose.keys_command import keys
+from server.compose.commands.webhooks import webhooks
 from server.compose.measure import bench
 from server.compose.mistakes import EXIT_MISTAKE
 from server.compose.options import given, with_settings
@@ -142,5 +143,5 @@ def version(*, is_json: bool) -> None:
     Console(is_json).tell({"version": VERSION}, [f"roomtone {VERSION}"])
 
 
-for _verb in (room, token, config, doctor, completion, keys, tls, bench):
+for _verb in (room, token, config, doctor, completion, keys, webhooks, tls, bench):
     cli.add_command(_verb)

@@ -1,18 +1,21 @@
 """Whether OpenTelemetry is wanted, and whether it is there."""
 
+import asyncio
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from mixer.types import PlaneStatistics
 from server.telemetry import Sink
 
 log = structlog.get_logger(__name__)
 
 SERVICE: Final = "roomtone"
+FEED_S: Final = 10.0  # the SDK exports every minute unless told otherwise
 _WANTED_BY: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -22,10 +25,22 @@ _PACKAGE: Final = "opentelemetry.exporter"
 
 
 class ClosableSink(Sink, Protocol):
-    """A sink that has something left to say at the end."""
+    """A sink that is told the processes' numbers, and has something left to say at the end."""
+
+    def see(self, processes: Mapping[str, PlaneStatistics]) -> None:
+        """Take the newest numbers; never waits."""
 
     def close(self) -> None:
         """Say it; may wait for the network."""
+
+
+async def feed(
+    sink: ClosableSink, gather: Callable[[], Awaitable[Mapping[str, PlaneStatistics]]]
+) -> None:
+    """Show the sink how every process is, for ever."""
+    while True:
+        sink.see(await gather())
+        await asyncio.sleep(FEED_S)
 
 
 def open_sink(environment: Mapping[str, str], registry: CollectorRegistry) -> ClosableSink | None:

@@ -25,7 +25,7 @@ from server.compose.address import forget_address, note_address
 from server.compose.build import Ground, Services, build, recordings_folder
 from server.compose.certificate import Certificate, self_signed
 from server.compose.logs import configure
-from server.compose.observe import open_sink
+from server.compose.observe import ClosableSink, feed, open_sink
 from server.compose.reload import Reloader
 from server.compose.signals import Signals
 from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
@@ -36,6 +36,7 @@ from server.edge.app import create_app
 from server.edge.connections import listen
 from server.edge.context import CONTEXT
 from server.edge.hook_sender import HttpHookSender
+from server.edge.operations import gather
 from server.edge.signing import create_signing_app
 from server.edge.signing_client import RemoteSigner
 from server.errors import SetupMistake
@@ -129,8 +130,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         services = build(settings, ground)
         await services.load()
         services.keep(supervisor)
-        _export_telemetry(services.context.registry, stack)
-        await _listen(create_app(services.context), listener, tls, stack)
+        app = create_app(services.context)
+        sink = _export_telemetry(services.context.registry, stack)
+        if sink is not None:
+            _ = supervisor.keep_running(lambda: feed(sink, lambda: gather(app)), name="telemetry")
+        await _listen(app, listener, tls, stack)
         serving = Serving(
             port=listener.getsockname()[1],
             udp_ports=settings.udp_ports,
@@ -171,13 +175,14 @@ async def signing(settings: Settings) -> AsyncIterator[Serving]:
         yield serving
 
 
-def _export_telemetry(registry: CollectorRegistry, stack: AsyncExitStack) -> None:
+def _export_telemetry(registry: CollectorRegistry, stack: AsyncExitStack) -> ClosableSink | None:
     """Send traces and metrics where the environment says, until the stack ends."""
     sink = open_sink(os.environ, registry)
     set_sink(sink)
     if sink is not None:
         stack.push_async_callback(asyncio.to_thread, sink.close)
         stack.callback(set_sink, None)
+    return sink
 
 
 def _prepare_folders(settings: Settings) -> None:

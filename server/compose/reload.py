@@ -40,6 +40,10 @@ RELOADABLE: Final = frozenset(
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
+        "rooms",
+        "pin_tries",
+        "trusted_proxy",
+        "proxy_header",
         "limit_requests",
         "limit_token",
         "limit_joins",
@@ -114,6 +118,7 @@ class Reloader:
         context.lines.policy = policy_of(settings)
         context.limits.change(limits_of(settings))
         context.rooms.warnings_s = settings.room_warnings_s
+        context.rooms.pins.let_try(settings.pin_tries)
         sounds = sounds_of(settings)
         context.sounds.limit_bytes, context.sounds.folder = sounds.limit_bytes, sounds.folder
         self._follow_tls(settings)  # also when the names stay: files are renewed in place

@@ -26,7 +26,7 @@ class Lockouts:
     """
 
     def __init__(self, free: int, most: int = MOST_KEYS) -> None:
-        self._free = free
+        self.free = free
         self._most = most
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
 
@@ -44,7 +44,7 @@ class Lockouts:
         if tries is None or now > tries.until + FORGIVEN_S:
             tries = _Tries()
         tries.wrong += 1
-        over = tries.wrong - self._free
+        over = tries.wrong - self.free
         locked_s = min(LONGEST_S, FIRST_S * 2.0 ** min(over, 16)) if over >= 0 else 0.0
         tries.until = now + locked_s
         self._tries[key] = tries

@@ -47,6 +47,8 @@ class Person:
     """Raised, and before those with a higher number."""
     for_me: Mapping[UserId, float | None] = field(default_factory=dict)
     """How this person wants to hear others: dB, None is not at all; who is not named, as all do."""
+    publishes: bool = False
+    """They came by WHIP: a media connection is all that they have."""
 
     @property
     def rights(self) -> frozenset[Right]:
@@ -90,6 +92,11 @@ class Person:
             for_me={PeerId(user): gain_db for user, gain_db in self.for_me.items()},
         )
         return spec if Right.LISTEN in self.rights else replace(spec, hears={})
+
+
+def unheard(user: UserId) -> AnchorSpec:
+    """Return what the mixer needs to know of somebody whose connection is held outside the room."""
+    return AnchorSpec(PeerId(user), muted=True, speaks=(), hears={})
 
 
 @dataclass(frozen=True, slots=True)

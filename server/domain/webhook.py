@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -83,7 +84,8 @@ class Webhook:
 class Message:
     """What is to be told to one webhook; `number` orders those of a server, `created_at` is Unix.
 
-    Messages of one `room` are told in order, each after the one before was taken.
+    Messages of one `room` are told in order, each after the one before was taken. `trace` has the
+    headers of the trace in which it happened.
     """
 
     number: int
@@ -92,6 +94,7 @@ class Message:
     kind: Kind
     created_at: float
     body: bytes
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
@@ -156,6 +159,7 @@ class _StoredMessage(BaseModel):
     kind: Annotated[Kind, Field(strict=False)]
     createdAt: float  # noqa: N815
     body: str
+    trace: dict[Literal["traceparent", "tracestate"], str] = {}
 
 
 def hook_key(hook: str) -> str:
@@ -195,6 +199,7 @@ def encode_message(message: Message) -> bytes:
             kind=message.kind,
             createdAt=message.created_at,
             body=message.body.decode(),
+            trace=dict(message.trace),  # type: ignore[arg-type]  # it has no others
         )
         .model_dump_json()
         .encode()
@@ -207,8 +212,15 @@ def decode_message(key: str, value: bytes) -> Message:
     if not (number.isascii() and number.isdigit()):
         raise BadRecord(key, "it has no number")
     stored = _read(_StoredMessage, key, value)
-    body = stored.body.encode()
-    return Message(int(number), stored.id, stored.room, stored.kind, stored.createdAt, body)
+    return Message(
+        number=int(number),
+        id=stored.id,
+        room=stored.room,
+        kind=stored.kind,
+        created_at=stored.createdAt,
+        body=stored.body.encode(),
+        trace={str(name): value for name, value in stored.trace.items()},
+    )
 
 
 def _read(model: type[Stored], key: str, value: bytes) -> Stored:

@@ -41,6 +41,7 @@ from server.edge.models import MAX_BODY_BYTES
 from server.edge.proxies import PROXIES, Proxies, through_proxies
 from server.edge.screen import screen
 from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
+from server.telemetry import continuing
 
 log = structlog.get_logger(__name__)
 
@@ -144,10 +145,11 @@ def create_app(context: Context) -> web.Application:
     )
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
-    app[PROXIES] = Proxies(context.settings)
+    app[PROXIES] = Proxies(lambda: context.settings)
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
     app[HLS_INSTRUMENTS] = HlsInstruments(context.registry)
+    context.webhooks.counted = app[INSTRUMENTS].webhook
     app[ANSWERS] = Answers()
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
@@ -160,7 +162,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count and log every request: its path, never its query, which may hold a token."""
     began = time.perf_counter()
     room = request.match_info.get("room")
-    with structlog.contextvars.bound_contextvars(**({} if room is None else {"room": room})):
+    bound = {} if room is None else {"room": room}
+    with structlog.contextvars.bound_contextvars(**bound), continuing(request.headers):
         answer = await handler(request)
     resource = request.match_info.route.resource
     # An unknown path has no resource: labels must not be what strangers make up.

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.domain.room import Room, encode_room
-from server.errors import Outdated
+from server.errors import PreconditionFailed
 
 _READING: Final = frozenset({"GET", "HEAD"})
 _TAG_CHARACTERS: Final = 22  # 88 bits
@@ -47,7 +47,7 @@ def mark_room(answer: web.Response, room: Room) -> web.Response:
 
 
 def check_unchanged(request: web.Request, room: Room) -> None:
-    """Raise Outdated unless If-Match (if it is there) names what was decided about the room.
+    """Raise PreconditionFailed unless If-Match, where it is, names what was decided of the room.
 
     Who is in the room may have changed since; that is no reason to refuse.
     """
@@ -55,7 +55,7 @@ def check_unchanged(request: web.Request, room: Room) -> None:
         return
     mark = _hash(encode_room(room))
     if not any(one.value.partition(".")[0] in {mark, "*"} for one in request.if_match):
-        raise Outdated
+        raise PreconditionFailed("The room was changed meanwhile: read it again")
 
 
 def _hash(body: bytes) -> str:

@@ -248,7 +248,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers.RoomAnswer,
         body=models.ChangeRoomRequest,
         example={"locked": True},
-        errors=("outdated",),
+        errors=("precondition_failed",),
     ),
     ("DELETE", "/api/rooms/{room}"): Operation(
         "deleteRoom",

@@ -58,7 +58,6 @@ TABLE: Final = {
     "chat_too_fast": Row(429, retry_after_ms=1000),
     "waiting": Row(409, retry_after_ms=2000),
     "in_progress": Row(409, retry_after_ms=500),
-    "outdated": Row(412),
     "precondition_failed": Row(412),
     "too_large": Row(413),
     "unsupported_media": Row(415),

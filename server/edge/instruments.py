@@ -53,6 +53,19 @@ class Instruments:
             registry=registry,
         )
 
+        self._hooks = Counter(
+            "roomtone_webhooks",
+            "Messages of webhooks that were delivered or given up (dead), and calls that failed",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("delivered", "failed", "dead"):
+            self._hooks.labels(outcome)
+
+    def webhook(self, outcome: str) -> None:
+        """Count what came of a message, or a call of it."""
+        self._hooks.labels(outcome).inc()
+
     def answered(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count an HTTP answer; `route` is one of the table's, or `unknown`."""
         method = method if method in _METHODS else "other"

@@ -44,13 +44,13 @@ class PlaneCollector:
         histograms: dict[str, HistogramMetricFamily] = {}
         for process, statistics in self._processes.items():
             for name, count in statistics.counters.items():
-                counter = CounterMetricFamily(_name(name), name, labels=["process"])
+                counter = CounterMetricFamily(metric_name(name), name, labels=["process"])
                 counters.setdefault(name, counter).add_metric([process], count)
             for name, value in statistics.gauges.items():
-                gauge = GaugeMetricFamily(_name(name), name, labels=["process"])
+                gauge = GaugeMetricFamily(metric_name(name), name, labels=["process"])
                 gauges.setdefault(name, gauge).add_metric([process], value)
             for name, counted in statistics.histograms.items():
-                histogram = HistogramMetricFamily(_name(name), name, labels=["process"])
+                histogram = HistogramMetricFamily(metric_name(name), name, labels=["process"])
                 histograms.setdefault(name, histogram).add_metric(
                     [process], _buckets(counted), counted.total
                 )
@@ -80,23 +80,34 @@ async def metrics(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     if not context.settings.is_loopback:
         require(request, Scope.METRICS)
-    processes = {"control": _own(request), **(await _ask(context.mixer.statistics) or {})}
-    if (broadcast := await _ask(context.broadcast.statistics)) is not None:
-        processes["broadcast"] = broadcast
     scrape = CollectorRegistry()
-    scrape.register(PlaneCollector(processes))
+    scrape.register(PlaneCollector(await gather(request.app)))
     text = generate_latest(context.registry) + generate_latest(scrape)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _own(request: web.Request) -> PlaneStatistics:
-    context = request.app[CONTEXT]
+async def gather(app: web.Application) -> Mapping[str, PlaneStatistics]:
+    """Return the numbers of every process that says them within a second."""
+    context = app[CONTEXT]
+    processes = {"control": _own(app), **(await _ask(context.mixer.statistics) or {})}
+    if (broadcast := await _ask(context.broadcast.statistics)) is not None:
+        processes["broadcast"] = broadcast
+    return processes
+
+
+def metric_name(name: str) -> str:
+    """Return what a process's number is called outside."""
+    return _NOT_IN_A_NAME.sub("_", f"roomtone_{name}")
+
+
+def _own(app: web.Application) -> PlaneStatistics:
+    context = app[CONTEXT]
     return PlaneStatistics(
         gauges={
             "rooms": len(context.rooms),
             "anchors": context.presence.total,
-            "listeners": len(context.listening.listeners),
-            "sockets": len(request.app[OPEN_SOCKETS]),
+            "broadcast_listeners": len(context.listening.listeners),
+            "sockets": len(app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
             "draining": float(context.drain.is_on),
             "resident_bytes": float(resident_bytes() or 0),
@@ -106,7 +117,6 @@ def _own(request: web.Request) -> PlaneStatistics:
             **context.announcer.counters,
             **context.listening.listeners.counters,
             **context.listening.keys.counters,
-            **context.webhooks.counters,
             **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},
         },
     )
@@ -142,7 +152,3 @@ def _buckets(counted: Histogram) -> list[tuple[str, float]]:
     """Return cumulative counts by upper bound, as Prometheus has them."""
     bounds = [*map(str, counted.bounds), "+Inf"]
     return list(zip(bounds, itertools.accumulate(map(float, counted.counts)), strict=True))
-
-
-def _name(name: str) -> str:
-    return _NOT_IN_A_NAME.sub("_", f"roomtone_{name}")

@@ -68,7 +68,7 @@ async def kick(request: web.Request) -> web.Response:
     if read_fields(request.query, KickQuery).ban == "true":
         await context.desk.ban(room, user)
     else:
-        context.desk.kick(room, user)
+        await context.desk.kick(room, user)
     return web.json_response({"success": True})
 
 
@@ -91,7 +91,7 @@ def add_host_methods(dispatcher: Dispatcher, session: Session) -> None:
         if params.ban:
             await desk.ban(room, user)
         else:
-            desk.kick(room, user)
+            await desk.kick(room, user)
 
     async def change_room(params: RoomParams) -> object:
         room = session.act(params.needed)

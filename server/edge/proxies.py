@@ -1,6 +1,7 @@
 """Proxies in front: a request is what the caller sent, as far as trusted ones tell."""
 
 import ipaddress
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -17,17 +18,26 @@ _SPOKEN: Final = ("X-Forwarded-For", "Forwarded")
 
 
 class Proxies:
-    """The proxies that are trusted."""
+    """The proxies that are trusted, by the settings of the moment."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._trusted = trusted_networks(settings)
-        self._is_rfc = settings.proxy_header == "forwarded"
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._read: Settings | None = None
+        self._networks: tuple[Network, ...] = ()
         self._has_warned = False
+
+    @property
+    def _trusted(self) -> tuple[Network, ...]:
+        settings = self._settings()
+        if settings is not self._read:
+            self._networks, self._read = trusted_networks(settings), settings
+        return self._networks
 
     def is_trusted(self, address: str | None) -> bool:
         """Whether the address is one of theirs."""
-        parsed = parse_address(address or "") if self._trusted else None
-        return parsed is not None and is_within(parsed, self._trusted)
+        trusted = self._trusted
+        parsed = parse_address(address or "") if trusted else None
+        return parsed is not None and is_within(parsed, trusted)
 
     def original(self, request: web.Request) -> web.Request:
         """Return the request with the caller's address, scheme and host."""
@@ -43,7 +53,7 @@ class Proxies:
 
     def _hops(self, request: web.Request) -> list[Hop]:
         headers = request.headers
-        if self._is_rfc:
+        if self._settings().proxy_header == "forwarded":
             return read_forwarded(headers.getall("Forwarded", []))
         return read_x_forwarded(
             headers.getall("X-Forwarded-For", []),

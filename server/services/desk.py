@@ -15,6 +15,7 @@ from server.domain.room import Room
 from server.errors import BadInput, BadRecord, FieldMistake, NotFound, RoomNotFound, TooMany
 from server.ports import StateStore
 from server.rpc.codec import Notification
+from server.services.kicks import Kicks
 from server.services.presence import Farewell, Presence
 from server.services.rooms import PREFIX, Rooms
 
@@ -26,10 +27,13 @@ MAX_DECIDED = 1000  # people of one room something is kept of; who is not there 
 class Desk:
     """What may be done to the people of this node's rooms, whoever has the right to."""
 
-    def __init__(self, store: StateStore, rooms: Rooms, presence: Presence, ban_s: int) -> None:
+    def __init__(
+        self, store: StateStore, rooms: Rooms, presence: Presence, kicks: Kicks, ban_s: int
+    ) -> None:
         self._ban_s = ban_s  # longer than any token they may have
         self._store = store
         self._rooms = rooms
+        self.kicks = kicks
         self._presence = presence
         self._changing = asyncio.Lock()
 
@@ -38,6 +42,7 @@ class Desk:
 
         A record that cannot be read is logged and left alone.
         """
+        await self.kicks.load({room.id for room in self._rooms.all()})
         for room in self._rooms.all():
             prefix = _key(room.id, "")
             for record in (await self._store.scan(prefix)).records:
@@ -89,9 +94,18 @@ class Desk:
         self._person(room, user)
         self._presence.tell(room, Notification("unmuteRequest", {}), user)
 
-    def kick(self, room: RoomId, user: UserId) -> None:
-        """Take a person out; they may come again. Raises RoomNotFound, NotFound."""
+    async def kick(self, room: RoomId, user: UserId) -> None:
+        """Take a person out; they may come again, as anybody new.
+
+        Raises RoomNotFound, NotFound, StoreLost.
+        """
         self._person(room, user)
+        await self.kicks.add(room, user)
+        try:
+            self._rooms.get(room)
+        except RoomNotFound:  # it was removed meanwhile, and its records with it
+            await self.kicks.drop(room, user)
+            raise
         self._presence.leave(room, user, Farewell.KICKED)
         log.info("person_kicked", room=room, user=user)
 

@@ -1,7 +1,5 @@
 """Listening to a broadcast: what a listener's token opens, and for how long."""
 
-from dataclasses import dataclass
-
 from mixer.types import RoomId
 from server.domain import key_token
 from server.domain.identity import UserId
@@ -12,7 +10,6 @@ from server.services.listeners import Listener, Listeners
 from server.services.stream_keys import StreamKeys
 
 
-@dataclass(frozen=True, slots=True)
 class Listening:
     """Gives out keys and the tokens for them, and knows who has them.
 
@@ -21,9 +18,11 @@ class Listening:
     opens the keys of an epoch and nothing else, and renews nothing.
     """
 
-    access: Access
-    keys: StreamKeys
-    listeners: Listeners
+    def __init__(self, access: Access, keys: StreamKeys, listeners: Listeners) -> None:
+        self.access = access
+        self.keys = keys
+        self.listeners = listeners
+        access.is_listening = listeners.is_here
 
     def token_for(self, room: RoomId, stream: Stream, token: str) -> str:
         """Return what the addresses in a media playlist carry that was asked for with `token`.
@@ -65,6 +64,11 @@ class Listening:
         """Let somebody listen no more, with whatever they have."""
         await self.access.remove(room, user)
         self.listeners.forget(room, user)
+
+    def forget_room(self, room: RoomId) -> None:
+        """Forget what was known of a room that is gone."""
+        self.keys.forget_room(room)
+        self.listeners.forget_room(room)
 
     def _seen(self, room: RoomId, user: UserId) -> Listener:
         """Of a broadcast that is over nobody is counted any more: they come to its end."""

@@ -7,10 +7,12 @@ from typing import Final
 from mixer.types import RoomId
 from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
+from server.domain.people import Status
 from server.errors import TooMany
 from server.services.farewell import Client, Farewell
 
 MAX_OUTSIDE: Final = 500  # of one room: a socket each, and nothing else
+MAX_HELD: Final = 20  # publishers outside one room: each is a connection to the mixer
 MAX_SHOWN: Final = 100  # to those who let in: nobody looks at more, and a frame has an end
 
 
@@ -18,7 +20,9 @@ MAX_SHOWN: Final = 100  # to those who let in: nobody looks at more, and a frame
 class Waiter:
     """Somebody outside; `since` is monotonic seconds, `hand` set while it is raised.
 
-    `is_listening` tells who is there to listen, and who waits to come in.
+    `is_listening` tells who is there to listen, and who waits to come in. Who `publishes` has no
+    socket but a media connection, which is held unheard; `status` is of that. Who lost the socket
+    at `lost_at` (monotonic seconds) has their place kept for a while, and is not to be seen.
     """
 
     user: UserId
@@ -30,6 +34,9 @@ class Waiter:
     explicit: frozenset[Right] | None = None
     deltas: bool = False
     hand: int | None = None
+    publishes: bool = False
+    status: Status = Status.IDLE
+    lost_at: float | None = None
 
     @property
     def rights(self) -> frozenset[Right]:
@@ -46,11 +53,21 @@ class Lobby:
 
     def people(self, room: RoomId) -> Mapping[UserId, Waiter]:
         """Return everybody outside the room."""
-        return self._rooms.get(room, {})
+        there = self._rooms.get(room, {}).values()
+        return {one.user: one for one in there if one.lost_at is None}
 
     def get(self, room: RoomId, user: UserId) -> Waiter | None:
         """Return one of them, None if they are not there."""
-        return self.people(room).get(user)
+        waiter = self._rooms.get(room, {}).get(user)
+        return None if waiter is None or waiter.lost_at is not None else waiter
+
+    def keeps_place(self, room: RoomId, user: UserId) -> bool:
+        """Whether that person is outside, or was until a moment ago."""
+        return user in self._rooms.get(room, {})
+
+    def held(self, room: RoomId) -> tuple[UserId, ...]:
+        """Return the publishers outside the room."""
+        return tuple(one.user for one in self._rooms.get(room, {}).values() if one.publishes)
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that person is outside with that very socket."""
@@ -58,15 +75,38 @@ class Lobby:
         return waiter is not None and waiter.client is client
 
     def enter(self, room: RoomId, waiter: Waiter) -> None:
-        """Let somebody wait or listen; who was there under the same id goes. Raises TooMany."""
+        """Let somebody wait or listen; who was there under the same id goes.
+
+        They keep that one's place in the queue, and a hand that was up when the socket was lost.
+        Raises TooMany.
+        """
         there = self._rooms.setdefault(room, {})
         former = there.get(waiter.user)
-        if former is None and len(there) >= MAX_OUTSIDE:
-            raise TooMany(f"At most {MAX_OUTSIDE} people can wait or listen with a socket")
+        if former is None:
+            self._make_space(room)
+        if waiter.publishes and waiter.user not in (held := self.held(room)):
+            _check_held(held)
+        if former is not None and former.is_listening is waiter.is_listening:
+            hand = None if former.lost_at is None else former.hand
+            waiter = replace(waiter, since=former.since, hand=hand)
         there[waiter.user] = waiter
-        if former is not None and former.client is not waiter.client:
+        is_there = former is not None and former.lost_at is None
+        if former is not None and is_there and former.client is not waiter.client:
             former.client.end(Farewell.REPLACED)
         self._changed(room)
+
+    def lose(self, room: RoomId, user: UserId, now: float) -> None:
+        """Keep somebody's place whose socket is gone."""
+        waiter = self.get(room, user)
+        if waiter is not None:
+            self._rooms[room][user] = replace(waiter, lost_at=now)
+            self._changed(room)
+
+    def note_status(self, room: RoomId, user: UserId, status: Status) -> None:
+        """Note how a publisher's connection is."""
+        waiter = self.get(room, user)
+        if waiter is not None and waiter.publishes:
+            self._rooms[room][user] = replace(waiter, status=status)
 
     def raise_hand(self, room: RoomId, user: UserId, number: int | None) -> None:
         """Raise a listener's hand, or take it down (None)."""
@@ -87,26 +127,38 @@ class Lobby:
     def drop(self, room: RoomId, user: UserId, why: Farewell) -> None:
         """Send somebody away."""
         waiter = self.take(room, user)
-        if waiter is not None:
+        if waiter is not None and waiter.lost_at is None:
             waiter.client.end(why)
 
     def close(self, room: RoomId, text: str) -> None:
         """Tell everybody that, and send them away: the room is gone."""
         self.tell(room, text)
-        for waiter in self._rooms.pop(room, {}).values():
+        for waiter in self.people(room).values():
             waiter.client.end(Farewell.ROOM_GONE)
+        self._rooms.pop(room, None)
 
     def tell(self, room: RoomId, text: str) -> None:
         """Tell everybody outside the room."""
         for waiter in self.people(room).values():
             waiter.client.push(text)
 
-    def sweep(self, before: float) -> None:
-        """Send away who has waited since `before` (monotonic seconds)."""
+    def sweep(self, before: float, lost_before: float) -> None:
+        """Send away who has waited since `before`, forget whose socket is gone since then."""
         for room, there in list(self._rooms.items()):
             for waiter in list(there.values()):
-                if not waiter.is_listening and waiter.since <= before:
+                is_lost = waiter.lost_at is not None and waiter.lost_at <= lost_before
+                if is_lost or (not waiter.is_listening and waiter.since <= before):
                     self.drop(room, waiter.user, Farewell.WAITED)
+
+    def _make_space(self, room: RoomId) -> None:
+        """Let whose socket is gone go first. Raises TooMany."""
+        there = self._rooms[room]
+        if len(there) < MAX_OUTSIDE:
+            return
+        lost = next((one.user for one in there.values() if one.lost_at is not None), None)
+        if lost is None:
+            raise TooMany(f"At most {MAX_OUTSIDE} people can wait or listen with a socket")
+        del there[lost]
 
     def listing(self, room: RoomId) -> dict[str, object]:
         """Return the params of `lobby`: for those who let in."""
@@ -121,6 +173,11 @@ class Lobby:
             "hands": [_entry(one) for one in hands[:MAX_SHOWN]],
             "listening": len(there) - len(waiting),
         }
+
+
+def _check_held(held: tuple[UserId, ...]) -> None:
+    if len(held) >= MAX_HELD:
+        raise TooMany(f"At most {MAX_HELD} publishers of a room can wait to be let in")
 
 
 def _entry(waiter: Waiter) -> dict[str, object]:

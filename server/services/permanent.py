@@ -8,7 +8,7 @@ import structlog
 from mixer.types import RoomId
 from server.config import ConfiguredRoom
 from server.domain.room import Room
-from server.errors import RoomNotFound
+from server.errors import RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import StateStore
 from server.services.rooms import PREFIX, Rooms, Wanted
 
@@ -25,9 +25,19 @@ class PermanentRooms:
     def __init__(self, store: StateStore, rooms: Rooms) -> None:
         self._store = store
         self._rooms = rooms
+        self._applied: tuple[ConfiguredRoom, ...] = ()
+
+    async def follow(self, wanted: Sequence[ConfiguredRoom]) -> None:
+        """Make the rooms so if they are not; what the store does not let us do waits."""
+        if tuple(wanted) == self._applied:
+            return
+        try:
+            await self.apply(wanted)
+        except (StoreLost, SigningUnavailable) as error:
+            log.warning("permanent_rooms_wait", reason=str(error))
 
     async def apply(self, wanted: Sequence[ConfiguredRoom]) -> None:
-        """Make the rooms so. Raises StoreLost."""
+        """Make the rooms so. Raises StoreLost, SigningUnavailable."""
         before = self._rooms.permanent
         for one in wanted:
             await self._settle(one)
@@ -40,6 +50,7 @@ class PermanentRooms:
             and parts[0] not in self._rooms.permanent
         ]
         await self._store.commit(delete=over)
+        self._applied = tuple(wanted)
         if self._rooms.permanent != before:
             log.info("permanent_rooms", rooms=sorted(self._rooms.permanent))
 

@@ -25,7 +25,7 @@ from server.domain.controls import PLAIN, Controls
 from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
-from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status
+from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status, unheard
 from server.domain.room import Room
 from server.errors import NotFound, RoomFull, RoomLocked, TooMany
 from server.ports import PlaneLost
@@ -44,6 +44,7 @@ FAILED_RETRY_MS = 1000
 LOBBY_S = 600  # whoever runs the room has come by then, or does not
 MOVE_S = 15.0  # a page that knows how is in the other room within two
 MAX_TICKETS = 1000  # of a room's people who are not there any more
+TICKET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Arrival:
     """Somebody who joins; `resumes` is the ticket they come back with.
 
     `explicit` replaces the role's rights if it is not None; with `deltas` they are told changes of
-    the list of people instead of the list.
+    the list of people instead of the list. Who `publishes` does so by WHIP.
     """
 
     user: UserId
@@ -60,6 +61,7 @@ class Arrival:
     resumes: str = ""
     explicit: frozenset[Right] | None = None
     deltas: bool = False
+    publishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,11 @@ class Presence:
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
+        self.kick_mark: Callable[[RoomId, UserId], str] = _never_kicked
         self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
-        self.lobby = Lobby(self.announcements.lobby_changed)
+        self.lobby = Lobby(self._lobby_changed)
+        self._held: dict[RoomId, tuple[UserId, ...]] = {}  # as the mixer knows them
 
     def count(self, room: RoomId) -> int:
         """Return how many anchors are in the room."""
@@ -228,7 +232,7 @@ class Presence:
         if not (returns and self._is_owed(room.id, arrival.user)):
             self.check_space(room, arrival.user, returns=returns)
         self._tickets.get(room.id, {}).pop(arrival.user, None)
-        now, ticket = self._monotonic(), secrets.token_hex(16)
+        now, ticket = self._monotonic(), self._new_ticket(room.id, arrival.user)
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
@@ -243,9 +247,12 @@ class Presence:
                 now,
                 arrival.display_name,
                 explicit=arrival.explicit,
+                publishes=arrival.publishes,
             ).decided(controls)
             resumed = False
-        self.lobby.take(room.id, arrival.user)
+        waiter = self.lobby.take(room.id, arrival.user)
+        if waiter is not None and waiter.publishes and waiter.client is client:
+            person = replace(person, has_media=True, status=waiter.status)
         self._leaving.pop((room.id, arrival.user), None)
         self._deltas.discard((room.id, arrival.user))
         if arrival.deltas:
@@ -270,7 +277,7 @@ class Presence:
         is_listening = role is Role.LISTENER
         if not is_listening and (not room.lobby or self._passes(room, arrival, role, explicit)):
             return self.enter(room, arrival, client)
-        if not is_listening:
+        if not is_listening and not self.lobby.keeps_place(room.id, arrival.user):
             self.check_space(room, arrival.user, returns=self._returns(room, arrival))
         self.lobby.enter(
             room.id,
@@ -283,6 +290,7 @@ class Presence:
                 is_listening,
                 explicit,
                 arrival.deltas,
+                publishes=arrival.publishes,
             ),
         )
         return None
@@ -293,7 +301,13 @@ class Presence:
         explicit = waiter.explicit if role is waiter.role else None
         ticket = self.expect(room.id, waiter.user)
         arrival = Arrival(
-            waiter.user, role, waiter.display_name, ticket, explicit, deltas=waiter.deltas
+            waiter.user,
+            role,
+            waiter.display_name,
+            ticket,
+            explicit,
+            deltas=waiter.deltas,
+            publishes=waiter.publishes,
         )
         entry = self.enter(room, arrival, waiter.client)
         self.when_admitted(room, waiter.user, entry)
@@ -311,9 +325,20 @@ class Presence:
         if client is not None:
             now = self._monotonic()
             waiter = Waiter(
-                user, Role.LISTENER, client, now, person.display_name, True, None, deltas
+                user,
+                Role.LISTENER,
+                client,
+                now,
+                person.display_name,
+                is_listening=True,
+                deltas=deltas,
+                publishes=person.publishes,
+                status=person.status,
             )
-            self.lobby.enter(room, waiter)
+            try:
+                self.lobby.enter(room, waiter)
+            except TooMany:
+                client.end(Farewell.DENIED)
 
     def holds(self, room: RoomId, user: UserId, ticket: str) -> bool:
         """Whether that is the ticket the person was given last, here or not."""
@@ -323,7 +348,7 @@ class Presence:
 
     def expect(self, room: RoomId, user: UserId) -> str:
         """Return a ticket with which somebody passes the lock and the lobby, once."""
-        ticket = secrets.token_hex(16)
+        ticket = self._new_ticket(room, user)
         self._keep_ticket(room, user, ticket)
         return ticket
 
@@ -421,7 +446,7 @@ class Presence:
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
         """Note that a socket is gone: the person is kept for a resume if their media lives."""
         if self.lobby.is_current(room, user, client):
-            self.lobby.take(room, user)
+            self.lobby.lose(room, user, self._monotonic())
         if not self.is_current(room, user, client):
             return
         del self._clients[room, user]
@@ -451,6 +476,7 @@ class Presence:
         self._arrivals.pop(room, None)
         self._controls.pop(room, None)
         self._tickets.pop(room, None)
+        self._held.pop(room, None)
         self.announcements.forget(room)
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
@@ -467,6 +493,8 @@ class Presence:
                     self._peer_changed(room, person, state, reason)
                 elif (line := self.lines(room).people.get(UserId(peer))) is not None:
                     self._line_changed(room, line, is_live=state is PeerState.LIVE)
+                elif state is PeerState.LIVE:
+                    self.lobby.note_status(room, UserId(peer), Status.ON_AIR)
             case Played():
                 pass  # the announcer's
             case Overloaded():
@@ -478,7 +506,7 @@ class Presence:
         """Let go of those whose time for a resume is over, and unlist those who went quiet."""
         now, before = self._monotonic(), self._swept_at
         self._swept_at = now
-        self.lobby.sweep(now - self._lobby_s)
+        self.lobby.sweep(now - self._lobby_s, now - self.resume_s)
         for (room, user), at in list(self._leaving.items()):
             if now >= at:
                 del self._leaving[room, user]
@@ -491,6 +519,10 @@ class Presence:
                 for person in roster.people.values()
             ):
                 self.announcements.people_changed(room)
+
+    def _new_ticket(self, room: RoomId, user: UserId) -> str:
+        """Return a ticket that is good in our next life too, unless they are kicked meanwhile."""
+        return secrets.token_hex(TICKET_BYTES) + self.kick_mark(room, user)
 
     def _keep_ticket(self, room: RoomId, user: UserId, ticket: str) -> None:
         tickets = self._tickets.setdefault(room, {})
@@ -517,7 +549,9 @@ class Presence:
 
     def _returns(self, room: Room, arrival: Arrival) -> bool:
         """Whether they come back with the ticket they were given last (and were not kicked)."""
-        ticket = arrival.resumes
+        ticket, mark = arrival.resumes, self.kick_mark(room.id, arrival.user)
+        if mark and ticket[2 * TICKET_BYTES :] != mark:
+            return False
         return bool(ticket) and self._tickets.get(room.id, {}).get(arrival.user, ticket) == ticket
 
     def _passes(
@@ -569,14 +603,23 @@ class Presence:
             if room in self._rosters:
                 self.announcements.people_changed(room)
 
+    def _lobby_changed(self, room: RoomId) -> None:
+        held = self.lobby.held(room)
+        if held != self._held.get(room, ()):
+            self._held[room] = held
+            self._want(room)
+        self.announcements.lobby_changed(room)
+
     def _want(self, room: RoomId) -> None:
         """Tell the mixer how the room shall be."""
         self._mixer.want_as_made(room, lambda: self._spec(room))
 
     def _spec(self, room: RoomId) -> RoomSpec:
         lines = self.lines(room)
+        spec = self._roster(room).room_spec(self._rooms[room], self._mixer.next_version())
         return replace(
-            self._roster(room).room_spec(self._rooms[room], self._mixer.next_version()),
+            spec,
+            anchors=(*spec.anchors, *(unheard(user) for user in self.lobby.held(room))),
             forwarders=lines.forwarders_on(self._rooms[room].buses),
             rtp=lines.participants(),
             arrivals=self.arrivals(room),
@@ -639,6 +682,11 @@ def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
 
 _EMPTY = Roster()
 _NO_LINES = Lines()
+
+
+def _never_kicked(_room: RoomId, _user: UserId) -> str:
+    """Nobody remembers kicks of former lives."""
+    return ""
 
 
 def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from mixer.types import RoomId
 from server.domain.identity import UserId
 
-MAX_CHARS: Final = 256  # ours have 92
+MAX_CHARS: Final = 256  # ours have at most 98
 NONCE_BYTES: Final = 12  # NIST SP 800-38D §8.2.2; random, good for 2^32 tokens of one key
 _EXPIRY_BYTES: Final = 8
 _PURPOSE: Final = b"roomtone resume 1"

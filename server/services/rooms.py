@@ -212,13 +212,13 @@ class Rooms:
             self._tell_broadcast(room)
         return room
 
-    @traced("room.change")
     async def renew_invite(self, room: RoomId, role: InviteRole) -> Room:
         """Give a room a new link for that role; the old one is worthless. Raises RoomNotFound."""
         return await self.change(
             room, lambda before: replace(before, invites=before.invites.renewed(role, _secret()))
         )
 
+    @traced("room.change")
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         async with self._changing:

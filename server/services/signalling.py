@@ -98,6 +98,7 @@ class Joining:
     jtoken: str = ""
     display_name: str = ""
     deltas: bool = False
+    publishes: bool = False
 
 
 class Session:
@@ -135,30 +136,41 @@ class Session:
                 await services.spent.spend(grant.jti, grant.expires_at)
                 room = self._check(joining)  # the store took its time
             name = joining.display_name or grant.display_name
-            arrival = Arrival(grant.user, grant.role, name, resumes, grant.explicit, joining.deltas)
+            arrival = Arrival(
+                grant.user,
+                grant.role,
+                name,
+                resumes,
+                grant.explicit,
+                joining.deltas,
+                joining.publishes,
+            )
             entry = services.presence.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
             return services.doorman.joined(room, grant.user, entry)
 
     @traced("join")
     async def offer(self, sdp: str) -> str:
-        """Connect to the mixer anew; return the answer. Raises what Answerer raises."""
+        """Connect to the mixer anew; return the answer. Raises what Answerer raises.
+
+        Who publishes connects outside the stage too, and is not heard there.
+        """
         async with self._turn:
-            self._check_joined()
+            self._check_connectable()
             services, grant = self._services, self._grant
             await services.specs.settle(grant.room)
             try:
                 answer = await services.mixer.accept_offer(grant.room, PeerId(grant.user), sdp)
             except PeerGone:  # the plane was restarted between the two calls
                 raise PlaneUnavailable from None
-            self._check_joined()  # they may have been removed meanwhile
+            self._check_connectable()  # they may have been removed meanwhile
             services.presence.media_answered(grant.room, grant.user)
             return answer
 
     async def candidate(self, candidate: str | None) -> None:
         """Hand on an ICE candidate; None or empty says there are no more."""
         async with self._turn:
-            self._check_joined()
+            self._check_connectable()
             if candidate:
                 with suppress(PeerGone):  # before the offer; an ICE-lite plane needs none anyway
                     await self._services.mixer.add_candidate(
@@ -256,6 +268,11 @@ class Session:
 
     def _check_connected(self) -> None:
         if not self._is_outside:
+            self._check_joined()
+
+    def _check_connectable(self) -> None:
+        held = self._services.presence.lobby.held(self._grant.room)
+        if not (self._is_outside and self._grant.user in held):
             self._check_joined()
 
     @property

@@ -108,7 +108,8 @@ class Standings:
     async def publish(self, grant: Grant, token: str, offer: str) -> tuple[Standing, str]:
         """Bring a person in who sends and does not hear; return their connection and the answer.
 
-        An earlier connection of the same token is over. Raises what `join` and `offer` raise.
+        Where there is a lobby it is held unheard until they are let in. An earlier connection of
+        the same token is over. Raises what `join` and `offer` raise.
         """
         sent = directed(offer, "sendonly")
         if sent is None:
@@ -116,7 +117,7 @@ class Standings:
         one = Standing(Kind.WHIP, grant.room, PeerId(grant.user), _digest(token), sent)
         client = _Publisher(lambda: self._forget(one))
         one.conversation = conversation = Session(self._services, grant, client)
-        await conversation.join(Joining())
+        await conversation.join(Joining(publishes=True))
         self._keep(one)
         try:
             return one, await self._answered(one, sent)

@@ -202,6 +202,8 @@ class StreamKeys:
         for epoch, first_msn in enumerate(first_msns, stream.keys[-1].epoch + 1):
             key = await self._rooms.make_key(room, epoch, secrets.token_hex(KEY_BYTES))
             new.append(StreamKey(epoch, key, secrets.token_bytes(KEY_BYTES), first_msn))
+        if new and not early_by(new[0], self.now_msn(stream)):
+            raise SigningUnavailable  # an answer that comes too late is none
         return tuple(new)
 
     async def _commit(

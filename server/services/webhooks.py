@@ -34,6 +34,7 @@ from server.ports import HookSender, StateStore
 from server.services.clock import Clock
 from server.services.happenings import Data
 from server.supervise import Supervisor
+from server.telemetry import trace_headers
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Webhooks:
         clock: Clock,
         delays: Callable[[], Iterator[float]] = retry_delays_s,
     ) -> None:
-        self.counters: Counter[str] = Counter()
+        self.counted: Callable[[str], None] = _nobody_counts
         self._store = store
         self._sender = sender
         self._clock = clock
@@ -178,6 +179,7 @@ class Webhooks:
                 kind=kind,
                 created_at=now.timestamp(),
                 body=body.encode(),
+                trace=trace_headers(),
             )
             self._unwritten.append((live.hook.id, message))
             self._work.set()
@@ -251,10 +253,16 @@ class Webhooks:
         """Call the address once, now. Raises NotFound."""
         live, now = self._get(hook), self._clock.now()
         body = json.dumps({"type": Kind.PING.value, "timestamp": rfc3339(now), "data": {}})
-        name = f"msg_{secrets.token_hex(12)}"
-        return await self._call(
-            live, Message(0, name, "", Kind.PING, now.timestamp(), body.encode())
+        message = Message(
+            number=0,
+            id=f"msg_{secrets.token_hex(12)}",
+            room="",
+            kind=Kind.PING,
+            created_at=now.timestamp(),
+            body=body.encode(),
+            trace=trace_headers(),
         )
+        return await self._call(live, message)
 
     # The life of a message
 
@@ -303,6 +311,7 @@ class Webhooks:
     async def _call(self, live: _Live, message: Message) -> Reply:
         timestamp = int(self._clock.unix())
         headers = {
+            **message.trace,
             "Content-Type": "application/json",
             "webhook-id": message.id,
             "webhook-timestamp": str(timestamp),
@@ -345,7 +354,7 @@ class Webhooks:
 
     def _count(self, live: _Live, what: str) -> None:
         live.counted[what] += 1
-        self.counters[f"webhooks_{what}"] += 1
+        self.counted(what)
 
     def _get(self, hook: str) -> _Live:
         live = self._hooks.get(hook)
@@ -363,6 +372,10 @@ def _standing(live: _Live) -> Standing:
         dead=live.counted["dead"],
         failures=tuple(live.failures),
     )
+
+
+def _nobody_counts(_what: str) -> None:
+    """Nobody counts calls."""
 
 
 def _new_secret() -> str:

@@ -138,6 +138,21 @@ async def test_a_publisher_is_a_person_and_a_listener_is_not(studio: Studio) -> 
     assert await studio.program.metric("roomtone_listeners") == 0
 
 
+async def test_a_publisher_waits_to_be_let_in(studio: Studio) -> None:
+    """aiortc: connected and heard by nobody, until the same connection is let in."""
+    await studio.program.call("PATCH", f"/api/rooms/{studio.room}", {"lobby": True})
+    user, token = await studio.person("Radio")
+    lobby = f"/api/rooms/{studio.room}/lobby"
+    async with studio.caller("whip", token, tone(HERTZ)) as (_, location):
+        assert await heard(studio, HERTZ) < ABSENT_DB
+        _, outside = await studio.program.call("GET", lobby)
+        assert [one["userId"] for one in outside["waiting"]] == [user]
+        assert (await studio.program.call("POST", f"{lobby}/{user}", {}))[0] == 200
+        assert await heard(studio, HERTZ) > PRESENT_DB
+        assert await studio.program.metric("roomtone_dtls_handshakes_total") == 3  # two of `heard`
+        assert await studio.delete(location, token) == 200
+
+
 async def test_a_removed_publisher_is_out(studio: Studio) -> None:
     """Their connection is a thing of the past, their token worthless."""
     user, token = await studio.person("Radio")

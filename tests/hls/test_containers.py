@@ -15,7 +15,7 @@ from hls.core.fmp4 import AacFormat
 from hls.core.playlist import Entry, Window, classic
 from hls.core.timeline import AAC_SAMPLES, SEGMENT_FRAMES
 from hls.encoder import AacEncoder
-from hls.sink import encrypt
+from hls.encryption import encrypt
 from tests.hls.listener import KEY
 
 pytestmark = pytest.mark.e2e

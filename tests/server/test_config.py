@@ -133,7 +133,7 @@ def test_key_segments() -> None:
     for text in ("0", "5", "150"):
         assert load({"broadcast_key_segments": text}, {}).broadcast_key_segments == int(text)
     for text in ("1", "4", "-1"):
-        with pytest.raises(SetupMistake, match="at least 5|greater than"):
+        with pytest.raises(SetupMistake, match=r"at least 5|greater than"):
             load({"broadcast_key_segments": text}, {})
 
 

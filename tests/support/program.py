@@ -5,6 +5,7 @@ import contextlib
 import os
 import pty
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,13 +18,16 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
+PORTS = range(10_000, 32_000)  # below those that the kernel gives to whoever connects
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port nobody holds now."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port nobody holds now; by chance, so that two workers do not choose the same."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket(socket.AF_INET, kind) as sock, contextlib.suppress(OSError):
+            sock.bind(("", port))
+            return port
 
 
 def roomtone(*arguments: str) -> subprocess.CompletedProcess[str]:

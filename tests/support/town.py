@@ -147,7 +147,7 @@ class Town:
                 if guest.conversation is not None:
                     await guest.conversation.abort()
                 guest.conversation, guest.has_media = None, False
-                if not guest.was_seated:
+                if not guest.was_seated and not guest.was_kicked:
                     guest.jtoken = ""  # they left, or nobody knows
 
     async def _come_back(self, chance: random.Random) -> None:

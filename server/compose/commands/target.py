@@ -34,6 +34,11 @@ class Console:
         else:
             click.echo("\n".join(lines))
 
+    def hint(self, line: str) -> None:
+        """Say more to a person, beside what may be piped to a program."""
+        if not self.is_json:
+            click.echo(line, err=True)
+
     def fail(self, error: ClientError) -> NoReturn:
         """Say what is wrong and end with its status."""
         if self.is_json:
@@ -57,15 +62,15 @@ _OPTIONS: Final = (
         "--key",
         envvar=KEY,
         show_envvar=True,
-        help="The admin key. Others of this machine can read it in the list of processes:"
-        " better use the variable or --key-file.",
+        help="The admin key, or an API key. Others of this machine can read it in the list of"
+        " processes: better use the variable or --key-file.",
     ),
     click.option(
         "--key-file",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar=f"{KEY}_FILE",
         show_envvar=True,
-        help="File with the admin key (default: the one in the state folder).",
+        help="File with such a key (default: the one in the state folder).",
     ),
     click.option(
         "--state-dir",

@@ -68,7 +68,11 @@ def extended(profile: int, elements: bytes, csrcs: int = 0) -> bytes:
     return fixed + bytes(4 * csrcs) + head + elements + b"opus"
 
 
-STUN = bytes(aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST))
+STUN = bytes(
+    aioice.stun.Message(
+        aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST, transaction_id=bytes(12)
+    )
+)
 DTLS = bytes([22, 254, 253]) + bytes(10)
 RTP = struct.pack("!BBHLL", 0x80, 111, 1, 2, 3)
 RTCP = struct.pack("!BBHL", 0x80, 201, 1, 3)

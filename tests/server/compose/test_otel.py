@@ -1,101 +1,32 @@
 """OpenTelemetry: what a real exporter sends to an HTTP server of our own."""
 
-import asyncio
-import gzip
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.contextvars import bound_contextvars
 from structlog.testing import capture_logs
 
+from mixer.types import Histogram as MixerHistogram
+from mixer.types import PlaneStatistics
 from server import telemetry
 from server.compose import observe
-from server.telemetry import note, set_sink, span, traced
+from server.telemetry import note, span, traced
+from tests.support.otel_collector import sinking
 
 
-class Collector:
-    """Keeps the protobuf it is sent."""
-
-    def __init__(self) -> None:
-        self.spans: dict[str, dict[str, object]] = {}
-        self.failed: set[str] = set()
-        self.numbers: dict[str, float] = {}
-        self.service = ""
-
-    async def traces(self, request: web.Request) -> web.Response:
-        got = ExportTraceServiceRequest.FromString(await self._body(request))
-        for resource in got.resource_spans:
-            self.service = next(
-                one.value.string_value
-                for one in resource.resource.attributes
-                if one.key == "service.name"
-            )
-            for scope in resource.scope_spans:
-                for one in scope.spans:
-                    about = {a.key: a.value.string_value for a in one.attributes}
-                    self.spans[one.name] = dict(about)
-                    if one.status.code == 2:
-                        self.failed.add(one.name)
-        return web.Response(content_type="application/x-protobuf")
-
-    async def metrics(self, request: web.Request) -> web.Response:
-        got = ExportMetricsServiceRequest.FromString(await self._body(request))
-        for resource in got.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    kind = metric.WhichOneof("data")
-                    assert kind is not None, "it has data"
-                    points = getattr(metric, kind).data_points
-                    self.numbers[metric.name] = sum(one.as_double for one in points)
-        return web.Response(content_type="application/x-protobuf")
-
-    @staticmethod
-    async def _body(request: web.Request) -> bytes:
-        body = await request.read()
-        return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-
-
-@pytest.fixture
-async def collector() -> AsyncIterator[tuple[Collector, str]]:
-    made = Collector()
-    app = web.Application()
-    app.add_routes([web.post("/v1/traces", made.traces), web.post("/v1/metrics", made.metrics)])
-    async with TestServer(app) as server:
-        yield made, str(server.make_url("/")).rstrip("/")
-
-
-async def test_spans_and_numbers_arrive(
-    collector: tuple[Collector, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_spans_and_numbers_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     """A span has its name, its attributes and the bound room; a failed one says so."""
-    kept, url = collector
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
     registry = CollectorRegistry()
     Counter("roomtone_joins", "Joins", ["outcome"], registry=registry).labels("joined").inc(3)
     Gauge("roomtone_people", "People", registry=registry).set(7)
     Histogram("roomtone_offer_seconds", "Offers", registry=registry).observe(0.5)
-    sink = await asyncio.to_thread(
-        observe.open_sink, {"OTEL_EXPORTER_OTLP_ENDPOINT": url}, registry
-    )
-    assert sink is not None
-    set_sink(sink)
-    try:
+    async with sinking(monkeypatch, registry) as (kept, _):
         with bound_contextvars(room="demo", peer="ann", pin="1234"):
             await joined()
         with pytest.raises(ValueError, match="no"), span("room.create", id="x"):
             raise ValueError("no")
-    finally:
-        set_sink(None)
-        await asyncio.to_thread(sink.close)
     assert kept.service == "roomtone"
     assert kept.spans["join"] == {"room": "demo", "peer": "ann", "outcome": "answered"}
     assert kept.spans["room.create"]["id"] == "x"
@@ -104,6 +35,25 @@ async def test_spans_and_numbers_arrive(
     assert kept.numbers["roomtone_people"] == 7
     assert kept.numbers["roomtone_offer_seconds_count"] == 1
     assert kept.numbers["roomtone_offer_seconds_sum"] == 0.5
+
+
+async def test_numbers_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of workers too, by process; a name that comes later is there, one that goes is not."""
+    histogram = MixerHistogram((0.1,), (2, 3), 1.5)
+    async with sinking(monkeypatch, CollectorRegistry()) as (kept, made):
+        made.see({"mixer-0": PlaneStatistics({"late": 1, "gone": 1}, {"up": 1.0})})
+        made.see(
+            {
+                "mixer-0": PlaneStatistics({"late": 2}, {"up": 1.0}, {"tick s": histogram}),
+                "mixer-1": PlaneStatistics({"late": 5, "new": 7}),
+            }
+        )
+    assert kept.by_process["roomtone_late"] == {"mixer-0": 2, "mixer-1": 5}
+    assert kept.by_process["roomtone_new"] == {"mixer-1": 7}
+    assert kept.by_process["roomtone_up"] == {"mixer-0": 1}
+    assert kept.by_process["roomtone_tick_s_count"] == {"mixer-0": 5}
+    assert kept.by_process["roomtone_tick_s_sum"] == {"mixer-0": 1.5}
+    assert not kept.by_process.get("roomtone_gone")
 
 
 @traced("join")

@@ -1,16 +1,20 @@
 """Settings that change while the server runs."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from mixer.types import RoomId
 from server.compose import logs
 from server.compose.reload import RELOADABLE, Reloader
-from server.config import Settings
-from server.errors import SetupMistake
+from server.config import ConfiguredRoom, Settings
+from server.edge.proxies import Proxies
+from server.errors import PinLocked, SetupMistake, StoreLost, WrongPin
+from server.services.rooms import Wanted
 from server.sources import Loaded
 from tests.support.node import Node, open_node
 
@@ -69,6 +73,51 @@ async def test_in_force(node: Node) -> None:
     assert (context.sounds.limit_bytes, context.sounds.folder) == (3_000_000, node.folder)
     assert context.settings.access_log
     assert context.settings.port == node.settings.port
+
+
+async def test_rooms_of_the_configuration(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are named now are made, and for good; a store that is away is waited for."""
+    context = node.services.context
+    reloader(node, rooms=(ConfiguredRoom(id="lobby"),)).reload()
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StoreLost("the disk is full")
+
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(node.store, "commit", fail)
+        await context.permanent.follow(context.settings.rooms)
+    assert [line["event"] for line in logs] == ["permanent_rooms_wait"]
+    await context.permanent.follow(context.settings.rooms)
+    assert context.rooms.permanent == {"lobby"}
+    made = context.rooms.get(RoomId("lobby"))
+    await context.rooms.change(made.id, lambda room: replace(room, name="By REST"))
+    await context.permanent.follow(context.settings.rooms)
+    assert context.rooms.get(made.id).name == "By REST"
+    reloader(node, rooms=()).reload()
+    await context.permanent.follow(context.settings.rooms)
+    assert context.rooms.permanent == frozenset()
+    assert context.rooms.get(made.id).name == "By REST"
+
+
+async def test_fewer_tries(node: Node) -> None:
+    """`pin_tries` counts for those who tried before, too."""
+    room = await node.rooms.create(Wanted(pin="a1b2c3"))
+    reloader(node, pin_tries=2).reload()
+    for _ in range(2):
+        with pytest.raises(WrongPin):
+            node.rooms.pins.check(room, "zzzzzz", "192.0.2.1")
+    with pytest.raises(PinLocked):
+        node.rooms.pins.check(room, "a1b2c3", "192.0.2.1")
+
+
+async def test_other_proxies(node: Node) -> None:
+    """Whom `trusted_proxy` names now is believed, and nobody it named before."""
+    proxies = Proxies(lambda: node.services.context.settings)
+    reloader(node, trusted_proxy=("192.0.2.0/24",)).reload()
+    assert proxies.is_trusted("192.0.2.1")
+    reloader(node, trusted_proxy=("198.51.100.0/24",)).reload()
+    assert not proxies.is_trusted("192.0.2.1")
+    assert proxies.is_trusted("198.51.100.1")
 
 
 async def test_wrong_settings_change_nothing(node: Node) -> None:

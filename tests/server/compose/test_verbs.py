@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
@@ -20,40 +17,7 @@ from server.compose.commands.table import table
 from server.compose.commands.target import find
 from server.compose.welcome import Serving
 from server.config import Settings
-from server.edge.app import create_app
-from tests.support.node import Node, open_node
-
-Run = Callable[..., Awaitable[Result]]
-
-
-class Here:
-    """A served node, and the command line beside it."""
-
-    def __init__(self, node: Node, url: str) -> None:
-        self.node = node
-        self.url = url
-
-    async def run(self, *arguments: str) -> Result:
-        """Run a command in a thread: it has a loop of its own, and so has the server."""
-        words = [*arguments, "--state-dir", str(self.node.folder)]
-        return await asyncio.to_thread(CliRunner().invoke, cli, words)
-
-    async def told(self, *arguments: str) -> Any:
-        result = await self.run(*arguments, "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
-
-
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    # The command borrows this process's standard output, and the server would log into it.
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(open_node(tmp_path))
-        server = TestServer(create_app(node.services.context))
-        await stack.enter_async_context(server)
-        note_address(node.settings, Serving(server.port or 0, range(1), range(0), ()))
-        yield Here(node, str(server.make_url("/")).rstrip("/"))
+from tests.server.compose.conftest import Here
 
 
 async def test_rooms(here: Here) -> None:

@@ -119,7 +119,7 @@ async def test_metrics(edge: Edge) -> None:
     async with edge.http.get("/metrics") as answer:
         text = await answer.text()
     for line in (
-        'roomtone_listeners{process="control"} 1.0',
+        'roomtone_broadcast_listeners{process="control"} 1.0',
         'roomtone_listening_started_total{process="control"} 1.0',
         'roomtone_stream_keys_given_total{process="control"} 1.0',
     ):

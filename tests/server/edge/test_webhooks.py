@@ -200,7 +200,7 @@ async def test_given_up_after_a_day(serve: Serve, unused_tcp_port: int) -> None:
     await standing(edge, path, lambda one: one["dead"])
     assert (await edge.as_admin("GET", path))[1]["webhook"]["waiting"] == 0
     async with edge.http.get("/metrics") as answer:
-        assert 'roomtone_webhooks_dead_total{process="control"} 1.0' in await answer.text()
+        assert 'roomtone_webhooks_total{outcome="dead"} 1.0' in await answer.text()
 
 
 async def test_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,9 +153,10 @@ async def test_nobody(node: Node, room: Room) -> None:
     """Nothing can be done to who is not there, nor in a room that is not."""
     with pytest.raises(NotFound, match="no such person"):
         await control(node, muted=True)
-    for act in (desk(node).kick, desk(node).ask_to_unmute):
-        with pytest.raises(NotFound):
-            act(DEMO, ADA)
+    with pytest.raises(NotFound):
+        await desk(node).kick(DEMO, ADA)
+    with pytest.raises(NotFound):
+        desk(node).ask_to_unmute(DEMO, ADA)
     with pytest.raises(RoomNotFound):
         desk(node).people(RoomId("other"))
 
@@ -211,7 +212,7 @@ async def test_unmute_request(node: Node, room: Room) -> None:
 async def test_kick(node: Node, room: Room) -> None:
     """Who is kicked is out at once, from the mixer too, and may come again."""
     client = enter(node, room, ADA)
-    desk(node).kick(DEMO, ADA)
+    await desk(node).kick(DEMO, ADA)
     await node.settle()
     assert client.farewell is Farewell.KICKED
     assert node.mixer.specs[DEMO].anchors == ()
@@ -223,7 +224,7 @@ async def test_kicked_from_a_locked_room(node: Node, room: Room) -> None:
     """Unless the room is locked: then not even with what lets others come back."""
     enter(node, room, ADA)
     locked = await node.rooms.change(DEMO, lambda before: replace(before, locked=True))
-    desk(node).kick(DEMO, ADA)
+    await desk(node).kick(DEMO, ADA)
     with pytest.raises(RoomLocked):
         enter(node, locked, ADA, resumes="a session")
     enter(node, room, ADA)
@@ -238,7 +239,7 @@ async def test_kicked_are_bounded(node: Node, room: Room) -> None:
     users = [type(ADA)(f"cccccccc-0000-4000-8000-{n:012}") for n in range(MAX_TICKETS + 1)]
     for user in users:
         enter(node, room, user)
-        desk(node).kick(DEMO, user)
+        await desk(node).kick(DEMO, user)
     assert list(node.presence._tickets[DEMO]) == users[1:]
 
 

@@ -26,11 +26,12 @@ from server.services.joined import Joined
 from server.services.rooms import Wanted
 from server.services.signalling import Joining, Session
 from server.services.tokens import Audience, Grant
-from tests.server.services.people import ADA, BOB, told
+from tests.server.services.people import ADA, BOB, enter, told
 from tests.support.node import SDP, FakeClient, Node
 
 DEMO, OTHER = RoomId("demo"), RoomId("other")
 HOST = UserId("dddddddd-0000-4000-8000-000000000004")
+CYD = UserId("cccccccc-0000-4000-8000-000000000003")
 
 
 @pytest.fixture
@@ -48,6 +49,10 @@ async def come(
     session, client = node.session(Grant(DEMO, user, role, display_name=user[:3], **more))
     joined = await session.join(Joining(jtoken=jtoken, deltas=True))
     return session, client, joined
+
+
+def outside(node: Node) -> Any:
+    return doorman(node).waiting(DEMO)["waiting"]
 
 
 def flush(node: Node) -> None:
@@ -80,7 +85,7 @@ async def test_who_need_not_wait(node: Node, room: Room) -> None:
     await doorman(node).admit(DEMO, ADA)
     _, _, again = await come(node)
     assert again.place == "stage"
-    node.services.context.desk.kick(DEMO, ADA)
+    await node.services.context.desk.kick(DEMO, ADA)
     _, client, kicked = await come(node, jtoken=again.jtoken)
     assert kicked.place == "lobby"
     await node.rooms.change(DEMO, lambda before: replace(before, lobby=False))
@@ -145,6 +150,60 @@ async def test_newest_waits(node: Node, room: Room) -> None:
     with pytest.raises(NotJoined):
         await first.keep_alive(None)
     assert len(node.presence.lobby.people(DEMO)) == 1
+
+
+async def test_place_is_kept(node: Node, room: Room) -> None:
+    """Who loses the socket has their place in the queue again, and their hand, if soon back."""
+    ada, _, _ = await come(node)
+    await come(node, BOB)
+    cyd, _, _ = await come(node, CYD, Role.LISTENER)
+    await cyd.raise_hand(up=True)
+    before = doorman(node).waiting(DEMO)
+    for lost in (ada, cyd):
+        lost.lost()
+    assert [one["userId"] for one in outside(node)] == [BOB]
+    with pytest.raises(NotFound):
+        await doorman(node).admit(DEMO, ADA)
+    node.advance(node.presence.resume_s - 1)
+    node.presence.sweep()
+    enter(node, room, HOST)
+    await node.rooms.change(DEMO, lambda one: replace(one, locked=True, max_anchors=1))
+    ada, client, joined = await come(node)
+    await come(node, CYD, Role.LISTENER)
+    assert (joined.place, doorman(node).waiting(DEMO)) == ("lobby", before)
+    node.advance(node.settings.lobby_s - node.presence.resume_s + 1)
+    node.presence.sweep()
+    assert client.farewell is Farewell.WAITED  # the time before counts
+
+
+async def test_place_is_given_up(node: Node, room: Room) -> None:
+    """Who stays away too long is as anybody new, and so is who left."""
+    for leaves in (True, False):
+        ada, client, _ = await come(node)
+        await come(node, BOB)
+        if leaves:
+            await ada.leave()
+        else:
+            ada.lost()
+            node.advance(node.presence.resume_s)
+            node.presence.sweep()
+        await come(node)
+        assert [one["userId"] for one in outside(node)] == [BOB, ADA]
+        assert client.farewell is (Farewell.LEFT if leaves else None)
+
+
+async def test_kept_places_yield(node: Node, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is away keeps nobody out; when the room goes, nobody is left of them."""
+    monkeypatch.setattr(lobby_module, "MAX_OUTSIDE", 1)
+    ada, client, _ = await come(node)
+    ada.lost()
+    bob, _, _ = await come(node, BOB)
+    with pytest.raises(TooMany):
+        await come(node)
+    bob.lost()
+    await node.rooms.remove(DEMO)
+    assert not node.presence.lobby.keeps_place(DEMO, BOB)
+    assert client.farewell is None
 
 
 async def test_outside_has_bounds(node: Node, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,6 +253,23 @@ async def test_signer_away(node: Node, capsys: pytest.CaptureFixture[str]) -> No
     assert said.count("stream_keys_go_on") == 1
 
 
+async def test_slow_signer(node: Node) -> None:
+    """A key that comes when its epoch could be asked for already is not used for it."""
+    make = node.rooms.make_key
+
+    async def slow(room: RoomId, epoch: int, salt: str) -> bytes:
+        node.advance(3 * SEGMENT_S)
+        return await make(room, epoch, salt)
+
+    node.rooms.make_key = slow
+    go_to(node, 12)
+    keys_of(node.services).heard(DEMO)
+    assert not await keys_of(node.services).work()
+    assert len(await stored(node)) == 1
+    assert await keys_of(node.services).work()
+    assert planned(node.services) == [(0, 0), (1, 40), (2, 60)]
+
+
 async def test_signer_back_in_time(node: Node) -> None:
     """An outage that ends before the next epoch has delayed nothing."""
     make = node.rooms.make_key

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hls.core.timeline import SEGMENT_S
-from hls.types import KeySpec, PlaylistKind
+from hls.core.timeline import AAC_SAMPLES, SEGMENT_FRAMES, SEGMENT_S
+from hls.types import KeySpec
 from mixer.types import RoomId
 from server.domain.identity import UserId
 from server.domain.reload import PlaylistAsk
@@ -21,7 +21,8 @@ from tests.support.real_broadcast import RealBroadcast
 
 DEMO = RoomId("demo")
 EVERY = 20
-CLASSIC = PlaylistAsk(kind=PlaylistKind.CLASSIC)
+PART_FRAMES = 15
+_NAME = re.compile(r'^(?:#EXT-X-PART:.*URI=")?(?P<name>seg-(?P<msn>\d+)(?:\.(?P<part>\d+))?\.m4s)')
 
 
 class Player:
@@ -31,6 +32,8 @@ class Player:
         self.node = node
         self.token = node.listen_token(Grant(DEMO, user), ttl_s=7200)
         self.heard: dict[int, int] = {}  # the epoch of each segment
+        self.parts: dict[tuple[int, int], int] = {}
+        self._names: set[str] = set()
         self._keys: dict[str, bytes] = {}
 
     async def poll(self) -> None:
@@ -39,7 +42,7 @@ class Player:
         stream = self.node.rooms.stream(DEMO)
         listening.keys.heard(DEMO)
         listening.seen(DEMO, self.token)
-        text = await self.node.broadcast.playlist(DEMO, CLASSIC)
+        text = await self.node.broadcast.playlist(DEMO, PlaylistAsk())
         assert text is not None
         uri, iv = "", b""
         for line in text.text.splitlines():
@@ -47,18 +50,24 @@ class Player:
                 found = re.search(r'URI="([^"]+)",IV=0x([0-9A-F]+)', line)
                 assert found is not None
                 uri, iv = found[1], bytes.fromhex(found[2])
-            elif line and not line.startswith("#"):
-                msn = int(line.removeprefix("seg-").removesuffix(".m4s"))
-                if msn in self.heard:
-                    continue
+            elif (named := _NAME.search(line)) and named["name"] not in self._names:
+                self._names.add(named["name"])
                 epoch = uri.split("/")[-2]
                 if uri not in self._keys:
                     self._keys[uri] = listening.key(DEMO, stream, self.token, epoch).key
-                media = await self.node.broadcast.fetch(DEMO, "", line)
+                media = await self.node.broadcast.fetch(DEMO, "", named["name"])
                 assert media is not None
                 clear = decrypt(media.data, KeySpec(int(epoch), self._keys[uri], iv, uri))
-                assert struct.pack(">I", msn + 1) in clear[:200]  # mfhd: it is that segment
-                self.heard[msn] = int(epoch)
+                self._hear(int(named["msn"]), int(named["part"] or -1), int(epoch), clear)
+
+    def _hear(self, msn: int, part: int, epoch: int, clear: bytes) -> None:
+        """Note the epoch of what lies in its place of the media timeline."""
+        starts = msn * SEGMENT_FRAMES + max(0, part) * PART_FRAMES
+        assert struct.pack(">Q", starts * AAC_SAMPLES) in clear[:200]  # tfdt
+        if part < 0:
+            self.heard[msn] = epoch
+        else:
+            self.parts[msn, part] = epoch
 
 
 @pytest.fixture
@@ -89,6 +98,8 @@ async def test_twenty_epochs(node: Node) -> None:
     assert msns == list(range(msns[0], msns[0] + len(msns)))
     assert len(msns) > 20 * EVERY
     assert all(epoch == msn // EVERY for msn, epoch in player.heard.items())
+    assert all(epoch == msn // EVERY for (msn, _), epoch in player.parts.items())
+    assert len(player.parts) >= 6 * 20 * EVERY
     (listener,) = node.services.context.listening.listeners.all(DEMO)
     assert listener.keys == max(player.heard.values()) + 1
 
