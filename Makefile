@@ -3,8 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# One more than there are cores: real time is mostly waited for. A choice of tests starts none.
-WORKERS ?= $(if $(filter -k% -m% tests/%,$(ARGS)),0,$(shell expr $$(nproc) + 1))
+# Real time is mostly waited for: two tests at once. A choice of tests does not start workers.
+WORKERS ?= $(if $(filter -k% -m% tests/%,$(ARGS)),0,2)
 # The first of these that is new enough; `make PYTHON=/opt/python/bin/python3 …` decides.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PAGES := static/vendor/hls.mjs

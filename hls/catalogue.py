@@ -1,6 +1,7 @@
 """The catalogue of a room: what its playlists say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from hls.core.dates import Dates
 from hls.core.fmp4 import media_segment
@@ -11,8 +12,10 @@ from hls.core.multivariant import Variant, multivariant
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
 from hls.rendition import Rendition
-from hls.types import Position, RenditionSpec
+from hls.types import Container, Position, RenditionSpec
 
+CONTAINERS = {"m4s": Container.FMP4, "ts": Container.TS, "aac": Container.ADTS}
+_EXTENSIONS = {container: extension for extension, container in CONTAINERS.items()}
 _PEAK_SHARE = 1.2  # of the bit rate: how far AAC-LC's bit reservoir reaches over a second
 
 
@@ -38,34 +41,54 @@ class Catalogue:
     def __init__(self, rendition: Rendition, facts: Facts) -> None:
         self._rendition = rendition
         self._facts = facts
-        self._listing = Listing(self._complete)
-        self.writer = PlaylistWriter()
+        self._texts: dict[Container, tuple[Listing, PlaylistWriter]] = {}
 
-    def window(self, first: int, position: Position, others: tuple[Report, ...]) -> Window:
-        """Return what is listed: from segment `first` to the part before `position`."""
+    def low_latency(
+        self, first: int, position: Position, others: tuple[Report, ...], *, skip: bool
+    ) -> str:
+        """Return the playlist from segment `first` to the part before `position`."""
+        listing, writer = self._text(Container.FMP4)
+        open_ = self._entry(Container.FMP4, position.msn, position.part)
+        hint = _part_name(position.msn, position.part)
+        window = replace(
+            self._window(listing, first, position), open=open_, hint=hint, reports=others
+        )
+        return writer.low_latency(window, skip=skip)
+
+    def classic(self, first: int, position: Position, container: Container) -> str:
+        """Return the playlist of the segments from `first` to the one before `position`."""
+        listing, writer = self._text(container)
+        return writer.classic(self._window(listing, first, position))
+
+    def _text(self, container: Container) -> tuple[Listing, PlaylistWriter]:
+        text = self._texts.get(container)
+        if text is None:
+            listing = Listing(partial(self._entry, container))
+            text = self._texts[container] = (listing, PlaylistWriter())
+        return text
+
+    def _window(self, listing: Listing, first: int, position: Position) -> Window:
         facts = self._facts
         return Window(
-            entries=self._listing.follow(first, position.msn),
-            open=self._entry(position.msn, position.part),
-            hint=_part_name(position.msn, position.part),
+            entries=listing.follow(first, position.msn),
             part_frames=facts.part_frames,
             discontinuity_sequence=facts.formats.sequence(first),
-            reports=others,
             dates=facts.dates.since(facts.timeline.unix_s(first)),
         )
 
-    def _complete(self, msn: int) -> Entry:
-        return self._entry(msn, self._facts.parts)
-
-    def _entry(self, msn: int, parts: int) -> Entry:
-        facts = self._facts
+    def _entry(self, container: Container, msn: int, parts: int | None = None) -> Entry:
+        """Return a segment with its first `parts` parts, or with all."""
+        facts, init = self._facts, ""
+        if container is Container.FMP4:
+            init = self._rendition.codec_of(msn).init_name
+        numbers = range(facts.parts if parts is None else parts)
         return Entry(
             msn=msn,
-            name=f"seg-{msn}.m4s",
-            init=self._rendition.codec_of(msn).init_name,
+            name=f"seg-{msn}.{_EXTENSIONS[container]}",
+            init=init,
             key=facts.keys.of(msn),
             unix_s=facts.timeline.unix_s(msn),
-            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in range(parts)),
+            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in numbers),
             is_discontinuous=facts.formats.is_turn(msn),
         )
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hls.core.fmp4 import init_segment
+from hls.core.fmp4 import AacFormat, init_segment
 from hls.encoder import AacEncoder, silent_frame
 
 
@@ -12,8 +12,7 @@ from hls.encoder import AacEncoder, silent_frame
 class Codec:
     """`init` is in the clear; `silent_frame` decodes to digital silence."""
 
-    channels: int
-    config: bytes  # AudioSpecificConfig (14496-3 §1.6.2.1)
+    audio: AacFormat
     init: bytes
     init_name: str
     silent_frame: bytes
@@ -25,4 +24,4 @@ def codec(bit_rate: int, channels: int) -> Codec:
     audio = AacEncoder(bit_rate, channels).format
     init = init_segment(audio)
     name = f"init-{hashlib.sha256(init).hexdigest()[:8]}.mp4"
-    return Codec(channels, audio.config, init, name, silent_frame(bit_rate, channels))
+    return Codec(audio, init, name, silent_frame(bit_rate, channels))

@@ -1,11 +1,15 @@
-"""A window of encrypted segments on disk: what is too old for memory, in a private folder."""
+"""A window of segments on disk: what is too old for memory, in a private folder."""
 
+import secrets
 import shutil
 from collections import deque
 from pathlib import Path
 
+from hls.encryption import decrypt, encrypt
+
 DEFAULT_MAX_BYTES = 4 * 2**30
 _FOLDER = "segments"
+_BLOCK = 16
 
 
 class DiskWindow:
@@ -13,8 +17,8 @@ class DiskWindow:
 
     A stream's segments come in ascending order. When the bytes are used up the oldest segment of
     any stream goes; when one cannot be written, that is counted and its stream's window begins
-    behind it. Nothing here raises OSError. What an earlier process left is deleted: nobody knows
-    any more what it is.
+    behind it. Nothing here raises OSError. They are encrypted with a key that only this process
+    knows, in its memory; so what an earlier one left is of no use, and deleted.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -23,6 +27,7 @@ class DiskWindow:
         self.held_bytes = 0
         self._folder = folder / _FOLDER
         self._max_bytes = max_bytes
+        self._key = secrets.token_bytes(16)
         self._sizes: dict[str, dict[int, int]] = {}
         self._floors: dict[str, int] = {}
         self._order: deque[tuple[str, int]] = deque()  # as they came; may name some that went
@@ -33,19 +38,20 @@ class DiskWindow:
 
     def put(self, stream: str, msn: int, data: bytes) -> None:
         """Keep a segment. `stream` is a file name."""
-        path = self._path(stream, msn)
+        path, iv = self._path(stream, msn), secrets.token_bytes(_BLOCK)
+        sealed = iv + encrypt(self._key, iv, data)
         try:
-            if stream not in self._sizes:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_bytes(data)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.write_bytes(sealed)
         except OSError:
             self.failures += 1
             self._unlink(path)
             self._raise_floor(stream, msn + 1)
             return
-        self._sizes.setdefault(stream, {})[msn] = len(data)
+        self._sizes.setdefault(stream, {})[msn] = len(sealed)
         self._order.append((stream, msn))
-        self.held_bytes += len(data)
+        self.held_bytes += len(sealed)
         while self.held_bytes > self._max_bytes:
             oldest, number = self._order.popleft()
             if self.has(oldest, number):
@@ -60,8 +66,9 @@ class DiskWindow:
         if not self.has(stream, msn):
             return None
         try:
-            return self._path(stream, msn).read_bytes()
-        except OSError:
+            sealed = self._path(stream, msn).read_bytes()
+            return decrypt(self._key, sealed[:_BLOCK], sealed[_BLOCK:])
+        except (OSError, ValueError):  # somebody else wrote to it
             self.failures += 1
             return None
 

@@ -1,4 +1,4 @@
-"""The encryption of parts and segments."""
+"""AES-128 as HLS has it."""
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
@@ -15,3 +15,15 @@ def encrypt(key: bytes, iv: bytes, data: bytes) -> bytes:
     missing = _BLOCK - len(data) % _BLOCK
     encryptor = Cipher(AES128(key), CBC(iv)).encryptor()
     return encryptor.update(data + bytes([missing]) * missing) + encryptor.finalize()
+
+
+def decrypt(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """Return what was encrypted. Raises ValueError if it was not, or not with that key."""
+    if not data or len(data) % _BLOCK:
+        raise ValueError("not a number of whole blocks")
+    decryptor = Cipher(AES128(key), CBC(iv)).decryptor()
+    padded = decryptor.update(data) + decryptor.finalize()
+    missing = padded[-1]
+    if not 1 <= missing <= _BLOCK or padded[-missing:] != bytes([missing]) * missing:
+        raise ValueError("wrongly padded")
+    return padded[:-missing]

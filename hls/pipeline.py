@@ -1,6 +1,7 @@
 """The broadcaster: every room's PCM in, playlists and encrypted segments out."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,12 @@ class Broadcaster:
             laid = found.write(bus, tick, pcm, tick if now_tick is None else now_tick)
             fate = "unknown_bus" if laid is None else laid.value
         self._counters[f"ticks_{fate}_total"] += 1
+
+    def talk(self, room: str, names: Iterable[str], now_tick: int) -> None:
+        """Tell listeners who can be heard in a room from now on, by their displayed names."""
+        found = self._rooms.get(room)
+        if found is not None:
+            found.talk(names, now_tick)
 
     def mark(self, room: str, date: DateRange) -> None:
         """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""

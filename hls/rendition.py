@@ -1,11 +1,13 @@
 """A rendition: one bus at one bit rate, from frames that sound to parts in the clear."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hls.codec import Codec, codec
+from hls.core import adts, mpegts
 from hls.core.channels import fitted
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
@@ -13,7 +15,7 @@ from hls.core.segmenter import Segmenter
 from hls.core.timeline import AAC_SAMPLES, LOOKAHEAD_FRAMES, SEGMENT_FRAMES
 from hls.encoder import GatedEncoder
 from hls.errors import EncoderLost
-from hls.types import RenditionSpec
+from hls.types import Container, RenditionSpec
 
 
 class Rendition:
@@ -79,20 +81,33 @@ class Rendition:
         return self._segmenter.sounding
 
     def part(self, msn: int, part: int) -> bytes:
-        """Return part `part` of segment `msn` as a fragment in the clear, final or not."""
-        frames = self._segmenter.frames(
-            msn * SEGMENT_FRAMES + part * self._part_frames,
-            self._part_frames,
-            self.codec_of(msn).silent_frame,
-        )
-        parts = SEGMENT_FRAMES // self._part_frames
+        """Return part `part` of segment `msn` in the clear, final or not."""
         first = msn * SEGMENT_FRAMES + part * self._part_frames
-        return media_segment(msn * parts + part + 1, first * AAC_SAMPLES, frames)
+        silent = self.codec_of(msn).silent_frame
+        return self._fragment(first, self._segmenter.frames(first, self._part_frames, silent))
 
-    def segment(self, msn: int) -> bytes:
-        """Return segment `msn` in the clear: its parts, one after the other."""
-        parts = SEGMENT_FRAMES // self._part_frames
-        return b"".join(self.part(msn, part) for part in range(parts))
+    def frames(self, msn: int) -> list[bytes]:
+        """Return the AAC frames of segment `msn`, final or not."""
+        silent = self.codec_of(msn).silent_frame
+        return self._segmenter.frames(msn * SEGMENT_FRAMES, SEGMENT_FRAMES, silent)
+
+    def segment(self, msn: int, frames: Sequence[bytes], container: Container) -> bytes:
+        """Return segment `msn` in the clear, of its 90 frames: in fMP4 it is its parts in a row."""
+        audio, first = self.codec_of(msn).audio, msn * SEGMENT_FRAMES
+        match container:
+            case Container.FMP4:
+                starts = range(0, SEGMENT_FRAMES, self._part_frames)
+                return b"".join(
+                    self._fragment(first + start, frames[start : start + self._part_frames])
+                    for start in starts
+                )
+            case Container.TS:
+                return mpegts.segment(audio, msn, first * AAC_SAMPLES, frames)
+            case Container.ADTS:
+                return adts.segment(audio, first * AAC_SAMPLES, frames)
+
+    def _fragment(self, first: int, frames: Sequence[bytes]) -> bytes:
+        return media_segment(first // self._part_frames + 1, first * AAC_SAMPLES, frames)
 
     def drop_before(self, msn: int) -> None:
         """Forget the sound of all segments below `msn`."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hls.catalogue import Catalogue, Facts, reports, variants
+from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
+from hls.core.credits import Credits
 from hls.core.dates import Dates
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
+from hls.core.playlist import DateRange
 from hls.core.ticks import Fate, TickBuffer
 from hls.core.timeline import (
     AAC_SAMPLES,
@@ -28,7 +30,8 @@ from hls.types import BroadcastSpec, PlaylistKind, Position, RenditionSpec
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
-_NAME = re.compile(r"seg-(0|[1-9]\d{0,14})(?:\.(0|[1-9]\d?))?\.m4s", re.ASCII)
+_PART = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
+_SEGMENT = re.compile(r"seg-(0|[1-9]\d{0,14})\.(m4s|ts|aac)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Room:
         self.spec = spec
         self.timeline = Timeline(spec.base_tick, spec.base_unix_s)
         self.dates = Dates()
+        self._credits = Credits()
         self._station = station
         self._now_tick = now_tick
         self._sealed = self._final = self._complete = 0
@@ -72,8 +76,10 @@ class Room:
         self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
         self._buses: dict[str, TickBuffer] = {}
         self._programs: dict[str, _Program] = {}
+        self._first = 0
         self._set_renditions(spec.renditions)
         self._advance(now_tick)
+        self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
 
     @property
     def segments_held(self) -> int:
@@ -99,6 +105,7 @@ class Room:
         if spec.channels != self._formats.channels:
             self._formats.plan(spec.channels, begun)
         self._set_renditions(spec.renditions)
+        self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
         self.spec = spec
 
     def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
@@ -106,6 +113,10 @@ class Room:
         self._advance(now_tick)
         ticks = self._buses.get(bus)
         return None if ticks is None else ticks.push(tick, pcm, self._now_tick)
+
+    def talk(self, names: Iterable[str], now_tick: int) -> None:
+        """Note who can be heard from now on."""
+        self._mark(self._credits.talk(names, self.timeline.unix_s_at(now_tick)))
 
     def position(self, now_tick: int) -> Position:
         """Return the next part that is not complete."""
@@ -129,29 +140,29 @@ class Room:
         if kind is PlaylistKind.MULTIVARIANT:
             return variants(renditions, self._formats.channels, facts.part_frames)
         others = reports(program.rendition.spec.name, renditions, position, facts.parts)
-        first = self._oldest(self._listed_segments)
-        window = program.catalogue.window(first, position, others)
+        self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
+        self._first = max(self._first, self._oldest(self._listed_segments))  # it never falls
         if kind is PlaylistKind.CLASSIC:
-            return program.catalogue.writer.classic(window)
-        return program.catalogue.writer.low_latency(window, skip=skip)
+            return program.catalogue.classic(self._first, position, self.spec.container)
+        return program.catalogue.low_latency(self._first, position, others, skip=skip)
 
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""
         position, program = self.position(now_tick), self._find(rendition)
         if program is None:
             return None
-        found = _NAME.fullmatch(name)
-        if found is None:
-            return program.rendition.init(name)
-        msn, part = int(found[1]), found[2]
-        if msn < self._oldest(self._listed_segments + KEPT_SEGMENTS):
-            return None
-        if part is None:
-            return program.shelf.segment(msn) if msn < position.msn else None
-        is_complete = (msn, int(part)) < (position.msn, position.part)
-        if not is_complete or int(part) >= self._facts.parts:
-            return None
-        return program.shelf.part(msn, int(part))
+        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
+        if (found := _SEGMENT.fullmatch(name)) is not None:
+            msn, container = int(found[1]), CONTAINERS[found[2]]
+            is_here = oldest <= msn < position.msn
+            return program.shelf.segment(msn, container) if is_here else None
+        if (found := _PART.fullmatch(name)) is not None:
+            wanted = Position(int(found[1]), int(found[2]))
+            is_here = oldest <= wanted.msn and _comes_before(wanted, position)
+            if not is_here or wanted.part >= self._facts.parts:
+                return None
+            return program.shelf.part(wanted.msn, wanted.part)
+        return program.rendition.init(name)
 
     def close(self) -> None:
         """Delete what is on disk."""
@@ -202,6 +213,10 @@ class Room:
         floor = max(one.shelf.floor for one in self._programs.values())
         return max(0, floor, self._complete - segments)
 
+    def _mark(self, dates: Iterable[DateRange]) -> None:
+        for date in dates:
+            self.dates.mark(date)
+
     # The renditions
 
     def _set_renditions(self, wanted: Iterable[RenditionSpec]) -> None:
@@ -240,3 +255,7 @@ class Room:
 
     def _find(self, rendition: str) -> _Program | None:
         return self._programs.get(rendition or self.spec.renditions[0].name)
+
+
+def _comes_before(one: Position, other: Position) -> bool:
+    return (one.msn, one.part) < (other.msn, other.part)

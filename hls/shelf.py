@@ -3,16 +3,18 @@
 import hashlib
 from collections import Counter
 
+from hls.core.framepack import pack, unpack
 from hls.core.keyring import Keyring
 from hls.disk import DiskWindow
 from hls.encryption import encrypt
 from hls.rendition import Rendition
+from hls.types import Container
 
 MEMORY_SEGMENTS = 32  # a minute
 
 
 class Shelf:
-    """Parts and segments of one rendition, encrypted when somebody asks or when they go to disk.
+    """Parts and segments of one rendition, wrapped and encrypted when somebody asks.
 
     Silence is neither in memory nor on disk.
     """
@@ -49,7 +51,7 @@ class Shelf:
         if self._disk is not None:
             for msn in sounding:
                 if oldest <= msn < in_memory:
-                    self._disk.put(self._stream, msn, self._encrypted(msn))
+                    self._disk.put(self._stream, msn, pack(self.rendition.frames(msn)))
             self._disk.drop_before(self._stream, oldest)
         self.rendition.drop_before(max(oldest, in_memory))
 
@@ -60,20 +62,23 @@ class Shelf:
         key = self._keys.of(msn)
         return encrypt(key.key, key.iv, self.rendition.part(msn, part))
 
-    def segment(self, msn: int) -> bytes | None:
+    def segment(self, msn: int, container: Container) -> bytes | None:
         """Return a final segment that is to be kept, encrypted; None if it was lost."""
-        if not self.rendition.is_silent(msn):
-            return self._encrypted(msn)
-        if self._disk is not None and self._disk.has(self._stream, msn):
-            return self._disk.get(self._stream, msn)
-        self._counters["segments_silent_total"] += 1
-        return self._encrypted(msn)
+        frames = self._frames(msn)
+        if frames is None:
+            return None
+        key = self._keys.of(msn)
+        return encrypt(key.key, key.iv, self.rendition.segment(msn, frames, container))
 
     def close(self) -> None:
         """Delete what is on disk."""
         if self._disk is not None:
             self._disk.forget(self._stream)
 
-    def _encrypted(self, msn: int) -> bytes:
-        key = self._keys.of(msn)
-        return encrypt(key.key, key.iv, self.rendition.segment(msn))
+    def _frames(self, msn: int) -> list[bytes] | None:
+        if self.rendition.is_silent(msn):
+            if self._disk is not None and self._disk.has(self._stream, msn):
+                packed = self._disk.get(self._stream, msn)
+                return None if packed is None else unpack(packed)
+            self._counters["segments_silent_total"] += 1
+        return self.rendition.frames(msn)

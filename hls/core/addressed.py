@@ -2,13 +2,12 @@
 
 import re
 
-# Attribute by attribute, for a quoted name may hold anything, also what looks like an address.
-_ADDRESS = re.compile(
-    r'^#EXT-X-(?:KEY|MAP|PART|PRELOAD-HINT|RENDITION-REPORT|MEDIA):(?:[A-Z0-9-]+=(?:"[^"\r\n]*"|[^",\r\n]*),)*?'
-    r'URI="(?P<attribute>[^"\r\n]*)'
-    r"|^(?P<line>[^#\r\n][^\r\n]*)",
-    re.MULTILINE,
+_TAGS = tuple(
+    f"#EXT-X-{name}:"
+    for name in ("KEY", "MAP", "PART", "PRELOAD-HINT", "RENDITION-REPORT", "MEDIA")
 )
+# Attribute by attribute, for a quoted name may hold anything, also what looks like an address.
+_URI = re.compile(r'#[A-Z-]+:(?:[A-Z0-9-]+=(?:"[^"]*"|[^",]*),)*?URI="([^"]*)')
 
 
 class Addressed:
@@ -46,11 +45,19 @@ class Addressed:
 def _split(text: str) -> list[list[str]]:
     """Return groups of pieces: "?query" goes between pieces, "&query" between groups."""
     groups: list[list[str]] = [[]]
-    begin = 0
-    for found in _ADDRESS.finditer(text):
-        groups[-1].append(text[begin : found.end()])
-        if "?" in found[found.lastgroup or 0]:
-            groups.append([])
-        begin = found.end()
+    begin = at = 0
+    for line in text.split("\n"):
+        end, address = at, ""
+        if line.startswith(_TAGS):
+            if found := _URI.match(line):
+                end, address = at + found.end(), found[1]
+        elif not line.startswith("#") and (address := line.rstrip("\r")):
+            end = at + len(address)
+        if end > at:
+            groups[-1].append(text[begin:end])
+            begin = end
+            if "?" in address:
+                groups.append([])
+        at += len(line) + 1
     groups[-1].append(text[begin:])
     return groups

@@ -152,6 +152,7 @@ class PlaylistWriter:
         self._lines: dict[int, _Lines] = {}
         self._tail: list[_Lines] = []  # the last few entries, whose parts may be listed
         self._before_tail = ""
+        self._has_map = False
         self._skipped = 0
         self._since_skip = ""  # as _before_tail, of a delta update
 
@@ -164,7 +165,10 @@ class PlaylistWriter:
         """
         self._follow(window.entries)
         delta = skip and not window.is_ended and self._skipped > 0
-        pieces = [_head(window, VERSION_DELTA if delta else _version(window)), _control(window)]
+        pieces = [
+            _head(window, VERSION_DELTA if delta else self._version(window)),
+            _control(window),
+        ]
         if delta:
             pieces.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={self._skipped}\n")
         pieces += map(_date_range, window.dates)
@@ -179,7 +183,7 @@ class PlaylistWriter:
     def classic(self, window: Window) -> str:
         """Return the playlist without parts: of the complete segments alone."""
         self._follow(window.entries)
-        pieces = [_head(window, _version(window))]
+        pieces = [_head(window, self._version(window))]
         pieces += map(_date_range, window.dates)
         pieces.append(self._before_tail)
         pieces += [lines.plain for lines in self._tail]
@@ -206,7 +210,12 @@ class PlaylistWriter:
         self._skipped = _skippable(entries)
         since = before[self._skipped :]
         self._since_skip = "".join([_again(*since[:1]), *(lines.plain for lines in since[1:])])
+        self._has_map = any(entry.init for entry in entries)
         self._entries = entries
+
+    def _version(self, window: Window) -> int:
+        has_map = self._has_map or (window.open is not None and window.open.init)
+        return VERSION_MAP if has_map else VERSION_PLAIN
 
     def _tail_with_parts(self, window: Window) -> list[str]:
         """Return the last entries, with their parts as long as those may be listed."""
@@ -274,11 +283,6 @@ def quoted(text: str) -> str:
     """Return `text` as a quoted string (§4.2), less what none can hold: quotes, line ends, …."""
     clean = "".join(c if c.isprintable() else " " for c in text.replace('"', "\u2033"))
     return f'"{clean}"'
-
-
-def _version(window: Window) -> int:
-    listed = (*window.entries, window.open) if window.open else window.entries
-    return VERSION_MAP if any(entry.init for entry in listed) else VERSION_PLAIN
 
 
 def _head(window: Window, version: int) -> str:
@@ -368,10 +372,11 @@ def _again(lines: _Lines | None = None) -> str:
     if lines is None:
         return ""
     entry, previous = lines.entry, lines.previous
-    if previous is None or _is_break(entry, previous):
-        return lines.plain
-    date = f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.unix_s)}\n"
-    return f"{date}{_key(entry)}\n{lines.end}"
+    change = f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.unix_s)}\n"
+    if previous is not None and _is_break(entry, previous):
+        change = lines.change
+    key = f"{_key(entry)}\n"
+    return f"{change}{'' if change.endswith(key) else key}{lines.end}"
 
 
 def _is_break(entry: Entry, previous: Entry) -> bool:

@@ -46,6 +46,10 @@ class Timeline:
         """Return the first sample of `tick`, counted from the origin (negative before it)."""
         return (tick - self.origin_tick) * TICK_SAMPLES
 
+    def unix_s_at(self, tick: int) -> float:
+        """Return the wall clock at `tick`."""
+        return self.base_unix_s + (tick - self.base_tick) * TICK_SAMPLES / SAMPLE_RATE
+
     def tick_after(self, frames: int) -> int:
         """Return the first tick that begins when `frames` AAC frames since the origin are over."""
         return self.origin_tick - (-frames * AAC_SAMPLES // TICK_SAMPLES)

@@ -32,7 +32,7 @@ def segment(cues: Sequence[Cue], msn: int) -> bytes:
     negative, and a clock of 33 bits has no other zero.
     """
     begin, end = msn * _SEGMENT_SAMPLES, (msn + 1) * _SEGMENT_SAMPLES
-    shown = [cue for cue in cues if max(cue.start, begin) < min(cue.end, end)]
+    shown = [cue for cue in cues if max(cue.start, begin) < min(cue.end, end) and _text(cue)]
     zero = min([begin, *(cue.start for cue in shown)])
     mpeg_time = zero * _CLOCK_HZ // SAMPLE_RATE % _CLOCK_MODULUS
     blocks = [f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{mpeg_time},LOCAL:00:00:00.000"]
@@ -44,7 +44,7 @@ def segment(cues: Sequence[Cue], msn: int) -> bytes:
 
 
 def _text(cue: Cue) -> str:
-    return _LINE_ENDS.sub("\n", cue.text.translate(_ESCAPES)).strip("\n") or "…"
+    return _LINE_ENDS.sub("\n", cue.text.translate(_ESCAPES)).strip("\n")
 
 
 def _time(samples: int) -> str:

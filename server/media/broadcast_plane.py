@@ -102,7 +102,10 @@ class WorkerBroadcastPlane:
         child = ChildSpec(
             name="broadcast",
             verb="broadcast",
-            settings={"audio_socket": str(audio_socket)},
+            settings={
+                "audio_socket": str(audio_socket),
+                "window_folder": str(audio_socket.parent),
+            },
             environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import Position
 from mixer.types import PlaneStatistics, tick_at
@@ -105,7 +106,9 @@ def main(arguments: Sequence[str]) -> None:
     async def open_service(
         _supervisor: Supervisor, transport: UnixTransport
     ) -> AsyncIterator[worker.Service]:
-        service = BroadcastService(Broadcaster(), transport)
+        folder = settings.window_folder
+        disk = None if folder is None else DiskWindow(Path(folder))
+        service = BroadcastService(Broadcaster(disk=disk), transport)
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:
                 yield worker.Service(service.dispatcher, wire.Ready())

@@ -234,6 +234,8 @@ class BroadcastSettings(BaseModel):
 
     control_fd: int
     audio_socket: str
+    window_folder: str | None = None
+    """Where segments that are too old for memory go."""
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)

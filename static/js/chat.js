@@ -2,6 +2,7 @@
 
 import { Refusal } from "./api.js";
 import { fromTemplate, part, say, show } from "./dom.js";
+import { Recipients } from "./recipients.js";
 
 /**
  * @typedef {object} Message
@@ -23,6 +24,8 @@ export class Chat {
   #field;
   #problem;
   #unread;
+  #to;
+  #toField;
   #last = 0;
   #count = 0;
 
@@ -39,6 +42,10 @@ export class Chat {
     this.#field = part(root, "text", HTMLTextAreaElement);
     this.#problem = part(root, "problem", HTMLElement);
     this.#unread = part(root, "unread", HTMLElement);
+    this.#toField = part(root, "to-field", HTMLElement);
+    const to = part(root, "to", HTMLSelectElement);
+    this.#to = new Recipients(to, userId);
+    to.addEventListener("change", () => this.#drawTo());
     const form = part(root, "form", HTMLFormElement);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -67,12 +74,20 @@ export class Chat {
       this.#last = 0;
       this.#list.replaceChildren();
       this.#count = 0;
+      this.#to.clear();
+      this.#drawTo();
       this.#drawUnread();
     }
     this.#root.hidden = !on;
     if (!on) return;
     const answer = await this.#ask("chatHistory", { after: this.#last }).catch(() => null);
     for (const message of answer?.messages ?? []) this.add(message, true);
+  }
+
+  /** @param {Iterable<{ userId: string, displayName?: string }>} people  those on the stage */
+  present(people) {
+    this.#to.present(people);
+    this.#drawTo();
   }
 
   /**
@@ -85,8 +100,12 @@ export class Chat {
     const mine = message.userId === this.#userId();
     const line = fromTemplate("message-template");
     line.classList.toggle("mine", mine);
+    line.classList.toggle("private", message.to !== null);
+    if (!mine) this.#to.wrote(message.userId, message.displayName);
+    this.#drawTo();
     say(part(line, "author", HTMLElement), mine ? "You" : message.displayName || "Guest");
-    say(part(line, "note", HTMLElement), message.to ? (mine ? "to one person" : "to you alone") : "");
+    const whom = mine && message.to ? this.#to.name(message.to) : "you";
+    say(part(line, "note", HTMLElement), message.to ? `to ${whom} alone` : "");
     say(part(line, "text", HTMLElement), message.text);
     const time = part(line, "time", HTMLTimeElement);
     time.dateTime = message.at;
@@ -103,12 +122,20 @@ export class Chat {
     if (!text) return this.#field.focus();
     show(this.#problem, null);
     try {
-      await this.#ask("chat", { text });
+      const to = this.#to.chosen;
+      await this.#ask("chat", { text, ...(to ? { to } : {}) });
       this.#field.value = "";
     } catch (error) {
       show(this.#problem, sentence(error));
     }
     this.#field.focus();
+  }
+
+  #drawTo() {
+    const to = this.#to.chosen;
+    this.#toField.hidden = !this.#to.any;
+    this.#field.placeholder = to ? `Write to ${this.#to.name(to)} alone` : "Write to everybody";
+    this.#field.classList.toggle("private", to !== null);
   }
 
   #drawUnread() {
@@ -124,6 +151,7 @@ export class Chat {
 function sentence(error) {
   if (!(error instanceof Refusal)) return "That was not sent. Try again.";
   if (error.code === "chat_too_fast") return "That was too fast. Wait a second, then send it again.";
+  if (error.code === "not_found") return "That person is not here any more. Choose whom it is for.";
   if (error.code === "chat_off") return "Those who run the room switched the chat off.";
   return "That was not sent: the connection is away. Try again in a moment.";
 }

@@ -1,6 +1,7 @@
 /** The interface page: `/openapi.json` as calls to read and to send. */
 
 import { byId, fromTemplate, part, say, show } from "./dom.js";
+import { RequestBody } from "./requestbody.js";
 
 /**
  * @typedef {object} Parameter
@@ -9,16 +10,12 @@ import { byId, fromTemplate, part, say, show } from "./dom.js";
  * @property {boolean} required
  * @property {unknown} [example]
  *
- * @typedef {object} Media
- * @property {{ $ref?: string }} [schema]
- * @property {unknown} [example]
- *
  * @typedef {object} Operation
  * @property {string} summary
  * @property {string[]} tags
  * @property {object[]} security
  * @property {Parameter[]} [parameters]
- * @property {{ content: Record<string, Media> }} [requestBody]
+ * @property {{ content: Record<string, import("./requestbody.js").Media> }} [requestBody]
  * @property {Record<string, { description: string }>} responses
  *
  * @typedef {object} Description
@@ -27,7 +24,6 @@ import { byId, fromTemplate, part, say, show } from "./dom.js";
  * @property {{ schemas: Record<string, unknown> }} components
  */
 
-const JSON_TYPE = "application/json";
 const LONGEST = 100_000; // characters of an answer that are shown
 
 /** @param {Operation} operation */
@@ -72,20 +68,20 @@ async function told(response) {
  * @param {HTMLElement} call
  * @param {string} method
  * @param {string} where
- * @param {string | null} body
+ * @param {{ type: string | null, body: BodyInit } | null} made
  */
-async function send(call, method, where, body) {
+async function send(call, method, where, made) {
   const button = part(call, "send", HTMLButtonElement);
   const headers = new Headers();
   const key = byId("key", HTMLInputElement).value.trim();
   if (key) headers.set("Authorization", `Bearer ${key}`);
-  if (body !== null) headers.set("Content-Type", JSON_TYPE);
+  if (made?.type) headers.set("Content-Type", made.type);
   button.disabled = true;
   part(call, "answer", HTMLElement).hidden = false;
   say(part(call, "status", HTMLElement), "One moment…");
   try {
     const began = performance.now();
-    const response = await fetch(where, { method, headers, body });
+    const response = await fetch(where, { method, headers, body: made?.body ?? null });
     say(part(call, "text", HTMLElement), (await told(response)) || "(nothing)");
     const took = Math.round(performance.now() - began);
     say(part(call, "status", HTMLElement), `${response.status} ${response.statusText} in ${took} ms`);
@@ -151,14 +147,13 @@ function callOf(path, method, operation, known) {
   say(part(call, "summary", HTMLElement), operation.summary);
   say(part(call, "needs", HTMLElement), needs(operation));
   const inputs = fillPlaces(call, parameters, id);
-  const media = operation.requestBody?.content[JSON_TYPE];
-  const body = part(call, "body", HTMLTextAreaElement);
-  if (media) {
-    part(call, "body-field", HTMLElement).hidden = false;
-    body.id = part(call, "body-label", HTMLLabelElement).htmlFor = `${id}-body`;
-    body.value = JSON.stringify(media.example ?? {}, null, 2);
-    say(part(call, "schema", HTMLElement), JSON.stringify(resolved(media.schema, known), null, 2));
-  }
+  const content = operation.requestBody?.content;
+  const body = content
+    ? new RequestBody(part(call, "body-field", HTMLElement), content, id, (kind) => {
+        const schema = resolved(content[kind]?.schema, known);
+        say(part(call, "schema", HTMLElement), JSON.stringify(schema, null, 2));
+      })
+    : null;
   if (path === "/ws") {
     part(call, "send", HTMLButtonElement).hidden = true;
     show(part(call, "cannot", HTMLElement), "A WebSocket: a page cannot show it as one answer.");
@@ -173,7 +168,7 @@ function callOf(path, method, operation, known) {
   const form = /** @type {HTMLFormElement} */ (call.querySelector("form"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    void send(call, method, address(path, parameters, inputs), media ? body.value : null);
+    void send(call, method, address(path, parameters, inputs), body?.made() ?? null);
   });
   call.dataset.words = `${method} ${path} ${operation.summary}`.toLowerCase();
   return call;

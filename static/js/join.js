@@ -339,6 +339,7 @@ document.addEventListener("visibilitychange", () => {
 function peopleChanged(list) {
   hooks.people = list;
   people.update(list, call?.userId ?? "");
+  chat.present(list);
   const count = list.filter(({ status }) => status !== "left").length;
   say(byId("count", HTMLElement), count === 1 ? "Only you are here" : `${count} people`);
   const me = list.find(({ userId }) => userId === call?.userId);

@@ -51,7 +51,7 @@ def read(text: str | None) -> Playlist:
     key_uris: list[str] = []
     uri = ""
     for line in text.splitlines():
-        if line.startswith("#EXT-X-KEY"):
+        if line.startswith("#EXT-X-KEY:METHOD=AES"):
             uri = line.split('"')[1]
         elif not line.startswith("#"):
             names.append(line)
@@ -78,11 +78,11 @@ def decrypt(data: bytes | None, key: KeySpec = KEY) -> bytes:
     return unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize()
 
 
-def decode(init: bytes, segments: list[bytes]) -> NDArray[np.float32]:
+def decode(init: bytes, segments: list[bytes], channel: int = 0) -> NDArray[np.float32]:
     """Return what a player hears, -1..1, from the first sample of the first segment on."""
     with av.open(BytesIO(init + b"".join(segments)), format="mp4") as container:
         assert isinstance(container, InputContainer)
-        planes = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+        planes = [frame.to_ndarray()[channel] for frame in container.decode(audio=0)]
     return np.concatenate(planes).astype(np.float32)
 
 

@@ -88,6 +88,16 @@ def test_gate_cannot_be_heard(seed: int) -> None:
     assert level_db(gated[12 * 1024 : 19 * 1024]) < -100
 
 
+def test_stereo() -> None:
+    """The AudioSpecificConfig says two channels, and silence is silence of both."""
+    config = int.from_bytes(AacEncoder(64_000, 2).format.config[:2], "big")
+    assert (config >> 11, config >> 7 & 15, config >> 3 & 15) == (2, 3, 2)
+    init = init_segment(AacEncoder(64_000, 2).format)
+    quiet = [media_segment(1, 0, [silent_frame(64_000, 2)] * FRAMES)]
+    assert not decode(init, quiet, 0).any()
+    assert not decode(init, quiet, 1).any()
+
+
 def test_gate_sleeps() -> None:
     """A gap costs a few frames, however long it is."""
     gate, track = GatedEncoder(), noise(0)

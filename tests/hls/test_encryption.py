@@ -1,6 +1,9 @@
+from contextlib import suppress
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hls.encryption import decrypt as ours
 from hls.encryption import encrypt
 from tests.hls.listener import KEY, decrypt
 
@@ -22,3 +25,16 @@ def test_padding(clear: bytes) -> None:
     data = encrypt(KEY.key, KEY.iv, clear)
     assert len(data) == (len(clear) // 16 + 1) * 16
     assert decrypt(data) == clear
+
+
+@given(st.binary(max_size=100))
+def test_there_and_back(clear: bytes) -> None:
+    """What was encrypted comes back."""
+    assert ours(KEY.key, KEY.iv, encrypt(KEY.key, KEY.iv, clear)) == clear
+
+
+@given(st.binary(max_size=64))
+def test_other_bytes(data: bytes) -> None:
+    """What was not is a ValueError, or by chance something else; nothing worse."""
+    with suppress(ValueError):
+        assert len(ours(KEY.key, KEY.iv, data)) < len(data)

@@ -12,9 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 
+from hls.core.fmp4 import media_segment
 from hls.core.playlist import with_token
 from hls.pipeline import Broadcaster
 from hls.types import KeySpec, PlaylistKind
+from tests.hls.boxes import samples
 from tests.hls.listener import KEY, decrypt, level_db, read, spec, tone
 
 pytestmark = pytest.mark.e2e
@@ -55,6 +57,39 @@ def test_ffprobe(tmp_path: Path) -> None:
     assert (stream["codec_name"], stream["profile"], stream["channels"]) == ("aac", "LC", 1)
     times = [packet["pts"] for packet in found["packets"]]
     assert times == list(range(5 * 92_160, 6 * 92_160, 1024))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_parts_and_segments_sound_the_same(tmp_path: Path, channels: int) -> None:
+    """To FFmpeg a stream of parts, one of segments and one of single fragments are one sound."""
+    broadcaster, now = Broadcaster(), BASE + 96 * 5
+    broadcaster.apply(replace(spec(), channels=channels), BASE)
+    for offset, frame in enumerate(tone(400)):
+        broadcaster.write("blue", "floor", BASE + offset, np.repeat(frame, channels))
+    playlist = read(broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, now))
+    init = broadcaster.fetch("blue", "", playlist.init, now) or b""
+    whole = [decrypt(broadcaster.fetch("blue", "", f"seg-{msn}.m4s", now)) for msn in (5, 6, 7)]
+    parts = [
+        decrypt(broadcaster.fetch("blue", "", f"seg-{msn}.{part}.m4s", now))
+        for msn in (5, 6, 7)
+        for part in range(6)
+    ]
+    single = [
+        media_segment(msn + 1, msn * 92_160, samples(data))
+        for msn, data in zip((5, 6, 7), whole, strict=True)
+    ]
+    heard = []
+    for number, pieces in enumerate((whole, parts, single)):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(init + b"".join(pieces))
+        command = [*QUIET, "-i", str(path), "-f", "f32le", "-"]
+        done = subprocess.run(command, capture_output=True, check=True)
+        assert not done.stderr
+        heard.append(floats(done.stdout))
+    assert heard[0].size == 3 * 92_160 * channels
+    assert np.array_equal(heard[0], heard[1])
+    assert np.array_equal(heard[0], heard[2])
+    assert level_db(heard[0][8192:]) == pytest.approx(level_db(tone(50) / 32768), abs=0.2)
 
 
 def test_folder(tmp_path: Path) -> None:

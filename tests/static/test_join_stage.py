@@ -100,6 +100,39 @@ def test_chat_is_text(room: Page, site: ScriptedSite, complaints: list[str]) -> 
     assert complaints == []
 
 
+def test_write_to_one(room: Page, site: ScriptedSite, complaints: list[str]) -> None:
+    """A message is for whom it says, here or gone; also for who wrote from outside the stage."""
+    site.notify("roomChanged", NOTICE)
+    room.locator("#chat summary").click()
+    whom, text = room.get_by_label("For", exact=True), room.get_by_label("Message", exact=True)
+    whom.select_option("Bo alone")
+    expect(text).to_have_attribute("placeholder", "Write to Bo alone")
+    text.fill("psst")
+    room.keyboard.press("Enter")
+    expect(text).to_have_value("")
+    said = {"at": "2026-01-02T12:00:00Z", "displayName": "Me", "userId": "me"}
+    site.notify("chat", {**said, "id": 1, "text": "psst", "to": "bo"})
+    outside = {"userId": "dee", "displayName": "Dee", "at": said["at"]}
+    site.notify("chat", {**outside, "id": 2, "text": "hello", "to": "me"})
+    expect(room.get_by_role("log").locator("li").first).to_contain_text("to Bo alone")
+    expect(room.get_by_role("log").locator("li").last).to_contain_text("to you alone")
+    site.notify("participants", {"version": 2, "changes": [{"userId": "bo", "gone": True}]})
+    expect(room.locator(".person")).to_have_count(1)
+    expect(whom).to_have_value("bo")
+    whom.select_option("Dee alone")
+    text.fill("welcome")
+    room.keyboard.press("Enter")
+    expect(text).to_have_value("")
+    whom.select_option("everybody")
+    text.fill("all")
+    room.keyboard.press("Enter")
+    expect(text).to_have_value("")
+    assert asked(site, "chat") == [
+        {"text": "psst", "to": "bo"}, {"text": "welcome", "to": "dee"}, {"text": "all"}
+    ]  # fmt: skip
+    assert complaints == []
+
+
 @pytest.mark.parametrize(
     ("code", "title"), [(4005, "You were taken out of the room"), (4002, "You are in another room")]
 )

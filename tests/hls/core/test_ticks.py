@@ -114,3 +114,22 @@ def test_any_order(writes: list[tuple[int, int]]) -> None:
     for index, samples in ticks.seal(ORIGIN + 80):
         heard[index * 1024 : (index + 1) * 1024] = samples
     assert (heard == tape).all()
+
+
+def test_stereo() -> None:
+    """Both channels stand side by side in every frame, across its end too."""
+    ticks = TickBuffer(TIMELINE, ORIGIN, ahead_ticks=5, channels=2)
+    ticks.push(ORIGIN + 1, np.arange(1920, dtype=np.int16), FAR)
+    [(_, head), (_, tail)] = ticks.seal(ORIGIN + 3)
+    assert head.tolist() == [0] * 1920 + list(range(128))
+    assert tail.tolist() == [*range(128, 1920), *[0] * 256]
+
+
+def test_other_channels() -> None:
+    """A tick of other channels is fitted, for a room changes in its own time."""
+    ticks = TickBuffer(TIMELINE, ORIGIN, ahead_ticks=5, channels=2)
+    ticks.push(ORIGIN, pcm(7), FAR)
+    ticks.retune(1)
+    ticks.push(ORIGIN + 1, np.tile(np.array([2, 4], np.int16), 960), FAR)
+    [(_, samples)] = ticks.seal(ORIGIN + 2)
+    assert samples.tolist() == [7] * 960 + [3] * 64

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hls.core.timeline import LEAD_SEGMENTS, SEGMENT_FRAMES, Timeline
 
@@ -29,3 +31,17 @@ def test_negative_base() -> None:
     """A base from before the machine's start counts on."""
     timeline = Timeline(base_tick=-5000, base_unix_s=0.0)
     assert timeline.position(0) == (LEAD_SEGMENTS * 96 + 5000) * 960
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(0, 10**7))
+def test_tick_after_frames(base_tick: int, frames: int) -> None:
+    """It is the first tick that begins when so many frames are over."""
+    timeline = Timeline(base_tick, 0.0)
+    tick = timeline.tick_after(frames)
+    assert timeline.position(tick) >= frames * 1024 > timeline.position(tick - 1)
+
+
+def test_wall_clock_of_a_tick() -> None:
+    """Ticks and segments have the same wall clock."""
+    assert TIMELINE.unix_s_at(TIMELINE.base_tick) == TIMELINE.unix_s(LEAD_SEGMENTS)
+    assert TIMELINE.unix_s_at(TIMELINE.base_tick + 50) == 1_700_000_001.0

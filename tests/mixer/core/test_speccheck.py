@@ -38,6 +38,7 @@ FULL = RoomSpec(
     loudest=3,
     automix=True,
     buses=("fr",),
+    air_buses=("fr",),
 )
 
 
@@ -77,6 +78,7 @@ def test_a_person_out_of_range_is_named(field: str, value: Any, said: str) -> No
         ("buses", ("",), "name of 1 to 32"),
         ("buses", ("x" * 33,), "name of 1 to 32"),
         ("buses", tuple(map(str, range(33))), "at most 32 buses"),
+        ("air_buses", ("floor", "fr"), "on air: there is no bus 'fr'"),
     ],
 )
 def test_a_room_out_of_range_is_told(field: str, value: Any, said: str) -> None:

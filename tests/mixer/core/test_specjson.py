@@ -46,6 +46,7 @@ specs = st.builds(
     loudest=st.integers(0, 9),
     automix=st.booleans(),
     buses=st.just(("booth",)),
+    air_buses=st.sampled_from([(), ("booth",)]),
 )
 
 

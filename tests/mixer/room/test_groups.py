@@ -181,6 +181,27 @@ def test_nothing_said_on_air_off_air() -> None:
     assert tap.frames == []
 
 
+def test_a_bus_on_air() -> None:
+    """The tap hears it apart from the floor, as who hears nothing else; neither costs an encode."""
+    tap = TapRecorder()
+    house = hall("ann", "bob", "cyd", tap=tap)
+    fr = AnchorSpec(BOB, speaks=("fr",))
+    house.configure(fr, buses=("fr", "de"), on_air=True, air_buses=("fr", "de"))
+    house.run(60, "ann", "bob")
+    floor = np.concatenate([pcm for _, pcm in tap.frames[-25:]])
+    french = np.concatenate([pcm for _, pcm in tap.of["fr"][-25:]])
+    assert level_db(floor, 440) == pytest.approx(TALK, abs=1)
+    assert level_db(floor, pitch(house, "bob")) < GONE
+    assert level_db(french, pitch(house, "bob")) == pytest.approx(TALK, abs=1)
+    assert level_db(french, 440) < GONE
+    assert "de" not in tap.of
+    with_air = encodes(house, 20, "ann", "bob")
+    house.configure(fr, buses=("fr", "de"), on_air=True)
+    heard_so_far = len(tap.of["fr"])
+    assert encodes(house, 20, "ann", "bob") == with_air
+    assert len(tap.of["fr"]) == heard_so_far
+
+
 # Between mixes
 
 

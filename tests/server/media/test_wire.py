@@ -68,6 +68,7 @@ room_specs = st.builds(
     loudest=st.integers(),
     automix=st.booleans(),
     buses=st.lists(names, max_size=3).map(tuple),
+    air_buses=st.lists(names, max_size=3).map(tuple),
 )
 broadcast_specs = st.builds(
     BroadcastSpec,
