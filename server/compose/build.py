@@ -1,12 +1,13 @@
 """The services of one server, wired to each other and to what they stand on."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE
 from hls.types import BroadcastSpec
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
@@ -154,7 +155,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     # Above every version of a former life of this process, should a plane have outlived it.
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
-    streams = Reconciler(ground.broadcast.apply, first_version)
+    streams = Reconciler(_shaped(ground.broadcast.apply, settings), first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(store, presence, specs, streams, clock)
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
@@ -174,6 +175,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
+    keys.window_s = settings.broadcast_window_s
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.kick_mark = kicks.mark
@@ -240,6 +242,19 @@ def build(settings: Settings, ground: Ground) -> Services:
         is_up=ground.is_up,
     )
     return Services(context, specs, streams)
+
+
+def _shaped(
+    apply: Callable[[BroadcastSpec], Awaitable[None]], settings: Settings
+) -> Callable[[BroadcastSpec], Awaitable[None]]:
+    """Return `apply` for broadcasts with the parts and the window that the settings say."""
+    part_frames = settings.broadcast_part_ms * SAMPLE_RATE // (1000 * AAC_SAMPLES)
+
+    async def shape(spec: BroadcastSpec) -> None:
+        window_s = float(settings.broadcast_window_s)
+        await apply(replace(spec, part_frames=part_frames, window_s=window_s))
+
+    return shape
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.
