@@ -36,9 +36,7 @@ def onsets_s(heard: Tapped) -> NDArray[np.float64]:
     sweep = chirp().astype(np.float64)
     if len(heard.pcm) < len(sweep):
         return np.zeros(0)
-    match = np.abs(
-        _signal.fftconvolve(heard.pcm.astype(np.float64), sweep[::-1], mode="valid")
-    )
+    match = np.abs(_signal.fftconvolve(heard.pcm.astype(np.float64), sweep[::-1], mode="valid"))
     least = CLEAR * max(float(np.median(match)), 1.0)
     apart = int((SPACING_S - 2 * UNEVEN_S) * SAMPLE_RATE * 0.8)
     peaks, _ = _signal.find_peaks(match, height=least, distance=apart)

@@ -8,13 +8,14 @@ import shutil
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
 
-from bench.children import end_child
+from bench.eartap import Tapped
 from bench.errors import BenchMistake
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S
 
@@ -51,7 +52,7 @@ class PlainHls:
                 )
             except FileNotFoundError as error:
                 raise BenchMistake("ffmpeg was not found: apt install ffmpeg") from error
-        self._feeding = asyncio.create_task(self._feed())  # noqa: TID251 - ended by stop()
+        self._feeding = asyncio.create_task(self._feed())
         await self._serve(live)
         async with asyncio.timeout(_START_S):
             while len(list(live.glob("*.ts"))) < 4:
@@ -68,7 +69,7 @@ class PlainHls:
                 number = len(self.given_s)
                 # A frame is there when its last sample is.
                 await asyncio.sleep(max(0.0, began + (number + 1) * TICK_S - time.monotonic()))
-                self.given_s.append(time.time() - TICK_S)  # noqa: TID251 - beside the pages' clock
+                self.given_s.append(time.time() - TICK_S)
                 self._process.stdin.write(frames[number % len(frames)].tobytes())
                 await self._process.stdin.drain()
 
@@ -82,14 +83,14 @@ class PlainHls:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
 
-    def since(self, count: int) -> tuple[NDArray[np.int16], float]:
-        """Return the sound from the frame of that number on, and when its first sample came."""
+    def since(self, count: int) -> Tapped:
+        """Return the sound from the frame of that number on."""
         frames = len(self._pcm) // FRAME_SAMPLES
         turns = -(-len(self.given_s) // frames)
         whole = np.tile(self._pcm[: frames * FRAME_SAMPLES], turns)
         sound = whole[count * FRAME_SAMPLES : len(self.given_s) * FRAME_SAMPLES]
         given = np.asarray(self.given_s[count:])
-        return sound, float(np.median(given - np.arange(len(given)) * TICK_S))
+        return Tapped(sound, float(np.median(given - np.arange(len(given)) * TICK_S)))
 
     async def stop(self) -> None:
         """End it; nothing is left."""
@@ -106,7 +107,7 @@ class PlainHls:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _file(path: Path):  # type: ignore[no-untyped-def]
+def _file(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
     async def serve(_: web.Request) -> web.FileResponse:
         return web.FileResponse(path)
 
@@ -119,6 +120,6 @@ def _command(folder: Path) -> list[str | os.PathLike[str]]:
         "ffmpeg", "-v", "error", "-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1",
         "-probesize", "32", "-analyzeduration", "0", "-fflags", "nobuffer", "-i", "pipe:0",
         "-c:a", "aac", "-b:a", "128k", "-f", "hls", "-hls_time", "2", "-hls_list_size", "6",
-        "-hls_flags", "delete_segments+program_date_time", "-hls_key_info_file", folder / "key.info",
+        "-hls_flags", "delete_segments", "-hls_key_info_file", folder / "key.info",
         "-hls_segment_filename", live / "%d.ts", live / "out.m3u8",
     ]  # fmt: skip

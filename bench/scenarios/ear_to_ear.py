@@ -22,6 +22,8 @@ from mixer.types import FRAME_SAMPLES, SAMPLE_RATE
 ROOM = "ear"
 SETTLE_S = 6.0  # a player that has just begun is still finding its place
 LONGEST_S = 15.0
+TAIL_S = 9.0  # what was said last is heard by then, in whole segments too
+LISTENERS = 3  # each begins at another moment of a segment
 # What is said, the server's options, and what the listen page is asked for.
 OURS = (
     ("parts of 320 ms", ("--broadcast-part-ms", "320"), ""),
@@ -41,7 +43,7 @@ async def measure(run: Run) -> Section:
     count = run.settings.sizes.ear_markers
     section = Section(
         "ear_to_ear",
-        f"Ear to ear, {count} markers",
+        f"Ear to ear, {count} markers, {LISTENERS} listeners",
         {
             "delay": "s, microphone to player",
             "missed": "markers not heard",
@@ -53,19 +55,20 @@ async def measure(run: Run) -> Section:
         " and is played by hls.js as it comes.",
         show_percentiles=True,
     )
-    # As long as the measurement and its markers' way, so that no order of markers comes twice.
-    sound = marked_sound(count + int(LONGEST_S + SETTLE_S))
+    sound = marked_sound(count + int(2 * LONGEST_S))  # so long that no order of markers comes twice
     with tempfile.TemporaryDirectory(prefix="roomtone-bench-") as folder:
         microphone = _write(Path(folder) / "markers.wav", sound)
         for what, options, wish in OURS:
             run.said(f"ear to ear: {what}")
             async with _ours(options, microphone) as (mouth, link), chromium() as browser:
-                page = await tapped_page(browser)
-                await listen(page, link, wish)
-                taps = await Tap.on(mouth, "in"), await Tap.on(page, "out")
-                given, heard = await _both(taps, count)
-                stalls = await page.evaluate("() => window.roomtone.stalls")
-                _add(section, what, "Roomtone", (given, heard), stalls)
+                pages = [await tapped_page(browser) for _ in range(LISTENERS)]
+                for page in pages:
+                    await listen(page, link, wish)
+                ears = [await Tap.on(page, "out") for page in pages]
+                given, heard = await _pass(await Tap.on(mouth, "in"), ears, count)
+                stalls = [await page.evaluate("() => window.roomtone.stalls") for page in pages]
+                _add(section, what, "Roomtone", given, heard)
+                section.row(what, "Roomtone").add(stalls=float(sum(stalls)))
     run.said("ear to ear: FFmpeg")
     async with chromium() as browser:
         await _plain(section, sound, count, browser)
@@ -87,47 +90,45 @@ async def _ours(options: tuple[str, ...], microphone: Path) -> AsyncIterator[tup
         await asyncio.shield(server.stop())
 
 
-async def _both(taps: tuple[Tap, Tap], count: int) -> tuple[Tapped, Tapped]:
-    """Let so many markers pass, once the player has found its place."""
+async def _pass(mouth: Tap, ears: list[Tap], count: int) -> tuple[Tapped, list[Tapped]]:
+    """Let so many markers pass, once the players have found their place."""
     await asyncio.sleep(SETTLE_S)
-    for tap in taps:
+    for tap in (mouth, *ears):
         await tap.begin()
     await asyncio.sleep(count * SPACING_S)
-    given = await taps[0].take()
-    await asyncio.sleep(_patience_s(given))
-    return given, await taps[1].take()
-
-
-def _patience_s(_given: Tapped) -> float:
-    return 8.5  # what was said last is heard then, in whole segments too
+    given = await mouth.take()
+    await asyncio.sleep(TAIL_S)
+    return given, [await ear.take() for ear in ears]
 
 
 async def _plain(section: Section, sound: Pcm, count: int, browser: Browser) -> None:
     plain = PlainHls(sound)
     try:
         await plain.start()
-        page = await tapped_page(browser)
-        await page.goto(plain.url)
-        await page.wait_for_function("() => window.roomtone.state === 'live'")
-        tap = await Tap.on(page, "out")
+        pages = [await tapped_page(browser) for _ in range(LISTENERS)]
+        for page in pages:
+            await page.goto(plain.url)
+            await page.wait_for_function("() => window.roomtone.state === 'live'")
+        ears = [await Tap.on(page, "out") for page in pages]
         await asyncio.sleep(SETTLE_S)
         first = len(plain.given_s)
-        await tap.begin()
+        for ear in ears:
+            await ear.begin()
         await asyncio.sleep(count * SPACING_S)
-        given = Tapped(*plain.since(first))
-        await asyncio.sleep(_patience_s(given))
-        _add(section, "whole segments", plain.name, (given, await tap.take()), 0)
+        given = plain.since(first)
+        await asyncio.sleep(TAIL_S)
+        _add(section, OURS[-1][0], plain.name, given, [await ear.take() for ear in ears])
     finally:
         await asyncio.shield(plain.stop())
 
 
-def _add(
-    section: Section, what: str, server: str, taps: tuple[Tapped, Tapped], stalls: int
-) -> None:
-    given, heard = (onsets_s(tapped) for tapped in taps)
-    found = delays_s(given, heard, LONGEST_S)
-    missed = float(len(given) - len(found))
-    section.row(what, server).add(delay=found, missed=missed, stalls=float(stalls))
+def _add(section: Section, what: str, server: str, given: Tapped, heard: list[Tapped]) -> None:
+    said, missed = onsets_s(given), 0
+    for one in heard:
+        found = delays_s(said, onsets_s(one), LONGEST_S)
+        section.row(what, server).add(delay=found)
+        missed += len(said) - len(found)
+    section.row(what, server).add(missed=float(missed))
 
 
 def _write(path: Path, sound: Pcm) -> Path:

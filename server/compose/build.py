@@ -174,8 +174,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
-    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
-    keys.window_s = settings.broadcast_window_s
+    keys = _stream_keys(store, rooms, clock, settings)
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.kick_mark = kicks.mark
@@ -255,6 +254,12 @@ def _shaped(
         await apply(replace(spec, part_frames=part_frames, window_s=window_s))
 
     return shape
+
+
+def _stream_keys(store: StateStore, rooms: Rooms, clock: Clock, settings: Settings) -> StreamKeys:
+    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
+    keys.window_s = settings.broadcast_window_s
+    return keys
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.

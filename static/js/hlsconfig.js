@@ -12,11 +12,8 @@ const PATIENT = { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 };
 const again = (times) => ({ maxNumRetry: times, retryDelayMs: 250, maxRetryDelayMs: 2_000 });
 
 /** @type {Config} */
-export const CONFIG = {
+const SHARED = {
   enableWorker: false, // audio needs no transmuxing thread, and CSP stays simple
-  // The distance from the edge is what the playlist says: PART-HOLD-BACK, or HOLD-BACK.
-  lowLatencyMode: true,
-  liveSyncOnStallIncrease: 0.32, // a part more after each hole, three at the most
   maxLiveSyncPlaybackRate: 1, // hls.js speeds up only with a second in the buffer; see pace.js
   backBufferLength: 30,
   maxBufferLength: 30,
@@ -31,4 +28,18 @@ export const CONFIG = {
   keyLoadPolicy: {
     default: { maxTimeToFirstByteMs: 4_000, maxLoadTimeMs: 8_000, timeoutRetry: PATIENT, errorRetry: again(6) },
   },
+};
+
+/** The distance from the edge is what the playlist says: PART-HOLD-BACK. @type {Config} */
+export const LOW_LATENCY = {
+  ...SHARED,
+  lowLatencyMode: true,
+  liveSyncOnStallIncrease: 0.32, // a part more after each hole, two seconds at the most
+};
+
+/** @type {Config} */
+export const CLASSIC = {
+  ...SHARED,
+  lowLatencyMode: false,
+  liveSyncDuration: 5.76, // three segments as they are, 1.92 s, and not as the playlist rounds them
 };

@@ -9,7 +9,7 @@ import Hls from "../vendor/hls.mjs";
 import { expiryMs, Refusal, serverNow } from "./api.js";
 import { backoffMs } from "./backoff.js";
 import { creditsAt, NO_CREDITS } from "./credits.js";
-import { CONFIG } from "./hlsconfig.js";
+import { CLASSIC, LOW_LATENCY } from "./hlsconfig.js";
 import { Pace } from "./pace.js";
 
 /**
@@ -229,7 +229,8 @@ export class Player {
   }
 
   #beginHls() {
-    const hls = new Hls({ ...CONFIG, xhrSetup: (xhr, url) => this.#authorise(xhr, url) });
+    const config = this.#options.classic ? CLASSIC : LOW_LATENCY;
+    const hls = new Hls({ ...config, xhrSetup: (xhr, url) => this.#authorise(xhr, url) });
     this.#hls = hls;
     this.#pace.reset();
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
@@ -310,7 +311,8 @@ export class Player {
   }
 
   /**
-   * Stay where the playlist wants a listener to be: faster, slower, or by a jump.
+   * Stay where the playlist wants a listener to be: faster, slower, or by a jump. Without parts
+   * nobody knows to a second where the edge is, so then by a jump alone.
    * @param {number} now
    */
   #keepPace(now) {
@@ -323,7 +325,7 @@ export class Player {
     if (isNew || mean > JUMP_S) {
       const edge = hls.liveSyncPosition;
       if (edge !== null) this.#seek(edge);
-    } else if (this.#audio.playbackRate !== rate) this.#audio.playbackRate = rate;
+    } else if (hls.lowLatencyMode && this.#audio.playbackRate !== rate) this.#audio.playbackRate = rate;
     this.#comeCloser(hls, now);
   }
 
