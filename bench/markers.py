@@ -14,9 +14,10 @@ _signal: Any = scipy.signal
 
 BED_DBOV = -45  # above every silence gate
 SPACING_S = 1.0
-UNEVEN_S = 0.3  # each chirp is off its place by up to so much: their order tells them apart
+UNEVEN_S = 0.35  # each chirp is off its place by up to so much: their order tells them apart
 CLEAR = 8.0  # a peak of the matched filter above its median; noise stays below 5
-NEAR_S = 0.6  # how far a single marker may be from the delay of all
+ALIKE_S = 0.1  # what counts as the same delay, to find out which marker is which
+WANDERS_S = 0.2  # from one marker to the next: more than any player does, less than the spacing
 
 
 def marked_sound(count: int, seed: int = 5) -> Pcm:
@@ -48,7 +49,7 @@ def onsets_s(heard: Tapped) -> NDArray[np.float64]:
 def delays_s(
     given: NDArray[np.float64], heard: NDArray[np.float64], longest_s: float
 ) -> list[float]:
-    """Return the delay of each marker that was heard, in order.
+    """Return the delay of each marker that was heard, in order; it is below `longest_s`.
 
     The delay that most pairs agree on says which is which; the spacing is uneven, so no other one
     fits as many.
@@ -59,16 +60,24 @@ def delays_s(
     apart = apart[(apart > 0) & (apart < longest_s)]
     if not len(apart):
         return []
-    # Delays wander by some 0.1 s: count what lies in a window around each candidate.
     apart.sort()
-    width = 0.15
-    counts = np.searchsorted(apart, apart + width) - np.arange(len(apart))
+    counts = np.searchsorted(apart, apart + ALIKE_S) - np.arange(len(apart))
     best = int(counts.argmax())
     common = float(np.median(apart[best : best + counts[best]]))
-    found = []
-    for at in given:
-        rest = heard - at - common
-        nearest = int(np.abs(rest).argmin())
-        if abs(rest[nearest]) < NEAR_S / 2:
-            found.append(common + float(rest[nearest]))
-    return found
+    return _followed(given, heard, common)
+
+
+def _followed(given: NDArray[np.float64], heard: NDArray[np.float64], common: float) -> list[float]:
+    """Follow the delay from a marker that has the common one to both ends: it may wander."""
+    nearest = [float(heard[np.abs(heard - at - common).argmin()] - at) for at in given]
+    first = int(np.abs(np.asarray(nearest) - common).argmin())
+    found: dict[int, float] = {}
+    for way in (range(first, len(given)), range(first - 1, -1, -1)):
+        last = nearest[first]
+        for number in way:
+            rest = heard - given[number] - last
+            closest = float(rest[np.abs(rest).argmin()])
+            if abs(closest) < WANDERS_S:
+                last += closest
+                found[number] = last
+    return [found[number] for number in sorted(found)]

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from bench.browsers import chromium, find_chromium, listen, talk, tapped_page
 from bench.eartap import Tap, Tapped
-from bench.figures import Section
+from bench.figures import Row, Section
 from bench.markers import SPACING_S, delays_s, marked_sound, onsets_s
 from bench.material import Pcm
 from bench.plain_hls import PlainHls
@@ -21,14 +21,16 @@ from mixer.types import FRAME_SAMPLES, SAMPLE_RATE
 
 ROOM = "ear"
 SETTLE_S = 6.0  # a player that has just begun is still finding its place
-LONGEST_S = 15.0
-TAIL_S = 9.0  # what was said last is heard by then, in whole segments too
+LONGEST_S = 12.0  # in whole segments, and that plus what is said meanwhile is no place twice
+LONGEST_PARTS_S = 5.0
 LISTENERS = 3  # each begins at another moment of a segment
-# What is said, the server's options, and what the listen page is asked for.
+WHOLE = "whole segments"
+# What is measured, the server's part length, what the listen page is asked for, and the longest
+# delay that is looked for.
 OURS = (
-    ("parts of 320 ms", ("--broadcast-part-ms", "320"), ""),
-    ("parts of 192 ms", ("--broadcast-part-ms", "192"), ""),
-    ("whole segments", ("--broadcast-part-ms", "320"), "classic"),
+    ("parts of 320 ms", "320", "", LONGEST_PARTS_S),
+    ("parts of 192 ms", "192", "", LONGEST_PARTS_S),
+    (WHOLE, "320", "classic", LONGEST_S),
 )
 
 
@@ -58,17 +60,19 @@ async def measure(run: Run) -> Section:
     sound = marked_sound(count + int(2 * LONGEST_S))  # so long that no order of markers comes twice
     with tempfile.TemporaryDirectory(prefix="roomtone-bench-") as folder:
         microphone = _write(Path(folder) / "markers.wav", sound)
-        for what, options, wish in OURS:
+        for what, part_ms, wish, longest_s in OURS:
             run.said(f"ear to ear: {what}")
-            async with _ours(options, microphone) as (mouth, link), chromium() as browser:
+            async with _ours(part_ms, microphone) as (mouth, link), chromium() as browser:
                 pages = [await tapped_page(browser) for _ in range(LISTENERS)]
                 for page in pages:
                     await listen(page, link, wish)
                 ears = [await Tap.on(page, "out") for page in pages]
-                given, heard = await _pass(await Tap.on(mouth, "in"), ears, count)
+                mic = await Tap.on(mouth, "in")
+                given, heard = await _pass(mic, ears, count, longest_s)
                 stalls = [await page.evaluate("() => window.roomtone.stalls") for page in pages]
-                _add(section, what, "Roomtone", given, heard)
-                section.row(what, "Roomtone").add(stalls=float(sum(stalls)))
+                row = section.row(what, "Roomtone")
+                _add(row, given, heard, longest_s)
+                row.add(stalls=float(sum(stalls)))
     run.said("ear to ear: FFmpeg")
     async with chromium() as browser:
         await _plain(section, sound, count, browser)
@@ -76,9 +80,9 @@ async def measure(run: Run) -> Section:
 
 
 @contextlib.asynccontextmanager
-async def _ours(options: tuple[str, ...], microphone: Path) -> AsyncIterator[tuple[Page, str]]:
+async def _ours(part_ms: str, microphone: Path) -> AsyncIterator[tuple[Page, str]]:
     """A server, with somebody in its room; the page of theirs, and the listen link."""
-    server = WholeServer(*options)
+    server = WholeServer("--broadcast-part-ms", part_ms)
     try:
         await server.start()
         links = await server.new_room(ROOM)
@@ -90,14 +94,16 @@ async def _ours(options: tuple[str, ...], microphone: Path) -> AsyncIterator[tup
         await asyncio.shield(server.stop())
 
 
-async def _pass(mouth: Tap, ears: list[Tap], count: int) -> tuple[Tapped, list[Tapped]]:
+async def _pass(
+    mouth: Tap, ears: list[Tap], count: int, longest_s: float
+) -> tuple[Tapped, list[Tapped]]:
     """Let so many markers pass, once the players have found their place."""
     await asyncio.sleep(SETTLE_S)
     for tap in (mouth, *ears):
         await tap.begin()
     await asyncio.sleep(count * SPACING_S)
     given = await mouth.take()
-    await asyncio.sleep(TAIL_S)
+    await asyncio.sleep(0.8 * longest_s)
     return given, [await ear.take() for ear in ears]
 
 
@@ -116,19 +122,20 @@ async def _plain(section: Section, sound: Pcm, count: int, browser: Browser) -> 
             await ear.begin()
         await asyncio.sleep(count * SPACING_S)
         given = plain.since(first)
-        await asyncio.sleep(TAIL_S)
-        _add(section, OURS[-1][0], plain.name, given, [await ear.take() for ear in ears])
+        await asyncio.sleep(0.8 * LONGEST_S)
+        heard = [await ear.take() for ear in ears]
+        _add(section.row(WHOLE, plain.name), given, heard, LONGEST_S)
     finally:
         await asyncio.shield(plain.stop())
 
 
-def _add(section: Section, what: str, server: str, given: Tapped, heard: list[Tapped]) -> None:
+def _add(row: Row, given: Tapped, heard: list[Tapped], longest_s: float) -> None:
     said, missed = onsets_s(given), 0
     for one in heard:
-        found = delays_s(said, onsets_s(one), LONGEST_S)
-        section.row(what, server).add(delay=found)
+        found = delays_s(said, onsets_s(one), longest_s)
+        row.add(delay=found)
         missed += len(said) - len(found)
-    section.row(what, server).add(missed=float(missed))
+    row.add(missed=float(missed))
 
 
 def _write(path: Path, sound: Pcm) -> Path:

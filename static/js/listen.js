@@ -251,7 +251,7 @@ function words() {
 
 function draw() {
   const { state } = player;
-  say(byId("words", HTMLElement), words());
+  show(byId("words", HTMLElement), words() || null);
   const behind = player.isBehind();
   liveChip.hidden = state !== "live";
   liveChip.classList.toggle("behind", behind);

@@ -8,6 +8,7 @@ export class Timeshift {
   #row = byId("shift-row", HTMLElement);
   #bar = byId("shift", HTMLInputElement);
   #words = byId("shift-words", HTMLElement);
+  #on = byId("shift-on", HTMLButtonElement);
   #seek;
   #isHeld = false;
   /** @type {import("./player.js").Window | null} */
@@ -26,7 +27,7 @@ export class Timeshift {
       this.#go(Number(this.#bar.value));
     });
     byId("shift-back", HTMLButtonElement).addEventListener("click", () => this.step(-LARGE_STEP_S));
-    byId("shift-on", HTMLButtonElement).addEventListener("click", () => this.step(LARGE_STEP_S));
+    this.#on.addEventListener("click", () => this.step(LARGE_STEP_S));
   }
 
   /** Go so many seconds on, or back. @param {number} seconds */
@@ -42,6 +43,7 @@ export class Timeshift {
     const behind = Math.max(0, window.edge - window.at);
     this.#bar.min = String(-Math.floor(window.edge - window.start));
     this.#bar.value = String(-Math.round(behind));
+    this.#on.disabled = behind < 2;
     this.#say(behind);
   }
 
