@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mixer import census
 from mixer.core.headroom import Headroom
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
-from mixer.core.level import SILENCE_DBOV
 from mixer.core.link import MIX_BPS
 from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
@@ -32,7 +33,6 @@ from mixer.types import (
     ArrivalsSpec,
     Emit,
     GoneReason,
-    LinkMode,
     Outgoing,
     Overloaded,
     PeerChanged,
@@ -55,6 +55,9 @@ MAX_PEERS = 4096  # rows of the peer table; far above what one core mixes
 TALKING_EVERY_TICKS = 10  # at most five `talking` events a second
 MAX_CATCH_UP_TICKS = 5  # after a longer stall (a suspended machine) the missed ticks are dropped
 HANDSHAKE_POLL_S = 0.002
+HOLD_S = (
+    2 * HANDSHAKE_POLL_S
+)  # before a tick: a step of a handshake takes one, and some wait in line
 IDLE_POLL_S = 1.0  # with no peer there is nothing to be late for
 
 _log = logging.getLogger(__name__)
@@ -263,6 +266,13 @@ class Engine:
         for seat in self._seats.values():
             seat.journal.end()
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until an offer may be answered: of many at once some are left for later ticks."""
+        self._wake.set()  # where nobody is yet, there are no ticks
+        async with self.port.offers.turn():
+            yield
+
     def accept_offer(  # noqa: PLR0913 - whose offer, and what the answer must say of us
         self,
         room: RoomId,
@@ -384,7 +394,7 @@ class Engine:
         """Tick until cancelled."""
         done = tick_at(self._clock())
         while True:
-            if self.port.table.count == 0 and not self._occupied:
+            if not (self.port.table.count or self._occupied or self.port.offers.is_wanted):
                 await self._rest()
                 done = tick_at(self._clock())
                 continue
@@ -423,7 +433,9 @@ class Engine:
         if when <= self._clock():
             await asyncio.sleep(0)  # however late: handshakes and the control process wait too
         while (left := when - self._clock()) > 0:
-            if self.port.is_handshaking:
+            if self.port.is_joining:
+                if left <= HOLD_S:
+                    self.port.hold_joins()
                 await asyncio.sleep(min(HANDSHAKE_POLL_S, left))
             elif self.port.is_busy and left > TICK_S / 2:
                 await asyncio.sleep(left - TICK_S / 2)
@@ -525,39 +537,19 @@ class Engine:
 
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges; names are Prometheus names without a prefix."""
+        seats, anchors = self._seats.values(), (anchor for _, anchor in self._anchors.values())
         counters = Counter(self._counters)
         counters.update(self.port.counters)
         counters.update(self.port.socket_counters)
-        for seat in self._seats.values():
-            counters.update(seat.room.counters())
-            counters.update(seat.journal.counters())
-        for _, anchor in self._anchors.values():
-            counters.update(anchor.counters())
-        gauges = self._peer_gauges()
-        gauges["rooms"] = float(len(self._seats))
+        counters.update(census.count(seats, anchors))
+        gauges = census.of_rooms(seats)
         gauges["players"] = float(len(self.players))
-        gauges["listeners"] = float(sum(len(seat.listeners) for seat in self._seats.values()))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
         if self._lines is not None:
             counters.update(self._lines.counters())
             gauges |= self._lines.gauges()
-        gauges["ticks_late_share"] = self._lateness.recent_share
-        gauges["tick_lateness_worst_seconds"] = self._lateness.worst_s
-        gauges["tick_lateness_p99_seconds"] = self._lateness.percentile(0.99)
-        histograms = {"tick_lateness_seconds": self._lateness.histogram()}
-        return PlaneStatistics(dict(counters), gauges, histograms)
-
-    def _peer_gauges(self) -> dict[str, float]:
-        peers = [peer for seat in self._seats.values() for peer in seat.peers.values()]
-        states = Counter(peer.state for peer in peers)
-        modes = Counter(peer.link.mode for peer in peers)
-        gauges = {
-            f"peers_{state.value}": float(states[state])
-            for state in PeerState
-            if state is not PeerState.GONE
-        }
-        return gauges | {f"peers_sent_{mode.value}": float(modes[mode]) for mode in LinkMode}
+        return PlaneStatistics(dict(counters), gauges).joined(census.of_ticks(self._lateness))
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the anchors' connections are; none if there is no such room."""
@@ -565,21 +557,4 @@ class Engine:
         if seat is None:
             return ()
         plain = () if self._lines is None else self._lines.peers(room)
-        anchors = (
-            self._describe(peer, seat)
-            for peer_id, peer in seat.peers.items()
-            if peer_id not in seat.listeners
-        )
-        return (*anchors, *plain)
-
-    def _describe(self, peer: Peer, seat: _Seat) -> PeerStatistics:
-        anchor, reception = seat.room.anchors[peer.id], peer.reception
-        return PeerStatistics(
-            peer.id,
-            peer.state,
-            level_dbov=seat.room.talking.get(peer.id, SILENCE_DBOV),
-            transport=self.port.statistics(peer),
-            received=0 if reception is None else reception.received,
-            lost=0 if reception is None else reception.lost,
-            reception=anchor.statistics(),
-        )
+        return (*census.of_peers(seat, self.port), *plain)

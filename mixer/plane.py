@@ -187,22 +187,23 @@ class Plane:
     async def accept_offer(
         self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False
     ) -> str:
-        """Answer an SDP offer of an anchor, or of somebody who only listens.
+        """Answer an SDP offer of an anchor, or of somebody who only listens, when its turn comes.
 
         Raises:
             PeerGone: the room's spec does not list the peer, or has no listeners.
             ClientMistake: the offer cannot be accepted.
             NoCapacity: there is no row left.
         """
-        return self._engine.accept_offer(
-            room,
-            peer,
-            sdp,
-            addresses=self._addresses,
-            udp_port=self._udp_port,
-            tcp_port=self._tcp_port,
-            listener=listener,
-        )
+        async with self._engine.turn():
+            return self._engine.accept_offer(
+                room,
+                peer,
+                sdp,
+                addresses=self._addresses,
+                udp_port=self._udp_port,
+                tcp_port=self._tcp_port,
+                listener=listener,
+            )
 
     def drop_peer(self, room: RoomId, peer: PeerId) -> None:
         """End a connection, if it is there."""

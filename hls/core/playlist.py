@@ -238,11 +238,6 @@ def classic(window: Window) -> str:
     return PlaylistWriter().classic(window)
 
 
-def media_playlist(entries: Sequence[Entry], *, discontinuity_sequence: int = 0) -> str:
-    """Return the classic playlist of consecutive segments, at least one."""
-    return classic(Window(tuple(entries), discontinuity_sequence=discontinuity_sequence))
-
-
 def with_token(playlist_text: str, token: str) -> str:
     """Return the playlist with `?token=…` on every address."""
     return Addressed(playlist_text).with_query(f"token={quote(token, safe='')}")

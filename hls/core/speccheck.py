@@ -10,6 +10,7 @@ from hls.types import BroadcastSpec, KeySpec, RenditionSpec
 
 MAX_RENDITIONS = 32
 MAX_KEYS = 10_000  # a day of one every nine seconds
+MAX_TITLE = 1000  # a line of every playlist
 MAX_WINDOW_S = 86_400.0
 # Below, little is left of speech; a frame holds at most 6144 bits a channel (14496-3 §4.5.3.3).
 BIT_RATES = range(16_000, 288_001)
@@ -33,6 +34,8 @@ def check_spec(spec: BroadcastSpec) -> None:
         raise BadSpec("part_frames", f"a part has {PART_FRAMES} frames or a multiple of that")
     if SEGMENT_FRAMES % frames:
         raise BadSpec("part_frames", "parts end where a segment does")
+    if len(spec.title) > MAX_TITLE:
+        raise BadSpec("title", f"a title has at most {MAX_TITLE} characters")
     if not 0 < spec.window_s <= MAX_WINDOW_S:
         raise BadSpec("window_s", "a window is longer than nothing, and not longer than a day")
 

@@ -13,10 +13,10 @@ from mixer.rtc.aiortc_parts import (
     RTCDtlsTransport,
 )
 from mixer.rtc.srtp import SrtpContext
+from mixer.rtc.turns import Turns
 from mixer.types import Cancellable, Spawn
 
 RING = 16  # datagrams; a whole flight is under eight, what is above is a flood
-HANDSHAKE_BUDGET_S = 0.004  # per tick for all peers: a join storm must not make a tick late
 
 _CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
 _CONTENT_TYPES = (_CHANGE_CIPHER_SPEC, 21, _HANDSHAKE, 23)  # and alert, application data
@@ -52,53 +52,13 @@ class Certificate:
         raise AssertionError("aiortc always computes SHA-256")
 
 
-class HandshakeQueue:
-    """Lets the waiting connections work, a few milliseconds a tick and one after another."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._waiting: dict[_Wire, None] = {}  # in order of arrival
-        self._spent_s = 0.0
-        self._running: _Wire | None = None
-        self._started = 0.0
-
-    def new_tick(self) -> None:
-        """Give out the next tick's budget."""
-        self._spent_s = 0.0
-        self.pump()
-
-    def add(self, wire: "_Wire") -> None:
-        """Queue a connection that has records to read."""
-        self._waiting[wire] = None
-
-    def pump(self) -> None:
-        """Let the next connection run unless one is running or the budget is spent."""
-        while self._waiting and self._running is None and self._spent_s < HANDSHAKE_BUDGET_S:
-            wire = next(iter(self._waiting))
-            del self._waiting[wire]
-            if wire.release():
-                self._running, self._started = wire, self._clock()
-
-    def done(self, wire: "_Wire") -> None:
-        """Account the work of the connection that ran, and let the next one run."""
-        if self._running is wire:
-            self._spent_s += self._clock() - self._started
-            self._running = None
-            self.pump()
-
-    def leave(self, wire: "_Wire") -> None:
-        """Forget a connection that has ended."""
-        self._waiting.pop(wire, None)
-        self.done(wire)
-
-
 class _Wire:
     """What aiortc takes for its ICE transport: `_recv` and `_send`."""
 
     role = "controlled"  # we are an ICE-lite agent
     state = "completed"
 
-    def __init__(self, queue: HandshakeQueue, send: Callable[[bytes], None]) -> None:
+    def __init__(self, queue: Turns, send: Callable[[bytes], None]) -> None:
         self._queue = queue
         self._send_datagram = send
         self._ring: deque[bytes] = deque()
@@ -133,8 +93,24 @@ class _Wire:
         self._queue.done(self)  # aiortc is through with the datagram before
         if self._closed:
             raise ConnectionError("the connection was closed")
+        await self._take_turn(has_work=bool(self._ring))
+        if not self._ring:
+            raise ConnectionError("the connection was closed")
+        return self._ring.popleft()
+
+    async def begin(self) -> None:
+        """Wait for the turn in which the handshake begins; the reader's first one ends it.
+
+        Raises:
+            ConnectionError: the connection was closed.
+        """
+        await self._take_turn(has_work=True)
+        if self._closed:
+            raise ConnectionError("the connection was closed")
+
+    async def _take_turn(self, *, has_work: bool) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
-        if self._ring:
+        if has_work:
             self._queue.add(self)
             self._queue.pump()
         try:
@@ -144,9 +120,6 @@ class _Wire:
             raise
         finally:
             self._waiter = None
-        if not self._ring:
-            raise ConnectionError("the connection was closed")
-        return self._ring.popleft()
 
     async def _send(self, data: bytes) -> None:
         self._send_datagram(data)
@@ -163,7 +136,7 @@ class DtlsSession:
     def __init__(
         self,
         certificate: Certificate,
-        queue: HandshakeQueue,
+        queue: Turns,
         *,
         send: Callable[[bytes], None],
         on_keys: Callable[[SrtpContext, SrtpContext], None],
@@ -221,6 +194,7 @@ class DtlsSession:
 
     async def _run(self, parameters: object) -> None:
         try:
+            await self._wire.begin()  # to make an OpenSSL context is a tenth of the work
             await self._transport.start(parameters)
         except Exception:  # noqa: BLE001 - what a peer's certificate can do to its parser is its own failure
             _log.debug("a DTLS handshake failed", exc_info=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixer.core.rtp import Kind, classify
 from mixer.rtc.block import DatagramBlock
 from mixer.rtc.checks import Checks
-from mixer.rtc.dtls import Certificate, DtlsSession, HandshakeQueue
+from mixer.rtc.dtls import Certificate, DtlsSession
 from mixer.rtc.guard import Guard
 from mixer.rtc.outbox import Outbox
 from mixer.rtc.peers import Peer, PeerTable
@@ -23,6 +23,7 @@ from mixer.rtc.sockets import BlockSocket
 from mixer.rtc.srtp import SrtpContext
 from mixer.rtc.streams import SplitSender, Streams
 from mixer.rtc.transmit import MediaSender
+from mixer.rtc.turns import Turns
 from mixer.types import (
     Delivery,
     GoneReason,
@@ -36,6 +37,9 @@ from mixer.types import (
 )
 
 RECEIVE_ROWS = 256
+# Per tick, for all who join: a storm of them must not make a tick late.
+HANDSHAKE_BUDGET_S = 0.004
+OFFER_BUDGET_S = 0.002
 POLL_BUDGET_S = 0.01  # half a tick: a flood cannot hold the ticker, it overflows in the kernel
 STRAYS_PER_TICK = 50  # tries to find whose media comes from an unknown address: 5 µs each
 BUSY_ROWS = 128  # in a tick
@@ -78,7 +82,8 @@ class WebRtcPort:
         self._peers: dict[Peer, None] = {}  # in order of arrival
         self._connecting: set[Peer] = set()
         self._certificate = Certificate()
-        self._handshakes = HandshakeQueue(clock)
+        self.offers = Turns(clock, OFFER_BUDGET_S)
+        self._handshakes = Turns(clock, HANDSHAKE_BUDGET_S)
         self._incoming = DatagramBlock(RECEIVE_ROWS)
         self._guard = Guard(self.counters)
         sender = SplitSender(socket, streams)
@@ -128,6 +133,11 @@ class WebRtcPort:
             on_end=lambda connected: self._dtls_ended(peer, connected=connected),
         )
         return peer
+
+    def hold_joins(self) -> None:
+        """Let no work for those who join begin before the next tick."""
+        self._handshakes.hold()
+        self.offers.hold()
 
     def renegotiate(self, peer: Peer, offer: Offer) -> bool:
         """Take a further offer of the same connection; False if it is one of another.
@@ -214,9 +224,9 @@ class WebRtcPort:
     # In
 
     @property
-    def is_handshaking(self) -> bool:
-        """Whether a peer is still on its way in, so that the socket is worth reading more often."""
-        return bool(self._connecting)
+    def is_joining(self) -> bool:
+        """Whether somebody is on their way in, so that the socket is worth reading more often."""
+        return bool(self._connecting) or self.offers.is_wanted
 
     @property
     def is_busy(self) -> bool:
@@ -362,6 +372,7 @@ class WebRtcPort:
     def tick(self, tick: int, *, now: float, unix_now: float) -> None:
         """Do what time demands: handshake budget, reports, interrupted and gone peers."""
         self._handshakes.new_tick()
+        self.offers.new_tick()
         self.counters["datagrams_received"] += self._rows_this_tick
         self._rows_last_tick, self._rows_this_tick = self._rows_this_tick, 0
         self._strays_left = STRAYS_PER_TICK

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from hls.types import MixFormat
 from mixer.core.speccheck import (
     AGC_DBOV,
     GAIN_DB,
@@ -44,6 +45,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.people import Status
+from server.domain.recording import Automatic, What
 from server.domain.room import (
     CHAT_HISTORY_DEFAULT,
     EXPIRES_IN_DEFAULT_S,
@@ -193,6 +195,7 @@ Hears = Annotated[
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
 
@@ -220,6 +223,8 @@ class CreateRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
+    liveListeners: LiveListeners | None = None  # noqa: N815
 
 
 class ChangeRoomRequest(Body):
@@ -239,6 +244,8 @@ class ChangeRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
+    liveListeners: LiveListeners | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -418,6 +425,25 @@ class ArrivalsRequest(Body):
 
     seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class RecordingRequest(Body):
+    """`POST /api/rooms/{id}/recordings`, `startRecording`: what is recorded."""
+
+    mix: Annotated[MixFormat, Field(strict=False)] = MixFormat.OGG_OPUS
+    tracks: bool = True
+    exact: bool = False
+
+    @property
+    def what(self) -> What:
+        """It in the domain's words."""
+        return What(self.mix, self.tracks, self.exact)
+
+
+class RecordingPatch(Body):
+    """`PATCH /api/rooms/{id}/recordings/{name}`."""
+
+    action: Literal["pause", "resume", "stop"]
 
 
 class MarkRequest(Body):
@@ -680,6 +706,7 @@ _OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",
     "chatHistory": "chat_history",
+    "liveListeners": "live_listeners",
 }  # other fields have the same name there
 _TAGS: Final = {
     "roomId": "roomid",

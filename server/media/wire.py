@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, RecordingReport
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -156,6 +156,12 @@ class ApplyBroadcast(BaseModel):
         return replace(self.broadcast, keys=keys)
 
 
+class Recording(BaseModel):
+    """The notification `recording`: how a recording of a room is."""
+
+    report: RecordingReport
+
+
 class Follow(BaseModel):
     """`follow`: tell of the room's parts for a while; the result is a Position or null."""
 
@@ -270,6 +276,11 @@ def play_params(room: RoomId, spec: PlayerSpec) -> dict[str, Any]:
 def event_params(event: PlaneEvent) -> dict[str, Any]:
     """Return the parameters of `event`."""
     return Event(event=event).model_dump(mode="json")
+
+
+def recording_params(report: RecordingReport) -> dict[str, Any]:
+    """Return the parameters of `recording`."""
+    return Recording(report=report).model_dump(mode="json")
 
 
 def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from server.rpc.peer import Peer
 from server.rpc.unix import UnixTransport, adopt
 from server.supervise import Supervisor
 
+MAX_CALLS = 1024  # that run at once: offers wait for their turns, and of a storm none is refused
 EXIT_S = 1  # an orphan that cannot end by itself is ended by SIGALRM
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -74,7 +75,9 @@ async def _open(
         async with open_service(supervisor, transport) as service:
             service.dispatcher.add("ping", None, _pong)
             settle_heap()
-            peer = Peer(transport, service.dispatcher, max_bytes=MAX_FRAME_BYTES)
+            peer = Peer(
+                transport, service.dispatcher, max_in_flight=MAX_CALLS, max_bytes=MAX_FRAME_BYTES
+            )
             await peer.notify("ready", service.greeting.model_dump(mode="json"))
             await peer.run()
             signal.alarm(EXIT_S)  # closing the service is part of the end

@@ -17,6 +17,7 @@ import structlog
 from mixer.errors import ClientMistake, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, PlaneEvent, RoomId
 from server.domain.identity import UserId
+from server.domain.room import Room
 from server.domain.sdp import Fragment, answer_fragment, credentials, directed, restarted
 from server.errors import (
     Forbidden,
@@ -131,12 +132,7 @@ class Standings:
 
         Raises RoomNotFound, NotReady, NotEnabled, TooMany, and what an Answerer raises.
         """
-        if not self._services.rooms.get(room).broadcast:
-            raise NotReady("The room is not broadcast now")
-        if self._max_listeners == 0:
-            raise NotEnabled("Nobody may listen by WHEP: the setting live_listeners is 0")
-        if self._listening[room] >= self._max_listeners:
-            raise TooMany(f"A room has at most {self._max_listeners} listeners by WHEP")
+        self._check_listening(self._services.rooms.get(room))
         heard = directed(offer, "recvonly")
         if heard is None:
             raise ClientMistake("no_audio", "The SDP offer takes no audio: WHEP is for hearing")
@@ -189,6 +185,19 @@ class Standings:
             self._forget(one)
             with suppress(PlaneUnavailable):  # the connection went with it
                 await self._services.mixer.drop_peer(one.room, one.peer)
+
+    def _check_listening(self, room: Room) -> None:
+        """Raise NotReady, NotEnabled or TooMany unless one more may hear the room."""
+        if not room.broadcast:
+            raise NotReady("The room is not broadcast now")
+        if self._max_listeners == 0:
+            raise NotEnabled("Nobody may listen by WHEP: the setting live_listeners is 0")
+        own = room.live_listeners
+        if own == 0:
+            raise NotEnabled("Nobody may listen to this room by WHEP: its liveListeners is 0")
+        most = self._max_listeners if own is None else min(own, self._max_listeners)
+        if self._listening[room.id] >= most:
+            raise TooMany(f"This room has at most {most} listeners by WHEP")
 
     async def _answered(self, one: Standing, offer: str) -> str:
         services = self._services

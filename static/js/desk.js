@@ -60,14 +60,16 @@ export class Desk {
   /** @param {api.Room} room */
   #fill(room) {
     const wanted = JSON.stringify([room.name, room.pin, room.maxAnchors, room.profile, room.loudest, room.automix,
-      room.broadcast, room.locked]);
+      room.liveListeners, room.broadcast, room.locked, room.record]);
     if (wanted === this.#filled) return;
     this.#filled = wanted;
     this.#text("name").value = room.name ?? "";
     this.#text("pin").value = room.pin ?? "";
     this.#text("maxAnchors").value = room.maxAnchors ? String(room.maxAnchors) : "";
     this.#text("loudest").value = room.loudest ? String(room.loudest) : "";
+    this.#text("liveListeners").value = String(room.liveListeners ?? "");
     part(this.#form, "profile", HTMLSelectElement).value = room.profile ?? "voice";
+    part(this.#form, "record", HTMLSelectElement).value = room.record ?? "";
     this.#text("automix").checked = room.automix ?? false;
     this.#text("broadcast").checked = room.broadcast ?? true;
     this.#text("locked").checked = room.locked ?? false;
@@ -80,12 +82,15 @@ export class Desk {
 
   async #save() {
     const limit = this.#text("maxAnchors").value.trim();
+    const live = this.#text("liveListeners").value.trim();
     const change = {
       name: this.#text("name").value.trim(),
       pin: this.#text("pin").value.trim(),
       maxAnchors: limit === "" ? null : Number(limit),
       loudest: Number(this.#text("loudest").value.trim() || 0),
+      liveListeners: live === "" ? null : Number(live),
       profile: part(this.#form, "profile", HTMLSelectElement).value,
+      record: part(this.#form, "record", HTMLSelectElement).value || null,
       automix: this.#text("automix").checked,
       broadcast: this.#text("broadcast").checked,
       locked: this.#text("locked").checked,
@@ -94,7 +99,7 @@ export class Desk {
       show(this.#problem, "A PIN is exactly six letters or digits. Leave it empty for none.");
       return this.#text("pin").focus();
     }
-    for (const name of ["maxAnchors", "loudest"]) {
+    for (const name of ["maxAnchors", "loudest", "liveListeners"]) {
       if (/^\d*$/.test(this.#text(name).value.trim())) continue;
       show(this.#problem, "A number of people, or nothing for all of them.");
       return this.#text(name).focus();

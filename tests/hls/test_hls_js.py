@@ -11,11 +11,14 @@ import pytest
 from hls.core.playlist import PlaylistWriter, Window
 from tests.hls.windows import Stream
 
-pytestmark = pytest.mark.e2e
-
 BUNDLE = Path("static/vendor/hls.mjs")
 PROGRAM = Path(__file__).with_name("merge.mjs")
 SEED = 8216
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not BUNDLE.is_file(), reason="run make static/vendor/hls.mjs"),
+]
 
 
 def follow(tmp_path: Path, sequences: list[list[str]]) -> list[list[Any]]:

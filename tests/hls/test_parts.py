@@ -1,5 +1,6 @@
 """Parts, renditions and changes of format of a broadcast: what low latency is made of."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,8 @@ def test_renditions_know_of_each_other() -> None:
     all_of_them = broadcaster.playlist("blue", "", PlaylistKind.MULTIVARIANT, now) or ""
     assert "\nstream.m3u8\n" in all_of_them
     assert 'URI="fr/stream.m3u8"' in all_of_them
+    peaks = [int(found) for found in re.findall(r"[:,]BANDWIDTH=(\d+)", all_of_them)]
+    assert all(64_000 < peak < 90_000 for peak in peaks)
     position = broadcaster.position("blue", now)
     assert position is not None
     report = f"LAST-MSN={position.msn},LAST-PART={position.part - 1}\n"

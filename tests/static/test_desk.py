@@ -28,6 +28,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     desk.get_by_label("Name").fill("Choir")
     desk.get_by_label("People at most").fill("12")
     desk.get_by_label("Sound").select_option("voice")
+    desk.get_by_label("Listeners without delay").fill("0")
     desk.get_by_label("Locked").uncheck()
     desk.get_by_role("button", name="Save").click()
     expect(desk.page.get_by_role("heading", name="Choir")).to_be_visible()
@@ -36,7 +37,9 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "pin": "abc123",
         "maxAnchors": 12,
         "loudest": 0,
+        "liveListeners": 0,
         "profile": "voice",
+        "record": None,
         "automix": False,
         "broadcast": True,
         "locked": False,

@@ -47,6 +47,8 @@ def test_links_are_whole_addresses(rooms: Page, site: ScriptedSite) -> None:
     expect(link).to_have_value(f"{site.url}/join/studio#invite=an-invite")
     opener = rooms.get_by_role("link", name="listen link of Studio")
     expect(opener).to_have_attribute("href", f"{site.url}/listen/studio#invite=an-invite")
+    live = rooms.get_by_role("link", name="live link of Studio")
+    expect(live).to_have_attribute("href", f"{site.url}/listen/studio?live#invite=an-invite")
 
 
 def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:

@@ -1,1 +1,1 @@
-"""What draft-pantos-hls-rfc8216bis asks of playlists, decided: is this one right, and why not?"""
+"""What draft-pantos-hls-rfc8216bis asks of playlists, decided and cited by its sections."""

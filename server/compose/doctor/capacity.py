@@ -1,4 +1,4 @@
-"""How many people fit, from what decoding and encoding take here and now."""
+"""How many people fit, from what codec and encryption take here and now."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ import numpy as np
 
 from mixer.errors import MixerError
 from mixer.opus import Decoder, Encoder, version
+from mixer.rtc.speed import srtp_s
 from mixer.types import FRAME_SAMPLES, SAMPLE_RATE, TICK_S
 from server.compose.doctor.finding import Finding, Verdict
 
@@ -17,29 +18,57 @@ FRAMES: Final = 150
 ROUNDS: Final = 3
 # Of a core: the rest is for bursts of joins, and for a machine that has other things to do.
 USED: Final = 0.5
-# What a person costs in all, in times of one encode and one decode. Where these took 82 µs together
-# (0.41 % of a core), a person cost 0.31 % in a room of forty with three speaking and 1.04 % where
-# everybody spoke (bench/results/0.1): all who are silent share one encode.
-FEW_SPEAK: Final = 0.76
-ALL_SPEAK: Final = 2.54
 FEW: Final = 10  # people per core: less than that is not worth starting
 USEFUL: Final = ("avx2", "avx", "sse4_1", "asimd", "neon")
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds of one core for one frame of 20 ms."""
+    """Seconds of one core for one frame of 20 ms, or the packet that it travels in."""
 
     encode_s: float
     decode_s: float
+    protect_s: float = 0.0
+    unprotect_s: float = 0.0
 
-    def people(self, cores: int, *, cost: float) -> int:
-        """Return how many people fit if each costs that many times an encode and a decode."""
-        return int(cores * USED * TICK_S / (cost * (self.encode_s + self.decode_s)))
+    def people(self, cores: int, crowd: "Crowd") -> int:
+        """Return how many people fit in rooms of that kind."""
+        return int(cores * USED * TICK_S / crowd.cost_s(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """A voice room of `people` of whom `speaking` speak, everybody on links without loss.
+
+    Who speaks is decoded and has a mix without their own voice, the others share one; everybody is
+    sent a packet. `overhead` is what a person costs in all, in times of that: sockets and our own
+    Python are the rest. Where codec and encryption took 63 µs together, that was 0.26 % of a core
+    with three of forty speaking, 1.00 % where all twenty did (bench/results/0.1-cpu).
+    """
+
+    people: int
+    speaking: int
+    overhead: float
+
+    def cost_s(self, speed: Speed) -> float:
+        """Return the seconds of a core that one person costs each tick."""
+        mixes = self.speaking + (self.speaking < self.people)
+        work_s = (
+            mixes * speed.encode_s
+            + self.speaking * (speed.decode_s + speed.unprotect_s)
+            + self.people * speed.protect_s
+        )
+        return self.overhead * work_s / self.people
+
+
+FEW_SPEAK: Final = Crowd(40, 3, 8.3)
+ALL_SPEAK: Final = Crowd(20, 20, 3.2)
 
 
 def measure(clock: Callable[[], float] = time.process_time) -> Speed:
-    """Encode and decode three seconds of something like speech; the fastest of three rounds.
+    """Encode and decode three seconds of something like speech, then encrypt some packets.
+
+    The fastest of three rounds counts; it takes a tenth of a second of an idle core.
 
     Raises:
         MixerError: libopus is not there, or does not work.
@@ -61,7 +90,7 @@ def measure(clock: Callable[[], float] = time.process_time) -> Speed:
             decoder.decode(payload)
         encode_s.append((between - began) / FRAMES)
         decode_s.append((clock() - between) / FRAMES)
-    return Speed(min(encode_s), min(decode_s))
+    return Speed(min(encode_s), min(decode_s), *srtp_s(clock))
 
 
 def check_codec(cores: int, mixers: int) -> Iterator[Finding]:
@@ -75,16 +104,18 @@ def check_codec(cores: int, mixers: int) -> Iterator[Finding]:
         "codec",
         Verdict.OK,
         f"{name}: {1e6 * speed.encode_s:.0f} µs to encode 20 ms,"
-        f" {1e6 * speed.decode_s:.0f} µs to decode",
+        f" {1e6 * speed.decode_s:.0f} µs to decode; SRTP {1e6 * speed.protect_s:.1f} µs out,"
+        f" {1e6 * speed.unprotect_s:.1f} µs in",
     )
     used = min(cores, mixers)
-    usual, all_speak = speed.people(used, cost=FEW_SPEAK), speed.people(used, cost=ALL_SPEAK)
+    usual, all_speak = speed.people(used, FEW_SPEAK), speed.people(used, ALL_SPEAK)
     few = usual < FEW * used
     yield Finding(
         "people",
         Verdict.WARN if few else Verdict.OK,
         f"about {usual} fit in rooms of forty with three speaking,"
-        f" {all_speak} if all do ({used} of {cores} cores, half of each left free)",
+        f" {all_speak} in rooms of twenty where all do ({used} of {cores} cores, half of each left"
+        " free; voice rooms, links without loss)",
         "look for what else is busy here" if few else "",
     )
 

@@ -58,7 +58,7 @@ async def test_who_never_connects_is_forgotten(rig: Rig) -> None:
         await rig.run(1.0)
     assert rig.listener.changes == [("ann", PeerState.GONE, GoneReason.TIMEOUT)]
     assert rig.port.table.count == 0
-    assert not rig.port.is_handshaking
+    assert not rig.port.is_joining
 
 
 async def test_removal_says_goodbye(rig: Rig) -> None:

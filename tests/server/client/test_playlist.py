@@ -1,12 +1,13 @@
 """Playlists as a listener reads them."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hls.core.playlist import Entry, media_playlist
+from hls.core.playlist import Entry, Window, classic
 from hls.types import KeySpec
 from server.client.playlist import Key, read_playlist
 
@@ -16,7 +17,8 @@ KEY = KeySpec(epoch=1, key=b"k" * 16, iv=bytes(range(16)), uri="enc.key")
 def test_ours() -> None:
     """What the broadcaster lists is read as it was meant."""
     entries = [Entry(7 + n, f"s{n}.m4s", "init.mp4", KEY, 1_700_000_000.0 + n) for n in range(3)]
-    playlist = read_playlist(media_playlist(entries))
+    window = Window(tuple(entries))
+    playlist = read_playlist(classic(window))
     assert [(one.msn, one.uri) for one in playlist.segments] == [
         (7, "s0.m4s"),
         (8, "s1.m4s"),
@@ -26,7 +28,7 @@ def test_ours() -> None:
     assert playlist.segments[0].key == Key("enc.key", KEY.iv)
     assert playlist.segments[0].iv == KEY.iv
     assert not playlist.is_over
-    assert read_playlist(media_playlist(entries) + "#EXT-X-ENDLIST").is_over
+    assert read_playlist(classic(replace(window, is_ended=True))).is_over
 
 
 def test_iv_of_the_number() -> None:

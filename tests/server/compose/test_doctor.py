@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from mixer.errors import SetupError
 from server.compose import cli
 from server.compose.doctor import capacity, machine, network
-from server.compose.doctor.capacity import Speed, check_codec, check_cpu, measure
+from server.compose.doctor.capacity import Crowd, Speed, check_codec, check_cpu, measure
 from server.compose.doctor.certificates import check_tls
 from server.compose.doctor.finding import Finding, Verdict, worst
 from server.config import Settings
@@ -249,6 +249,8 @@ def test_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = measure()
     assert 1e-6 < speed.decode_s < 0.02
     assert 1e-6 < speed.encode_s < 0.02
+    assert 1e-7 < speed.protect_s < 0.02
+    assert 1e-7 < speed.unprotect_s < 0.02
     assert [one.check for one in check_codec(2, 1)] == ["codec", "people"]
 
     def refuse() -> str:
@@ -260,11 +262,15 @@ def test_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_people() -> None:
-    """Twice the cores carry twice the people, a codec of half the speed half of them."""
-    speed = Speed(50e-6, 49e-6)
-    assert speed.people(1, cost=1.0) == 101
-    assert speed.people(2, cost=1.0) == 202
-    assert Speed(100e-6, 98e-6).people(1, cost=1.0) == 50
+    """Twice the cores carry twice the people, half the speed half of them; who is silent is cheap.
+
+    With everybody speaking there is a mix for each; else one more, which the silent ones share.
+    """
+    speed = Speed(50e-6, 40e-6, 5e-6, 4e-6)
+    assert Crowd(10, 10, 1.0).cost_s(speed) == pytest.approx(99e-6)
+    assert Crowd(10, 1, 2.0).cost_s(speed) == pytest.approx(2 * (100 + 44 + 50) / 10 * 1e-6)
+    assert [speed.people(cores, Crowd(10, 10, 1.0)) for cores in (1, 2)] == [101, 202]
+    assert Speed(100e-6, 80e-6, 10e-6, 8e-6).people(1, Crowd(10, 10, 1.0)) == 50
 
 
 def test_worst() -> None:

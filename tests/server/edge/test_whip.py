@@ -391,6 +391,22 @@ async def test_an_operator_may_let_nobody_listen(serve: Serve) -> None:
     assert "live_listeners" in client.body
 
 
+async def test_a_room_has_a_limit_of_its_own(serve: Serve) -> None:
+    """Nobody, or fewer than the operator lets; never more. A lower one puts nobody out."""
+    edge = await serve(live_listeners=2)
+    await edge.new_room(liveListeners=1)
+    clients = [Client(edge, "whep", await edge.listen_token()) for _ in range(3)]
+    assert [await one.post() for one in clients] == [201, 409, 409]
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 9})
+    assert [await one.post() for one in clients[1:]] == [201, 409]
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 0})
+    assert answer["room"]["liveListeners"] == 0
+    assert (await clients[2].post(), clients[2].code) == (409, "not_enabled")
+    assert await clients[0].delete() == 200
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": None})
+    assert await clients[2].post() == 201
+
+
 async def test_who_may_join_may_listen(edge: Edge) -> None:
     """But a listen token does not publish."""
     await edge.new_room()

@@ -160,14 +160,14 @@ async def test_a_worker_that_cannot_start_says_why(supervisor: Supervisor) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [({"is_mute": True}, "did not start within 0.3 s"), ({"dies_at": "apply"}, "died")],
+    ("settings", "ready_s", "sentence"),
+    [({"is_mute": True}, 0.3, "did not start within 0.3 s"), ({"dies_at": "apply"}, 30, "died")],
 )
 async def test_a_worker_that_never_serves_is_a_failed_start(
-    supervisor: Supervisor, settings: dict[str, object], sentence: str
+    supervisor: Supervisor, settings: dict[str, object], ready_s: float, sentence: str
 ) -> None:
     """Neither silence nor an early death lets `start` wait for ever."""
-    link = LinkUnderTest(Patience(ready_s=0.3), **settings)
+    link = LinkUnderTest(Patience(ready_s=ready_s), **settings)
     await link.apply(Wish("a", 1))
     with pytest.raises(SetupMistake, match=sentence):
         await link.start(supervisor)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.rpc.errors import TransportClosed
-from server.rpc.framing import FrameKind
+from server.rpc.framing import FrameKind, frame_head
 from server.rpc.unix import (
     MAX_OUTGOING_BYTES,
     MAX_UNREAD_TEXTS,
@@ -73,6 +73,20 @@ async def test_broken_framing_ends_the_connection(
         with pytest.raises(TransportClosed):
             await transport.receive()
     assert [line["event"] for line in logs] == ["frame_refused"]
+
+
+async def test_a_burst_is_handed_out_one_a_turn(
+    raw: tuple[UnixTransport, socket.socket],
+) -> None:
+    """Whoever else is due has a turn between any two texts that came at once."""
+    transport, theirs = raw
+    theirs.send(8 * (frame_head(FrameKind.JSON, 2) + b"{}"))
+    await transport.receive()
+    for _ in range(7):
+        others: list[None] = []
+        asyncio.get_running_loop().call_soon(others.append, None)
+        await transport.receive()
+        assert others
 
 
 async def test_a_failing_callback_is_logged_and_no_more() -> None:

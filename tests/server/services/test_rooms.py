@@ -237,6 +237,8 @@ async def test_change(node: Node) -> None:
     again = node.build().context.rooms
     await again.load()
     assert (spec.profile, spec.loudest, len(spec.anchors)) == (Profile.MUSIC, 2, 1)
+    aired = node.broadcast.specs[DEMO]
+    assert (aired.channels, aired.title) == (2, "Studio")
     assert told(client, "roomChanged") == [changed.notice()]
     assert again.get(DEMO) == node.rooms.get(DEMO) == changed
 
