@@ -1,5 +1,8 @@
-"""Markers in a sound: chirps at uneven times, and which of them is which at the other end."""
+"""Markers in a sound: sweeps of many kinds, so that each is known at the other end by itself."""
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,77 +10,81 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from bench.eartap import Tapped
-from bench.material import Pcm, chirp, room_noise
+from bench.material import Pcm, room_noise
 from mixer.types import SAMPLE_RATE
 
 _signal: Any = scipy.signal
 
 BED_DBOV = -45  # above every silence gate
 SPACING_S = 1.0
-UNEVEN_S = 0.35  # each chirp is off its place by up to so much: their order tells them apart
+LENGTH_S = 0.12
+# From one of these to another, in Hz: all of them go through a speech codec.
+_CORNERS = (400, 900, 1500, 2300, 3300)
+_SWEEPS = tuple(itertools.permutations(_CORNERS, 2))[:18]
+KINDS = len(_SWEEPS)  # one every so many seconds: longer than any delay that is looked for
+_RATE = SAMPLE_RATE // 3  # enough for what the sweeps hold, and a third of the work
 CLEAR = 8.0  # a peak of the matched filter above its median; noise stays below 5
-ALIKE_S = 0.1  # what counts as the same delay, to find out which marker is which
-WANDERS_S = 0.2  # from one marker to the next: more than any player does, less than the spacing
 
 
-def marked_sound(count: int, seed: int = 5) -> Pcm:
-    """Return a loop of room noise with so many chirps."""
-    random = np.random.default_rng(seed)
-    pcm = room_noise(count * SPACING_S, level_dbov=BED_DBOV, seed=seed).copy()
-    sweep = chirp()
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """The wall clock at the beginning of a marker, and which it is."""
+
+    at_s: float
+    kind: int
+
+
+def marked_sound(count: int) -> Pcm:
+    """Return a loop of room noise with at least so many markers, and every kind as often."""
+    count = -(-count // KINDS) * KINDS
+    pcm = room_noise(count * SPACING_S, level_dbov=BED_DBOV, seed=5).copy()
     for number in range(count):
-        at_s = (number + 0.5) * SPACING_S + random.uniform(-UNEVEN_S, UNEVEN_S)
-        start = int(at_s * SAMPLE_RATE)
-        pcm[start : start + len(sweep)] += sweep
+        start = int((number + 0.4) * SPACING_S * SAMPLE_RATE)
+        sweep = _sweep(number % KINDS, SAMPLE_RATE)
+        pcm[start : start + len(sweep)] += (sweep * 32768 * 10 ** (-12 / 20)).astype(np.int16)
     return pcm
 
 
-def onsets_s(heard: Tapped) -> NDArray[np.float64]:
-    """Return the wall clock at the beginning of each chirp."""
-    sweep = chirp().astype(np.float64)
-    if len(heard.pcm) < len(sweep):
-        return np.zeros(0)
-    match = np.abs(_signal.fftconvolve(heard.pcm.astype(np.float64), sweep[::-1], mode="valid"))
-    least = CLEAR * max(float(np.median(match)), 1.0)
-    apart = int((SPACING_S - 2 * UNEVEN_S) * SAMPLE_RATE * 0.8)
-    peaks, _ = _signal.find_peaks(match, height=least, distance=apart)
-    strong = match[peaks] > 0.3 * np.median(match[peaks]) if len(peaks) else []
-    found: NDArray[np.float64] = heard.origin_s + peaks[strong] / SAMPLE_RATE
+def onsets(heard: Tapped) -> list[Onset]:
+    """Return the markers in a sound."""
+    if len(heard.pcm) < SAMPLE_RATE * LENGTH_S:
+        return []
+    sound = _signal.resample_poly(heard.pcm.astype(np.float32), _RATE, SAMPLE_RATE)
+    matches = np.stack(
+        [
+            np.abs(_signal.fftconvolve(sound, _sweep(kind, _RATE)[::-1], mode="valid"))
+            for kind in range(KINDS)
+        ]
+    )
+    best: NDArray[np.float32] = matches.max(axis=0)
+    least = CLEAR * max(float(np.median(matches)), 1.0)
+    peaks, _ = _signal.find_peaks(best, height=least, distance=int(0.5 * SPACING_S * _RATE))
+    if not len(peaks):
+        return []
+    loud = peaks[best[peaks] > 0.3 * np.median(best[peaks])]
+    return [
+        Onset(heard.origin_s + float(peak) / _RATE, int(matches[:, peak].argmax())) for peak in loud
+    ]
+
+
+def delays_s(given: Sequence[Onset], heard: Sequence[Onset], longest_s: float) -> list[float]:
+    """Return the delay of each marker that was heard within `longest_s`, in order."""
+    assert longest_s < KINDS * SPACING_S, "else the next of a kind could be meant"
+    found = []
+    for one in given:
+        same = (other.at_s - one.at_s for other in heard if other.kind == one.kind)
+        late = [delay for delay in same if 0 < delay < longest_s]
+        if late:
+            found.append(late[0])
     return found
 
 
-def delays_s(
-    given: NDArray[np.float64], heard: NDArray[np.float64], longest_s: float
-) -> list[float]:
-    """Return the delay of each marker that was heard, in order; it is below `longest_s`.
-
-    The delay that most pairs agree on says which is which; the spacing is uneven, so no other one
-    fits as many.
-    """
-    if not len(given) or not len(heard):
-        return []
-    apart = (heard[:, None] - given[None, :]).ravel()
-    apart = apart[(apart > 0) & (apart < longest_s)]
-    if not len(apart):
-        return []
-    apart.sort()
-    counts = np.searchsorted(apart, apart + ALIKE_S) - np.arange(len(apart))
-    best = int(counts.argmax())
-    common = float(np.median(apart[best : best + counts[best]]))
-    return _followed(given, heard, common)
-
-
-def _followed(given: NDArray[np.float64], heard: NDArray[np.float64], common: float) -> list[float]:
-    """Follow the delay from a marker that has the common one to both ends: it may wander."""
-    nearest = [float(heard[np.abs(heard - at - common).argmin()] - at) for at in given]
-    first = int(np.abs(np.asarray(nearest) - common).argmin())
-    found: dict[int, float] = {}
-    for way in (range(first, len(given)), range(first - 1, -1, -1)):
-        last = nearest[first]
-        for number in way:
-            rest = heard - given[number] - last
-            closest = float(rest[np.abs(rest).argmin()])
-            if abs(closest) < WANDERS_S:
-                last += closest
-                found[number] = last
-    return [found[number] for number in sorted(found)]
+def _sweep(kind: int, rate: int) -> NDArray[np.float32]:
+    """Return a sweep of amplitude sqrt(2), its ends ramped over 2 ms."""
+    low, high = _SWEEPS[kind]
+    count = int(LENGTH_S * rate)
+    t = np.arange(count) / rate
+    wave = np.sin(2 * np.pi * (low * t + (high - low) * t**2 / (2 * LENGTH_S)))
+    ramp = np.minimum(1, np.minimum(np.arange(count), np.arange(count)[::-1]) / (0.002 * rate))
+    made: NDArray[np.float32] = (wave * ramp * np.sqrt(2)).astype(np.float32)
+    return made

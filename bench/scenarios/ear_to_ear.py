@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 from bench.browsers import chromium, find_chromium, listen, talk, tapped_page
 from bench.eartap import Tap, Tapped
 from bench.figures import Row, Section
-from bench.markers import SPACING_S, delays_s, marked_sound, onsets_s
+from bench.markers import SPACING_S, delays_s, marked_sound, onsets
 from bench.material import Pcm
 from bench.plain_hls import PlainHls
 from bench.run import Run
@@ -21,7 +21,7 @@ from mixer.types import FRAME_SAMPLES, SAMPLE_RATE
 
 ROOM = "ear"
 SETTLE_S = 6.0  # a player that has just begun is still finding its place
-LONGEST_S = 12.0  # in whole segments, and that plus what is said meanwhile is no place twice
+LONGEST_S = 12.0  # in whole segments
 LONGEST_PARTS_S = 5.0
 LISTENERS = 3  # each begins at another moment of a segment
 WHOLE = "whole segments"
@@ -57,7 +57,7 @@ async def measure(run: Run) -> Section:
         " and is played by hls.js as it comes.",
         show_percentiles=True,
     )
-    sound = marked_sound(count + int(2 * LONGEST_S))  # so long that no order of markers comes twice
+    sound = marked_sound(count)
     with tempfile.TemporaryDirectory(prefix="roomtone-bench-") as folder:
         microphone = _write(Path(folder) / "markers.wav", sound)
         for what, part_ms, wish, longest_s in OURS:
@@ -130,9 +130,9 @@ async def _plain(section: Section, sound: Pcm, count: int, browser: Browser) -> 
 
 
 def _add(row: Row, given: Tapped, heard: list[Tapped], longest_s: float) -> None:
-    said, missed = onsets_s(given), 0
+    said, missed = onsets(given), 0
     for one in heard:
-        found = delays_s(said, onsets_s(one), longest_s)
+        found = delays_s(said, onsets(one), longest_s)
         row.add(delay=found)
         missed += len(said) - len(found)
     row.add(missed=float(missed))

@@ -237,7 +237,7 @@ export class Player {
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
-      if (data.fatal) this.#failed(hls, data);
+      if (data.fatal || isDenied(data)) this.#failed(hls, data);
     });
     hls.loadSource(this.#address().href);
     hls.attachMedia(this.#audio);
@@ -361,6 +361,7 @@ export class Player {
    * @param {import("../vendor/hls.mjs").ErrorData} data
    */
   #failed(hls, data) {
+    if (this.#retryNow) return;
     const first = performance.now() - this.#recoveredAt > 10_000;
     const isKey = data.details === Hls.ErrorDetails.FRAG_DECRYPT_ERROR;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && first && !isKey) {
@@ -368,7 +369,7 @@ export class Player {
       hls.recoverMediaError();
     } else {
       const isNetwork = data.type === Hls.ErrorTypes.NETWORK_ERROR;
-      this.#note(isNetwork ? (data.response?.code ? "server" : "network") : "sound");
+      this.#note(isDenied(data) ? "right" : isNetwork ? (data.response?.code ? "server" : "network") : "sound");
       this.#retryLater(data.response?.code ?? 0, isNetwork ? hls : null);
     }
   }
@@ -495,6 +496,14 @@ export class Player {
     this.#state = next;
     this.#options.onState(next, reason);
   }
+}
+
+/**
+ * A key that is refused: hls.js would go on asking with the same right.
+ * @param {import("../vendor/hls.mjs").ErrorData} data
+ */
+function isDenied({ details, response }) {
+  return details === Hls.ErrorDetails.KEY_LOAD_ERROR && [401, 403].includes(response?.code ?? 0);
 }
 
 /** iPhones play a stream on with the screen locked only by themselves, never through a script. */
