@@ -61,7 +61,8 @@ def onsets(heard: Tapped) -> list[Onset]:
     peaks, _ = _signal.find_peaks(best, height=least, distance=int(0.5 * SPACING_S * _RATE))
     if not len(peaks):
         return []
-    loud = peaks[best[peaks] > 0.3 * np.median(best[peaks])]
+    # Less is one that the recording cuts.
+    loud = peaks[best[peaks] > 0.6 * np.median(best[peaks])]
     return [
         Onset(heard.origin_s + float(peak) / _RATE, int(matches[:, peak].argmax())) for peak in loud
     ]

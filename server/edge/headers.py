@@ -59,8 +59,9 @@ def policy(settings: Settings, request: web.Request) -> str:
     connect = ["'self'", *(f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss"))]
     if settings.public_url:
         connect += [settings.public_url, settings.public_url.replace("http", "ws", 1)]
-    is_listen = request.path.startswith("/listen/")
-    ancestors = settings.embed_origin if is_listen else ()
+    # Nothing else is on that page but the player: no microphone, and nothing to raise a hand with.
+    is_player = request.path.startswith("/listen/") and "embed" in request.query
+    ancestors = settings.embed_origin if is_player else ()
     return _POLICY.format(connect=" ".join(connect), ancestors=" ".join(ancestors) or "'none'")
 
 

@@ -137,6 +137,23 @@ def test_key_segments() -> None:
             load({"broadcast_key_segments": text}, {})
 
 
+def test_part_lengths() -> None:
+    """Parts are as long as whole AAC frames that fill a segment."""
+    for text in ("320", "192"):
+        assert load({"broadcast_part_ms": text}, {}).broadcast_part_ms == int(text)
+    for text in ("200", "0", "1920"):
+        with pytest.raises(SetupMistake, match="one of 320 and 192"):
+            load({"broadcast_part_ms": text}, {})
+
+
+def test_windows() -> None:
+    """Listeners may go back a quarter of a minute at least, and a day at most."""
+    assert load({"broadcast_window_s": "7200"}, {}).broadcast_window_s == 7200
+    for text in ("14", "86401"):
+        with pytest.raises(SetupMistake, match="greater than|less than"):
+            load({"broadcast_window_s": text}, {})
+
+
 def test_ice_servers() -> None:
     """Addresses are checked, and a relay needs the secret its credentials are made from."""
     settings = load({"ice_servers": "stun:s.example, turn:t.example", "turn_secret_file": "x"}, {})
