@@ -285,7 +285,8 @@ class Settings(BaseSettings):
     embed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origin whose pages may show the listen page in a frame, as"
-        " `/listen/{room}?embed`; none = nobody. Several: repeat the option, or separate by commas.",
+        " `/listen/{room}?embed`; none = nobody. Several: repeat the option, or separate by"
+        " commas.",
     )
     hsts_s: int = Field(
         default=180 * DAY_S,

@@ -150,7 +150,7 @@ def test_windows() -> None:
     """Listeners may go back a quarter of a minute at least, and a day at most."""
     assert load({"broadcast_window_s": "7200"}, {}).broadcast_window_s == 7200
     for text in ("14", "86401"):
-        with pytest.raises(SetupMistake, match="greater than|less than"):
+        with pytest.raises(SetupMistake, match=r"greater than|less than"):
             load({"broadcast_window_s": text}, {})
 
 
