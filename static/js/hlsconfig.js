@@ -15,6 +15,7 @@ const again = (times) => ({ maxNumRetry: times, retryDelayMs: 250, maxRetryDelay
 const SHARED = {
   enableWorker: false, // audio needs no transmuxing thread, and CSP stays simple
   maxLiveSyncPlaybackRate: 1, // hls.js speeds up only with a second in the buffer; see pace.js
+  testBandwidth: false, // a part more to wait for; every line that plays at all carries 128 kb/s at first
   backBufferLength: 30,
   maxBufferLength: 30,
   liveDurationInfinity: true,

@@ -73,6 +73,7 @@ export class Player {
   #recoveredAt = -Infinity;
   #tradedAt = 0;
   #tries = 0;
+  #failedAt = -Infinity;
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -381,6 +382,7 @@ export class Player {
    */
   #retryLater(status, reloadable = null) {
     if (!this.#wanted) return;
+    this.#failedAt = performance.now();
     const noStream = status === 404 || status === 503;
     if (noStream && performance.now() - this.#startedAt > STARTING_MS) this.#step("off_air");
     else if (this.#state !== "starting" && this.#state !== "off_air" && this.#state !== "live") this.#step("reconnecting");
@@ -408,9 +410,9 @@ export class Player {
     this.#lastTime = time;
     if (moves && this.#audio.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
       this.#movedAt = now;
+      if (now - this.#failedAt > DOUBT_MS) this.#tries = 0;
       if (this.#state !== "live") {
         this.#heardAt = now;
-        this.#tries = 0;
         this.#trouble = "";
         this.#step("live");
       }

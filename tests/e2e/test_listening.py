@@ -96,6 +96,15 @@ async def hear(ears: Ears, seconds: float) -> tuple[list[dict[str, Any]], list[f
     return looks, holes
 
 
+@pytest.mark.parametrize(("length", "found"), [(2400, [0.045]), (240, []), (0, [])])
+def test_holes(length: int, found: list[float]) -> None:
+    """What these tests listen for: 50 ms of silence in a tone are a hole, a click is none."""
+    pcm = (8000 * np.sin(2 * np.pi * HERTZ * np.arange(48_000) / 48_000)).astype(np.int16)
+    pcm[10_000 : 10_000 + length] = 0
+    holes = holes_s(Tapped(pcm, 0.0), 8000 / 2**0.5)
+    assert [hole for hole in holes if hole > LONGEST_HOLE_S] == pytest.approx(found, abs=0.006)
+
+
 async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
     """Through changes of the key nothing is missing and nothing piles up; then back in time."""
     options = ("--broadcast-key-segments", "5", "--broadcast-window-s", "120")
