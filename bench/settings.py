@@ -61,6 +61,7 @@ class Sizes:
     hls_blocked: int = 1000
     hls_listeners: int = 200
     ear_markers: int = 36
+    broadcast_rooms: int = 8
 
 
 @dataclass(frozen=True, slots=True)

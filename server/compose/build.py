@@ -1,17 +1,17 @@
 """The services of one server, wired to each other and to what they stand on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Container
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.air import Studio, part_frames
 from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
@@ -40,6 +40,7 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.media_events import MediaEvents
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
@@ -86,6 +87,7 @@ class Services:
     context: Context
     specs: Reconciler[RoomSpec]
     streams: Reconciler[BroadcastSpec]
+    media: MediaEvents
 
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
@@ -107,7 +109,7 @@ class Services:
 
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
-            self.context.presence.handle(event)
+            self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
 
@@ -167,13 +169,13 @@ def build(settings: Settings, ground: Ground) -> Services:
     # Above every version of a former life of this process, should a plane have outlived it.
     first_version = int(clock.unix() * 1000)
     specs = Reconciler(ground.mixer.apply, first_version)
-    streams = Reconciler(_shaped(ground.broadcast.apply, settings), first_version)
+    streams = Reconciler(ground.broadcast.apply, first_version)
     presence = Presence(specs, clock.monotonic, settings.resume_s, settings.lobby_s)
     rooms = Rooms(store, presence, specs, streams, clock)
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
-    rooms.warnings_s = settings.room_warnings_s
+    rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
     rooms.before_end = endings.keep
     arrivals = ArrivalsKeeper(
@@ -188,14 +190,14 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
-    keys = _stream_keys(store, rooms, clock, settings)
+    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
-    presence.kick_mark = kicks.mark
+    presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
-    presence.when_admitted = doorman.tell_admitted
+    presence.when_lobby_ends = doorman.open_doors
     signalling = Signalling(
         rooms,
         presence,
@@ -251,7 +253,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
     )
-    return Services(context, specs, streams)
+    return Services(context, specs, streams, MediaEvents(presence))
 
 
 def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
@@ -270,25 +272,6 @@ def _wire_recorder(
     recorder.policy = recorder_policy_of(settings)
     broadcast.reported = recorder.hear
     rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
-
-
-def _shaped(
-    apply: Callable[[BroadcastSpec], Awaitable[None]], settings: Settings
-) -> Callable[[BroadcastSpec], Awaitable[None]]:
-    """Return `apply` for broadcasts with the parts and the window that the settings say."""
-    part_frames = settings.broadcast_part_ms * SAMPLE_RATE // (1000 * AAC_SAMPLES)
-
-    async def shape(spec: BroadcastSpec) -> None:
-        window_s = float(settings.broadcast_window_s)
-        await apply(replace(spec, part_frames=part_frames, window_s=window_s))
-
-    return shape
-
-
-def _stream_keys(store: StateStore, rooms: Rooms, clock: Clock, settings: Settings) -> StreamKeys:
-    keys = StreamKeys(store, rooms, clock, rotation_of(settings))
-    keys.window_s = settings.broadcast_window_s
-    return keys
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.
@@ -312,6 +295,17 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
 def rotation_of(settings: Settings) -> Rotation:
     """Return when the keys of broadcasts change."""
     return Rotation(settings.broadcast_key_segments)
+
+
+def studio_of(settings: Settings) -> Studio:
+    """Return how broadcasts are made."""
+    return Studio(
+        part_frames(settings.broadcast_part_ms),
+        tuple(1000 * one for one in settings.broadcast_bitrates),
+        float(settings.broadcast_window_s),
+        Container(settings.broadcast_container),
+        None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+    )
 
 
 def policy_of(settings: Settings) -> LinePolicy:

@@ -18,4 +18,4 @@ async def test_parts_and_window(tmp_path: Path, part_ms: int, frames: int) -> No
         await node.settle()
         spec = node.broadcast.specs["demo"]
         assert (spec.part_frames, spec.window_s) == (frames, 3600.0)
-        assert node.services.context.listening.keys.window_s == 3600
+        assert node.rooms.window_s(RoomId("demo")) == 3600.0
