@@ -63,9 +63,7 @@ def onsets(heard: Tapped) -> list[Onset]:
         return []
     # Less is one that the recording cuts.
     loud = peaks[best[peaks] > 0.6 * np.median(best[peaks])]
-    return [
-        Onset(heard.origin_s + float(peak) / _RATE, int(matches[:, peak].argmax())) for peak in loud
-    ]
+    return [Onset(heard.at_s(3 * int(peak)), int(matches[:, peak].argmax())) for peak in loud]
 
 
 def delays_s(given: Sequence[Onset], heard: Sequence[Onset], longest_s: float) -> list[float]:

@@ -90,7 +90,7 @@ class PlainHls:
         whole = np.tile(self._pcm[: frames * FRAME_SAMPLES], turns)
         sound = whole[count * FRAME_SAMPLES : len(self.given_s) * FRAME_SAMPLES]
         given = np.asarray(self.given_s[count:])
-        return Tapped(sound, float(np.median(given - np.arange(len(given)) * TICK_S)))
+        return Tapped(sound, np.arange(len(given)) * FRAME_SAMPLES, given)
 
     async def stop(self) -> None:
         """End it; nothing is left."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.eartap import Tapped, origin_s
+from bench.eartap import Tapped, tapped_at
 from bench.markers import KINDS, SPACING_S, Onset, delays_s, marked_sound, onsets
 from mixer.types import SAMPLE_RATE
 
@@ -12,8 +12,8 @@ SOUND = marked_sound(KINDS - 1)
 
 def test_markers_are_found_where_they_are() -> None:
     """As many as there are, of the kind they are, to the millisecond, however quiet."""
-    found = onsets(Tapped(SOUND, 100.0))
-    quieter = onsets(Tapped((SOUND * 0.1).astype(np.int16), 100.0))
+    found = onsets(tapped_at(SOUND, 100.0))
+    quieter = onsets(tapped_at((SOUND * 0.1).astype(np.int16), 100.0))
     assert [one.kind for one in found] == [*range(KINDS)]
     assert [one.kind for one in quieter] == [one.kind for one in found]
     expected = [100.4 + number * SPACING_S for number in range(KINDS)]
@@ -23,8 +23,8 @@ def test_markers_are_found_where_they_are() -> None:
 def test_noise_is_no_marker() -> None:
     """Nothing is found where nothing was said, nor in nothing."""
     noise = np.random.default_rng(3).normal(0, 300, 5 * SAMPLE_RATE).astype(np.int16)
-    assert onsets(Tapped(noise, 0.0)) == []
-    assert onsets(Tapped(noise[:100], 0.0)) == []
+    assert onsets(tapped_at(noise, 0.0)) == []
+    assert onsets(tapped_at(noise[:100], 0.0)) == []
 
 
 def test_each_marker_has_its_own_delay() -> None:
@@ -47,10 +47,11 @@ def test_too_late_is_not_heard() -> None:
 
 
 def test_the_clock_of_a_tap() -> None:
-    """Chunks that came late do not move it."""
-    frames = [4800 * number for number in range(20)]
-    times = [1e6 + frame / 48 for frame in frames]
-    times[3] += 80
-    times[9] += 45
-    assert origin_s(frames, times) == pytest.approx(1000.0)
-    assert origin_s([], []) == 0.0
+    """Chunks that came late do not move it, what was left out does."""
+    starts = 4800 * np.arange(40)
+    times = 1000.0 + starts / SAMPLE_RATE
+    times[[3, 9]] += 0.08
+    times[20:] += 2.5
+    tapped = Tapped(np.zeros(40 * 4800, np.int16), starts, times)
+    for sample, at_s in ((0, 1000.0), (48_000, 1001.0), (150_000, 1005.625)):
+        assert tapped.at_s(sample) == pytest.approx(at_s)

@@ -18,7 +18,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from bench.browsers import chromium, listen, talk, tapped_page
-from bench.eartap import Tap, Tapped
+from bench.eartap import Tap, Tapped, tapped_at
 from tests.support.chromium import wait_for_state, write_tone
 from tests.support.program import Program, running
 
@@ -113,7 +113,7 @@ def test_holes(length: int, found: list[float]) -> None:
     """What these tests listen for: 50 ms of silence in a tone are a hole, a click is none."""
     pcm = (8000 * np.sin(2 * np.pi * HERTZ * np.arange(48_000) / 48_000)).astype(np.int16)
     pcm[10_000 : 10_000 + length] = 0
-    holes = holes_s(Tapped(pcm, 0.0), 8000 / 2**0.5)
+    holes = holes_s(tapped_at(pcm, 0.0), 8000 / 2**0.5)
     assert [hole for hole in holes if hole > LONGEST_HOLE_S] == pytest.approx(found, abs=0.006)
 
 
