@@ -23,6 +23,7 @@ _CORNERS = (400, 900, 1500, 2300, 3300)
 _SWEEPS = tuple(itertools.permutations(_CORNERS, 2))[:18]
 KINDS = len(_SWEEPS)  # one every so many seconds: longer than any delay that is looked for
 _RATE = SAMPLE_RATE // 3  # enough for what the sweeps hold, and a third of the work
+DISTINCT = 3.0  # above the next kind (whole ones: 14); else a hole has made it like another
 CLEAR = 8.0  # a peak of the matched filter above its median; noise stays below 5
 
 
@@ -63,7 +64,13 @@ def onsets(heard: Tapped) -> list[Onset]:
         return []
     # Less is one that the recording cuts.
     loud = peaks[best[peaks] > 0.6 * np.median(best[peaks])]
-    return [Onset(heard.at_s(3 * int(peak)), int(matches[:, peak].argmax())) for peak in loud]
+    found = []
+    for peak in loud.tolist():
+        kind = int(matches[:, peak].argmax())
+        second = float(np.partition(matches[:, peak], -2)[-2])
+        if best[peak] > DISTINCT * second:
+            found.append(Onset(heard.at_s(3 * peak), kind))
+    return found
 
 
 def delays_s(given: Sequence[Onset], heard: Sequence[Onset], longest_s: float) -> list[float]:
