@@ -26,6 +26,7 @@ from bench.scenarios import (
     cpu,
     delay,
     delivery,
+    ear_to_ear,
     idle,
     join,
     listeners,
@@ -58,6 +59,7 @@ SCENARIOS = {
     "control": Scenario(control.measure, control.steps),
     "storm": Scenario(storm.measure, storm.steps),
     "delivery": Scenario(delivery.measure, delivery.steps),
+    "ear_to_ear": Scenario(ear_to_ear.measure, ear_to_ear.steps),
     "broadcast": Scenario(broadcast.measure, broadcast.steps),
     "where": Scenario(where.measure, where.steps),
 }
@@ -168,6 +170,19 @@ def delivery_verb(
     _run(["delivery"], options, {name: n for name, n in wanted.items() if n is not None})
 
 
+@cli.command("ear_to_ear")
+@functools.partial(common, rivals="roomtone")
+@click.option("--markers", type=click.IntRange(1), help="Chirps, one a second, for each row.")
+def ear_to_ear_verb(markers: int | None, **options: Any) -> None:
+    """From a join page's microphone to a listen page's player, beside a plain FFmpeg HLS.
+
+    Two Chromiums on one machine's clock, in parts of 320 and 192 ms and in whole segments (four
+    minutes).
+    """
+    sizes = None if markers is None else {"ear_markers": markers}
+    _run(["ear_to_ear"], options, sizes)
+
+
 @cli.command("broadcast")
 @functools.partial(common, rivals="roomtone")
 @click.option("--on-air", type=click.IntRange(1), help="Rooms on air.")
@@ -215,6 +230,7 @@ def _settings(options: dict[str, Any], sizes: dict[str, Any] | None) -> Settings
                 found.sizes, cpu=("12/3", "4x3/1"), listeners=(20, 60), listeners_rival=(5, 10),
                 idle_rooms=200, idle_rooms_rival=50, joins=5, sockets=100, joins_a_second=20,
                 storm=10, hls_rate=100, hls_blocked=100, hls_listeners=20, broadcast_rooms=2,
+                ear_markers=6,
             ),
         )  # fmt: skip
     if options["rounds"]:

@@ -60,6 +60,7 @@ class Sizes:
     hls_rate: int = 500
     hls_blocked: int = 1000
     hls_listeners: int = 2000
+    ear_markers: int = 36
     broadcast_rooms: int = 8
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 
@@ -49,8 +50,9 @@ class WholeServer:
     Nobody is let in by `answer`: the scenarios with people measure the mixer alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.name = "Roomtone"
+        self._options = options
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._folder: Path | None = None
@@ -68,7 +70,7 @@ class WholeServer:
         command = [sys.executable, str(PROGRAM), "serve"]
         options = ["--port", str(self.port), "--udp-port", str(udp_port), "--mixers", "1"]
         options += ["--state-dir", str(self._folder / "state")]
-        options += no_limits()
+        options += [*no_limits(), *self._options]
         try:
             self._process = await start_child([*command, *options], log=log)
         finally:
@@ -110,10 +112,11 @@ class WholeServer:
             while min(await self._rooms()) < count:
                 await asyncio.sleep(0.2)
 
-    async def new_room(self, room: str) -> None:
-        """Make a room without an end, for as many as come."""
+    async def new_room(self, room: str) -> dict[str, str]:
+        """Make a room without an end, for as many as come; return its links, whole."""
         body = {"roomId": room, "pin": "", "expiresIn": None, "maxAnchors": None}
-        await self._ask("/api/rooms", body, 201)
+        links = (await self._ask("/api/rooms", body, 201))["room"]["links"]
+        return {name: urljoin(self._url, link) for name, link in links.items()}
 
     async def listen_token(self, room: str) -> str:
         """Return a token for a room's keys."""

@@ -321,8 +321,9 @@ class Settings(BaseSettings):
     )
     embed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Origin whose pages may show the listen page in a frame; none = nobody."
-        " Several: repeat the option, or separate by commas.",
+        description="Origin whose pages may show the listen page in a frame, as"
+        " `/listen/{room}?embed`; none = nobody. Several: repeat the option, or separate by"
+        " commas.",
     )
     hsts_s: int = Field(
         default=180 * DAY_S,
@@ -463,7 +464,7 @@ class Settings(BaseSettings):
     broadcast_part_ms: int = Field(
         default=320,
         description="Length of the parts of low-latency broadcasts in milliseconds: 320, or 192 for"
-        " a delay that is 0.4 s shorter and half as many requests again.",
+        " a delay that is 0.4 s shorter and two thirds more requests.",
     )
     broadcast_bitrates: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(128, 64),

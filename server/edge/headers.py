@@ -42,12 +42,15 @@ class Asked:
     path: str
     host: str
     origin: str
+    # The player alone: no microphone, and nothing to raise a hand with. It may be framed.
+    is_player: bool = False
 
 
 async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Add what is missing, just before an answer is sent."""
     origin = request.headers.get("Origin", "")
-    asked = Asked(request.method, request.path, request.host, origin)
+    is_player = request.path.startswith("/listen/") and "embed" in request.query
+    asked = Asked(request.method, request.path, request.host, origin, is_player)
     dress(request.app[CONTEXT].settings, asked, answer)
 
 
@@ -76,8 +79,7 @@ def policy(settings: Settings, asked: Asked) -> str:
     connect = ["'self'", *(f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss"))]
     if settings.public_url:
         connect += [settings.public_url, settings.public_url.replace("http", "ws", 1)]
-    is_listen = asked.path.startswith("/listen/")
-    ancestors = settings.embed_origin if is_listen else ()
+    ancestors = settings.embed_origin if asked.is_player else ()
     return _POLICY.format(connect=" ".join(connect), ancestors=" ".join(ancestors) or "'none'")
 
 

@@ -1,5 +1,7 @@
 /** The REST side of the wire contract, as functions that answer or throw a Refusal. */
 
+import { ServerClock } from "./serverclock.js";
+
 /**
  * @typedef {object} Links
  * @property {string} join
@@ -90,10 +92,10 @@ export class Refusal extends Error {
   }
 }
 
-let skewMs = 0;
+const clock = new ServerClock();
 
-/** The server's idea of now, in Unix milliseconds; ours where the two nearly agree. */
-export const serverNow = () => Date.now() + skewMs;
+/** The server's idea of now, in Unix milliseconds; ours where the two may agree. */
+export const serverNow = () => Date.now() + clock.aheadMs;
 
 /**
  * @param {string} method
@@ -144,15 +146,12 @@ function refusalFrom(response, answer) {
 }
 
 /**
- * The Date header counts whole seconds, so a difference below two says nothing.
  * @param {Response} response
  * @param {number} began
  */
 function noteServerClock(response, began) {
   const date = Date.parse(response.headers.get("Date") ?? "");
-  if (Number.isNaN(date)) return;
-  const difference = date + 500 - (began + Date.now()) / 2;
-  skewMs = Math.abs(difference) > 2000 ? difference : 0;
+  if (!Number.isNaN(date)) clock.note(date, began, Date.now());
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
+import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
@@ -9,10 +10,24 @@ import { canPlay, Player } from "./player.js";
 import { RecordingSign } from "./recordingsign.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
 import { Stage } from "./stage.js";
+import { SystemControls } from "./systemcontrols.js";
+import { Timeshift } from "./timeshift.js";
 
 const SECTIONS = ["loading", "refused", "stage"];
 const DRAW_MS = 500;
 const ROOM_MS = 10_000;
+
+/** @type {Record<import("./player.js").Trouble, string>} */
+const RECONNECTING = {
+  "": "Reconnecting…",
+  network: "Reconnecting: the network is away. It goes on by itself.",
+  server: "Reconnecting: the server is busy. It goes on by itself.",
+  right: "Reconnecting: your right to listen is being renewed.",
+  sound: "Reconnecting: the sound was damaged on its way.",
+};
+
+/** `?live`, `?classic`, `?embed`: see docs/protocol.md, Pages. */
+const wishes = new URLSearchParams(location.search);
 
 const roomId = roomOfPath();
 const invite = roomId ? takeInvite("listen", roomId) : null;
@@ -22,6 +37,7 @@ const playButton = byId("play", HTMLButtonElement);
 const liveChip = byId("live", HTMLButtonElement);
 const latency = byId("latency", HTMLElement);
 const volume = byId("volume", HTMLInputElement);
+const channel = byId("channel", HTMLSelectElement);
 const pinForm = byId("pin-form", HTMLFormElement);
 const pinField = byId("pin", HTMLInputElement);
 
@@ -29,14 +45,15 @@ const recordingSign = new RecordingSign("recording", (text) => say(byId("recordi
 
 let pin = "";
 let roomName = "";
+let isOnAir = true;
 
 const trade = () =>
   api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) });
-const broadcast = new Player({ audio, trade, onState: stateChanged });
+const broadcast = new Player({ audio, trade, onState: stateChanged, classic: wishes.has("classic") });
 
 /** `?live` asks for the room without the broadcast's delay. @type {Player | LivePlayer} */
 let player =
-  new URLSearchParams(location.search).has("live") && canPlayLive() && roomId
+  wishes.has("live") && canPlayLive() && roomId
     ? new LivePlayer({ audio, room: roomId, trade, onState: stateChanged, onUnable: takeOver })
     : broadcast;
 
@@ -47,6 +64,15 @@ function takeOver(wanted) {
   if (wanted) player.play();
   else draw();
 }
+
+const timeshift = new Timeshift((at) => player.seek(at));
+const controls = new SystemControls({
+  play: () => player.play(),
+  pause: () => player.pause(),
+  live: () => player.goLive(),
+  step: (seconds) => timeshift.step(seconds),
+});
+document.documentElement.classList.toggle("embed", wishes.has("embed"));
 
 /** While this person is on the stage they hear the room itself, and not the broadcast of it as well. */
 let resumes = false;
@@ -69,6 +95,7 @@ const talk = new Stage({
  * @property {import("./player.js").State} state
  * @property {number | null} latencyS  from PROGRAM-DATE-TIME
  * @property {boolean} behind
+ * @property {number} stalls  since play was pressed
  * @property {HTMLAudioElement} audio
  * @property {import("../vendor/hls.mjs").default | null} hls  null on native players and while stopped
  */
@@ -84,6 +111,9 @@ const hooks = {
   },
   get behind() {
     return player.isBehind();
+  },
+  get stalls() {
+    return player.stalls;
   },
   audio,
   get hls() {
@@ -151,6 +181,7 @@ byId("refused-retry", HTMLButtonElement).addEventListener("click", () => locatio
 /** @param {api.Room} room */
 function drawRoom(room) {
   roomName = room.name || `Room ${room.roomId}`;
+  isOnAir = room.broadcast !== false;
   say(byId("title", HTMLElement), roomName);
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
@@ -205,33 +236,66 @@ function stateChanged(state, reason) {
   const idle = state === "stopped" || state === "ended";
   playButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${idle ? "play" : "pause"}`);
   say(byId("play-word", HTMLElement), idle ? "Play" : "Pause");
-  announceToSystem(idle ? "paused" : "playing");
   draw();
+}
+
+/** What is to be said about a state, and why it is so. */
+function words() {
+  const { state, trouble } = player;
+  if (state === "stopped" && !isOnAir) return "Not on air yet. Press play, and it starts by itself.";
+  if (state === "reconnecting" || (state === "starting" && trouble)) return RECONNECTING[trouble];
+  return {
+    stopped: "Press play to listen live.",
+    starting: isOnAir ? "Starting…" : "Not on air yet. It starts by itself.",
+    off_air: "Not on air. This page plays as soon as the room does.",
+    live: "",
+    ended: "This broadcast has ended.",
+  }[state];
 }
 
 function draw() {
   const { state } = player;
-  say(
-    byId("words", HTMLElement),
-    {
-      stopped: "Press play to listen live.",
-      starting: "Starting…",
-      off_air: "Off air. This page plays as soon as the room does.",
-      live: "",
-      reconnecting: "Reconnecting…",
-      ended: "This broadcast has ended.",
-    }[state],
-  );
+  show(byId("words", HTMLElement), words() || null);
   const behind = player.isBehind();
   liveChip.hidden = state !== "live";
   liveChip.classList.toggle("behind", behind);
   liveChip.disabled = !behind;
-  say(liveChip, behind ? "Behind: go live" : "Live");
+  say(liveChip, behind ? "Back to live" : "Live");
   const ms = player.latencyMs();
   const isDirect = player !== broadcast && state === "live";
   const behindRoom = ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`;
   show(latency, isDirect ? "Without delay" : behindRoom);
+  timeshift.draw(player.shift());
+  drawChannels();
+  drawCredits();
 }
+
+function drawCredits() {
+  const { title, speakers } = player.credits();
+  const parts = [title === roomName ? "" : title, listed(speakers)].filter(Boolean);
+  show(byId("credits", HTMLElement), parts.length ? parts.join(" · ") : null);
+  const idle = ["stopped", "ended"].includes(player.state);
+  controls.show(title || roomName, listed(speakers) || "Live on Roomtone", idle ? "paused" : "playing");
+}
+
+/** What the list of channels shows now. */
+let drawnChannels = "";
+
+function drawChannels() {
+  const channels = player.channels();
+  byId("channel-row", HTMLElement).hidden = channels.length === 0;
+  const wanted = JSON.stringify(channels);
+  if (wanted === drawnChannels) return;
+  drawnChannels = wanted;
+  channel.replaceChildren(
+    ...channels.map(({ id, name, isChosen }) => new Option(name, String(id), isChosen, isChosen)),
+  );
+}
+
+channel.addEventListener("change", () => {
+  const chosen = player.channels().find(({ id }) => String(id) === channel.value);
+  if (chosen) player.choose(chosen);
+});
 
 volume.value = recall("local", "stream-volume") ?? "1";
 // iPhones keep the volume to their own buttons and ignore a page's wish.
@@ -242,20 +306,6 @@ volume.addEventListener("input", () => {
   audio.volume = Number(volume.value);
   remember("local", "stream-volume", volume.value);
 });
-
-/** @param {MediaSessionPlaybackState} playback */
-function announceToSystem(playback) {
-  if (!("mediaSession" in navigator)) return;
-  navigator.mediaSession.metadata = new MediaMetadata({
-    title: roomName,
-    artist: "Live on Roomtone",
-    artwork: [{ src: "/static/img/mark.svg", sizes: "any", type: "image/svg+xml" }],
-  });
-  navigator.mediaSession.playbackState = playback;
-  navigator.mediaSession.setActionHandler("play", () => player.play());
-  navigator.mediaSession.setActionHandler("pause", () => player.pause());
-  navigator.mediaSession.setActionHandler("stop", () => player.pause());
-}
 
 reloadOnNewSecret("invite");
 start().catch((error) => refuse("unexpected", explainError(error).text));

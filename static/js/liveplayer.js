@@ -8,6 +8,7 @@
 
 import { expiryMs, Refusal, serverNow } from "./api.js";
 import { backoffMs } from "./backoff.js";
+import { NO_CREDITS } from "./credits.js";
 
 /**
  * @typedef {import("./player.js").State} State
@@ -54,6 +55,13 @@ export class LivePlayer {
   get hls() {
     return null;
   }
+  /** @returns {import("./player.js").Trouble} */
+  get trouble() {
+    return "";
+  }
+  get stalls() {
+    return 0;
+  }
 
   /** Fetch the first token. Throws Refusal. */
   async prepare() {
@@ -84,6 +92,24 @@ export class LivePlayer {
 
   isBehind() {
     return false;
+  }
+
+  /** There is no past to go to. */
+  seek() {}
+
+  shift() {
+    return null;
+  }
+
+  /** @returns {import("./player.js").Channel[]} */
+  channels() {
+    return [];
+  }
+
+  choose() {}
+
+  credits() {
+    return NO_CREDITS;
   }
 
   async #begin() {

@@ -135,7 +135,7 @@ async def _bench(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "There is no measurement 'nonsense'. There are: all, control, cpu"),
+        (["nonsense"], "There is no measurement 'nonsense'. There are: all, broadcast, control"),
         (["cpu", "--anchors", "2", "--speaking", "3"], "3 of 2 cannot speak"),
         (["cpu", "--rivals", "asterisk"], "choose among roomtone, janus, aiortc"),
         (["cpu", "--janus", "/none/janus"], "give another build with --janus PATH"),

@@ -56,6 +56,10 @@ class Script:
     expires_in_s: int = 300
     broadcast: Recording | None = None
     on_air_since: float = 0.0
+    window: int = WINDOW
+    channels: tuple[str, ...] = ()  # languages
+    credits: tuple[tuple[str, str, str], ...] = ()  # class, attribute, text
+    key_status: int = 200
     sounds: list[dict[str, Any]] = field(default_factory=list)
     refuse_sound: str | None = None
     recordings: list[dict[str, Any]] = field(default_factory=list)
@@ -151,7 +155,9 @@ class ScriptedSite:
         add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
+        add.add_get("/hls/{room}/master.m3u8", self._master)
         add.add_get("/hls/{room}/stream.m3u8", self._playlist)
+        add.add_get("/hls/{room}/classic.m3u8", self._playlist)
         add.add_get("/hls/{room}/{name}", self._segment)
         add.add_get("/hls/rooms/{room}/enc.key", self._key)
         self._runner = web.AppRunner(app)
@@ -410,19 +416,42 @@ class ScriptedSite:
 
     # Broadcast ----------------------------------------------------------------
 
+    async def _master(self, request: web.Request) -> web.Response:
+        self.open_headers.append(request.headers.get("Authorization"))
+        if not self.script.on_air_since:
+            return _refusal(503, "not_ready")
+        media = [
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{name}",LANGUAGE="{name[:2].lower()}",'
+            f"AUTOSELECT=YES,DEFAULT={'NO' if number else 'YES'}"
+            + (',URI="stream.m3u8"' if number else "")
+            for number, name in enumerate(self.script.channels)
+        ]
+        group = ',AUDIO="a"' if media else ""
+        variant = f'#EXT-X-STREAM-INF:BANDWIDTH=130000,CODECS="mp4a.40.2"{group}'
+        lines = ["#EXTM3U", *media, variant, "stream.m3u8"]
+        return web.Response(
+            text="\n".join(lines) + "\n", content_type="application/vnd.apple.mpegurl"
+        )
+
     async def _playlist(self, request: web.Request) -> web.Response:
         self.open_headers.append(request.headers.get("Authorization"))
         if not self.script.on_air_since:
             return _refusal(503, "not_ready")
         now = time.time()
         newest = int((now - self.script.on_air_since) / SEGMENT_S)
-        first = max(0, newest - WINDOW)
+        first = max(0, newest - self.script.window)
         lines = [
             "#EXTM3U",
             "#EXT-X-VERSION:6",
             "#EXT-X-TARGETDURATION:2",
             f"#EXT-X-MEDIA-SEQUENCE:{first}",
             f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/studio/enc.key",IV=0x{0:032x}',
+        ]
+        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.script.on_air_since))
+        lines += [
+            f'#EXT-X-DATERANGE:ID="{number}",CLASS="org.roomtone.{kind}",START-DATE="{began}",'
+            f'X-{attribute}="{text}"'
+            for number, (kind, attribute, text) in enumerate(self.script.credits)
         ]
         for number in range(first, newest):
             at = self.script.on_air_since + number * SEGMENT_S
@@ -449,6 +478,8 @@ class ScriptedSite:
         self.key_headers.append(shown)
         if shown != "Bearer listen-token":
             return _refusal(401, "unauthorized")
+        if self.script.key_status != 200:
+            return _refusal(self.script.key_status, "forbidden")
         assert self.script.broadcast is not None, "the playlist named it"
         return web.Response(body=self.script.broadcast.key, headers={"Cache-Control": "no-store"})
 
@@ -500,10 +531,10 @@ def record(folder: Path, length_s: float = 90) -> Recording:
     return Recording(key, tuple((folder / f"{n}.ts").read_bytes() for n in range(count)))
 
 
-def go_on_air(script: Script, recording: Recording) -> None:
-    """Let the broadcast have begun some segments ago."""
+def go_on_air(script: Script, recording: Recording, segments: int = 4) -> None:
+    """Let the broadcast have begun so many segments ago."""
     script.broadcast = recording
-    script.on_air_since = time.time() - SEGMENT_S * 4
+    script.on_air_since = time.time() - SEGMENT_S * segments
 
 
 def _is_admin(request: web.Request) -> bool:

@@ -1,0 +1,51 @@
+/** The system's own controls: the lock screen, a headset's button, the keyboard's media keys. */
+
+const ARTWORK = [{ src: "/static/img/mark.svg", sizes: "any", type: "image/svg+xml" }];
+
+/**
+ * @typedef {object} Controls
+ * @property {() => void} play
+ * @property {() => void} pause
+ * @property {() => void} live
+ * @property {(seconds: number) => void} step
+ */
+
+export class SystemControls {
+  #session = "mediaSession" in navigator ? navigator.mediaSession : null;
+  #said = "";
+
+  /** @param {Controls} controls */
+  constructor({ play, pause, live, step }) {
+    this.#on("play", play);
+    this.#on("pause", pause);
+    this.#on("stop", pause);
+    this.#on("seekbackward", ({ seekOffset }) => step(-(seekOffset ?? 15)));
+    this.#on("seekforward", ({ seekOffset }) => step(seekOffset ?? 15));
+    this.#on("nexttrack", live); // what a lock screen has for "on to the end"
+  }
+
+  /**
+   * @param {MediaSessionAction} action
+   * @param {(details: MediaSessionActionDetails) => void} does
+   */
+  #on(action, does) {
+    try {
+      this.#session?.setActionHandler(action, does);
+    } catch {
+      // an action that this browser does not know
+    }
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} artist
+   * @param {MediaSessionPlaybackState} playback
+   */
+  show(title, artist, playback) {
+    if (!this.#session) return;
+    this.#session.playbackState = playback;
+    if (this.#said === `${title}\n${artist}`) return; // a lock screen flickers each time
+    this.#said = `${title}\n${artist}`;
+    this.#session.metadata = new MediaMetadata({ title, artist, artwork: ARTWORK });
+  }
+}

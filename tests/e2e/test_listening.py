@@ -1,0 +1,179 @@
+"""The listen page at low latency, on the real server: a tone into a microphone, out of a player.
+
+Twenty seconds by default; `LISTEN_S=3600 make test ARGS="-k without_a_hole"` listens for an hour.
+"""
+
+import contextlib
+import os
+import signal
+import statistics
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, expect
+
+from bench.browsers import chromium, listen, talk, tapped_page
+from bench.eartap import Tap, Tapped, tapped_at
+from tests.support.chromium import wait_for_state, write_tone
+from tests.support.program import Program, running
+
+LISTEN_S = float(os.environ.get("LISTEN_S", "20"))
+CHUNK_S = 5.0
+HERTZ = 440.0
+WINDOW = 240  # samples, 5 ms: two periods of the tone
+QUIET = 0.25  # of the usual level: a hole, and not the edge of one packet
+LONGEST_HOLE_S = 0.02
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120 + 1.5 * LISTEN_S)]
+
+_LOOK = """() => {
+  const { buffered, currentTime } = roomtone.audio;
+  const held = [...Array(buffered.length).keys()].reduce((sum, i) => sum + buffered.end(i) - buffered.start(i), 0);
+  const ahead = buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+  return { latency: roomtone.latencyS, held, ahead, heap: performance.memory.usedJSHeapSize,
+           state: roomtone.state, stalls: roomtone.stalls, late: window.lateMs };
+}"""  # noqa: E501 - a line of JavaScript
+# How late timers of the page were at most: nobody plays on time where those are late.
+_WITNESS = """() => {
+  let last = performance.now();
+  window.lateMs = 0;
+  setInterval(() => {
+    const now = performance.now();
+    window.lateMs = Math.max(window.lateMs, now - last - 20);
+    last = now;
+  }, 20);
+}"""
+TOO_LATE_MS = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Somebody who listens to a tone."""
+
+    program: Program
+    page: Page
+    tap: Tap
+
+
+@contextlib.asynccontextmanager
+async def listening(tmp_path: Path, *options: str) -> AsyncIterator[Ears]:
+    microphone = write_tone(tmp_path / "tone.wav", HERTZ)
+    async with (
+        running(tmp_path / "state", *options) as program,
+        chromium(microphone) as mouth,
+        chromium() as ear,
+    ):
+        links = (await program.new_room(name="Studio"))["links"]
+        await talk(await tapped_page(mouth), whole(program, links["join"]), "Ada")
+        page = await tapped_page(ear)
+        await listen(page, whole(program, links["listen"]))
+        await page.evaluate(_WITNESS)
+        yield Ears(program, page, await Tap.on(page, "out"))
+
+
+def whole(program: Program, link: str) -> str:
+    return urljoin(program.url, link)
+
+
+def holes_s(tapped: Tapped, usual: float) -> list[float]:
+    """Return how long each stretch was in which the tone could not be heard."""
+    pcm = tapped.pcm[: len(tapped.pcm) // WINDOW * WINDOW].astype(np.float64)
+    level = np.sqrt(np.mean(pcm.reshape(-1, WINDOW) ** 2, axis=1))
+    found, run = [], 0
+    for quiet in [*(level < QUIET * usual), False]:
+        if quiet:
+            run += 1
+        elif run:
+            found.append(run * WINDOW / 48_000)
+            run = 0
+    return found
+
+
+async def hear(ears: Ears, seconds: float) -> tuple[list[dict[str, Any]], list[float]]:
+    """Listen for some seconds: what the player says of itself, and the holes."""
+    looks, holes, usual = [], [], 0.0
+    for _ in range(round(seconds / CHUNK_S)):
+        await ears.tap.begin()
+        await ears.page.wait_for_timeout(1000 * CHUNK_S)
+        tapped = await ears.tap.take()
+        looks.append(await ears.page.evaluate(_LOOK))
+        usual = usual or float(np.sqrt(np.mean(tapped.pcm.astype(np.float64) ** 2)))
+        holes += [hole for hole in holes_s(tapped, usual) if hole > LONGEST_HOLE_S]
+    assert usual > 100, "the tone is heard"
+    return looks, holes
+
+
+@pytest.mark.parametrize(("length", "found"), [(2400, [0.045]), (240, []), (0, [])])
+def test_holes(length: int, found: list[float]) -> None:
+    """What these tests listen for: 50 ms of silence in a tone are a hole, a click is none."""
+    pcm = (8000 * np.sin(2 * np.pi * HERTZ * np.arange(48_000) / 48_000)).astype(np.int16)
+    pcm[10_000 : 10_000 + length] = 0
+    holes = holes_s(tapped_at(pcm, 0.0), 8000 / 2**0.5)
+    assert [hole for hole in holes if hole > LONGEST_HOLE_S] == pytest.approx(found, abs=0.006)
+
+
+async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
+    """Through changes of the key nothing is missing and nothing piles up; then back in time."""
+    options = ("--broadcast-key-segments", "5", "--broadcast-window-s", "120")
+    async with listening(tmp_path, *options) as ears:
+        await ears.page.wait_for_timeout(4000)  # the distance from the edge settles
+        late_before = await ears.program.metric("roomtone_ticks_late_total")
+        looks, holes = await hear(ears, LISTEN_S)
+        late = await ears.program.metric("roomtone_ticks_late_total") - late_before
+        is_busy = late > 0 or looks[-1]["late"] > TOO_LATE_MS
+        stalls = looks[-1]["stalls"]
+        if (holes or stalls) and is_busy:
+            pytest.skip(f"this machine is too busy: {late} late ticks, {looks[-1]['late']} ms")
+        assert (holes, stalls) == ([], 0)
+        assert {look["state"] for look in looks} == {"live"}
+        assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
+        nothing_piles_up(looks)
+        await back_in_time(ears.page)
+
+
+def nothing_piles_up(looks: list[dict[str, Any]]) -> None:
+    """Neither delay nor buffer nor memory is more at the end than at the beginning."""
+    latencies = [look["latency"] for look in looks]
+    third = max(1, len(latencies) // 3)
+    drift = statistics.median(latencies[-third:]) - statistics.median(latencies[:third])
+    assert abs(drift) < 0.1
+    assert max(latencies) < 2.0
+    assert max(look["ahead"] for look in looks) < 2.0
+    assert max(look["held"] for look in looks) < 40
+    assert looks[-1]["heap"] - looks[0]["heap"] < 16 << 20
+
+
+async def back_in_time(page: Page) -> None:
+    """By keyboard a quarter of a minute back, and by the chip to the edge again."""
+    bar = page.get_by_label("Time")
+    await expect(bar).to_be_visible(timeout=20_000)
+    await page.get_by_role("button", name="15 s back").click()
+    await expect(page.get_by_role("button", name="Back to live")).to_be_enabled()
+    await page.wait_for_function("() => roomtone.latencyS > 12 && roomtone.latencyS < 20")
+    before = await page.evaluate("roomtone.audio.currentTime")
+    await page.wait_for_function("(at) => roomtone.audio.currentTime > at + 1", arg=before)
+    await page.get_by_role("button", name="Back to live").click()
+    await page.wait_for_function("() => roomtone.latencyS !== null && roomtone.latencyS < 2.5")
+    await expect(page.get_by_role("button", name="Live", exact=True)).to_be_disabled()
+
+
+async def test_the_broadcast_process_dies(tmp_path: Path) -> None:
+    """The page goes on by itself, close to the edge, as soon as there is another one."""
+    async with listening(tmp_path) as ears:
+        await hear(ears, CHUNK_S)
+        pid = ears.program.worker("broadcast")
+        os.kill(pid, signal.SIGKILL)
+        await ears.program.wait_for_worker("broadcast", other_than=pid)
+        await ears.page.wait_for_function(
+            "() => new Promise((resolve) => setTimeout(() => resolve(roomtone.state === 'live' &&"
+            " roomtone.latencyS < 3.5 && !roomtone.behind), 300))",
+            timeout=40_000,
+        )
+        await wait_for_state(ears.page, "live")
+        looks, _ = await hear(ears, CHUNK_S)
+        assert looks[0]["latency"] < 3.5
