@@ -90,6 +90,7 @@ class RecordingUploads:
             job = await self._job(one)
             if job.is_done or job.is_gone:
                 continue
+            job.sentence = ""
             try:
                 await asyncio.to_thread(self._kept.note, job.place, now_unix_s)
                 if one.is_over:
@@ -97,7 +98,6 @@ class RecordingUploads:
                 else:
                     await self._grow(one, job, now_unix_s)
                 await self._keep(one, job)
-                job.sentence = ""
             except FileNotFoundError:
                 job.is_gone = not self._folder(one).is_dir()
                 job.sentence = "A file of it is not there any more."

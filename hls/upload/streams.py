@@ -55,7 +55,7 @@ class _Rendition:
 
     sent: dict[int, Listed]
     told: int = -1  # the newest segment that the live playlist in the bucket names
-    told_whole: int = -1
+    told_whole: int = -WHOLE_EVERY
     is_ended: bool = False
     inits: set[str] = field(default_factory=set)
 
@@ -250,7 +250,7 @@ class StreamUploads:
         if len(kept) == len(one.sent) or not kept:
             return
         # Playlists first: they must not name what is deleted.
-        one.sent, one.told, one.told_whole = kept, -1, -1
+        one.sent, one.told, one.told_whole = kept, -1, -WHOLE_EVERY
         await self._send_playlists(self._known[folder.name], one, at, is_ended=one.is_ended)
         await self._bucket.delete([f"{at}/{segment.name}" for segment in too_old])
         await asyncio.to_thread(_rewrite, journal_path(folder, name), list(kept.values()))
@@ -291,7 +291,8 @@ def _journal(journal: Path, sent: Sequence[Listed], done: Sequence[Path]) -> Non
     try:
         journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with journal.open("ab") as file:
-            file.write(b"".join(map(write_line, sent)))
+            # What a crash left half written ends here.
+            file.write(b"\n" + b"".join(map(write_line, sent)))
     except OSError as error:
         raise BucketLost(f"The folder of uploads cannot be written: {error.strerror}.") from None
     for path in done:

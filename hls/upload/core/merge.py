@@ -72,8 +72,7 @@ def _chosen(by_msn: dict[int, dict[int, Entry]]) -> Iterable[Entry]:
 
 
 def _check_same(one: Entry, other: Entry) -> None:
-    keys = [(entry.key.iv, entry.key.uri.rpartition("/")[0]) for entry in (one, other) if entry.key]
-    if keys[0][0] != keys[-1][0] or len(keys) == 1:
+    if (one.key and one.key.iv) != (other.key and other.key.iv):
         raise CannotMerge(f"Segment {one.msn} has two keys: these are different broadcasts.")
 
 

@@ -1,5 +1,6 @@
 """The playlists in a bucket: of a broadcast's segments, and of a recording that is one file."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -10,6 +11,7 @@ from hls.upload.core.journal import Listed
 
 LIVE_SEGMENTS: Final = 30  # a minute: the bucket is behind, and its readers' caches are too
 MAX_LISTED: Final = 45_000  # a day, 4 MB of text
+_NUMBER: Final = re.compile(r"seg-[0-9]+\.")
 Uri = Callable[[Listed], str]
 
 
@@ -63,7 +65,7 @@ def file_playlist(
 
 def _gap_after(before: Entry) -> Entry:
     msn = before.msn + 1
-    name = before.name.replace(str(before.msn), str(msn))
+    name = _NUMBER.sub(f"seg-{msn}.", before.name)
     unix_s = before.unix_s + SEGMENT_S
     return replace(
         before, msn=msn, name=name, unix_s=unix_s, is_gap=True, is_discontinuous=False, parts=()
