@@ -2,6 +2,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hls.decoder import SoundFile
 from hls.recording.core.manifest import FileKind, Manifest, RecordedFile
@@ -20,9 +21,9 @@ def manifest(*files: tuple[str, float]) -> Manifest:
     return found
 
 
-def samples(path: Path) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+def samples(path: Path) -> NDArray[np.float32]:
     with SoundFile(path) as sound:
-        return np.concatenate(list(sound)).astype(np.float32) / 32768
+        return np.concatenate(list(sound)).astype(np.float32) / np.float32(32768)
 
 
 def test_as_a_file_and_as_hls(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_finished(tmp_path: Path, folder: Path, s3: S3Server) -> None:
 
 
 async def test_grows(tmp_path: Path, folder: Path, s3: S3Server) -> None:
-    """Whole pieces go while it is recorded; at the end they give way to the file, new head and all."""
+    """Whole pieces go while it is recorded; at the end the file, with its new head, replaces them."""
     data = os.urandom(2 * PART_BYTES + 1000)
     (folder / "mix.ogg").write_bytes(data)
     one = uploads(tmp_path, s3.place)
@@ -112,7 +112,7 @@ async def test_grows(tmp_path: Path, folder: Path, s3: S3Server) -> None:
 async def test_server_dies(
     tmp_path: Path, folder: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is killed amid the parts of a file, and we too: nothing is lost or sent twice."""
+    """The server is killed amid the parts of a file, and we too: nothing is lost, or sent twice."""
     (folder / "mix.ogg").write_bytes(os.urandom(6 * PART_BYTES))
     one = uploads(tmp_path, s3.place)
     one.follow([OVER])
