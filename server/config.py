@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mixer.types import FLOOR, Profile
 from server.domain.iceservers import is_ice_url, is_turn
+from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
 PREFIX = "ROOMTONE_"
 MAX_PORT = 65_535
@@ -70,6 +71,7 @@ class ConfiguredRoom(BaseModel):
     buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
     broadcast: bool = True
     locked: bool = False
+    record: Automatic | None = None
 
     @field_validator("buses")
     @classmethod
@@ -148,6 +150,39 @@ class Settings(BaseSettings):
     record_limit_mb: int = Field(
         default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
     )
+    record_default: Literal["off", "on-air", "when-occupied"] = Field(
+        default="off",
+        description="When rooms that say nothing of it record themselves: while listeners can hear"
+        " them, or while somebody is in them. That is everybody's voice: they are told.",
+    )
+    recordings_dir: Path | None = Field(
+        default=None,
+        description="Folder of recordings (default: recordings in the state folder).",
+    )
+    recording_name: str = Field(
+        default=TEMPLATE_DEFAULT,
+        pattern=TEMPLATE_PATTERN,
+        description="What a recording is called, with {room}, {name}, {date} and {time} (UTC).",
+    )
+    recordings_min_free_mb: int = Field(
+        default=1000,
+        ge=0,
+        le=1 << 30,
+        description="Space on the disk, in megabytes, below which recordings end and none begins.",
+    )
+    recordings_keep_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="How long recordings are kept, in days; 0 = for good.",
+    )
+    recordings_keep_mb: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 30,
+        description="How much of recordings is kept, in megabytes, before the oldest are removed;"
+        " 0 = any amount.",
+    )
     announcements_dir: Path | None = Field(
         default=None,
         description="Folder of sound files that the admin may play into rooms by their names;"
@@ -159,7 +194,8 @@ class Settings(BaseSettings):
     rooms: Annotated[tuple[ConfiguredRoom, ...], NoDecode] = Field(
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
-        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`. Several:"
+        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`,"
+        " `record`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
@@ -537,6 +573,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
+        "recordings_dir",
         *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod

@@ -11,10 +11,12 @@ from hls.types import BroadcastSpec
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
+from server.media.archive import Archive
 from server.media.recordings import FolderShelf
 from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
 from server.services.access import Access, Lifetimes
@@ -42,6 +44,7 @@ from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.reconcile import Reconciler
+from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
@@ -98,6 +101,7 @@ class Services:
         _ = supervisor.keep_running(
             QualityWatch(self.context.mixer, presence).run, name="quality watch"
         )
+        _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self) -> None:
@@ -113,7 +117,9 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+                await self.context.recorder.sweep()
                 self.context.listening.listeners.sweep()
+            await self.context.recorder.keep_space()
             self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
@@ -127,6 +133,7 @@ class Services:
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
         await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.recorder.load()
         await self.context.lines.load()
         await self.context.desk.load()
         await self.context.webhooks.load()
@@ -135,6 +142,11 @@ class Services:
 def recordings_folder(settings: Settings) -> Path:
     """Return where recordings of arrivals are kept."""
     return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
+def archive_folder(settings: Settings) -> Path:
+    """Return where recordings are kept."""
+    return settings.recordings_dir or settings.state_dir / "recordings"
 
 
 def _auto_policy(settings: Settings) -> AutoPolicy:
@@ -167,7 +179,9 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
-    for source in (rooms, presence, announcer, arrivals):
+    recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
+    _wire_recorder(recorder, settings, rooms, ground.broadcast)
+    for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
@@ -179,7 +193,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     presence.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
-    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
+    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
     presence.when_admitted = doorman.tell_admitted
     signalling = Signalling(
         rooms,
@@ -192,18 +206,10 @@ def build(settings: Settings, ground: Ground) -> Services:
         desk=desk,
         doorman=doorman,
         chat=chat,
+        recorder=recorder,
     )
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
-    def forget(room: RoomId) -> None:
-        announcer.forget(room)
-        chat.forget(room)
-        standings.forget_room(room)
-        listening.forget_room(room)
-        kicks.forget_room(room)
-        context.audience.forget_room(room)
-
-    rooms.when_gone = forget
     context = Context(
         settings=settings,
         static=ground.static,
@@ -223,6 +229,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=arrivals,
+        recorder=recorder,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
@@ -239,7 +246,29 @@ def build(settings: Settings, ground: Ground) -> Services:
         drain=Drain(presence),
         is_up=ground.is_up,
     )
+    rooms.when_gone = _each(
+        *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
+        *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
+    )
     return Services(context, specs, streams)
+
+
+def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
+    """Return what tells all of them of a room."""
+
+    def tell(room: RoomId) -> None:
+        for one in told:
+            one(room)
+
+    return tell
+
+
+def _wire_recorder(
+    recorder: Recorder, settings: Settings, rooms: Rooms, broadcast: BroadcastPlane
+) -> None:
+    recorder.policy = recorder_policy_of(settings)
+    broadcast.reported = recorder.hear
+    rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.
@@ -268,6 +297,19 @@ def rotation_of(settings: Settings) -> Rotation:
 def policy_of(settings: Settings) -> LinePolicy:
     """Return what is allowed of plain RTP."""
     return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def recorder_policy_of(settings: Settings) -> RecorderPolicy:
+    """Return what the operator decided about recordings."""
+    return RecorderPolicy(
+        automatic=Automatic(settings.record_default),
+        template=settings.recording_name,
+        min_free_bytes=settings.recordings_min_free_mb * 1_000_000,
+        retention=Retention(
+            age_s=settings.recordings_keep_days * 86_400 or None,
+            total_bytes=settings.recordings_keep_mb * 1_000_000 or None,
+        ),
+    )
 
 
 def sounds_of(settings: Settings) -> Sounds:

@@ -12,6 +12,7 @@ from server.compose.build import (
     lifetimes_of,
     limits_of,
     policy_of,
+    recorder_policy_of,
     rotation_of,
     sounds_of,
 )
@@ -27,6 +28,11 @@ RELOADABLE: Final = frozenset(
         "forward_to",
         "announcements_dir",
         "announcement_limit_mb",
+        "record_default",
+        "recording_name",
+        "recordings_min_free_mb",
+        "recordings_keep_days",
+        "recordings_keep_mb",
         "tls_cert",
         "tls_key",
         "public_url",
@@ -116,6 +122,7 @@ class Reloader:
         context.listening.keys.rotation = rotation_of(settings)
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
+        context.recorder.policy = recorder_policy_of(settings)
         context.limits.change(limits_of(settings))
         context.rooms.warnings_s = settings.room_warnings_s
         context.rooms.pins.let_try(settings.pin_tries)

@@ -55,6 +55,11 @@ class Person:
         """What they may do."""
         return effective_rights(self.role, self.explicit)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody hears them: muted, by whomever, or not granted to speak."""
+        return self.muted or self.controls.muted or Right.SPEAK not in self.rights
+
     def decided(self, controls: Controls) -> Self:
         """Return the person under other controls, which may give them another role."""
         if controls.role is None or controls.role is self.role:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mixer.types import Profile, RoomId
+from server.domain.recording import Automatic
 from server.errors import BadRecord, IllegalTransition
 
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
@@ -88,7 +89,7 @@ class Room:
     whether listeners can hear it. `locked`: nobody new is let in. `lobby`: who comes waits until
     somebody lets them in. `chat`: people may write to each other, listeners too if `listener_chat`;
     who comes later gets the last `chat_history` messages. So many may hear it without delay
-    (`live_listeners`).
+    (`live_listeners`). `record`: when it is recorded by itself, None as the setting says.
     """
 
     id: RoomId
@@ -108,6 +109,7 @@ class Room:
     chat: bool = True
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
+    record: Automatic | None = None
     live_listeners: int | None = None  # None: as many as the server lets
 
     @property
@@ -190,6 +192,7 @@ class _StoredRoom(BaseModel):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: Annotated[int, Field(ge=0)] = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic | None, Field(strict=False)] = None
     liveListeners: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
@@ -215,6 +218,7 @@ def encode_room(room: Room) -> bytes:
             chat=room.chat,
             chatListeners=room.listener_chat,
             chatHistory=room.chat_history,
+            record=room.record,
             liveListeners=room.live_listeners,
         )
         .model_dump_json()
@@ -250,5 +254,6 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         chat=stored.chat,
         listener_chat=stored.chatListeners,
         chat_history=stored.chatHistory,
+        record=stored.record,
         live_listeners=stored.liveListeners,
     )

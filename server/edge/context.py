@@ -26,6 +26,7 @@ from server.services.listening import Listening
 from server.services.marks import Marks
 from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
+from server.services.recorder import Recorder
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
@@ -54,6 +55,7 @@ class Context:
     ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
+    recorder: Recorder
     shelf: RecordingShelf
     desk: Desk
     announcer: Announcer

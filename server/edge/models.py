@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from hls.types import MixFormat
 from mixer.core.speccheck import (
     AGC_DBOV,
     GAIN_DB,
@@ -44,6 +45,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.people import Status
+from server.domain.recording import Automatic, What
 from server.domain.room import (
     CHAT_HISTORY_DEFAULT,
     EXPIRES_IN_DEFAULT_S,
@@ -221,6 +223,7 @@ class CreateRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
 
 
@@ -241,6 +244,7 @@ class ChangeRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
@@ -421,6 +425,25 @@ class ArrivalsRequest(Body):
 
     seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class RecordingRequest(Body):
+    """`POST /api/rooms/{id}/recordings`, `startRecording`: what is recorded."""
+
+    mix: Annotated[MixFormat, Field(strict=False)] = MixFormat.OGG_OPUS
+    tracks: bool = True
+    exact: bool = False
+
+    @property
+    def what(self) -> What:
+        """It in the domain's words."""
+        return What(self.mix, self.tracks, self.exact)
+
+
+class RecordingPatch(Body):
+    """`PATCH /api/rooms/{id}/recordings/{name}`."""
+
+    action: Literal["pause", "resume", "stop"]
 
 
 class MarkRequest(Body):

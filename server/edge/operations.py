@@ -109,6 +109,7 @@ def _own(app: web.Application) -> PlaneStatistics:
             "broadcast_listeners": len(context.listening.listeners),
             "sockets": len(app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
+            "recordings": context.recorder.count,
             "draining": float(context.drain.is_on),
             "resident_bytes": float(resident_bytes() or 0),
             **{f"people_{role}": count for role, count in context.presence.by_role().items()},

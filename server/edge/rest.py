@@ -99,6 +99,7 @@ async def create_room(request: web.Request) -> web.Response:
         chat=body.chat,
         listener_chat=body.chatListeners,
         chat_history=body.chatHistory,
+        record=body.record,
         live_listeners=body.liveListeners,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
@@ -143,6 +144,7 @@ async def list_rooms(request: web.Request) -> web.Response:
             "anchors": context.presence.count(room.id),
             "listeners": context.listening.listeners.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
+            "recording": context.recorder.notice(room.id),
         }
         for room in found
     ]
@@ -164,6 +166,7 @@ async def get_room(request: web.Request) -> web.Response:
         "anchors": context.presence.count(room.id),
         "listeners": context.listening.listeners.count(room.id),
         "status": context.rooms.state(room.id).value,
+        "recording": context.recorder.notice(room.id),
         **room.notice(),
     }
     if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
@@ -302,6 +305,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "loudest": room.loudest,
         "liveListeners": room.live_listeners,
         "automix": room.automix,
+        "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }
 

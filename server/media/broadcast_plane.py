@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
 
-from hls.types import BroadcastSpec, PlaylistKind, Position
+from hls.types import BroadcastSpec, PlaylistKind, Position, RecordingReport
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -38,6 +38,10 @@ _FRESH_S: Final = 2.0  # a text, if no part is told of: the process may hang
 _FORM: SpecForm[BroadcastSpec] = SpecForm(
     params=wire.broadcast_params, is_over=lambda spec: not spec.on_air and spec.recording is None
 )
+
+
+def _nobody_hears(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
 
 
 class _Form(NamedTuple):
@@ -112,6 +116,7 @@ class WorkerBroadcastPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
+        self.reported: Callable[[RecordingReport], None] = _nobody_hears
         self._link = Link(
             child,
             _FORM,
@@ -347,6 +352,11 @@ class WorkerBroadcastPlane:
 
     def _add_methods(self, dispatcher: Dispatcher) -> None:
         dispatcher.add("progress", wire.Progress, self._take_progress)
+        dispatcher.add("recording", wire.Recording, self._take_report)
+
+    async def _take_report(self, params: wire.Recording) -> object:
+        self.reported(params.report)
+        return None
 
     async def _take_progress(self, params: wire.Progress) -> object:
         seen = self._seen.get(params.room)

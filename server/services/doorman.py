@@ -1,6 +1,7 @@
 """The doorman: lets people in, turns them away, and sees them to another room."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -35,6 +36,8 @@ class Doorman:
     tokens: Tokens
     resume: ResumeTokens
     join_s: int
+    recording: Callable[[RoomId], dict[str, object] | None] = lambda _room: None
+    """What those in a room may know of its recording."""
 
     def waiting(self, room: RoomId) -> dict[str, object]:
         """Return who is outside a room, as `lobby` tells it. Raises RoomNotFound."""
@@ -68,6 +71,9 @@ class Doorman:
 
     def joined(self, room: Room, user: UserId, entry: Entry | None) -> Joined:
         """Return what somebody is to know who came in (`entry`) or is outside (None)."""
+        return replace(self._place(room, user, entry), recording=self.recording(room.id))
+
+    def _place(self, room: Room, user: UserId, entry: Entry | None) -> Joined:
         if entry is None:
             waiter = self._waiter(room.id, user)
             place = "audience" if waiter.is_listening else "lobby"

@@ -82,6 +82,7 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        record=one.record,
     )
 
 
@@ -98,4 +99,5 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        record=one.record,
     )

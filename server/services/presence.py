@@ -17,6 +17,7 @@ from mixer.types import (
     PeerState,
     PlaneEvent,
     Played,
+    RecordTaps,
     RoomId,
     RoomSpec,
     Talking,
@@ -91,6 +92,7 @@ class Presence:
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
         self._arrivals: dict[RoomId, ArrivalsSpec] = {}
+        self._taps: dict[RoomId, RecordTaps] = {}
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
         # Of those who were there: what they may return with, nothing if they were kicked.
         self._tickets: dict[RoomId, dict[UserId, str]] = {}
@@ -100,6 +102,7 @@ class Presence:
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
+        self.when_changed: Callable[[RoomId], None] = _nobody_looks
         self.kick_mark: Callable[[RoomId, UserId], str] = _never_kicked
         self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
@@ -160,6 +163,12 @@ class Presence:
         else:
             self.hand(room, only, text)
 
+    def tell_everybody(self, room: RoomId, told: Notification) -> None:
+        """Tell everybody in the room and those outside it, who wait or listen."""
+        text = encode(told)
+        self._tell(room, text)
+        self.lobby.tell(room, text)
+
     def tell_all(self, told: Notification) -> None:
         """Tell everybody in every room."""
         for room in self._rosters:
@@ -176,6 +185,7 @@ class Presence:
                 self._rosters[room] = self._rosters[room].without(user)
         self._lines[room] = lines
         self._want(room)
+        self.when_changed(room)
         if room in self._rosters:
             self.announcements.people_changed(room)
 
@@ -190,6 +200,15 @@ class Presence:
         else:
             self._arrivals[room] = wish
         self._want(room)
+
+    def set_taps(self, room: RoomId, taps: RecordTaps | None) -> None:
+        """Hand on what a recording of the room needs, or nothing."""
+        if self._taps.get(room) != taps:
+            self._taps.pop(room, None)
+            if taps is not None:
+                self._taps[room] = taps
+            if room in self._rooms:
+                self._want(room)
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
@@ -474,6 +493,7 @@ class Presence:
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
         self._arrivals.pop(room, None)
+        self._taps.pop(room, None)
         self._controls.pop(room, None)
         self._tickets.pop(room, None)
         self._held.pop(room, None)
@@ -623,6 +643,7 @@ class Presence:
             forwarders=lines.forwarders_on(self._rooms[room].buses),
             rtp=lines.participants(),
             arrivals=self.arrivals(room),
+            record=self._taps.get(room),
         )
 
     def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
@@ -650,6 +671,7 @@ class Presence:
             self._want(room)
         for event in differences(room, before, roster):
             self.happened(*event)
+        self.when_changed(room)
 
     def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
         """Tell those who want the list of people so; the text is made if there are any."""
@@ -678,6 +700,10 @@ class Presence:
 
 def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
     return Roster({person.user: person}).anchors(buses)
+
+
+def _nobody_looks(_room: RoomId) -> None:
+    """Nobody wants to know who is in a room."""
 
 
 _EMPTY = Roster()

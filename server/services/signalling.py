@@ -28,6 +28,7 @@ from server.services.doorman import Doorman
 from server.services.joined import Joined
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.services.recorder import Recorder
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.spent import Spent
@@ -88,6 +89,7 @@ class Signalling:
     desk: Desk
     doorman: Doorman
     chat: Chat
+    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import asyncio
 import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
-from hls.types import BroadcastSpec, PlaylistKind
+from hls.types import BroadcastSpec, PlaylistKind, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -190,6 +190,10 @@ class FakeMember(FakeMixer):
             del self.specs[room]
 
 
+def nobody_hears_reports(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
+
+
 class FakeBroadcast:
     """A BroadcastPlane: all rooms have the same playlists and media, once they are set.
 
@@ -202,6 +206,7 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
         self.refusal: Exception | None = None

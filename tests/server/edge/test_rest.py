@@ -59,6 +59,7 @@ async def test_list(edge: Edge) -> None:
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
     fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "listeners", "announcements"}
+    fields |= {"recording"}
     assert set(answer["rooms"][0]) == fields
 
 
@@ -147,7 +148,7 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "liveListeners", "automix"}
+    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
