@@ -191,7 +191,7 @@ class RecordingUploads:
         try:
             manifest = read_manifest((await asyncio.to_thread(_read_manifest, folder)).decode())
             playlist = await asyncio.to_thread(make_listening_copy, folder, manifest, copy)
-        except (BadManifest, BadSound, EncoderLost, UnicodeDecodeError):
+        except (BadManifest, BadSound, EncoderLost, FileNotFoundError, UnicodeDecodeError):
             self._counters["upload_unplayable"] += 1
             playlist = None
         try:
