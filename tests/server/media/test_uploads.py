@@ -78,7 +78,7 @@ def settings(tmp_path: Path, s3: S3Server) -> UploadSettings:
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what another process does."""
     while not await done():  # noqa: ASYNC110 - they tell nobody
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # sleep: polls another process
 
 
 def listed(s3: S3Server) -> tuple[int, int]:
