@@ -1,4 +1,5 @@
 import asyncio
+import wave
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -181,6 +182,15 @@ async def test_keys_on_wish(tmp_path: Path) -> None:
         uris = read((folder / "stream.m3u8").read_text()).key_uris
         found = [(folder / uri).read_bytes() for uri in dict.fromkeys(uris)]
         assert found == [key.key for key in KEYS]
+    await asyncio.to_thread(writer.end, STREAM)
+    await send(one)
+    # What is over is played by itself, from the bucket alone.
+    command = ["ffmpeg", "-v", "error", "-xerror", "-allowed_extensions", "ALL", "-i"]
+    played = tmp_path / "played.wav"
+    process = await asyncio.create_subprocess_exec(*command, str(root / "all.m3u8"), str(played))
+    assert await process.wait() == 0
+    with wave.open(str(played)) as sound:
+        assert abs(sound.getnframes() - 11 * 92_160) < 2048
 
 
 async def test_key_address(tmp_path: Path) -> None:
