@@ -170,3 +170,17 @@ class Position:
 
     msn: int
     part: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How loud a bus is on air, `gain_db` included; -120 stands for silence.
+
+    Integrated loudness and true peak, the highest, are of all since the process began with it.
+    """
+
+    momentary_lufs: float
+    short_term_lufs: float
+    integrated_lufs: float
+    true_peak_dbtp: float
+    gain_db: float

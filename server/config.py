@@ -20,10 +20,23 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hls.core.speccheck import BIT_RATES, LOUDNESS
 from hls.upload.core.places import TEMPLATE_DEFAULT as UPLOAD_TEMPLATE
 from hls.upload.core.places import TEMPLATE_PATTERN as UPLOAD_PATTERN
 from hls.upload.core.places import template_mistake
 from mixer.types import FLOOR, Profile
+from server.domain.air import (
+    LABEL_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_AIR_BUSES,
+    MAX_BIT_RATES,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    PARTS_MS,
+    Air,
+    AirBus,
+    air_mistake,
+)
 from server.domain.iceservers import is_ice_url, is_turn
 from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
@@ -59,6 +72,16 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 BusName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=_PRINTABLE)]
 
 
+class ConfiguredAirBus(BaseModel):
+    """A bus that listeners can choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bus: BusName
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)] = ""
+    label: Annotated[str, StringConstraints(max_length=80, pattern=LABEL_PATTERN)] = ""
+
+
 class ConfiguredRoom(BaseModel):
     """A room that is there for good."""
 
@@ -74,6 +97,8 @@ class ConfiguredRoom(BaseModel):
     buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
     broadcast: bool = True
     locked: bool = False
+    broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
+    dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
     record: Automatic | None = None
 
     @field_validator("buses")
@@ -82,6 +107,19 @@ class ConfiguredRoom(BaseModel):
         if FLOOR in value or len(set(value)) < len(value):
             raise ValueError("buses have names of their own, and the floor is there anyway")
         return value
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        mistake = air_mistake(self.air, self.buses)
+        if mistake:
+            raise ValueError(mistake)
+        return self
+
+    @property
+    def air(self) -> Air:
+        """What listeners hear."""
+        buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
+        return Air(tuple(buses), self.dvr_seconds)
 
 
 class Settings(BaseSettings):
@@ -245,7 +283,7 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`,"
-        " `record`. Several:"
+        " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
@@ -472,6 +510,35 @@ class Settings(BaseSettings):
         description="After how many segments of 1.92 s a broadcast gets another key; at least 5,"
         " 0 = never.",
     )
+    broadcast_part_ms: int = Field(
+        default=320,
+        description="Length of the parts of low-latency broadcasts in milliseconds: 320, or 192 for"
+        " a delay that is 0.4 s shorter and half as many requests again.",
+    )
+    broadcast_bitrates: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(128, 64),
+        description="Bit rate of broadcasts in kb/s, four at most; the first is played unasked."
+        " Several: repeat the option, or separate by commas.",
+    )
+    broadcast_window_s: int = Field(
+        default=MIN_WINDOW_S,
+        ge=MIN_WINDOW_S,
+        le=MAX_WINDOW_S,
+        description="How far back listeners may go in a broadcast, in seconds, where the room does"
+        " not say. What is older than a minute is kept on disk, encrypted.",
+    )
+    broadcast_container: Literal["fmp4", "ts", "adts"] = Field(
+        default="fmp4",
+        description="What the segments of the playlist without parts are: fMP4, MPEG-TS or packed"
+        " AAC, for players that want it.",
+    )
+    broadcast_loudness_lufs: (
+        Annotated[float, Field(ge=LOUDNESS[0], le=LOUDNESS[1])] | Literal["off"]
+    ) = Field(
+        default=-16.0,
+        description="Loudness that broadcasts are brought to, in LUFS (EBU R 128); off = they go"
+        " out as loud as the room is.",
+    )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,
         ge=60,
@@ -515,7 +582,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
-        "ice_servers",
+        *("ice_servers", "broadcast_bitrates"),
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -574,6 +641,23 @@ class Settings(BaseSettings):
     def _key_segments(cls, value: int) -> int:
         if 0 < value < 5:
             raise ValueError("at least 5 (a player fetches keys ahead), or 0")
+        return value
+
+    @field_validator("broadcast_part_ms")
+    @classmethod
+    def _part_ms(cls, value: int) -> int:
+        if value not in PARTS_MS:
+            raise ValueError("320 or 192: whole AAC frames, and whole parts in a segment")
+        return value
+
+    @field_validator("broadcast_bitrates")
+    @classmethod
+    def _bit_rates(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not 0 < len(value) <= MAX_BIT_RATES or len(set(value)) < len(value):
+            raise ValueError(f"one to {MAX_BIT_RATES} different ones")
+        low, high = BIT_RATES[0] // 1000, BIT_RATES[-1] // 1000
+        if any(not low <= one <= high for one in value):
+            raise ValueError(f"each must be {low} to {high} (kb/s)")
         return value
 
     @field_validator("ice_servers")

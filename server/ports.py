@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hls.types import BroadcastSpec, RecordingReport
+from hls.types import BroadcastSpec, Reading, RecordingReport
 from mixer.types import (
     PeerId,
     PeerStatistics,
@@ -318,6 +318,9 @@ class BroadcastPlane(Protocol):
         The part that a playlist gives a hint of is waited for. None if there is no such name, or
         not any more. Raises as `playlist` does.
         """
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        """Return how loud each bus is that is brought to a loudness; nothing while it is away."""
 
     def blocked(self, room: RoomId) -> int:
         """Return how many requests wait for the room's next parts."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Container
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.air import Studio, part_frames
 from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
@@ -39,6 +40,7 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.media_events import MediaEvents
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
@@ -87,6 +89,7 @@ class Services:
     context: Context
     specs: Reconciler[RoomSpec]
     streams: Reconciler[BroadcastSpec]
+    media: MediaEvents
 
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
@@ -109,7 +112,7 @@ class Services:
 
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
-            self.context.presence.handle(event)
+            self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
 
@@ -175,7 +178,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
-    rooms.warnings_s = settings.room_warnings_s
+    rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
     rooms.before_end = endings.keep
     arrivals = ArrivalsKeeper(
@@ -197,11 +200,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     )
     keys.holders.append(uploads.oldest_msn)
     kicks = Kicks(store, clock, settings.join_token_s)
-    presence.kick_mark = kicks.mark
+    presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
     doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
-    presence.when_admitted = doorman.tell_admitted
+    presence.when_lobby_ends = doorman.open_doors
     signalling = Signalling(
         rooms,
         presence,
@@ -258,7 +261,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
     )
-    return Services(context, specs, streams)
+    return Services(context, specs, streams, MediaEvents(presence))
 
 
 def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
@@ -300,6 +303,17 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
 def rotation_of(settings: Settings) -> Rotation:
     """Return when the keys of broadcasts change."""
     return Rotation(settings.broadcast_key_segments)
+
+
+def studio_of(settings: Settings) -> Studio:
+    """Return how broadcasts are made."""
+    return Studio(
+        part_frames(settings.broadcast_part_ms),
+        tuple(1000 * one for one in settings.broadcast_bitrates),
+        float(settings.broadcast_window_s),
+        Container(settings.broadcast_container),
+        None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+    )
 
 
 def policy_of(settings: Settings) -> LinePolicy:

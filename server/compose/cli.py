@@ -39,6 +39,7 @@ class Verbs(click.Group):
     """The verbs; what loads aiortc and PyAV is imported for its own sake only, not by `serve`."""
 
     _LATE: Final = {
+        "check": "server.compose.commands.check",
         "join": "server.compose.commands.media",
         "listen": "server.compose.commands.media",
     }

@@ -15,6 +15,7 @@ from server.compose.build import (
     recorder_policy_of,
     rotation_of,
     sounds_of,
+    studio_of,
 )
 from server.config import Settings
 from server.errors import SetupMistake
@@ -43,6 +44,10 @@ RELOADABLE: Final = frozenset(
         "listen_token_s",
         "listen_session_s",
         "broadcast_key_segments",
+        "broadcast_bitrates",
+        "broadcast_window_s",
+        "broadcast_container",
+        "broadcast_loudness_lufs",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
@@ -120,6 +125,7 @@ class Reloader:
         logs.configure(settings)
         context.access.lifetimes = lifetimes_of(settings)
         context.listening.keys.rotation = rotation_of(settings)
+        context.rooms.change_studio(studio_of(settings))
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
         context.recorder.policy = recorder_policy_of(settings)

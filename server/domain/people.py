@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
-from mixer.types import AnchorSpec, PeerId, RoomSpec
+from mixer.types import FLOOR, AnchorSpec, PeerId, RoomSpec
 from server.domain.controls import PLAIN, Controls
 from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
@@ -163,4 +163,5 @@ class Roster:
             automix=room.automix,
             buses=room.buses,
             listeners=room.broadcast,
+            air_buses=tuple(one.bus for one in room.air.within(room.buses) if one.bus != FLOOR),
         )

@@ -89,6 +89,14 @@ class LinksAnswer(Success):
     links: Links
 
 
+class AirBusShape(Answer):
+    """A bus that listeners can choose."""
+
+    bus: str
+    language: str
+    label: str
+
+
 class RoomBrief(Answer):
     """A room as the reference shows it."""
 
@@ -137,6 +145,8 @@ class RoomFull(RoomNotice):
     loudest: int
     liveListeners: int | None
     automix: bool
+    broadcastBuses: list[AirBusShape]
+    dvrSeconds: int | None
     record: Automatic | None
     links: Links
 
@@ -153,6 +163,8 @@ class RoomSeen(RoomNotice):
     loudest: int | None = None
     liveListeners: int | None = None
     automix: bool | None = None
+    broadcastBuses: list[AirBusShape] | None = None
+    dvrSeconds: int | None = None
     record: Automatic | None = None
     links: Links | None = None
 
@@ -219,6 +231,16 @@ class RenditionShape(Answer):
     listeners: ByKind
 
 
+class LoudnessShape(Answer):
+    """How loud a bus is on air; -120 stands for silence."""
+
+    momentaryLufs: float
+    shortTermLufs: float
+    integratedLufs: float
+    truePeakDbtp: float
+    gainDb: Annotated[float, Field(description="What it is raised by")]
+
+
 class BroadcastShape(Answer):
     """A room's broadcast; numbers of what is on air are null while it is not."""
 
@@ -229,6 +251,9 @@ class BroadcastShape(Answer):
     blocked: Annotated[int, Field(description="Requests that wait for the next part")]
     bytesSent: int
     partMs: int | None
+    loudness: Annotated[
+        dict[str, LoudnessShape], Field(description="By bus; none if it goes out as loud as it is")
+    ]
     holdBackMs: Annotated[ByKind | None, Field(description="How far behind players stay")]
 
 

@@ -61,7 +61,7 @@ class Operation:
         if method not in {"GET", "OPTIONS"}:
             found.add("forbidden")  # a page of another site
         if method == "POST" and path.startswith("/api/"):
-            found |= {"key_reused", "in_progress", "bad_params"}
+            found |= {"key_reused", "in_progress", "bad_params", "too_large", "too_slow"}
         if path.startswith("/api/"):
             found |= {"internal", "store_unavailable", "not_granted"}
         if self.body is not None or self.forms:

@@ -1,8 +1,7 @@
 """The bodies and parameters that callers send."""
 
-import asyncio
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -30,6 +29,16 @@ from mixer.core.speccheck import (
     PAN,
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
+from server.domain.air import (
+    LABEL_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_AIR_BUSES,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    Air,
+    AirBus,
+    air_mistake,
+)
 from server.domain.announcement import EVERYBODY, PlayState
 from server.domain.api_key import Scope
 from server.domain.chat import MAX_CHARACTERS
@@ -55,8 +64,8 @@ from server.domain.room import (
     Room,
 )
 from server.domain.webhook import LONGEST_URL, Kind
-from server.edge.pace import BODY_S
-from server.errors import BadInput, FieldMistake, TooSlow
+from server.edge.pace import whole_body
+from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -195,6 +204,8 @@ Hears = Annotated[
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+AirBuses = Annotated[list["AirBusBody"], Field(max_length=MAX_AIR_BUSES)]
+DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
@@ -203,6 +214,14 @@ class Body(BaseModel):
     """A JSON body: unknown fields are ignored, nothing is guessed from another type."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+
+class AirBusBody(Body):
+    """A bus that listeners can choose."""
+
+    bus: BusName
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)] = ""
+    label: Annotated[str, StringConstraints(max_length=80, pattern=LABEL_PATTERN)] = ""
 
 
 class CreateRoomRequest(Body):
@@ -225,6 +244,14 @@ class CreateRoomRequest(Body):
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
     record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
+    broadcastBuses: AirBuses = []  # noqa: N815
+    dvrSeconds: DvrSeconds | None = None  # noqa: N815
+
+    @property
+    def air(self) -> Air:
+        """What listeners hear. Raises BadInput."""
+        named = {name: getattr(self, name) for name in _OF_AIR if name in self.model_fields_set}
+        return _on_air(_aired(Air(), named), self.buses)
 
 
 class ChangeRoomRequest(Body):
@@ -246,6 +273,8 @@ class ChangeRoomRequest(Body):
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
     record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
+    broadcastBuses: AirBuses = []  # noqa: N815
+    dvrSeconds: DvrSeconds | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -260,7 +289,30 @@ class ChangeRoomRequest(Body):
             values["max_anchors"] = anchors
         if "buses" in values:
             values["buses"] = tuple(values["buses"])
-        return replace(room, **values)
+        aired = {name: values.pop(name) for name in _OF_AIR if name in values}
+        room = replace(room, **values)
+        if not aired:
+            return room
+        air = _aired(room.air, aired)
+        if "broadcastBuses" in aired:
+            air = _on_air(air, room.buses)
+        return replace(room, air=air)
+
+
+def _aired(air: Air, named: Mapping[str, Any]) -> Air:
+    """Return `air` with what was named of it."""
+    values = {_OF_AIR[name]: one for name, one in named.items()}
+    if "buses" in values:
+        values["buses"] = tuple(AirBus(one.bus, one.language, one.label) for one in values["buses"])
+    return replace(air, **values)
+
+
+def _on_air(air: Air, buses: Collection[str]) -> Air:
+    """Return `air` if a room with these buses can have it. Raises BadInput."""
+    mistake = air_mistake(air, buses)
+    if mistake:
+        raise BadInput(mistake, (FieldMistake("BroadcastBuses", mistake),))
+    return air
 
 
 class CreateUserRequest(Body):
@@ -702,6 +754,7 @@ _OF_CONTROLS: Final = {
     "profile": "profile",
     "role": "role",
 }
+_OF_AIR: Final = {"broadcastBuses": "buses", "dvrSeconds": "dvr_s"}
 _OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",
@@ -726,11 +779,7 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
 
     Raises BadInput, whose fields are None where it is no JSON object; TooSlow.
     """
-    try:
-        async with asyncio.timeout(BODY_S):
-            raw = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    raw = await whole_body(request)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """REST: rooms, people, invites, tokens and the admin's session."""
 
+from dataclasses import asdict
 from typing import Final
 
 from aiohttp import web
@@ -101,6 +102,7 @@ async def create_room(request: web.Request) -> web.Response:
         chat_history=body.chatHistory,
         record=body.record,
         live_listeners=body.liveListeners,
+        air=body.air,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
@@ -305,6 +307,8 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "loudest": room.loudest,
         "liveListeners": room.live_listeners,
         "automix": room.automix,
+        "broadcastBuses": [asdict(one) for one in room.air.buses],
+        "dvrSeconds": room.air.dvr_s,
         "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }

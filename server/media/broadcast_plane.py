@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
 
-from hls.types import BroadcastSpec, PlaylistKind, Position, RecordingReport
+from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -230,6 +230,15 @@ class WorkerBroadcastPlane:
     def blocked(self, room: RoomId) -> int:
         """See BroadcastPlane."""
         return self._blocked.count(room)
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return {}
+        try:
+            return await self._link.ask(wire.READINGS, "loudness", {"room": room})
+        except PlaneUnavailable:
+            return {}
 
     async def statistics(self) -> PlaneStatistics:
         """Return the process's statistics and our own; while it is away only our own."""

@@ -41,6 +41,7 @@ class BroadcastService:
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
+        self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -91,6 +92,10 @@ class BroadcastService:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))
         return True
+
+    async def _loudness(self, params: wire.AskLoudness) -> object:
+        readings = self._broadcaster.loudness(params.room, _now_tick())
+        return {bus: asdict(reading) for bus, reading in readings.items()}
 
     def _tell(self, room: str, position: Position) -> None:
         """Tell the control process; while it reads too slowly the next part tells as well."""

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, RecordingReport
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -191,6 +191,12 @@ class Progress(BaseModel):
     position: Position
 
 
+class AskLoudness(BaseModel):
+    """`loudness`; the result is a Reading for each bus that is brought to a loudness."""
+
+    room: str
+
+
 class AskSegment(BaseModel):
     """`fetch`; the result is true and a BLOB frame with the number `blob` came before it."""
 
@@ -260,6 +266,7 @@ PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistic
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 PLAYLIST_OR_NONE: TypeAdapter[PlaylistAt | None] = TypeAdapter(PlaylistAt | None)
 POSITION_OR_NONE: TypeAdapter[Position | None] = TypeAdapter(Position | None)
+READINGS: TypeAdapter[dict[str, Reading]] = TypeAdapter(dict[str, Reading])
 FLAG = TypeAdapter(bool)
 NOTHING = TypeAdapter(None)
 

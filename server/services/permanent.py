@@ -82,6 +82,7 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        air=one.air,
         record=one.record,
     )
 
@@ -99,5 +100,6 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         buses=one.buses,
         broadcast=one.broadcast,
         locked=one.locked,
+        air=one.air,
         record=one.record,
     )

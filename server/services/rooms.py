@@ -10,6 +10,7 @@ import structlog
 
 from hls.types import BroadcastSpec, RecordingSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.air import AS_USUAL, Air, Studio
 from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
@@ -82,6 +83,7 @@ class Wanted:
     chat_history: int = CHAT_HISTORY_DEFAULT
     record: Automatic | None = None
     live_listeners: int | None = None
+    air: Air = AS_USUAL
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ class Rooms:
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
+        self.studio = Studio()
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -167,6 +170,19 @@ class Rooms:
         self.get(room)
         return self._live[room].stream
 
+    def window_s(self, room: RoomId) -> float:
+        """Return how far back a room's listeners may go. Raises RoomNotFound."""
+        return self.studio.window_of(self.get(room).air)
+
+    def change_studio(self, studio: Studio) -> None:
+        """Make the broadcasts of all rooms so from now on."""
+        if studio == self.studio:
+            return
+        self.studio = studio
+        for live in self._live.values():
+            if live.state is RoomState.ON_AIR and live.room.broadcast:
+                self._put_on_air(live)
+
     def rekey(self, room: RoomId, stream: Stream) -> None:
         """Let a room's broadcast go on with keys that are stored; nothing if it is gone."""
         live = self._live.get(room)
@@ -199,6 +215,7 @@ class Rooms:
             chat_history=wanted.chat_history,
             record=wanted.record,
             live_listeners=wanted.live_listeners,
+            air=wanted.air,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
@@ -380,7 +397,7 @@ class Rooms:
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
     def _spec(self, live: _Live) -> BroadcastSpec:
-        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version())
+        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version(), self.studio)
         return replace(spec, recording=self.recording(live.room.id))
 
     async def _finish(self, live: _Live, reason: str) -> None:

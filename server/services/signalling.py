@@ -147,7 +147,7 @@ class Session:
                 joining.deltas,
                 joining.publishes,
             )
-            entry = services.presence.knock(room, arrival, self._client)
+            entry = services.doorman.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
             return services.doorman.joined(room, grant.user, entry)
 

@@ -5,7 +5,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from hls.types import BroadcastSpec, PlaylistKind, RecordingReport
+from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -206,6 +206,7 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
@@ -239,6 +240,9 @@ class FakeBroadcast:
         path = f"{rendition}/{name}"
         data = self.media.get(path, self.media.get(name)) if self.spec(room) else None
         return None if data is None else Media(data)
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        return self.readings if self.spec(room) else {}
 
     def blocked(self, room: RoomId) -> int:
         return sum(one == room for one in self.waiting.values())

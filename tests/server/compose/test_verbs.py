@@ -107,6 +107,7 @@ async def test_a_download_that_is_refused_leaves_no_file(here: Here, tmp_path: P
         ("room create --id !", Exit.MISTAKE, "RoomID"),
         ("room create --expires-in soon", Exit.MISTAKE, "it looks like 90, 45m"),
         ("room create --max-anchors 0", Exit.MISTAKE, "1 and up, or any"),
+        ("room create --pin 12", Exit.MISTAKE, "six letters or digits"),
         ("room set demo", Exit.MISTAKE, "Nothing to change: name --name"),
         ("room list --key wrong", Exit.NOT_ALLOWED, "needs the admin"),
         ("room list --key-file /nope", Exit.MISTAKE, "No such file"),

@@ -149,6 +149,7 @@ async def test_get(edge: Edge) -> None:
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record"}
+    admins |= {"broadcastBuses", "dvrSeconds"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -164,6 +165,8 @@ CHANGES: dict[str, Any] = {
     "buses": ["fr", "green room"],
     "broadcast": False,
     "locked": True,
+    "broadcastBuses": [{"bus": "fr", "language": "fr", "label": "Français"}],
+    "dvrSeconds": 600,
 }
 
 
@@ -208,6 +211,11 @@ async def test_change_of_the_end(edge: Edge) -> None:
         ({"buses": ["a\nb"]}, "Buses"),
         ({"buses": [str(number) for number in range(33)]}, "Buses"),
         ({"broadcast": None}, "Broadcast"),
+        ({"broadcastBuses": [{"bus": "fr"}]}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor"}] * 2}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor", "language": "x"}]}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor", "label": '"'}]}, "BroadcastBuses"),
+        ({"dvrSeconds": 14}, "DvrSeconds"),
         ({"expiresIn": 0}, "ExpiresIn"),
         ({"name": "x" * 81}, "Name"),
     ],
