@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ class KeptFolders:
 
     def note(self, place: str, now_unix_s: float) -> None:
         """Remember that something was sent to `place`; a note an hour is enough. Raises OSError."""
-        if now_unix_s - self._noted.get(place, 0.0) < _A_DAY_S / 24:
+        if now_unix_s - self._noted.get(place, -math.inf) < _A_DAY_S / 24:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         content = json.dumps({"place": place, "unix_s": now_unix_s})

@@ -1,6 +1,7 @@
 """Broadcasts from the spool to the bucket: segments first, then the playlists that name them."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -85,21 +86,37 @@ class StreamUploads:
         self._kept = kept
         self._counters = counters
         self._known: dict[str, _Stream] = {}
+        self._oldest: dict[str, int] | None = None
 
     async def work(self, now_unix_s: float) -> bool:
         """Send what waits, a turn for each stream; return whether more waits. Raises BucketLost."""
         more = False
-        for folder in await asyncio.to_thread(streams, self._spool):
+        folders = await asyncio.to_thread(streams, self._spool)
+        self._oldest = await asyncio.to_thread(self._look, folders)
+        for folder in folders:
             more = await self._advance(folder, now_unix_s) or more
         return more
 
-    def oldest_needed(self) -> dict[str, int]:
-        """Return of each room the oldest segment that a playlist in the bucket names."""
+    def oldest_needed(self) -> dict[str, int] | None:
+        """Return of each room the oldest segment that is, or will be, named in the bucket.
+
+        None while nobody has looked.
+        """
+        return self._oldest
+
+    def _look(self, folders: Sequence[Path]) -> dict[str, int]:
         found: dict[str, int] = {}
-        for stream in self._known.values():
-            firsts = [next(iter(one.sent)) for one in stream.renditions.values() if one.sent]
-            if firsts:
-                found[stream.head.room] = min(firsts)
+        for folder in folders:
+            head = read_head(folder)
+            if head is None:
+                continue
+            known = self._known.setdefault(folder.name, _Stream(head)).renditions
+            for name in _renditions(folder):
+                if name not in known:
+                    known[name] = _Rendition(read_lines(_read(journal_path(folder, name))))
+                waiting = waiting_segments(folder / MEDIA / name)[:1]
+                firsts = [*list(known[name].sent)[:1], *(msn for msn, _ in waiting)]
+                found[head.room] = min([found.get(head.room, sys.maxsize), *firsts])
         return found
 
     def waiting_bytes(self) -> int:
@@ -124,9 +141,8 @@ class StreamUploads:
         if self._policy.are_keys_sent:
             await self._send_keys(folder, stream, place)
         more = False
-        for name in await asyncio.to_thread(_renditions, folder):
+        for name, one in stream.renditions.items():
             at = place if name == head.renditions[0] else f"{place}/{name}"
-            one = await self._rendition(folder, stream, name)
             count = await self._send_segments(folder, name, one, at)
             more = more or count == A_ROUND
             await self._send_playlists(stream, one, at, is_ended=is_ended and count < A_ROUND)
@@ -138,14 +154,6 @@ class StreamUploads:
             await asyncio.to_thread(forget_stream, folder)
             self._known.pop(folder.name, None)
         return more
-
-    async def _rendition(self, folder: Path, stream: _Stream, name: str) -> _Rendition:
-        one = stream.renditions.get(name)
-        if one is None:
-            journal = journal_path(folder, name)
-            data = await asyncio.to_thread(_read, journal)
-            one = stream.renditions[name] = _Rendition(read_lines(data))
-        return one
 
     async def _send_segments(self, folder: Path, name: str, one: _Rendition, at: str) -> int:
         """Send what waits of one rendition; return how many that were."""

@@ -198,7 +198,8 @@ def build(settings: Settings, ground: Ground) -> Services:
     uploads = Uploads(
         ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
     )
-    keys.holders.append(uploads.oldest_msn)
+    if settings.upload_what != "recordings":
+        keys.holders.append(uploads.oldest_msn)
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)

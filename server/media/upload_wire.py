@@ -36,13 +36,13 @@ class UploadReport(BaseModel):
     """The result of `follow`: how the bucket is, how far recordings are.
 
     `state` is ok, away or refused, and the sentence says why. `oldest` is, of each room, the first
-    segment that a playlist in the bucket names.
+    segment that a playlist in the bucket names or will name; None while that is not known.
     """
 
     state: str
     sentence: str
     recordings: tuple[UploadProgress, ...]
-    oldest: dict[str, int]
+    oldest: dict[str, int] | None
 
 
 REPORT = TypeAdapter(UploadReport)

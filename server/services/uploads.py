@@ -35,8 +35,8 @@ class Report(Protocol):
         """Each recording that was asked for."""
 
     @property
-    def oldest(self) -> dict[str, int]:
-        """The first segment of each room that a playlist in the bucket names."""
+    def oldest(self) -> dict[str, int] | None:
+        """The first segment of each room that the bucket needs the key of; None: not known."""
 
 
 class UploadPlane(Protocol):
@@ -64,7 +64,7 @@ class Uploads:
         self._recorder = recorder
         self._are_recordings_sent = plane is not None and are_recordings_sent
         self._progress: dict[tuple[str, str], UploadProgress] = {}
-        self._oldest: dict[str, int] = {}
+        self._oldest: dict[str, int] | None = None
         self._turn = 0
         recorder.is_needed = self.is_needed
 
@@ -85,7 +85,7 @@ class Uploads:
         known = {(one.room, one.name) for one in self._recorder.all()}
         self._progress = {key: one for key, one in self._progress.items() if key in known}
         self._progress |= {(one.room, one.name): one for one in report.recordings}
-        self._oldest = report.oldest
+        self._oldest = report.oldest if report.oldest is not None else self._oldest
         self.state, self.sentence = report.state, report.sentence
 
     def is_needed(self, one: Recording) -> bool:
@@ -110,8 +110,13 @@ class Uploads:
         }
 
     def oldest_msn(self, room: RoomId) -> int | None:
-        """Return the oldest segment of a room whose key listeners of the bucket need."""
-        return self._oldest.get(room)
+        """Return the oldest segment of a room whose key listeners of the bucket need.
+
+        While that is not known, all of them.
+        """
+        if self.plane is None:
+            return None
+        return 0 if self._oldest is None else self._oldest.get(room)
 
     def _wanted(self) -> list[Wanted]:
         """Return what is not done, what is recorded now first; of many some at a time."""

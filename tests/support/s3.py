@@ -6,8 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
+from email.message import Message
 from pathlib import Path
 from typing import Self
+from urllib.request import urlopen
+
+import obstore
+from obstore import store
 
 from hls.upload.bucket import BucketPlace
 
@@ -76,6 +82,22 @@ class S3Server:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def headers(self, path: str) -> Message:
+        """Return an object's headers, fetched by an address that is signed for a minute."""
+        opened = store.from_url(
+            self.place.url,
+            config={
+                "endpoint": self.place.endpoint,
+                "region": "us-east-1",
+                "access_key_id": KEY_ID,
+                "secret_access_key": SECRET,
+            },
+            client_options={"allow_http": True},
+        )
+        with urlopen(obstore.sign(opened, "GET", path, timedelta(minutes=1))) as answer:  # noqa: S310 - ours
+            headers: Message = answer.headers
+        return headers
 
     def files(self) -> dict[str, bytes]:
         """Return everything in the bucket."""

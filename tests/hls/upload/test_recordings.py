@@ -88,7 +88,7 @@ async def test_finished(tmp_path: Path, folder: Path, s3: S3Server) -> None:
 
 
 async def test_grows(tmp_path: Path, folder: Path, s3: S3Server) -> None:
-    """Whole pieces go while it is recorded; in the end the file, new head and all, replaces them."""
+    """Whole pieces go while it is recorded; in the end the file, with its new head, does."""
     data = os.urandom(2 * PART_BYTES + 1000)
     (folder / "mix.ogg").write_bytes(data)
     one = uploads(tmp_path, s3.place)

@@ -107,6 +107,11 @@ async def test_bucket_dies(tmp_path: Path, s3: S3Server) -> None:
     before = s3.files()
     s3.kill()
     await asyncio.to_thread(spool, broadcaster, tmp_path / "spool", 7, second)
+    other, _ = uploads(tmp_path, s3.place)
+    assert other.oldest_needed() is None
+    with pytest.raises(BucketLost):
+        await other.work(NOW_S)
+    assert other.oldest_needed() == {"blue": 0}
     for _ in range(3):
         with pytest.raises(BucketLost, match="cannot be reached") as lost:
             await one.work(NOW_S)
@@ -219,6 +224,7 @@ async def test_expiry(tmp_path: Path) -> None:
     first = read((root / "all.m3u8").read_text()).first_msn
     assert first == min(int(path.stem[4:]) for path in root.glob("seg-*.m4s"))
     assert counters["upload_expired"] > 0
+    await send(one, 1_700_000_000.0 + 75 * 1.92 + 40)
     assert one.oldest_needed() == {"blue": first}
 
 

@@ -1,7 +1,7 @@
 """Uploads as the control process knows them, against a plane that uploads nothing."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ class Told:
     state: str = "ok"
     sentence: str = ""
     recordings: Sequence[UploadProgress] = ()
-    oldest: dict[str, int] = field(default_factory=dict)
+    oldest: dict[str, int] | None = None
 
 
 class FakePlane:
@@ -93,6 +93,8 @@ async def test_followed(uploads: Uploads, recorder: Recorder, plane: FakePlane) 
     told = {"state": "uploading", "sent": 5, "total": 9, "reason": "why"}
     assert uploads.progress(recorder.get(DEMO, name)) == told
     assert (uploads.state, uploads.sentence) == ("away", "It is away.")
+    assert Uploads(plane, recorder, are_recordings_sent=True).oldest_msn(DEMO) == 0
+    recorder.is_needed = uploads.is_needed
     assert (uploads.oldest_msn(DEMO), uploads.oldest_msn(RoomId("x"))) == (7, None)
     with pytest.raises(RecordingBusy):
         await recorder.remove(DEMO, name)
@@ -132,6 +134,7 @@ async def test_not_uploaded(
     name = await recorded(recorder)
     await uploads.work()
     assert uploads.progress(recorder.get(DEMO, name)) is None
+    assert uploads.oldest_msn(DEMO) == (0 if has_plane else None)
     assert plane.asked == ([[]] if has_plane else [])
     await recorder.remove(DEMO, name)
 

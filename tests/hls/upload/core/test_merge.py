@@ -65,6 +65,14 @@ def test_gap_between() -> None:
     assert merge([Piece(merge([one, two]))]).count("seg-") == text.count("seg-")
 
 
+def test_turns_stay() -> None:
+    """A discontinuity within a piece is one in the whole."""
+    turn = "#EXT-X-DISCONTINUITY\n#EXTINF:1.92,\nseg-6.m4s\n"
+    text = merge([Piece(HEAD + TIME + SEGMENT + turn)])
+    assert not media.check(text)
+    assert text.count("#EXT-X-DISCONTINUITY\n") == 1
+
+
 HEAD = "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:5\n"
 TIME = "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n"
 KEY_LINE = f'#EXT-X-KEY:METHOD=AES-128,URI="keys/1.key",IV=0x{KEY.iv.hex()}\n'
