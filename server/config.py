@@ -49,6 +49,9 @@ MOST_MIXERS = 8
 MOST_PER_MINUTE = 10**9
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
+_BUCKET: Final = re.compile(
+    r"(s3|gs|az)://[A-Za-z0-9][^\s?#@]{0,500}|file:///[^\s?#]{0,500}", re.ASCII
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
@@ -226,7 +229,6 @@ class Settings(BaseSettings):
     )
     upload_url: str = Field(
         default="",
-        pattern=r"^((s3|gs|az)://[A-Za-z0-9][^\s?#@]{0,500}|file:///[^\s?#]{0,500})?$",
         description="Bucket or folder to upload to, such as s3://bucket/prefix, gs://bucket,"
         " az://account/container or file:///mnt/archive; none = nothing is uploaded.",
     )
@@ -743,6 +745,16 @@ class Settings(BaseSettings):
                 " use it with host=127.0.0.1 only"
             )
         return self
+
+    @field_validator("upload_url")
+    @classmethod
+    def _check_bucket(cls, value: str) -> str:
+        if value and not _BUCKET.fullmatch(value):
+            raise ValueError(
+                "it looks like s3://bucket/prefix, gs://bucket, az://account/container or"
+                " file:///folder, and holds no credentials: they have a file (upload_credentials)"
+            )
+        return value
 
     @property
     def is_tls(self) -> bool:

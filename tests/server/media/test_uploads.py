@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 from hls.core.conformance import media
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, KeySpec
+from hls.upload.bucket import Bucket
 from hls.upload.core.places import TEMPLATE_DEFAULT
+from hls.upload.kept import KeptFolders
 from hls.upload.spool import SpoolWriter, streams
 from hls.upload.types import UploadState, Wanted
 from mixer.types import RoomId, tick_at
@@ -174,6 +176,28 @@ async def test_wrong_credentials(tmp_path: Path, s3: S3Server, upload: WorkerUpl
     await until(is_done)
     assert (await upload.follow([])).state == "ok"
     assert s3.files()["room/recordings/monday/mix.ogg"] == b"OggS"
+
+
+@pytest.mark.slow
+async def test_expiry(supervisor: Supervisor, tmp_path: Path, s3: S3Server) -> None:
+    """What was uploaded too long ago is deleted, and nothing that nobody noted."""
+    bucket = Bucket(s3.place)
+    await bucket.put("old/x", b"1")
+    await bucket.put("other/x", b"1")
+    await asyncio.to_thread(KeptFolders(tmp_path / "upload" / "kept").note, "old", 0.0)
+    plane = WorkerUploadPlane(settings(tmp_path, s3).model_copy(update={"keep_s": 60.0}))
+    await plane.start(supervisor)
+
+    async def is_gone() -> bool:
+        return list(await asyncio.to_thread(s3.files)) == ["other/x"]
+
+    await until(is_gone)
+
+    async def is_counted() -> bool:
+        return (await plane.statistics()).counters["upload_expired"] == 1
+
+    await until(is_counted)
+    await plane.close()
 
 
 async def test_not_there() -> None:
