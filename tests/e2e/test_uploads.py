@@ -63,7 +63,7 @@ async def wait_for(program: Program, name: str, **upload: str) -> dict[str, Any]
 
 def played(source: Path) -> Pcm:
     """Return what FFmpeg hears."""
-    command = ["ffmpeg", "-v", "error", "-xerror", "-allowed_extensions", "ALL", "-i", source]
+    command = ["ffmpeg", "-v", "error", "-xerror", "-allowed_extensions", "ALL", "-i", str(source)]
     wanted = ["-f", "s16le", "-ac", "1", "-ar", "48000", "-"]
     read = subprocess.run([*command, *wanted], check=True, capture_output=True)
     return np.frombuffer(read.stdout, np.int16)

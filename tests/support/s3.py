@@ -85,7 +85,7 @@ class S3Server:
 
     def headers(self, path: str) -> Message:
         """Return an object's headers, fetched by an address that is signed for a minute."""
-        opened = store.from_url(
+        opened = store.S3Store.from_url(
             self.place.url,
             config={
                 "endpoint": self.place.endpoint,
