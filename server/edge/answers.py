@@ -147,6 +147,8 @@ class RoomFull(RoomNotice):
     automix: bool
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
+    title: str
+    broadcastNames: bool
     record: Automatic | None
     links: Links
 
@@ -165,6 +167,8 @@ class RoomSeen(RoomNotice):
     automix: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
+    title: str | None = None
+    broadcastNames: bool | None = None
     record: Automatic | None = None
     links: Links | None = None
 
