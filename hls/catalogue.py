@@ -62,6 +62,11 @@ class Catalogue:
         listing, writer = self._text(container)
         return writer.classic(self._window(listing, first, position))
 
+    def finished(self, first: int, position: Position, container: Container) -> Window:
+        """Return the segments from `first` to the one before `position`, without their parts."""
+        entries = (self._entry(container, msn, 0) for msn in range(first, position.msn))
+        return Window(tuple(entries), discontinuity_sequence=self._facts.formats.sequence(first))
+
     def _text(self, container: Container) -> tuple[Listing, PlaylistWriter]:
         text = self._texts.get(container)
         if text is None:

@@ -19,3 +19,11 @@ class EncoderLost(HlsError):  # noqa: N818 - named after who must react
 
 class BadSound(HlsError):  # noqa: N818 - named after who must react: whoever chose the file
     """A file holds no sound that can be played; the text says so to people."""
+
+
+class BucketLost(HlsError):  # noqa: N818 - named after who must react: whoever tries again
+    """A bucket did not take or give something; the text says to the operator why."""
+
+
+class BucketRefused(BucketLost):
+    """The bucket refuses us: trying again helps only when somebody has changed something."""

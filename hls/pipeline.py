@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hls.codec import codec
-from hls.core.playlist import DateRange
+from hls.core.playlist import DateRange, Window
 from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
 from hls.disk import DiskWindow
@@ -124,6 +124,18 @@ class Broadcaster:
         """
         found = self._rooms.get(room)
         return found.playlist(rendition, kind, now_tick, skip=skip) if found else None
+
+    def specs(self) -> tuple[BroadcastSpec, ...]:
+        """Return the specs of all rooms on air."""
+        return tuple(room.spec for room in self._rooms.values())
+
+    def finished(self, room: str, rendition: str, first_msn: int, now_tick: int) -> Window | None:
+        """Return the complete segments from `first_msn` on that can be fetched, as they are listed.
+
+        None if there are none.
+        """
+        found = self._rooms.get(room)
+        return found.finished(rendition, first_msn, now_tick) if found else None
 
     def fetch(self, room: str, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return what a playlist names: the init segment, or an encrypted part or segment.

@@ -14,7 +14,7 @@ from hls.core.credits import Credits
 from hls.core.dates import Dates
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
-from hls.core.playlist import DateRange
+from hls.core.playlist import DateRange, Window
 from hls.core.ticks import Fate
 from hls.core.timeline import (
     AAC_SAMPLES,
@@ -152,6 +152,14 @@ class Room:
         if kind is PlaylistKind.CLASSIC:
             return program.catalogue.classic(self._first, position, self.spec.container)
         return program.catalogue.low_latency(self._first, position, others, skip=skip)
+
+    def finished(self, rendition: str, first_msn: int, now_tick: int) -> Window | None:
+        """Return the complete segments from `first_msn` on that are here, None for none."""
+        position, program = self.position(now_tick), self._find(rendition)
+        first = max(first_msn, self._oldest(self._listed_segments + KEPT_SEGMENTS))
+        if program is None or first >= position.msn:
+            return None
+        return program.catalogue.finished(first, position, self.spec.container)
 
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""

@@ -9,6 +9,7 @@ WORKERS = {
     "mixer": "server.media.mixer_worker",
     "broadcast": "server.media.broadcast_worker",
     "decoder": "server.media.decoder_worker",
+    "upload": "server.media.upload_worker",
 }
 
 

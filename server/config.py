@@ -21,6 +21,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hls.core.speccheck import BIT_RATES, LOUDNESS
+from hls.upload.core.places import TEMPLATE_DEFAULT as UPLOAD_TEMPLATE
+from hls.upload.core.places import TEMPLATE_PATTERN as UPLOAD_PATTERN
+from hls.upload.core.places import template_mistake
 from mixer.types import FLOOR, Profile
 from server.domain.air import (
     LABEL_PATTERN,
@@ -46,6 +49,9 @@ MOST_MIXERS = 8
 MOST_PER_MINUTE = 10**9
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
+_BUCKET: Final = re.compile(
+    r"(s3|gs|az)://[A-Za-z0-9][^\s?#@]{0,500}|file:///[^\s?#]{0,500}", re.ASCII
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
@@ -220,6 +226,52 @@ class Settings(BaseSettings):
         le=1 << 30,
         description="How much of recordings is kept, in megabytes, before the oldest are removed;"
         " 0 = any amount.",
+    )
+    upload_url: str = Field(
+        default="",
+        description="Bucket or folder to upload to, such as s3://bucket/prefix, gs://bucket,"
+        " az://account/container or file:///mnt/archive; none = nothing is uploaded.",
+    )
+    upload_what: Literal["recordings", "broadcast", "both"] = Field(
+        default="recordings",
+        description="What is uploaded: recordings, the broadcasts of all rooms, or both.",
+    )
+    upload_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s?#@]+)?$",
+        description="Address of an S3-compatible server, if it is not the vendor's own.",
+    )
+    upload_region: str = Field(
+        default="", pattern=r"^[A-Za-z0-9-]{0,64}$", description="Region of an S3 bucket."
+    )
+    upload_credentials: Path | None = Field(
+        default=None,
+        description="File of lines such as AWS_ACCESS_KEY_ID=… that only the server's user may"
+        " read (default: the environment, as the vendor's own tools know it).",
+    )
+    upload_template: str = Field(
+        default=UPLOAD_TEMPLATE,
+        pattern=UPLOAD_PATTERN,
+        description="Folder of each upload within the bucket; {room}, {kind} and {name} must be in"
+        " it.",
+    )
+    upload_keys: bool = Field(
+        default=False,
+        description="Upload the keys of broadcasts too: then whoever can read the bucket can"
+        " listen.",
+    )
+    upload_keep_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="How long uploads are kept in the bucket, in days; 0 = for good.",
+    )
+    upload_spool_mb: int = Field(
+        default=512,
+        ge=1,
+        le=1 << 20,
+        description="Disk, in megabytes, that broadcasts may take while the bucket is away; then"
+        " their oldest segments go.",
     )
     announcements_dir: Path | None = Field(
         default=None,
@@ -683,6 +735,9 @@ class Settings(BaseSettings):
                 "a TURN server in ice_servers lets nobody in without credentials:"
                 " name the file of its secret with turn_secret_file"
             )
+        mistake = template_mistake(self.upload_template)
+        if mistake is not None:
+            raise ValueError(f"upload_template: {mistake}")
         if self.role == "signing" and self.signing_url:
             raise ValueError("role=signing signs itself: leave signing_url away")
         if self.api_open and not self.is_loopback:
@@ -691,6 +746,16 @@ class Settings(BaseSettings):
                 " use it with host=127.0.0.1 only"
             )
         return self
+
+    @field_validator("upload_url")
+    @classmethod
+    def _check_bucket(cls, value: str) -> str:
+        if value and not _BUCKET.fullmatch(value):
+            raise ValueError(
+                "it looks like s3://bucket/prefix, gs://bucket, az://account/container or"
+                " file:///folder, and holds no credentials: they have a file (upload_credentials)"
+            )
+        return value
 
     @property
     def is_tls(self) -> bool:

@@ -233,7 +233,9 @@ def _sentence(detail: Any, origins: Mapping[str, str]) -> str:
     key = str(detail["loc"][0])
     origin = origins.get(key, "")
     place = f"{origin}: {key}" if os.sep in origin else f"{option(key)} ({variable(key)})"
-    shown = "[hidden]" if is_secret(key) else repr(detail["input"])
+    # An address may hold a password where none belongs.
+    is_hidden = is_secret(key) or re.search(r"://[^/]*@", str(detail["input"]))
+    shown = "[hidden]" if is_hidden else repr(detail["input"])
     return f"{place}: {said}, not {shown}"
 
 

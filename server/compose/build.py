@@ -57,6 +57,7 @@ from server.services.spent import Spent
 from server.services.standing import Standings
 from server.services.stream_keys import StreamKeys
 from server.services.tokens import Shared, Signer, Tokens
+from server.services.uploads import UploadPlane, Uploads
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
 
@@ -80,6 +81,7 @@ class Ground:
     shared: Shared = field(default_factory=Shared)
     static: Path = field(default_factory=static_folder)
     turn_secret: str = ""
+    upload: UploadPlane | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Services:
             QualityWatch(self.context.mixer, presence).run, name="quality watch"
         )
         _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
+        _ = supervisor.keep_running(self.context.uploads.run, name="uploads")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self, credits_: Credits) -> None:
@@ -197,6 +200,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = Listening(access, keys, Listeners(clock))
+    uploads = Uploads(
+        ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
+    )
+    if settings.upload_what != "recordings":
+        keys.holders.append(uploads.oldest_msn)
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
@@ -238,6 +246,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=arrivals,
         recorder=recorder,
+        uploads=uploads,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,

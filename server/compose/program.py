@@ -30,6 +30,7 @@ from server.compose.reload import Reloader
 from server.compose.signals import Signals
 from server.compose.signing import KEY_FILE, open_keys, open_signer, open_signing_key, read_shared
 from server.compose.tls import HotTls
+from server.compose.uploading import spool_settings, upload_settings
 from server.compose.welcome import Serving, urls, welcome
 from server.config import Settings, option, variable
 from server.edge.app import create_app
@@ -44,6 +45,7 @@ from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
+from server.media.upload_plane import WorkerUploadPlane
 from server.services.clock import Clock, system_clock
 from server.services.keyring import Keyring
 from server.sources import Loaded
@@ -114,6 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         signer = await open_signer(settings, clock, supervisor, stack)
         shared = await asyncio.to_thread(read_shared, settings)
         mixer, broadcast = await _start_planes(settings, supervisor, stack)
+        upload = await _start_upload(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
         hook_sender = HttpHookSender(settings.webhook_networks)
@@ -126,6 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             *(store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up),
             shared=shared,
             turn_secret=turn_secret,
+            upload=upload,
         )
         services = build(settings, ground)
         await services.load()
@@ -330,7 +334,7 @@ async def _start_planes(
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="roomtone-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         audio_socket = folder / "audio.sock"
-    broadcast = WorkerBroadcastPlane(audio_socket)
+    broadcast = WorkerBroadcastPlane(audio_socket, spool=spool_settings(settings))
     mixer = Fleet(
         [
             WorkerPlane(
@@ -351,6 +355,19 @@ async def _start_planes(
         if failure is not None:
             raise failure
     return mixer, broadcast
+
+
+async def _start_upload(
+    settings: Settings, supervisor: Supervisor, stack: AsyncExitStack
+) -> WorkerUploadPlane | None:
+    """Start the upload process if there is something to do for it."""
+    process = upload_settings(settings)
+    if process is None:
+        return None
+    upload = WorkerUploadPlane(process)
+    stack.push_async_callback(upload.close)
+    await upload.start(supervisor)
+    return upload
 
 
 def _plane_settings(settings: Settings, number: int) -> PlaneSettings:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hls.types import MixFormat
+from hls.upload.types import UploadState
 from mixer.types import Profile, RtcpMode, RtpCodec
 from server.domain.announcement import PlayState
 from server.domain.api_key import Scope
@@ -463,8 +464,20 @@ class CapturesAnswer(Page):
     recordings: list[StoredFile]
 
 
+class UploadShape(Answer):
+    """How far the upload of a recording is, in bytes; `reason` says why it waits."""
+
+    state: UploadState
+    sent: int
+    total: int
+    reason: str
+
+
 class RecordingShape(RecordingNotice):
-    """A recording of a room; `by` and `endedBy` are `api`, `room`, or who it was."""
+    """A recording of a room; `by` and `endedBy` are `api`, `room`, or who it was.
+
+    `upload` is None where recordings are not uploaded.
+    """
 
     mix: MixFormat
     tracks: bool
@@ -474,6 +487,7 @@ class RecordingShape(RecordingNotice):
     endedAt: Moment | None
     endedBy: str
     reason: str
+    upload: UploadShape | None
 
 
 class ListedRecording(RecordingShape):

@@ -32,6 +32,7 @@ from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.standing import Standings
 from server.services.tokens import Signer
+from server.services.uploads import Uploads
 from server.services.webhooks import Webhooks
 
 
@@ -56,6 +57,7 @@ class Context:
     lines: LineKeeper
     arrivals: ArrivalsKeeper
     recorder: Recorder
+    uploads: Uploads
     shelf: RecordingShelf
     desk: Desk
     announcer: Announcer

@@ -92,6 +92,9 @@ async def gather(app: web.Application) -> Mapping[str, PlaneStatistics]:
     processes = {"control": _own(app), **(await _ask(context.mixer.statistics) or {})}
     if (broadcast := await _ask(context.broadcast.statistics)) is not None:
         processes["broadcast"] = broadcast
+    upload = context.uploads.plane
+    if upload is not None and (uploaded := await _ask(upload.statistics)) is not None:
+        processes["upload"] = uploaded
     return processes
 
 

@@ -232,6 +232,7 @@ def _shape(context: Context, one: Recording) -> dict[str, object]:
         "endedBy": one.ended_by,
         "seconds": round(one.recorded_s(context.clock.now()), 1),
         "reason": one.reason,
+        "upload": context.uploads.progress(one),
     }
 
 

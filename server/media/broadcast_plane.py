@@ -103,6 +103,7 @@ class WorkerBroadcastPlane:
         *,
         command: Sequence[str] | None = None,
         patience: Patience | None = None,
+        spool: wire.SpoolSettings | None = None,
     ) -> None:
         """Prepare a process that hears the mixers at `audio_socket`; `start` starts it."""
         child = ChildSpec(
@@ -111,6 +112,7 @@ class WorkerBroadcastPlane:
             settings={
                 "audio_socket": str(audio_socket),
                 "window_folder": str(audio_socket.parent),
+                "spool": None if spool is None else spool.model_dump(),
             },
             environment=ENVIRONMENT,
             command=command or program(),

@@ -1,5 +1,6 @@
 """The broadcast process: the mixers' audio in, playlists and segments out."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -10,10 +11,12 @@ from pathlib import Path
 from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import Position
+from hls.upload.spool import SpoolWriter
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
 from server.media.progress import Progress
 from server.media.room_recorder import RoomRecorder
+from server.media.upload_spooler import Spooler
 from server.memory import resident_bytes
 from server.rpc.codec import Notification, Params, encode
 from server.rpc.dispatch import Dispatcher
@@ -33,6 +36,7 @@ class BroadcastService:
         self._mixers: set[UnixTransport] = set()
         self._progress = Progress(broadcaster, self._tell, _now_tick)
         self.recorder = RoomRecorder(transport, _now_tick)
+        self.spooler: Spooler | None = None  # of what is to be uploaded
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
@@ -64,6 +68,8 @@ class BroadcastService:
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
         spec = params.spec()
+        if self.spooler is not None and not spec.on_air:
+            await self.spooler.finish(spec.room)
         self._broadcaster.apply(spec, _now_tick())
         self.recorder.apply(spec)
         return None
@@ -107,6 +113,8 @@ class BroadcastService:
         gauges["broadcast_followed_rooms"] = float(len(self._progress))
         gauges["resident_bytes"] = float(resident_bytes() or 0)
         figures = {**self._broadcaster.statistics(), **self.recorder.statistics()}
+        if self.spooler is not None:
+            counters.update(self.spooler.spool.counters)
         for name, value in figures.items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value
@@ -126,7 +134,15 @@ def main(arguments: Sequence[str]) -> None:
     ) -> AsyncIterator[worker.Service]:
         folder = settings.window_folder
         disk = None if folder is None else DiskWindow(Path(folder))
-        service = BroadcastService(Broadcaster(disk=disk), transport)
+        broadcaster = Broadcaster(disk=disk)
+        service = BroadcastService(broadcaster, transport)
+        if settings.spool is not None:
+            spool = settings.spool
+            writer = await asyncio.to_thread(SpoolWriter, Path(spool.folder), spool.max_bytes)
+            service.spooler = Spooler(
+                broadcaster, writer, _now_tick, are_keys_sent=spool.are_keys_sent
+            )
+            _ = supervisor.keep_running(service.spooler.run, name="upload spool")
         _ = supervisor.spawn(service.recorder.run(), name="recordings")
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:

@@ -248,6 +248,14 @@ class DecoderSettings(BaseModel):
     is_looped: bool
 
 
+class SpoolSettings(BaseModel):
+    """Where the broadcast process puts what is to be uploaded."""
+
+    folder: str
+    max_bytes: int
+    are_keys_sent: bool = False
+
+
 class BroadcastSettings(BaseModel):
     """How a broadcast process is started."""
 
@@ -255,6 +263,8 @@ class BroadcastSettings(BaseModel):
     audio_socket: str
     window_folder: str | None = None
     """Where segments that are too old for memory go."""
+    spool: SpoolSettings | None = None
+    """What is kept for uploads."""
 
 
 STATISTICS = TypeAdapter(PlaneStatistics)

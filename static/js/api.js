@@ -49,7 +49,14 @@ import { ServerClock } from "./serverclock.js";
  * @property {number} seconds  without pauses
  * @property {number} bytes
  * @property {string} reason  why it failed
+ * @property {Upload | null} [upload]  null: it is not uploaded
  * @property {{name: string, bytes: number, type: string}[]} files  of one alone
+ *
+ * @typedef {object} Upload  how far a recording is on its way to the bucket
+ * @property {"waiting" | "uploading" | "done" | "failed"} state
+ * @property {number} sent  bytes
+ * @property {number} total
+ * @property {string} reason  why it waits
  *
  * @typedef {object} Announcement  a sound that is played into a room, or was
  * @property {string} announcementId

@@ -115,6 +115,7 @@ export class Recordings {
     over.forEach((one, place) => {
       let item = this.#items.get(one.name);
       if (!item) this.#items.set(one.name, (item = makeItem(one, this.announce, () => this.#removed())));
+      drawUpload(item, one.upload);
       if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
     });
     list.hidden = over.length === 0;
@@ -158,6 +159,7 @@ export function makeItem(one, announce, removed, title) {
   say(part(item, "rec-name", HTMLElement), name);
   say(part(item, "rec-facts", HTMLElement), `${clock(one.seconds)} · ${bytes(one.bytes)}`);
   show(part(item, "rec-reason", HTMLElement), one.state === "failed" ? `It broke off. ${one.reason}.`.replace(/\.+$/, ".") : null);
+  drawUpload(item, one.upload);
   const base = `/api/rooms/${one.roomId}/recordings/${one.name}`;
   const zip = part(item, "rec-zip", HTMLAnchorElement);
   zip.href = `${base}/files.zip`;
@@ -199,6 +201,28 @@ export function makeItem(one, announce, removed, title) {
     remove.setAttribute("aria-label", `Delete the recording of ${name}`);
   });
   return item;
+}
+
+/**
+ * How far a recording is on its way to the bucket: a word, and a bar while it is on it.
+ * @param {HTMLElement} item
+ * @param {api.Upload | null | undefined} upload
+ */
+function drawUpload(item, upload) {
+  const box = part(item, "rec-upload", HTMLElement);
+  box.hidden = !upload;
+  if (!upload) return;
+  const bar = part(item, "rec-upload-bar", HTMLProgressElement);
+  const share = upload.total > 0 ? Math.min(1, upload.sent / upload.total) : 0;
+  bar.hidden = upload.state === "done" || upload.state === "failed";
+  bar.value = share;
+  const words = {
+    waiting: "Waiting to be uploaded",
+    uploading: `Uploading, ${Math.floor(100 * share)} %`,
+    done: "Uploaded",
+    failed: "Not uploaded",
+  };
+  say(part(item, "rec-upload-word", HTMLElement), [words[upload.state], upload.reason].filter(Boolean).join(". ").replace(/\.+$/, ""));
 }
 
 /**

@@ -73,6 +73,27 @@ def test_what_was_recorded(rooms: Page, site: ScriptedSite) -> None:
     assert site.calls == [("unrecord", {"name": "older"})]
 
 
+def test_how_far_an_upload_is(page: Page, site: ScriptedSite) -> None:
+    """A word and a bar, and why it waits; nothing where nothing is uploaded."""
+    upload = {"state": "uploading", "sent": 3, "total": 4, "reason": ""}
+    waits = {**upload, "state": "waiting", "reason": "The bucket cannot be reached."}
+    site.script.recordings = [
+        recording("studio", "d", "done"),
+        recording("studio", "c", "done", upload=upload | {"state": "done", "sent": 4}),
+        recording("studio", "b", "done", upload=waits),
+        recording("studio", "a", "done", upload=upload),
+    ]
+    page.goto(f"/#admin={ADMIN}")
+    page.get_by_text("4 recordings", exact=True).click()
+    items = page.locator("article .recorded-one")
+    expect(items.nth(0)).to_contain_text("Uploading, 75 %")
+    expect(items.nth(0).locator("progress")).to_have_js_property("value", 0.75)
+    expect(items.nth(1)).to_contain_text("Waiting to be uploaded. The bucket cannot be reached")
+    expect(items.nth(2)).to_contain_text("Uploaded")
+    expect(items.nth(2).locator("progress")).to_be_hidden()
+    expect(items.nth(3).locator(".rec-upload")).to_be_hidden()
+
+
 def test_recordings_outlive_their_room(rooms: Page) -> None:
     """Those of rooms that are gone stand below, with the room's id."""
     rooms.get_by_text("1 recording of rooms that are gone").click()

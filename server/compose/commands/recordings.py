@@ -1,15 +1,19 @@
 """`roomtone room record …` and `roomtone recordings …`: what is recorded, and what was."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import click
 
+from hls.upload.core.merge import MAX_TEXT, CannotMerge, Piece
+from hls.upload.core.merge import merge as merged
 from server.client.api import Api, path
 from server.client.download import download
 from server.client.errors import ClientError, Exit
 from server.compose.commands.table import pairs, table
-from server.compose.commands.target import Console, with_server
+from server.compose.commands.target import Console, as_json, with_server
 
 _MB: Final = 1_000_000
 _TITLES: Final = ("room", "recording", "state", "began", "length", "MB", "by")
@@ -87,6 +91,55 @@ async def rm(api: Api, console: Console, room_id: str, names: tuple[str, ...]) -
     for name in names:
         await api.call("DELETE", path("rooms", room_id, "recordings", name))
     console.tell({"removed": names}, (f"Removed {name}" for name in names))
+
+
+@recordings.command()
+@click.argument(
+    "playlists",
+    metavar="PLAYLIST...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Playlist to write; never over a file that is there. It names segments from where it is.",
+)
+@as_json
+def merge(playlists: tuple[Path, ...], *, out: Path, is_json: bool) -> None:
+    """Make one stream of pieces of a broadcast that several servers uploaded.
+
+    Each PLAYLIST is an all.m3u8 as it was uploaded, in its place among the others: a folder, or a
+    copy of the bucket's playlists alone. Segments are neither read nor moved.
+    """
+    console = Console(is_json)
+    try:
+        pieces = [Piece(_playlist_text(one), _way(one, out)) for one in playlists]
+        text = merged(pieces)
+        with out.open("x") as file:
+            file.write(text)
+    except CannotMerge as error:
+        console.fail(ClientError(str(error), Exit.MISTAKE))
+    except FileExistsError:
+        console.fail(ClientError(f"{out} is there already: it is never written over", Exit.MISTAKE))
+    except OSError as error:
+        console.fail(ClientError(f"{error.filename}: {error.strerror}", Exit.FAILED))
+    count, gaps = text.count("#EXTINF:"), text.count("#EXT-X-GAP")
+    lines = [f"Wrote {out}: {count} segments" + (f", {gaps} of them missing" if gaps else "")]
+    console.tell({"file": str(out), "segments": count, "gaps": gaps}, lines)
+
+
+def _playlist_text(playlist: Path) -> str:
+    with playlist.open("rb") as file:
+        return file.read(MAX_TEXT + 1).decode(errors="replace")
+
+
+def _way(playlist: Path, out: Path) -> str:
+    """Return how the folder of a playlist is reached from that of another, "" or ending in /."""
+    way = os.path.relpath(playlist.absolute().parent, out.absolute().parent)
+    return "" if way == "." else quote(way) + "/"
 
 
 async def _current(api: Api, room_id: str) -> str:

@@ -100,6 +100,7 @@ async def test_a_recording_from_beginning_to_end(edge: Edge) -> None:
         "endedBy": "",
         "seconds": 0.0,
         "reason": "",
+        "upload": None,
     }
     edge.node.advance(2)
     for action, state in (("pause", "paused"), ("resume", "recording"), ("stop", "stopping")):

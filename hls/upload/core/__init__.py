@@ -1,0 +1,1 @@
+"""The pure parts: where things go, what is listed, how pieces become one."""

@@ -1,0 +1,112 @@
+"""A server that uploads to a real S3 server, which dies meanwhile; FFmpeg plays the bucket."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.program import Program, running
+from tests.support.room_client import Signalling, connect, person
+from tests.support.s3 import S3Server
+from tests.support.webrtc_client import Pcm, level_db, tone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+HERTZ, HEARD_DB = 440.0, -30.0
+
+
+@pytest.fixture
+async def s3(tmp_path: Path) -> AsyncIterator[S3Server]:
+    """An S3 server."""
+    server = S3Server(tmp_path)
+    await asyncio.to_thread(server.start)
+    yield server
+    await asyncio.to_thread(server.kill)
+
+
+@pytest.fixture
+async def ada(tmp_path: Path, s3: S3Server) -> AsyncIterator[tuple[Program, Signalling]]:
+    """A server that uploads everything, and a host who hums in its room."""
+    options = (
+        *("--upload-url", s3.place.url, "--upload-endpoint", s3.place.endpoint),
+        *("--upload-region", s3.place.region, "--upload-credentials", str(s3.credentials)),
+        *("--upload-what", "both", "--upload-keys"),
+    )
+    async with AsyncExitStack() as stack:
+        program = await stack.enter_async_context(running(tmp_path / "state", *options))
+        await program.new_room(roomId="studio")
+        host = person(program, "studio", "Ada", tone(HERTZ), role="host")
+        signalling, media = await stack.enter_async_context(host)
+        await connect(signalling, media, await media.offer())
+        yield program, signalling
+
+
+async def seen(program: Program, name: str) -> dict[str, Any]:
+    _, answer = await program.call("GET", f"/api/rooms/studio/recordings/{name}")
+    shape: dict[str, Any] = answer["recording"]
+    return shape
+
+
+async def wait_for(program: Program, name: str, **upload: str) -> dict[str, Any]:
+    """Wait until a recording is over and its upload is so."""
+    while True:
+        shape = await seen(program, name)
+        if shape["state"] == "done" and upload.items() <= shape["upload"].items():
+            return shape
+        await asyncio.sleep(0.1)  # sleep: other processes write
+
+
+def played(source: Path) -> Pcm:
+    """Return what FFmpeg hears."""
+    command = ["ffmpeg", "-v", "error", "-xerror", "-allowed_extensions", "ALL", "-i", str(source)]
+    wanted = ["-f", "s16le", "-ac", "1", "-ar", "48000", "-"]
+    read = subprocess.run([*command, *wanted], check=True, capture_output=True)
+    return np.frombuffer(read.stdout, np.int16)
+
+
+async def test_a_talk_in_the_bucket(
+    ada: tuple[Program, Signalling], s3: S3Server, tmp_path: Path
+) -> None:
+    """Recording and broadcast are whole there and playable; nobody waited for the bucket."""
+    program, signalling = ada
+    name = (await signalling.call("startRecording"))["name"]
+    await asyncio.sleep(3.0)  # sleep: what is recorded takes as long as it is
+    await asyncio.to_thread(s3.kill)
+    await signalling.call("stopRecording")
+    shape = await wait_for(program, name, reason="The bucket cannot be reached.")
+    assert shape["upload"]["state"] == "waiting"
+    status, answer = await program.call("DELETE", f"/api/rooms/studio/recordings/{name}")
+    assert (status, answer["code"]) == (409, "recording_busy")
+    async with program.http.get(f"{program.url}/ready") as ready:
+        reasons = set((await ready.json()).get("reasons", []))
+    assert reasons <= {"ticks", "overload"}  # of a busy machine
+    assert await program.metric("roomtone_upload_away") == 1
+    await asyncio.to_thread(s3.start)
+    shape = await wait_for(program, name, state="done")
+    files, folder = s3.files(), tmp_path / "state" / "recordings" / "studio" / name
+    for file in shape["files"]:
+        truth = (folder / file["name"]).read_bytes()
+        assert files[f"studio/recordings/{name}/{file['name']}"] == truth
+    bucket = s3.bucket / "pre" / "studio"
+    heard = await asyncio.to_thread(played, bucket / "recordings" / name / "listen.m3u8")
+    assert abs(len(heard) / 48_000 - shape["seconds"]) < 0.1
+    assert level_db(heard[48_000:96_000], HERTZ) > HEARD_DB
+    await program.call("DELETE", "/api/rooms/studio")
+    while not any(name.endswith("/all.m3u8") and _is_over(text) for name, text in files.items()):
+        await asyncio.sleep(0.1)  # sleep: other processes write
+        files = await asyncio.to_thread(s3.files)
+    (whole,) = (bucket / "broadcast").glob("*/all.m3u8")
+    heard = await asyncio.to_thread(played, whole)
+    assert level_db(heard[-96_000:-48_000], HERTZ) > HEARD_DB
+    assert "a-secret-of-tests" not in program.output
+    status, _ = await program.call("DELETE", f"/api/rooms/studio/recordings/{name}")
+    assert status == 200
+
+
+def _is_over(text: bytes) -> bool:
+    return text.endswith(b"#EXT-X-ENDLIST\n")

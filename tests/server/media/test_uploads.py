@@ -1,0 +1,281 @@
+"""The broadcast process and the upload process, with a real S3 server behind them."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from hls.core.conformance import media
+from hls.pipeline import Broadcaster
+from hls.types import BroadcastSpec, KeySpec
+from hls.upload.bucket import Bucket
+from hls.upload.core.places import TEMPLATE_DEFAULT
+from hls.upload.kept import KeptFolders
+from hls.upload.spool import SpoolWriter, streams
+from hls.upload.types import UploadState, Wanted
+from mixer.types import RoomId, tick_at
+from server.errors import PlaneUnavailable
+from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.upload_plane import WorkerUploadPlane
+from server.media.upload_spooler import ABSENT_ROUNDS, Spooler
+from server.media.upload_wire import UploadSettings
+from server.media.wire import SpoolSettings
+from server.supervise import Supervisor
+from tests.hls.listener import read
+from tests.hls.upload.on_air import BASE, KEYS, NAME, SEGMENT_TICKS, on_air, room_spec
+from tests.support.s3 import S3Server
+
+ROOM = RoomId("room")
+KEY = KeySpec(0, b"k" * 16, b"i" * 16, "/hls/rooms/room/0/enc.key")
+AT = "room/broadcast/2023-11-14_22-13-20"
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[Supervisor]:
+    """Owner of the processes."""
+    with capture_logs():
+        async with Supervisor() as root:
+            yield root
+
+
+@pytest.fixture
+async def s3(tmp_path: Path) -> AsyncIterator[S3Server]:
+    """An S3 server."""
+    server = S3Server(tmp_path)
+    await asyncio.to_thread(server.start)
+    yield server
+    await asyncio.to_thread(server.kill)
+
+
+@pytest.fixture
+async def upload(
+    supervisor: Supervisor, tmp_path: Path, s3: S3Server
+) -> AsyncIterator[WorkerUploadPlane]:
+    """An upload process that serves."""
+    plane = WorkerUploadPlane(settings(tmp_path, s3))
+    await plane.start(supervisor)
+    yield plane
+    await plane.close()
+
+
+def settings(tmp_path: Path, s3: S3Server) -> UploadSettings:
+    return UploadSettings(
+        control_fd=-1,
+        url=s3.place.url,
+        endpoint=s3.place.endpoint,
+        region=s3.place.region,
+        credentials_file=str(s3.credentials),
+        folder=str(tmp_path / "upload"),
+        spool=str(tmp_path / "upload" / "spool"),
+        recordings=str(tmp_path / "recordings"),
+        template=TEMPLATE_DEFAULT,
+    )
+
+
+async def until(done: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what another process does."""
+    while not await done():  # noqa: ASYNC110 - they tell nobody
+        await asyncio.sleep(0.05)  # sleep: polls another process
+
+
+def listed(s3: S3Server) -> tuple[int, int]:
+    """Return the first and last segment of the live playlist, (-1, -1) while there is none."""
+    text = s3.files().get(f"{AT}/stream.m3u8")
+    if text is None:
+        return -1, -1
+    assert not media.check(text.decode())
+    playlist = read(text.decode())
+    assert set(playlist.names) <= {name.rpartition("/")[2] for name in s3.files()}
+    return playlist.first_msn, playlist.last_msn
+
+
+@pytest.mark.slow
+async def test_everything_dies(
+    supervisor: Supervisor, tmp_path: Path, s3: S3Server, upload: WorkerUploadPlane
+) -> None:
+    """A stream is whole in the bucket after the server, the upload and the broadcast were killed.
+
+    The bucket has byte by byte what listeners could fetch.
+    """
+    spool = SpoolSettings(folder=str(tmp_path / "upload" / "spool"), max_bytes=1 << 28)
+    broadcast = WorkerBroadcastPlane(tmp_path / "audio.sock", spool=spool)
+    await broadcast.start(supervisor)
+    base = tick_at(time.monotonic() - 30)
+    await broadcast.apply(BroadcastSpec(ROOM, 1, (KEY,), base, 1_700_000_000.0))
+
+    async def is_at(msn: int) -> bool:
+        return (await asyncio.to_thread(listed, s3))[1] >= msn
+
+    await until(lambda: is_at(17))
+    await asyncio.to_thread(s3.kill)
+    os.kill(upload.pid or 0, signal.SIGKILL)
+    now = (await asyncio.to_thread(listed, s3))[1]
+
+    async def is_spooled() -> bool:
+        found = await asyncio.to_thread(lambda: [*(tmp_path / "upload").rglob("*.seg")])
+        return len(found) >= 4
+
+    await until(is_spooled)
+    os.kill(broadcast.pid or 0, signal.SIGKILL)
+    await asyncio.to_thread(s3.start)
+    await until(lambda: is_at(now + 3))
+    held = {
+        name: await broadcast.fetch(ROOM, "", name)
+        for name in read(s3.files()[f"{AT}/stream.m3u8"].decode()).names[-2:]
+    }
+    for name, truth in held.items():
+        assert truth is not None
+        assert s3.files()[f"{AT}/{name}"] == truth.data
+    await broadcast.apply(BroadcastSpec(ROOM, 2, (KEY,), base, 1_700_000_000.0, on_air=False))
+
+    async def is_over() -> bool:
+        return not await asyncio.to_thread(streams, tmp_path / "upload" / "spool")
+
+    await until(is_over)
+    whole = s3.files()[f"{AT}/all.m3u8"].decode()
+    assert whole.endswith("#EXT-X-ENDLIST\n")
+    assert "#EXT-X-GAP" not in whole
+    statistics = await upload.statistics()
+    assert statistics.counters["upload_restarts"] == 1
+    assert statistics.gauges["upload_waiting_bytes"] == 0
+    assert (await broadcast.statistics()).counters["upload_spooled"] > 0
+    await broadcast.close()
+
+
+@pytest.mark.slow
+async def test_wrong_credentials(tmp_path: Path, s3: S3Server, upload: WorkerUploadPlane) -> None:
+    """Wrong credentials are a state, a sentence and counters; right ones are found by itself."""
+    folder = tmp_path / "recordings" / "room" / "monday"
+    folder.mkdir(parents=True)
+    (folder / "mix.ogg").write_bytes(b"OggS")
+    s3.authorize("wrong")
+    wanted = [Wanted("room", "monday", is_over=True)]
+
+    async def is_refused() -> bool:
+        report = await upload.follow(wanted)
+        return report.state == "refused" and bool(report.recordings[0].sentence)
+
+    await until(is_refused)
+    report = await upload.follow(wanted)
+    assert report.sentence == "The bucket refuses these credentials (SignatureDoesNotMatch)."
+    assert report.recordings[0].state is UploadState.WAITING
+    statistics = await upload.statistics()
+    assert statistics.counters["upload_refused"] > 0
+    assert statistics.gauges["upload_refused_now"] == 1
+    s3.authorize("a-secret-of-tests")
+
+    async def is_done() -> bool:
+        report = await upload.follow(wanted)
+        return report.recordings[0].state is UploadState.DONE
+
+    await until(is_done)
+    assert (await upload.follow([])).state == "ok"
+    assert s3.files()["room/recordings/monday/mix.ogg"] == b"OggS"
+
+
+@pytest.mark.slow
+async def test_expiry(supervisor: Supervisor, tmp_path: Path, s3: S3Server) -> None:
+    """What was uploaded too long ago is deleted, and nothing that nobody noted."""
+    bucket = Bucket(s3.place)
+    await bucket.put("old/x", b"1")
+    await bucket.put("other/x", b"1")
+    await asyncio.to_thread(KeptFolders(tmp_path / "upload" / "kept").note, "old", 0.0)
+    plane = WorkerUploadPlane(settings(tmp_path, s3).model_copy(update={"keep_s": 60.0}))
+    await plane.start(supervisor)
+
+    async def is_gone() -> bool:
+        return list(await asyncio.to_thread(s3.files)) == ["other/x"]
+
+    await until(is_gone)
+
+    async def is_counted() -> bool:
+        return (await plane.statistics()).counters["upload_expired"] == 1
+
+    await until(is_counted)
+    await plane.close()
+
+
+async def test_not_there() -> None:
+    """A process that is away is unavailable, and its numbers say so."""
+    plane = WorkerUploadPlane(
+        UploadSettings(
+            control_fd=-1, url="file:///x", folder="x", spool="x", recordings="x", template="x"
+        )
+    )
+    with pytest.raises(PlaneUnavailable):
+        await plane.follow([])
+    assert (await plane.statistics()).gauges == {"upload_up": 0.0}
+    assert plane.pid is None
+    assert not plane.is_up
+
+
+def spooler(tmp_path: Path, broadcaster: Broadcaster, clock: list[int]) -> Spooler:
+    writer = SpoolWriter(tmp_path, 1 << 28)
+    return Spooler(broadcaster, writer, lambda: clock[0], are_keys_sent=True)
+
+
+def spooled(tmp_path: Path) -> list[int]:
+    return sorted(int(path.stem) for path in tmp_path.glob("*/media/128k/*.seg"))
+
+
+async def test_spooler_goes_on(tmp_path: Path) -> None:
+    """Each segment is taken once; a process that is started again leaves what was taken alone."""
+    clock = [BASE + 2 * SEGMENT_TICKS + 10]
+    one = spooler(tmp_path, on_air(), clock)
+    await one.work()
+    await one.work()
+    assert spooled(tmp_path) == list(range(7))
+    clock[0] += 3 * SEGMENT_TICKS
+    first = tmp_path / f"blue_{NAME}" / "media" / "128k" / "000000000000006.seg"
+    content = first.read_bytes()
+    other = spooler(tmp_path, on_air(clock[0]), clock)
+    first.write_bytes(b"untouched")
+    await other.work()
+    assert first.read_bytes() == b"untouched"
+    assert len(content) > 100
+    assert spooled(tmp_path) == list(range(10))
+    for key in KEYS:
+        path = tmp_path / f"blue_{NAME}" / "keys" / f"{key.epoch}.key"
+        assert path.read_bytes() == key.key
+
+
+async def test_spooler_ends(tmp_path: Path) -> None:
+    """A room that goes off the air, or is of a life before, has an end."""
+    clock = [BASE + 2 * SEGMENT_TICKS + 10]
+    broadcaster = on_air()
+    one = spooler(tmp_path, broadcaster, clock)
+    await one.finish("blue")
+    assert spooled(tmp_path) == list(range(7))
+    assert one.spool.streams() == []
+    await one.work()
+    assert len(one.spool.streams()) == 1
+    after = spooler(tmp_path, Broadcaster(delay_ticks=0), clock)
+    for _ in range(ABSENT_ROUNDS - 1):
+        await after.work()
+    assert len(after.spool.streams()) == 1
+    await after.work()
+    assert after.spool.streams() == []
+    assert room_spec().room == "blue"
+
+
+async def test_spooler_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs does not keep a room on the air."""
+    monkeypatch.setattr("server.media.upload_spooler.FINISH_S", 0.01)
+    one = spooler(tmp_path, on_air(), [BASE + SEGMENT_TICKS + 10])
+    released = asyncio.Event()
+
+    async def hang() -> None:
+        async with one._working:
+            await released.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hang())
+        await asyncio.sleep(0)
+        await one.finish("blue")
+        released.set()
+    assert one.spool.counters["upload_spool_failures"] == 1

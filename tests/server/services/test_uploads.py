@@ -1,0 +1,153 @@
+"""Uploads as the control process knows them, against a plane that uploads nothing."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from hls.upload.types import UploadProgress, UploadState, Wanted
+from mixer.types import PlaneStatistics, RoomId
+from server.domain.recording import What
+from server.errors import PlaneUnavailable, RecordingBusy
+from server.services.recorder import Recorder
+from server.services.rooms import Wanted as WantedRoom
+from server.services.uploads import A_ROUND, Uploads
+from tests.support.node import Node, open_node
+
+DEMO = RoomId("demo")
+
+
+@dataclass
+class Told:
+    state: str = "ok"
+    sentence: str = ""
+    recordings: Sequence[UploadProgress] = ()
+    oldest: dict[str, int] | None = None
+
+
+class FakePlane:
+    """Says what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self.asked: list[Sequence[Wanted]] = []
+        self.is_away = False
+
+    async def follow(self, wanted: Sequence[Wanted]) -> Told:
+        if self.is_away:
+            raise PlaneUnavailable
+        self.asked.append(wanted)
+        return self.told
+
+    async def statistics(self) -> PlaneStatistics:
+        return PlaneStatistics({}, {})
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    """A node with a room."""
+    async with open_node(tmp_path) as node:
+        await node.services.context.rooms.create(WantedRoom(DEMO))
+        yield node
+
+
+@pytest.fixture
+def plane() -> FakePlane:
+    """A plane."""
+    return FakePlane()
+
+
+@pytest.fixture
+def recorder(node: Node) -> Recorder:
+    """The node's recorder."""
+    return node.services.context.recorder
+
+
+@pytest.fixture
+def uploads(recorder: Recorder, plane: FakePlane) -> Uploads:
+    """Recordings are uploaded."""
+    return Uploads(plane, recorder, are_recordings_sent=True)
+
+
+async def recorded(recorder: Recorder) -> str:
+    """Return the name of a recording that is over."""
+    name = (await recorder.start(DEMO, What(), "api")).name
+    await recorder.stop(DEMO, name, "api")
+    await recorder.finished(DEMO, name, 1.0)
+    return name
+
+
+async def test_followed(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
+    """A recording is asked for until it is in the bucket, and not removed before."""
+    name = (await recorder.start(DEMO, What(), "api")).name
+    await uploads.work()
+    await recorder.stop(DEMO, name, "api")
+    await recorder.finished(DEMO, name, 1.0)
+    waiting = {"state": "waiting", "sent": 0, "total": 0, "reason": ""}
+    assert uploads.progress(recorder.get(DEMO, name)) == waiting
+    one = UploadProgress(DEMO, name, UploadState.UPLOADING, 5, 9, "why")
+    plane.told = Told("away", "It is away.", [one], {"demo": 7})
+    await uploads.work()
+    assert plane.asked == [[Wanted(DEMO, name, is_over=over)] for over in (False, True)]
+    told = {"state": "uploading", "sent": 5, "total": 9, "reason": "why"}
+    assert uploads.progress(recorder.get(DEMO, name)) == told
+    assert (uploads.state, uploads.sentence) == ("away", "It is away.")
+    assert Uploads(plane, recorder, are_recordings_sent=True).oldest_msn(DEMO) == 0
+    recorder.is_needed = uploads.is_needed
+    assert (uploads.oldest_msn(DEMO), uploads.oldest_msn(RoomId("x"))) == (7, None)
+    with pytest.raises(RecordingBusy):
+        await recorder.remove(DEMO, name)
+    plane.told = Told(recordings=[replace(one, state=UploadState.DONE)])
+    await uploads.work()
+    await uploads.work()
+    assert plane.asked[-1] == []
+    await recorder.remove(DEMO, name)
+    await uploads.work()
+    assert not recorder.all()
+
+
+async def test_gone_is_not_needed(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
+    """What cannot be uploaded any more does not stand in anybody's way."""
+    name = await recorded(recorder)
+    plane.told = Told(recordings=[UploadProgress(DEMO, name, UploadState.FAILED)])
+    await uploads.work()
+    assert not uploads.is_needed(recorder.get(DEMO, name))
+
+
+async def test_plane_away(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
+    """While the process is started again nothing is forgotten, and nothing is removed."""
+    name = await recorded(recorder)
+    plane.is_away = True
+    await uploads.work()
+    assert uploads.is_needed(recorder.get(DEMO, name))
+
+
+@pytest.mark.parametrize("has_plane", [True, False])
+async def test_not_uploaded(
+    recorder: Recorder,
+    plane: FakePlane,
+    has_plane: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Where recordings are not uploaded nothing is said of it, and nothing held back."""
+    uploads = Uploads(plane if has_plane else None, recorder, are_recordings_sent=not has_plane)
+    name = await recorded(recorder)
+    await uploads.work()
+    assert uploads.progress(recorder.get(DEMO, name)) is None
+    assert uploads.oldest_msn(DEMO) == (0 if has_plane else None)
+    assert plane.asked == ([[]] if has_plane else [])
+    await recorder.remove(DEMO, name)
+
+
+async def test_many(
+    uploads: Uploads, recorder: Recorder, plane: FakePlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of very many recordings all have their turn."""
+    name = await recorded(recorder)
+    one = recorder.get(DEMO, name)
+    many = [replace(one, name=f"r{number}") for number in range(A_ROUND * 3)]
+    monkeypatch.setattr(recorder, "all", lambda: many)
+    for _ in range(7):
+        await uploads.work()
+    assert all(len(wanted) == A_ROUND for wanted in plane.asked)
+    assert len({wanted.name for some in plane.asked for wanted in some}) == len(many)
