@@ -9,6 +9,8 @@ WORKERS = {
     "mixer": "server.media.mixer_worker",
     "broadcast": "server.media.broadcast_worker",
     "decoder": "server.media.decoder_worker",
+    "mp3": "server.media.mp3_worker",
+    "publish": "server.media.publish_worker",
 }
 
 

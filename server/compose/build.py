@@ -16,7 +16,14 @@ from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
 from server.media.recordings import FolderShelf
-from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
+from server.ports import (
+    BroadcastPlane,
+    HookSender,
+    MixingPlane,
+    SoundDecoder,
+    SoundProcesses,
+    StateStore,
+)
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
@@ -29,6 +36,7 @@ from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.endings import Endings
+from server.services.feeds import Feeds
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.kicks import Kicks
@@ -37,10 +45,12 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
+from server.services.radio import Radio
 from server.services.reconcile import Reconciler
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
@@ -68,6 +78,7 @@ class Ground:
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
+    sound: SoundProcesses
     hook_sender: HookSender = field(default_factory=HttpHookSender)
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
@@ -89,6 +100,8 @@ class Services:
         _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
         self.context.webhooks.serve(supervisor.scope("webhooks"))
+        self.context.radio.serve(supervisor.scope("radio"))
+        self.context.outputs.serve(supervisor.scope("outputs"))
         _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
@@ -105,6 +118,7 @@ class Services:
             self.context.presence.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
+            self.context.radio.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
@@ -130,6 +144,7 @@ class Services:
         await self.context.lines.load()
         await self.context.desk.load()
         await self.context.webhooks.load()
+        await self.context.outputs.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -193,15 +208,16 @@ def build(settings: Settings, ground: Ground) -> Services:
         doorman=doorman,
         chat=chat,
     )
+    feeds = Feeds(ground.broadcast, clock)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     def forget(room: RoomId) -> None:
-        announcer.forget(room)
-        chat.forget(room)
-        standings.forget_room(room)
-        listening.forget_room(room)
-        kicks.forget_room(room)
-        context.audience.forget_room(room)
+        for forget_one in (
+            *(announcer.forget, chat.forget, standings.forget_room, listening.forget_room),
+            *(kicks.forget_room, context.audience.forget_room),
+            *(context.radio.forget_room, context.outputs.forget_room),
+        ):
+            forget_one(room)
 
     rooms.when_gone = forget
     context = Context(
@@ -230,6 +246,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
+        radio=Radio(rooms, presence, feeds, ground.sound, clock),
+        outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),

@@ -11,6 +11,7 @@ from server.domain.grants import Role
 from server.domain.people import Status
 from server.domain.room import RoomState
 from server.domain.webhook import Kind
+from server.services.outputs import OutputState
 
 RoomName = Annotated[str, Field(examples=["demo"])]
 UserName = Annotated[str, Field(examples=["6f1f0c3e-1d52-4c6e-9a3b-0a4f5e6d7c8b"])]
@@ -124,11 +125,12 @@ class RoomFull(RoomNotice):
     loudest: int
     liveListeners: int | None
     automix: bool
+    radio: bool
     links: Links
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last five are the admin's."""
+    """A room by its id; the last six are the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -138,6 +140,7 @@ class RoomSeen(RoomNotice):
     loudest: int | None = None
     liveListeners: int | None = None
     automix: bool | None = None
+    radio: bool | None = None
     links: Links | None = None
 
 
@@ -308,6 +311,32 @@ class Listener(Answer):
     userId: UserName
     since: Moment
     keys: int
+
+
+class OutputShape(Answer):
+    """An RTMP output; its address is shown without the stream key."""
+
+    outputId: str
+    name: str
+    url: str
+    enabled: bool
+    state: OutputState
+    since: Moment
+    reason: str
+    retryAt: Moment | None
+    failures: int
+
+
+class OutputAnswer(Success):
+    """An output that was made or changed."""
+
+    output: OutputShape
+
+
+class OutputsAnswer(Success):
+    """A room's outputs."""
+
+    outputs: list[OutputShape]
 
 
 class ListenersAnswer(Page):

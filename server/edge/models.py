@@ -216,6 +216,7 @@ class CreateRoomRequest(Body):
     automix: bool = False
     buses: Buses = []
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -236,6 +237,7 @@ class ChangeRoomRequest(Body):
     automix: bool = False
     buses: Buses = []
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -444,6 +446,24 @@ class WebhookRequest(Body):
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
     events: Annotated[list[Annotated[Kind, Field(strict=False)]], Field(max_length=len(Kind))] = []
+
+
+OutputUrl = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+
+
+class OutputRequest(Body):
+    """`POST /api/rooms/{id}/outputs`."""
+
+    url: OutputUrl
+    name: Name = ""
+
+
+class OutputPatch(Body):
+    """`PATCH /api/rooms/{id}/outputs/{outputId}`: what is absent stays."""
+
+    name: Name | None = None
+    url: OutputUrl | None = None
+    enabled: bool | None = None
 
 
 # In an address; of what a JWT, an invite or a key is made of.

@@ -94,6 +94,7 @@ async def create_room(request: web.Request) -> web.Response:
         automix=body.automix,
         buses=tuple(body.buses),
         broadcast=body.broadcast,
+        radio=body.radio,
         locked=body.locked,
         lobby=body.lobby,
         chat=body.chat,
@@ -302,6 +303,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "loudest": room.loudest,
         "liveListeners": room.live_listeners,
         "automix": room.automix,
+        "radio": room.radio,
         "links": _links(request, room),
     }
 

@@ -35,6 +35,7 @@ class BroadcastService:
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
+        self.dispatcher.add("sound", wire.AskSound, self._sound)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -77,6 +78,13 @@ class BroadcastService:
         if data is None:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))
+        return True
+
+    async def _sound(self, params: wire.AskSound) -> object:
+        part = self._broadcaster.sound(params.room, params.position, _now_tick())
+        if part is None:
+            return False
+        await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, part.encode()))
         return True
 
     def _tell(self, room: str, position: Position) -> None:

@@ -81,6 +81,7 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         automix=one.automix,
         buses=one.buses,
         broadcast=one.broadcast,
+        radio=one.radio,
         locked=one.locked,
     )
 
@@ -97,5 +98,6 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         automix=one.automix,
         buses=one.buses,
         broadcast=one.broadcast,
+        radio=one.radio,
         locked=one.locked,
     )

@@ -74,6 +74,7 @@ class Wanted:
     automix: bool = False
     buses: tuple[str, ...] = ()
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -188,6 +189,7 @@ class Rooms:
             automix=wanted.automix,
             buses=wanted.buses,
             broadcast=wanted.broadcast,
+            radio=wanted.radio,
             locked=wanted.locked,
             lobby=wanted.lobby,
             chat=wanted.chat,
