@@ -8,7 +8,7 @@ count of nought is: the same as before.
 from collections.abc import Iterable
 from typing import Final
 
-METAINT: Final = 16_000  # bytes: a second of sound at 128 kb/s
+METAINT: Final = 4096  # bytes: a quarter of a second of speech, and four of silence in AAC
 _BLOCK: Final = 16
 _MOST: Final = 255 * _BLOCK
 _MOST_NAMES: Final = 3
