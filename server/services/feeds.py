@@ -148,7 +148,7 @@ class Feeds:
         """Publish a part: as it is, or silent at the latest when its time is over."""
         part = await self._take(room, course, index)
         if part is None:
-            await asyncio.sleep(self._left_s(course, index))  # waits: silence keeps time too
+            await asyncio.sleep(max(0.0, self._left_s(course, index)))  # waits: silence keeps time too
             if feed.last is None:
                 return
             self.counters["radio_silent_parts_total"] += 1
@@ -160,7 +160,8 @@ class Feeds:
     async def _take(self, room: RoomId, course: _Course, index: int) -> SoundPart | None:
         """Return a part, None if it cannot be had in time or at all."""
         try:
-            async with asyncio.timeout(self._left_s(course, index) + GRACE_S):
+            # One that is late already is asked for as well: it may be there.
+            async with asyncio.timeout(max(RETRY_S, self._left_s(course, index) + GRACE_S)):
                 while True:
                     try:
                         return await self._plane.sound(room, index)
@@ -173,8 +174,8 @@ class Feeds:
             return None
 
     def _left_s(self, course: _Course, index: int) -> float:
-        """Return how long it is until a part is due."""
-        return max(0.0, (course.due_tick(index) - self._clock.tick()) * _TICK_S)
+        """Return how long it is until a part is due; negative since then."""
+        return (course.due_tick(index) - self._clock.tick()) * _TICK_S
 
 
 def _course(spec: BroadcastSpec) -> _Course:

@@ -241,6 +241,7 @@ class FakeBroadcast:
         return None if data is None else Media(data)
 
     async def sound(self, room: RoomId, part: int) -> SoundPart | None:
+        await asyncio.sleep(0.002)  # sleep: a part takes its time, or readers would get no turn
         self._check()
         if part in self.missing or self.spec(room) is None:
             return None
