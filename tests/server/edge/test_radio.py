@@ -25,7 +25,7 @@ async def listen(edge: Edge, kind: str = "aac", **headers: str) -> aiohttp.Clien
 
 async def test_aac(edge: Edge) -> None:
     """The broadcast's own frames, as ADTS; the listener is counted while they listen."""
-    await edge.new_room(name="Morning\ntalk")
+    await edge.new_room(name="Morning talk")
     async with await listen(edge) as answer:
         assert answer.status == 200
         assert answer.content_type == "audio/aac"

@@ -93,7 +93,9 @@ def test_silence_meanwhile() -> None:
         with feeds.open(ROOM, burst=False) as tap:
             for _ in range(BURST):
                 await tap.next()
-            plane.away, began = True, loop.time()
+            plane.away = True
+            await tap.next()  # which was under way
+            began = loop.time()
             silent = [await tap.next() for _ in range(10)]
             assert loop.time() - began < 10 * PART_S + GRACE_S + 0.5
             assert [one.part for one in silent if one] == [SOUND.silenced()] * 10
