@@ -21,6 +21,7 @@ from bench.report import print_tables, write
 from bench.rivals import JANUS_BY_ITSELF, JANUS_COMPLEXITY, Rival, makers
 from bench.run import Run
 from bench.scenarios import (
+    broadcast,
     control,
     cpu,
     delay,
@@ -57,6 +58,7 @@ SCENARIOS = {
     "control": Scenario(control.measure, control.steps),
     "storm": Scenario(storm.measure, storm.steps),
     "delivery": Scenario(delivery.measure, delivery.steps),
+    "broadcast": Scenario(broadcast.measure, broadcast.steps),
     "where": Scenario(where.measure, where.steps),
 }
 ALONE = {"where"}  # not among all: it wants perf, and disturbs what it looks at
@@ -166,6 +168,17 @@ def delivery_verb(
     _run(["delivery"], options, {name: n for name, n in wanted.items() if n is not None})
 
 
+@cli.command("broadcast")
+@functools.partial(common, rivals="roomtone")
+@click.option("--on-air", type=click.IntRange(1), help="Rooms on air.")
+def broadcast_verb(on_air: int | None, **options: Any) -> None:
+    """CPU and memory of a room on air beyond its mix, beside an FFmpeg for each room.
+
+    Both encode the same samples at two bit rates and encrypt them, with keys that change.
+    """
+    _run(["broadcast"], options, {} if on_air is None else {"broadcast_rooms": on_air})
+
+
 @cli.command("all")
 @functools.partial(common, rivals=",".join(RIVALS))
 @click.option("--without", default="", help="Verbs to leave out, separated by commas.")
@@ -201,7 +214,7 @@ def _settings(options: dict[str, Any], sizes: dict[str, Any] | None) -> Settings
             sizes=replace(
                 found.sizes, cpu=("12/3", "4x3/1"), listeners=(20, 60), listeners_rival=(5, 10),
                 idle_rooms=200, idle_rooms_rival=50, joins=5, sockets=100, joins_a_second=20,
-                storm=10, hls_rate=100, hls_blocked=100, hls_listeners=20,
+                storm=10, hls_rate=100, hls_blocked=100, hls_listeners=20, broadcast_rooms=2,
             ),
         )  # fmt: skip
     if options["rounds"]:

@@ -16,7 +16,7 @@ import mixer.room.encoding as encoding_module
 from bench.lines import serve_lines
 from bench.settings import MixSettings
 from mixer.plane import Plane
-from mixer.types import AnchorSpec, PeerId, PlaneSettings, RoomId, RoomSpec
+from mixer.types import AnchorSpec, PeerId, PlaneSettings, RoomId, RoomSpec, Tapped
 from server.media.worker import settle_heap
 
 _tasks: set[asyncio.Task[None]] = set()
@@ -26,6 +26,9 @@ class DiscardingTap:
     """Takes a room's mix and does nothing with it."""
 
     def write(self, room: RoomId, bus: str, tick: int, pcm: np.ndarray) -> None:
+        """See Tap."""
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
         """See Tap."""
 
 

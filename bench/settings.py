@@ -60,6 +60,7 @@ class Sizes:
     hls_rate: int = 500
     hls_blocked: int = 1000
     hls_listeners: int = 200
+    broadcast_rooms: int = 8
 
 
 @dataclass(frozen=True, slots=True)

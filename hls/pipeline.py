@@ -13,7 +13,7 @@ from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
 from hls.disk import DiskWindow
 from hls.room import Room, Station
-from hls.types import DEFAULT_RENDITIONS, BroadcastSpec, PlaylistKind, Position
+from hls.types import DEFAULT_RENDITIONS, BroadcastSpec, PlaylistKind, Position, Reading
 
 DEFAULT_DELAY_TICKS = 5  # 100 ms for a tick on its way from a mixer
 _REMOVED_ROOMS = 4096  # whose versions are remembered, against a late spec
@@ -99,6 +99,11 @@ class Broadcaster:
         found = self._rooms.get(room)
         if found is not None:
             found.dates.mark(date)
+
+    def loudness(self, room: str, now_tick: int) -> dict[str, Reading]:
+        """Return how loud each bus of a room is, if it is on air and brought to a loudness."""
+        found = self._rooms.get(room)
+        return found.loudness(now_tick) if found else {}
 
     def position(self, room: str, now_tick: int) -> Position | None:
         """Return the next part that is not complete, None if the room is not on air."""

@@ -16,7 +16,7 @@ from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.playlist import DateRange
 from hls.core.soundpart import SoundPart
-from hls.core.ticks import Fate, TickBuffer
+from hls.core.ticks import Fate
 from hls.core.timeline import (
     AAC_SAMPLES,
     LOOKAHEAD_FRAMES,
@@ -25,9 +25,10 @@ from hls.core.timeline import (
     Timeline,
 )
 from hls.disk import DiskWindow
+from hls.feed import Feed
 from hls.rendition import Rendition
 from hls.shelf import MEMORY_SEGMENTS, Shelf
-from hls.types import BroadcastSpec, PlaylistKind, Position, RenditionSpec
+from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RenditionSpec
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
@@ -75,10 +76,10 @@ class Room:
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
         self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
-        self._buses: dict[str, TickBuffer] = {}
+        self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
         self._first = 0
-        self._set_renditions(spec.renditions)
+        self._set_renditions(spec)
         self._advance(now_tick)
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
 
@@ -105,15 +106,21 @@ class Room:
         self._keys.plan(spec.keys, begun)
         if spec.channels != self._formats.channels:
             self._formats.plan(spec.channels, begun)
-        self._set_renditions(spec.renditions)
+        self._set_renditions(spec)
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
         self.spec = spec
 
     def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
         """Take one tick of a bus, int16[960 * channels]; None if no rendition is of that bus."""
         self._advance(now_tick)
-        ticks = self._buses.get(bus)
-        return None if ticks is None else ticks.push(tick, pcm, self._now_tick)
+        feed = self._feeds.get(bus)
+        return None if feed is None else feed.push(tick, pcm, self._now_tick)
+
+    def loudness(self, now_tick: int) -> dict[str, Reading]:
+        """Return how loud each bus is that is brought to a loudness."""
+        self._advance(now_tick)
+        readings = {bus: feed.read() for bus, feed in self._feeds.items()}
+        return {bus: reading for bus, reading in readings.items() if reading is not None}
 
     def talk(self, names: Iterable[str], now_tick: int) -> None:
         """Note who can be heard from now on."""
@@ -189,8 +196,8 @@ class Room:
         if sealed <= self._sealed:  # a tick is shorter than a frame
             return
         self._sealed = sealed
-        for bus, ticks in self._buses.items():
-            for index, samples in ticks.seal(before_tick):
+        for bus, feed in self._feeds.items():
+            for index, samples in feed.seal(before_tick):
                 for one in self._programs.values():
                     if one.rendition.spec.bus == bus:
                         one.rendition.push(index, samples)
@@ -229,10 +236,10 @@ class Room:
 
     # The renditions
 
-    def _set_renditions(self, wanted: Iterable[RenditionSpec]) -> None:
+    def _set_renditions(self, wanted: BroadcastSpec) -> None:
         """Have these renditions. One that is new or another begins with silence in its past."""
         before, programs = self._programs, dict[str, _Program]()
-        for spec in wanted:
+        for spec in wanted.renditions:
             known = before.get(spec.name)
             if known is not None and known.rendition.goes_on_as(spec):
                 programs[spec.name] = before.pop(spec.name)
@@ -241,7 +248,7 @@ class Room:
         for one in before.values():
             one.shelf.close()
         self._programs = programs
-        self._set_buses({one.rendition.spec.bus for one in programs.values()})
+        self._set_feeds({one.bus for one in wanted.renditions}, wanted.loudness_lufs)
 
     def _begin(self, spec: RenditionSpec) -> _Program:
         counters = self._station.counters
@@ -251,17 +258,17 @@ class Room:
         shelf.settle(0, self._complete)
         return _Program(rendition, shelf, Catalogue(rendition, self._facts))
 
-    def _set_buses(self, wanted: set[str]) -> None:
-        delay = self._station.delay_ticks
+    def _set_feeds(self, buses: set[str], loudness_lufs: float | None) -> None:
+        station = self._station
         channels = max(span.channels for span in self._formats.spans)
-        before, self._buses = self._buses, {}
-        for bus in sorted(wanted):
-            ticks = before.get(bus)
-            if ticks is None:
-                first = self._now_tick - delay
-                ticks = TickBuffer(self.timeline, first, ahead_ticks=delay, channels=channels)
-            ticks.retune(channels)
-            self._buses[bus] = ticks
+        before, self._feeds = self._feeds, {}
+        for bus in sorted(buses):
+            feed = before.get(bus)
+            if feed is None:
+                first = self._now_tick - station.delay_ticks
+                feed = Feed(self.timeline, first, station.delay_ticks, station.counters)
+            feed.configure(channels, loudness_lufs)
+            self._feeds[bus] = feed
 
     def _find(self, rendition: str) -> _Program | None:
         return self._programs.get(rendition or self.spec.renditions[0].name)

@@ -59,11 +59,24 @@ class RenditionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedPerson:
+    """Somebody who is in a recorded room now: `name` is what people see."""
+
+    peer: str
+    name: str
+    is_muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingSpec:
     """A recording of a room as it should be: the `mix`, `tracks` of the packets of each person.
 
-    `name` tells one recording of a room from another, `folder` is the path where it is written.
-    `exact` asks for the very samples that went into the mix, a file for each person.
+    `name` tells one recording of a room from another, `folder` is the absolute path where it is
+    written, made if it is not there. `exact` asks for the very samples that went into the mix, a
+    file for each person. `people` are those who are in the room: who is there in one spec and not
+    in the next has left at that moment. None in place of a recording ends it. The same recording
+    after a restart of the process goes on as its next take. A room that is not on air can be
+    recorded.
     """
 
     name: str
@@ -72,6 +85,46 @@ class RecordingSpec:
     mix: MixFormat = MixFormat.OGG_OPUS
     tracks: bool = True
     exact: bool = False
+    people: tuple[RecordedPerson, ...] = ()
+
+
+class RecordingState(StrEnum):
+    """Where a recording is in its life."""
+
+    RECORDING = "recording"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"  # it ended by itself; what was written is whole
+    INTERRUPTED = "interrupted"  # in a manifest that was repaired: its process died
+
+
+class RecordingFailure(StrEnum):
+    """Why a recording ended by itself."""
+
+    FULL = "full"  # no space left
+    GONE = "gone"  # its folder is not there any more
+    DENIED = "denied"  # the folder may not be written
+    BROKEN = "broken"  # anything else
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReport:
+    """How a recording is: on each change, and once a second while something is written.
+
+    `seconds` are of all its takes, pauses left out. `lost` counts what could not be written because
+    the disk was too slow (in ticks of somebody's sound). `sentence` says to people what a
+    `failure` is.
+    """
+
+    room: str
+    name: str
+    state: RecordingState
+    seconds: float = 0.0
+    size_bytes: int = 0
+    take: int = 1
+    lost: int = 0
+    failure: RecordingFailure | None = None
+    sentence: str = ""
 
 
 DEFAULT_RENDITIONS = (RenditionSpec("128k", 128_000), RenditionSpec("64k", 64_000))
@@ -117,3 +170,17 @@ class Position:
 
     msn: int
     part: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How loud a bus is on air, `gain_db` included; -120 stands for silence.
+
+    Integrated loudness and true peak, the highest, are of all since the process began with it.
+    """
+
+    momentary_lufs: float
+    short_term_lufs: float
+    integrated_lufs: float
+    true_peak_dbtp: float
+    gain_db: float

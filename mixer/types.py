@@ -1,9 +1,9 @@
 """Values that cross the border of the mixer."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, NewType, Protocol
+from typing import Any, NamedTuple, NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,21 @@ class ArrivalsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordTaps:
+    """What a recorded room hands to the tap beside its mix on air.
+
+    `mix_packets` are the floor's mix as it is encoded for those who hear it, `mix_pcm` the same
+    before that; `packets` those that come from each person, `exact` the samples of each person as
+    they go into the mixes, behind their fader.
+    """
+
+    mix_packets: bool = True
+    mix_pcm: bool = False
+    packets: bool = True
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoomSpec:
     """A room as it should be: the whole of it, so that a lost plane can be given it again.
 
@@ -150,7 +165,7 @@ class RoomSpec:
     the buses `air_buses`, in as many channels as the room has. `closed` removes the room. `loudest`
     mixes that many people at a time, the loudest, 0 everybody. `automix` shares one gain among
     those who speak. `buses` names what there is beside the floor. `pass_through` lets the packets
-    of a lone speaker be sent on as they came.
+    of a lone speaker be sent on as they came. `record` feeds the tap what a recording needs.
     """
 
     room: RoomId
@@ -168,6 +183,7 @@ class RoomSpec:
     arrivals: ArrivalsSpec | None = None
     listeners: bool = False
     air_buses: tuple[str, ...] = ()
+    record: RecordTaps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +453,47 @@ class Outgoing:
     is_passed: bool = False  # the speaker's own packet, as it came
 
 
+class TappedPacket(NamedTuple):
+    """A person's packet on its way to a jitter buffer, for a recording.
+
+    `stream` tells one of their streams from another, where sequence numbers (16 bit) and timestamps
+    (32 bit, 48 kHz) begin anew. A copy was sent with a later packet, whose sequence number it has.
+    """
+
+    peer: PeerId
+    stream: int
+    sequence: int
+    timestamp: int
+    arrival_s: float
+    payload: bytes
+    is_silent: bool
+    codec: RtpCodec
+    is_copy: bool = False
+
+
+class TappedFrame(NamedTuple):
+    """A person's 20 ms as they go into the mixes: int16 or int32, [960 * channels], unlimited.
+
+    `peer` is None for what is played.
+    """
+
+    peer: PeerId | None
+    pcm: NDArray[np.int16] | NDArray[np.int32]
+
+
+class Tapped(NamedTuple):
+    """What a recorded room hands on of one tick.
+
+    The floor's mix is there as the packet that was encoded for it (b"" if none was), and limited as
+    int16[960 * channels], if asked for.
+    """
+
+    mix_packet: bytes
+    mix_pcm: Int16Frame | None
+    packets: Sequence[TappedPacket]
+    frames: Sequence[TappedFrame]
+
+
 class Tap(Protocol):
     """A reader of what is heard on a room's buses."""
 
@@ -445,6 +502,9 @@ class Tap(Protocol):
 
         Ticks of silence are left out.
         """
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        """Take what a recorded room hands on of one tick. Never blocks, never raises."""
 
 
 class Emit(Protocol):

@@ -20,8 +20,22 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hls.core.speccheck import BIT_RATES, LOUDNESS
 from mixer.types import FLOOR, Profile
+from server.domain.air import (
+    LABEL_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_AIR_BUSES,
+    MAX_BIT_RATES,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    PARTS_MS,
+    Air,
+    AirBus,
+    air_mistake,
+)
 from server.domain.iceservers import is_ice_url, is_turn
+from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
 PREFIX = "ROOMTONE_"
 MAX_PORT = 65_535
@@ -55,6 +69,16 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 BusName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=_PRINTABLE)]
 
 
+class ConfiguredAirBus(BaseModel):
+    """A bus that listeners can choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bus: BusName
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)] = ""
+    label: Annotated[str, StringConstraints(max_length=80, pattern=LABEL_PATTERN)] = ""
+
+
 class ConfiguredRoom(BaseModel):
     """A room that is there for good."""
 
@@ -71,6 +95,9 @@ class ConfiguredRoom(BaseModel):
     broadcast: bool = True
     radio: bool = True
     locked: bool = False
+    broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
+    dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
+    record: Automatic | None = None
 
     @field_validator("buses")
     @classmethod
@@ -78,6 +105,19 @@ class ConfiguredRoom(BaseModel):
         if FLOOR in value or len(set(value)) < len(value):
             raise ValueError("buses have names of their own, and the floor is there anyway")
         return value
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        mistake = air_mistake(self.air, self.buses)
+        if mistake:
+            raise ValueError(mistake)
+        return self
+
+    @property
+    def air(self) -> Air:
+        """What listeners hear."""
+        buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
+        return Air(tuple(buses), self.dvr_seconds)
 
 
 class Settings(BaseSettings):
@@ -149,6 +189,39 @@ class Settings(BaseSettings):
     record_limit_mb: int = Field(
         default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
     )
+    record_default: Literal["off", "on-air", "when-occupied"] = Field(
+        default="off",
+        description="When rooms that say nothing of it record themselves: while listeners can hear"
+        " them, or while somebody is in them. That is everybody's voice: they are told.",
+    )
+    recordings_dir: Path | None = Field(
+        default=None,
+        description="Folder of recordings (default: recordings in the state folder).",
+    )
+    recording_name: str = Field(
+        default=TEMPLATE_DEFAULT,
+        pattern=TEMPLATE_PATTERN,
+        description="What a recording is called, with {room}, {name}, {date} and {time} (UTC).",
+    )
+    recordings_min_free_mb: int = Field(
+        default=1000,
+        ge=0,
+        le=1 << 30,
+        description="Space on the disk, in megabytes, below which recordings end and none begins.",
+    )
+    recordings_keep_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="How long recordings are kept, in days; 0 = for good.",
+    )
+    recordings_keep_mb: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 30,
+        description="How much of recordings is kept, in megabytes, before the oldest are removed;"
+        " 0 = any amount.",
+    )
     announcements_dir: Path | None = Field(
         default=None,
         description="Folder of sound files that the admin may play into rooms by their names;"
@@ -160,8 +233,9 @@ class Settings(BaseSettings):
     rooms: Annotated[tuple[ConfiguredRoom, ...], NoDecode] = Field(
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
-        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`,"
-        " `locked`. Several: repeat the option, or a list in the variable.",
+        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
+        " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
+        " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
         default="",
@@ -392,6 +466,35 @@ class Settings(BaseSettings):
         description="After how many segments of 1.92 s a broadcast gets another key; at least 5,"
         " 0 = never.",
     )
+    broadcast_part_ms: int = Field(
+        default=320,
+        description="Length of the parts of low-latency broadcasts in milliseconds: 320, or 192 for"
+        " a delay that is 0.4 s shorter and half as many requests again.",
+    )
+    broadcast_bitrates: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(128, 64),
+        description="Bit rate of broadcasts in kb/s, four at most; the first is played unasked."
+        " Several: repeat the option, or separate by commas.",
+    )
+    broadcast_window_s: int = Field(
+        default=MIN_WINDOW_S,
+        ge=MIN_WINDOW_S,
+        le=MAX_WINDOW_S,
+        description="How far back listeners may go in a broadcast, in seconds, where the room does"
+        " not say. What is older than a minute is kept on disk, encrypted.",
+    )
+    broadcast_container: Literal["fmp4", "ts", "adts"] = Field(
+        default="fmp4",
+        description="What the segments of the playlist without parts are: fMP4, MPEG-TS or packed"
+        " AAC, for players that want it.",
+    )
+    broadcast_loudness_lufs: (
+        Annotated[float, Field(ge=LOUDNESS[0], le=LOUDNESS[1])] | Literal["off"]
+    ) = Field(
+        default=-16.0,
+        description="Loudness that broadcasts are brought to, in LUFS (EBU R 128); off = they go"
+        " out as loud as the room is.",
+    )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,
         ge=60,
@@ -435,8 +538,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
-        "output_networks",
-        "ice_servers",
+        *("ice_servers", "broadcast_bitrates", "output_networks"),
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -497,6 +599,23 @@ class Settings(BaseSettings):
             raise ValueError("at least 5 (a player fetches keys ahead), or 0")
         return value
 
+    @field_validator("broadcast_part_ms")
+    @classmethod
+    def _part_ms(cls, value: int) -> int:
+        if value not in PARTS_MS:
+            raise ValueError("320 or 192: whole AAC frames, and whole parts in a segment")
+        return value
+
+    @field_validator("broadcast_bitrates")
+    @classmethod
+    def _bit_rates(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not 0 < len(value) <= MAX_BIT_RATES or len(set(value)) < len(value):
+            raise ValueError(f"one to {MAX_BIT_RATES} different ones")
+        low, high = BIT_RATES[0] // 1000, BIT_RATES[-1] // 1000
+        if any(not low <= one <= high for one in value):
+            raise ValueError(f"each must be {low} to {high} (kb/s)")
+        return value
+
     @field_validator("ice_servers")
     @classmethod
     def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -544,6 +663,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
+        "recordings_dir",
         *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod

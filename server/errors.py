@@ -257,6 +257,43 @@ class AlreadyRecorded(ServerError):  # noqa: N818
         super().__init__("Every room is recorded already: the setting record_arrivals says so")
 
 
+class AlreadyRecording(ServerError):  # noqa: N818
+    """The room has a recording that is not over."""
+
+    code = "already_recording"
+
+    def __init__(self) -> None:
+        super().__init__("The room is being recorded already: stop that recording first")
+
+
+class RecordingOver(ServerError):  # noqa: N818
+    """The recording has ended, so nothing can be done about how it goes."""
+
+    code = "recording_over"
+
+    def __init__(self) -> None:
+        super().__init__("This recording is over: start another one")
+
+
+class RecordingBusy(ServerError):  # noqa: N818
+    """The recording cannot be removed now; the sentence says why."""
+
+    code = "recording_busy"
+
+
+class DiskFull(ServerError):  # noqa: N818
+    """There is not enough space left to record."""
+
+    code = "disk_full"
+
+    def __init__(self, free_bytes: int, needed_bytes: int) -> None:
+        super().__init__(
+            f"There are {free_bytes // 1_000_000} MB left on the disk, and a recording needs"
+            f" {needed_bytes // 1_000_000} MB: make space, or ask for less"
+            " (recordings_min_free_mb)"
+        )
+
+
 class NotEnabled(ServerError):  # noqa: N818
     """The operator has not turned that on; the sentence names the setting."""
 

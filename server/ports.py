@@ -1,12 +1,12 @@
 """What the control plane needs from the outside, as narrow Protocols."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Reading, RecordingReport
 from mixer.types import (
     PeerId,
     PeerStatistics,
@@ -188,6 +188,46 @@ class RecordingShelf(Protocol):
         """Remove a room's recording; whether there was one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """A file of a recording: its name below the recording's folder, with / in it."""
+
+    name: str
+    size: int
+    changed_unix_s: float
+
+
+class RecordingArchive(Protocol):
+    """Where recordings are kept. Calls block: they wait for a disk."""
+
+    def place(self, room: RoomId, name: str) -> Path:
+        """Return the folder of a recording, which need not be there."""
+
+    def prepare(self) -> None:
+        """Make the folder of all of them. Raises OSError."""
+
+    def free_bytes(self) -> int:
+        """Return what is left of the disk. Raises OSError."""
+
+    def names(self, room: RoomId) -> frozenset[str]:
+        """Return what is in a room's folder."""
+
+    def files(self, room: RoomId, name: str) -> tuple[ArchivedFile, ...]:
+        """Return the files of a recording by name; none if there is no such recording."""
+
+    def size(self, room: RoomId, name: str) -> int:
+        """Return what a recording takes, in bytes."""
+
+    def manifest(self, room: RoomId, name: str) -> dict[str, Any] | None:
+        """Return the manifest of a recording, None if it cannot be read."""
+
+    def find(self, room: RoomId, name: str, file: str) -> Path | None:
+        """Return a file of a recording by its name, None if there is none."""
+
+    def remove(self, room: RoomId, name: str) -> None:
+        """Remove a recording and its files. Raises OSError."""
+
+
 class PlayerPlane(Protocol):
     """Where rooms play what comes from outside; it tells how far each is by `Played` events.
 
@@ -285,7 +325,10 @@ class HookSender(Protocol):
 
 
 class BroadcastPlane(Protocol):
-    """Where a room's mix becomes an encrypted HLS stream."""
+    """Where a room's mix becomes an encrypted HLS stream, and is recorded."""
+
+    reported: Callable[[RecordingReport], None]
+    """Told how each recording is: on every change, and once a second."""
 
     async def apply(self, spec: BroadcastSpec) -> None:
         """Make the broadcast so, now and after every restart of the plane."""
@@ -317,6 +360,9 @@ class BroadcastPlane(Protocol):
         The next part is waited for. None if the room is not on air or the part is too old. Raises
         as `playlist` does.
         """
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        """Return how loud each bus is that is brought to a loudness; nothing while it is away."""
 
     def blocked(self, room: RoomId) -> int:
         """Return how many requests wait for the room's next parts."""

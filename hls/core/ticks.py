@@ -50,6 +50,14 @@ class TickBuffer:
             self._lay(self._timeline.position(tick), fitted(pcm, TICK_SAMPLES, self._channels))
         return Fate.ACCEPTED
 
+    def ahead(self, index: int, samples: int) -> NDArray[np.int16] | None:
+        """Return the first `samples` of frame `index`, int16[samples * channels], before its time.
+
+        What has not come yet is 0; None if nothing that sounds has.
+        """
+        frame = self._open.get(index)
+        return None if frame is None else frame[: samples * self._channels]
+
     def retune(self, channels: int) -> None:
         """Return frames of so many channels from now on."""
         self._channels = channels

@@ -1,12 +1,12 @@
 """A room's spec as JSON for a recording: what mixing depends on, and nobody's address."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, asdict, fields
 from enum import Enum
 from typing import Any
 
 from mixer.core.speccheck import check_spec
-from mixer.types import AnchorSpec, Profile, RoomId, RoomSpec
+from mixer.types import AnchorSpec, Profile, RecordTaps, RoomId, RoomSpec
 
 # Not the mix's business: names of versions, the addresses of plain RTP, the recording itself, who
 # may listen.
@@ -34,6 +34,8 @@ def read_spec(room: RoomId, written: Mapping[str, Any]) -> RoomSpec:
     rest["profile"] = Profile(rest.get("profile", Profile.VOICE))
     for name in ("buses", "air_buses"):
         rest[name] = tuple(str(bus) for bus in rest.get(name, ()))
+    if "record" in rest:
+        rest["record"] = RecordTaps(**rest["record"])
     spec = RoomSpec(room, 1, anchors, **rest)
     check_spec(spec)
     return spec
@@ -63,4 +65,6 @@ def _default(one: "Field[Any]") -> object:
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, RecordTaps):
+        return asdict(value)
     return dict(value) if isinstance(value, Mapping) else value

@@ -8,6 +8,7 @@ from mixer.core.level import level_dbov
 from mixer.core.mix import ramp
 from mixer.core.sequence import distance
 from mixer.room.playout import Playout
+from mixer.room.tape import Tape
 from mixer.types import Delivery, Int16Frame, PeerId, ReceptionStatistics, RtpCodec
 
 PREROLL = 2  # packets before the one that opened the gate: a first syllable begins softly
@@ -40,6 +41,8 @@ class Anchor:
         self._codec = codec
         self._preroll: deque[Arrival] = deque(maxlen=PREROLL)
         self._sounding = False
+        self.tape: Tape | None = None
+        """What takes their packets while the room is recorded."""
         self.packet: bytes | None = None
         """What alone and unchanged makes up the frame of this tick, ramps aside."""
 
@@ -103,6 +106,8 @@ class Anchor:
         """Forget what has arrived: another stream begins."""
         self.jitter.reset()
         self._preroll.clear()
+        if self.tape is not None:
+            self.tape.begin(self.peer)
 
     def arrived(
         self, packet: Arrival, level: int | None, now: float, *, voice: bool = False
@@ -116,12 +121,17 @@ class Anchor:
             return False
         for earlier in self._preroll:
             if 0 < distance(packet.sequence, earlier.sequence) <= PREROLL:
-                self.jitter.push(earlier)
+                self._push(earlier)
         self._preroll.clear()
-        self.jitter.push(packet)
+        self._push(packet)
         if level is not None:
             self.level_dbov = level
         return True
+
+    def _push(self, packet: Arrival) -> None:
+        self.jitter.push(packet)
+        if self.tape is not None:
+            self.tape.arrived(self.peer, packet, self._codec)
 
     def hear(self, now: float, most_bytes: int = 0) -> Int16Frame | None:
         """Return this tick's frame, None for silence. Once a tick while awake.

@@ -44,6 +44,8 @@ class Encoding:
 
     def __init__(self, kind: Kind, channels: int) -> None:
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
+        self.is_recorded = False
+        """Whether its packets are wanted though nobody is sent them."""
         self._terms = EncodeTerms()
         self._complexity = 0
         self._kind = kind
@@ -78,6 +80,11 @@ class Encoding:
         else:
             self._terms = clear_terms(deliveries)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to encode at all."""
+        return self.is_recorded or len(self.rows) > 0
+
     def most_bytes(self, quality: Quality) -> int:
         """Return how long a packet may be to be passed on undecoded: 0 if the sound is needed."""
         return self._longest(quality) if self._is_passing and not self._needs_sound else 0
@@ -95,10 +102,13 @@ class Encoding:
             self._has_joined = False
         elif not self._is_passing or self._has_joined:
             return None
-        is_wanted = self._kind is Kind.CLEAR and len(self.rows) > 0
-        if not is_wanted or len(packet) > self._longest(quality):
+        if (
+            self._kind is not Kind.CLEAR
+            or not self.is_wanted
+            or len(packet) > self._longest(quality)
+        ):
             return None
-        if self._needs_sound and (self.rows >= PCM_ROWS).all():
+        if self._needs_sound and self._needs_nothing_else:
             return None
         earlier = () if begins else self._sent
         self._sent = (packet, *earlier[: KEPT - 1])
@@ -127,10 +137,10 @@ class Encoding:
         begins = previous is None
         changes_over, self._is_passing = self._is_passing, False
         self._quiet = self._quiet + 1 if level_dbov <= QUIET_DBOV else 0
-        if not len(self.rows):
+        if not self.is_wanted:
             self._is_fed, self._sent = False, ()
             return None
-        if (self.rows >= PCM_ROWS).all():
+        if self._needs_nothing_else:
             self._is_fed, self._sent = False, ()
             return Outgoing(b"", self.rows, level_dbov, marker=begins, pcm=frame)
         encoder = self._prepare(previous, quality, is_primed=not changes_over)
@@ -138,6 +148,11 @@ class Encoding:
         earlier = () if begins else self._sent
         self._sent = (payload, *earlier[: KEPT - 1])
         return Outgoing(payload, self.rows, level_dbov, marker=begins, previous=earlier, pcm=frame)
+
+    @property
+    def _needs_nothing_else(self) -> bool:
+        """Whether the sound alone is wanted, no packets."""
+        return not self.is_recorded and bool((self.rows >= PCM_ROWS).all())
 
     def _prepare(
         self, previous: Int16Frame | None, quality: Quality, *, is_primed: bool

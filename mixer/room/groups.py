@@ -101,7 +101,10 @@ class Groups:
             members.setdefault(mix, []).extend(hearing)
         for mix, hearing in members.items():
             mix.gains = rows[mix]
-            mix.seat([(one.row, one.form, one.delivery) for one in hearing if one.row is not None])
+            mix.seat(
+                [(one.row, one.form, one.delivery) for one in hearing if one.row is not None],
+                is_recorded=any(one.is_recorded for one in hearing),
+            )
             for hearer in hearing:
                 hearer.mix = mix
         self.mixes, self._stage, self._plan = list(members), list(stage), None

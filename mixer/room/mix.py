@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.core.limiter import LimiterState
-from mixer.room.encoding import Encoding, Form
+from mixer.room.encoding import Encoding, Form, Kind
 from mixer.types import Delivery, Int16Frame, Outgoing, Quality
 
 # Opus TOC alone (RFC 6716 §3.1: CELT, full band, 20 ms, one empty frame): the receiver's decoder
@@ -14,6 +14,9 @@ from mixer.types import Delivery, Int16Frame, Outgoing, Quality
 COMFORT_PAYLOAD = b"\xf8"
 COMFORT_STEREO = b"\xfc"
 COMFORT_EVERY_TICKS = 20  # 400 ms, libopus's own interval of DTX updates
+
+RECORDED = Form(Kind.CLEAR)
+"""What a recording takes of a mix."""
 
 Row = tuple[float, ...]
 """A gain for every voice on the stage."""
@@ -33,6 +36,8 @@ class Mix:
         self.quality = Quality()
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         """Of all who hear it."""
+        self.recorded = b""
+        """The last packet, where it `is_recorded`: with it that is made though nobody hears it."""
         self.gains: Row = ()
         self.fades_from: Row | None = None
         """What it is to come from in the next tick, where that is not `gains`."""
@@ -51,22 +56,25 @@ class Mix:
         mix._encodings = {form: one.branch() for form, one in self._encodings.items()}
         return mix
 
-    def seat(self, hearers: Sequence[tuple[int, Form, Delivery]]) -> None:
-        """Take who hears it from now on.
+    def seat(
+        self, hearers: Sequence[tuple[int, Form, Delivery]], *, is_recorded: bool = False
+    ) -> None:
+        """Take who hears it from now on, and whether it is recorded.
 
         For each the row of the peer table, the form they take it in, and what suits their link.
         """
         self.rows = np.array([row for row, _, _ in hearers], np.intp)
-        forms = {form for _, form, _ in hearers}
+        forms = {form for _, form, _ in hearers} | ({RECORDED} if is_recorded else set())
         for form in forms - self._encodings.keys():
             channels = 1 if form.is_mono else self.limiter.channels
             self._encodings[form] = Encoding(form.kind, channels)
         for form, encoding in self._encodings.items():
             encoding.seat([(row, delivery) for row, its, delivery in hearers if its == form])
+            encoding.is_recorded = is_recorded and form == RECORDED
 
     def most_bytes(self) -> int:
         """Return how long a packet may be to be passed on undecoded: 0 if the sound is needed."""
-        used = [one for one in self._encodings.values() if len(one.rows)]
+        used = [one for one in self._encodings.values() if one.is_wanted]
         return min((one.most_bytes(self.quality) for one in used), default=0)
 
     def recover(self, frame: Int16Frame) -> None:
@@ -83,19 +91,22 @@ class Mix:
         previous = self._last if self.is_sounding else None
         self.is_sounding, self._last = has_sound, frame
         begins = previous is None
+        self.recorded = b""
         sent = []
         for form, encoding in self._encodings.items():
+            outgoing = None
             if packet is not None:
-                passed = encoding.pass_on(packet, frame, level_dbov, self.quality, begins=begins)
-                if passed is not None:
-                    sent.append(passed)
-                    continue
-            taken, before = frame, previous
-            if form.is_mono and self.limiter.channels > 1 and len(encoding.rows):
-                taken, before = mono(frame), None if previous is None else mono(previous)
-            outgoing = encoding.advance(taken, level_dbov, before, self.quality)
+                outgoing = encoding.pass_on(packet, frame, level_dbov, self.quality, begins=begins)
+            if outgoing is None:
+                taken, before = frame, previous
+                if form.is_mono and self.limiter.channels > 1 and len(encoding.rows):
+                    taken, before = mono(frame), None if previous is None else mono(previous)
+                outgoing = encoding.advance(taken, level_dbov, before, self.quality)
             if outgoing is not None:
-                sent.append(outgoing)
+                if encoding.is_recorded:
+                    self.recorded = outgoing.payload
+                if len(outgoing.rows):
+                    sent.append(outgoing)
         return sent
 
 

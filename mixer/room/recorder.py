@@ -295,7 +295,9 @@ class RecordedRoom(Room):
         """See Room."""
         super().configure(spec)
         # Without a tap nothing is mixed for the air.
-        self._written = write_spec(replace(spec, on_air=spec.on_air and self._tap is not None))
+        if self._tap is None:
+            spec = replace(spec, on_air=False, record=None)
+        self._written = write_spec(spec)
         self._journal.put(Call(ROOM, "configure", (self._written,)))
 
     def spend(self, quality: Quality) -> None:

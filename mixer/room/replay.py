@@ -34,6 +34,7 @@ from mixer.types import (
     PeerId,
     Quality,
     RoomId,
+    Tapped,
 )
 
 MAX_SEATS = 4096  # in one recording; each is remembered for the table
@@ -81,6 +82,9 @@ class _LastFrame:
         del room, tick
         if bus == FLOOR:
             self.frame = pcm if len(pcm) == FRAME_SAMPLES else mono(pcm)
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        """See Tap. What a recording got is not the replay's business."""
 
 
 class _FedSource:

@@ -17,6 +17,7 @@ from mixer.room.player import EVERYONE, FrameSource, Player, Target
 from mixer.room.playout import UNDECODED
 from mixer.room.seat import Hearer, Seat
 from mixer.room.stage import Playing, Stage
+from mixer.room.tape import Tape
 from mixer.room.voice import Voice
 from mixer.types import (
     FLOOR,
@@ -26,6 +27,7 @@ from mixer.types import (
     PeerId,
     Profile,
     Quality,
+    RecordTaps,
     RoomId,
     RoomSpec,
     Tap,
@@ -54,6 +56,9 @@ class Room:
         self._stage = Stage(room)
         self._groups = Groups(self._channels)
         self._air: dict[str, Hearer] = {}  # what the tap hears of each bus on air
+        self._tape: Tape | None = None  # while recorded
+        self._tape_refused = 0  # by those before
+        self._recorded = Hearer(PLAIN)  # what it hears
         self._is_stale = False  # somebody came, went or changed since the mixes were dealt out
         self._returning: list[Hearer] = []  # to the packets without FEC
         self._is_comfort_due = False
@@ -75,6 +80,7 @@ class Room:
         self._stage.configure(spec)
         on_air = (FLOOR, *spec.air_buses) if spec.on_air and self._tap is not None else ()
         self._air = {bus: self._air.get(bus) or Hearer(_ear_on(bus)) for bus in on_air}
+        self._tune(None if self._tap is None else spec.record)
         self._passes_through = spec.pass_through
         self._wanted_channels = 2 if spec.profile is Profile.MUSIC else 1
         self._prepare()
@@ -82,6 +88,19 @@ class Room:
             if self._specs.get(peer) != before.get(peer):  # a large room is told of every change
                 self._brief(seat)
         self._is_stale = True
+
+    def _tune(self, taps: RecordTaps | None) -> None:
+        """Gather what a recording asks for, or nothing."""
+        self._recorded.is_recorded = taps is not None and taps.mix_packets
+        if taps is None:
+            self._tape_refused = self._refused
+            self._tape, self._recorded.mix = None, None
+        elif self._tape is None:
+            self._tape = Tape(taps)
+        else:
+            self._tape.taps = taps
+        for anchor in self.anchors.values():
+            anchor.tape = self._tape
 
     def spend(self, quality: Quality) -> None:
         """Spend no more than that from the next tick on, whatever the spec says."""
@@ -97,6 +116,9 @@ class Room:
         hearer = Hearer(PLAIN, anchor.row, voice, anchor.peer)
         self._seats[anchor.peer] = seat = Seat(anchor, voice, hearer)
         anchor.prepare(self._wanted_channels)
+        anchor.tape = self._tape
+        if self._tape is not None:
+            self._tape.begin(anchor.peer)
         self._brief(seat)
         self._is_stale = True
 
@@ -177,7 +199,12 @@ class Room:
             "packets_passed": self.passed,
             "anchor_failures": self._stage.failures,
             "player_failures": self._stage.player_failures,
+            "room_recording_packets_refused": self._refused,
         }
+
+    @property
+    def _refused(self) -> int:
+        return self._tape_refused + (0 if self._tape is None else self._tape.refused)
 
     @property
     def talking(self) -> Mapping[PeerId, int]:
@@ -193,6 +220,14 @@ class Room:
 
     def tick(self, tick: int, now: float) -> list[Outgoing]:
         """Advance 20 ms; return what is to be sent."""
+        sent = self._advance(tick, now)
+        if self._tape is not None and self._tap is not None:
+            tapped = self._tape.take()
+            if tapped is not None:
+                self._tap.record(self.id, tick, tapped)
+        return sent
+
+    def _advance(self, tick: int, now: float) -> list[Outgoing]:
         if self.is_idle:
             self._turn()
             if not self.anchors or not self._is_time_for_comfort(tick):
@@ -229,6 +264,8 @@ class Room:
         if before is not None and self._undecoded is None:
             missed = before.anchor.caught_up
             self._groups.recover(before.voice, UNDECODED if missed is None else missed)
+        if self._tape is not None:
+            self._tape.heard(heard, frames, PLAIN)
         return heard, frames
 
     def _pass_on(self, seat: Seat, tick: int) -> list[Advanced]:
@@ -267,12 +304,14 @@ class Room:
                         self._tap.write(self.id, bus, tick, frame)
             mix.quality = self.quality
             outgoing = mix.advance(frame, level, has_sound=has_sound, packet=packet)
+            if self._tape is not None and mix is self._recorded.mix:
+                self._tape.mixed(mix.recorded, frame)
             passed = sum(one.is_passed for one in outgoing)
             self.passed += passed
             self.encodes += sum(bool(one.payload) for one in outgoing) - passed
             most.append(mix.most_bytes() if passed else 0)
             sent += outgoing
-        if most and not self._air and self._groups.is_at_rest:
+        if most and not self._air and self._tape is None and self._groups.is_at_rest:
             self._most_bytes = min(most)
         return sent
 
@@ -309,7 +348,8 @@ class Room:
 
     def _hearers(self) -> list[Hearer]:
         hearers = [seat.hearer for seat in self._seats.values() if seat.anchor.hears]
-        return [*hearers, *self._air.values()]
+        recorded = [] if self._tape is None else [self._recorded]
+        return [*hearers, *self._air.values(), *recorded]
 
     def _brief(self, seat: Seat) -> None:
         spec = self._specs.get(seat.anchor.peer, AnchorSpec(seat.anchor.peer))
@@ -347,7 +387,7 @@ class Room:
             self._adapt(seat)
             seat.voice.set_channels(channels)
             seat.hearer.mix = None
-        for hearer in self._air.values():
+        for hearer in (*self._air.values(), self._recorded):
             hearer.mix = None
 
 

@@ -25,6 +25,8 @@ class Hearer:
     returning_ticks: int = 0
     """For how long they are still on their way back from FEC."""
 
+    is_recorded: bool = False
+    """Whether the packets are taken though nobody is sent them."""
     is_mono: bool = False
     """Whether they take one channel, however many the mix has."""
 

@@ -108,7 +108,12 @@ class Api:
             async with self.session.request(
                 method, url, json=body, headers=headers, allow_redirects=False
             ) as answer:
-                return answer.status, await answer.content.read(MAX_ANSWER_BYTES)
+                raw = bytearray()
+                async for chunk in answer.content.iter_any():
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER_BYTES:
+                        raise ClientError(f"{self.target.url} answers without an end")
+                return answer.status, bytes(raw)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(self.target.url, error) from None
 

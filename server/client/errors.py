@@ -35,6 +35,7 @@ _BY_STATUS: Final = {
     413: Exit.MISTAKE,
     429: Exit.NOT_NOW,
     503: Exit.NOT_NOW,
+    507: Exit.NOT_NOW,
 }
 _BY_CODE: Final = {
     "forbidden": Exit.NOT_ALLOWED,

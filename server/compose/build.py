@@ -7,14 +7,17 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Container
 from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
+from server.domain.air import Studio, part_frames
+from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
 from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
+from server.media.archive import Archive
 from server.media.recordings import FolderShelf
 from server.ports import (
     BroadcastPlane,
@@ -45,6 +48,7 @@ from server.services.lines import LineKeeper, LinePolicy
 from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.media_events import MediaEvents
 from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
@@ -52,6 +56,7 @@ from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.radio import Radio
 from server.services.reconcile import Reconciler
+from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
@@ -93,6 +98,7 @@ class Services:
     context: Context
     specs: Reconciler[RoomSpec]
     streams: Reconciler[BroadcastSpec]
+    media: MediaEvents
 
     def keep(self, supervisor: Supervisor) -> None:
         """Start everything that runs by itself; it ends with the supervisor."""
@@ -111,11 +117,12 @@ class Services:
         _ = supervisor.keep_running(
             QualityWatch(self.context.mixer, presence).run, name="quality watch"
         )
+        _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
     async def _hear(self) -> None:
         async for event in self.context.mixer.events():
-            self.context.presence.handle(event)
+            self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
             self.context.radio.handle(event)
@@ -127,7 +134,9 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
+                await self.context.recorder.sweep()
                 self.context.listening.listeners.sweep()
+            await self.context.recorder.keep_space()
             self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
@@ -141,6 +150,7 @@ class Services:
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
         await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.recorder.load()
         await self.context.lines.load()
         await self.context.desk.load()
         await self.context.webhooks.load()
@@ -150,6 +160,11 @@ class Services:
 def recordings_folder(settings: Settings) -> Path:
     """Return where recordings of arrivals are kept."""
     return settings.record_arrivals or settings.state_dir / "arrivals"
+
+
+def archive_folder(settings: Settings) -> Path:
+    """Return where recordings are kept."""
+    return settings.recordings_dir or settings.state_dir / "recordings"
 
 
 def _auto_policy(settings: Settings) -> AutoPolicy:
@@ -175,14 +190,16 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.pins = PinGuard(settings.pin_tries, clock.monotonic)
     announcer = Announcer(ground.mixer, ground.decoder, presence)
     chat = Chat(rooms, presence, clock)
-    rooms.warnings_s = settings.room_warnings_s
+    rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
     rooms.before_end = endings.keep
     arrivals = ArrivalsKeeper(
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
-    for source in (rooms, presence, announcer, arrivals):
+    recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
+    _wire_recorder(recorder, settings, rooms, ground.broadcast)
+    for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
     rooms.make_key = ground.signer.stream_key
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
@@ -191,11 +208,11 @@ def build(settings: Settings, ground: Ground) -> Services:
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = Listening(access, keys, Listeners(clock))
     kicks = Kicks(store, clock, settings.join_token_s)
-    presence.kick_mark = kicks.mark
+    presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
     resume = ResumeTokens(ground.keyring.resume, clock.unix, settings.join_token_s)
-    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s)
-    presence.when_admitted = doorman.tell_admitted
+    doorman = Doorman(rooms, presence, desk, tokens, resume, settings.join_token_s, recorder.notice)
+    presence.when_lobby_ends = doorman.open_doors
     signalling = Signalling(
         rooms,
         presence,
@@ -207,19 +224,11 @@ def build(settings: Settings, ground: Ground) -> Services:
         desk=desk,
         doorman=doorman,
         chat=chat,
+        recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
-    def forget(room: RoomId) -> None:
-        for forget_one in (
-            *(announcer.forget, chat.forget, standings.forget_room, listening.forget_room),
-            *(kicks.forget_room, context.audience.forget_room),
-            *(context.radio.forget_room, context.outputs.forget_room),
-        ):
-            forget_one(room)
-
-    rooms.when_gone = forget
     context = Context(
         settings=settings,
         static=ground.static,
@@ -239,6 +248,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         ),
         lines=LineKeeper(store, rooms, presence, policy_of(settings)),
         arrivals=arrivals,
+        recorder=recorder,
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
@@ -257,7 +267,30 @@ def build(settings: Settings, ground: Ground) -> Services:
         drain=Drain(presence),
         is_up=ground.is_up,
     )
-    return Services(context, specs, streams)
+    rooms.when_gone = _each(
+        *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
+        *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
+        *(context.radio.forget_room, context.outputs.forget_room),
+    )
+    return Services(context, specs, streams, MediaEvents(presence))
+
+
+def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
+    """Return what tells all of them of a room."""
+
+    def tell(room: RoomId) -> None:
+        for one in told:
+            one(room)
+
+    return tell
+
+
+def _wire_recorder(
+    recorder: Recorder, settings: Settings, rooms: Rooms, broadcast: BroadcastPlane
+) -> None:
+    recorder.policy = recorder_policy_of(settings)
+    broadcast.reported = recorder.hear
+    rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.
@@ -283,9 +316,33 @@ def rotation_of(settings: Settings) -> Rotation:
     return Rotation(settings.broadcast_key_segments)
 
 
+def studio_of(settings: Settings) -> Studio:
+    """Return how broadcasts are made."""
+    return Studio(
+        part_frames(settings.broadcast_part_ms),
+        tuple(1000 * one for one in settings.broadcast_bitrates),
+        float(settings.broadcast_window_s),
+        Container(settings.broadcast_container),
+        None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+    )
+
+
 def policy_of(settings: Settings) -> LinePolicy:
     """Return what is allowed of plain RTP."""
     return LinePolicy(settings.rtp_port, settings.forward_to)
+
+
+def recorder_policy_of(settings: Settings) -> RecorderPolicy:
+    """Return what the operator decided about recordings."""
+    return RecorderPolicy(
+        automatic=Automatic(settings.record_default),
+        template=settings.recording_name,
+        min_free_bytes=settings.recordings_min_free_mb * 1_000_000,
+        retention=Retention(
+            age_s=settings.recordings_keep_days * 86_400 or None,
+            total_bytes=settings.recordings_keep_mb * 1_000_000 or None,
+        ),
+    )
 
 
 def sounds_of(settings: Settings) -> Sounds:

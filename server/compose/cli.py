@@ -15,6 +15,7 @@ from mixer.room.replay import ReplaySettings
 from server.compose.commands.completion import completion
 from server.compose.commands.doctor import doctor
 from server.compose.commands.keys import keys
+from server.compose.commands.recordings import record, recordings
 from server.compose.commands.rooms import room
 from server.compose.commands.settings import config, config_option
 from server.compose.commands.target import Console, as_json
@@ -38,6 +39,7 @@ class Verbs(click.Group):
     """The verbs; what loads aiortc and PyAV is imported for its own sake only, not by `serve`."""
 
     _LATE: Final = {
+        "check": "server.compose.commands.check",
         "join": "server.compose.commands.media",
         "listen": "server.compose.commands.media",
     }
@@ -143,5 +145,6 @@ def version(*, is_json: bool) -> None:
     Console(is_json).tell({"version": VERSION}, [f"roomtone {VERSION}"])
 
 
-for _verb in (room, token, config, doctor, completion, keys, webhooks, tls, bench):
+room.add_command(record)
+for _verb in (room, recordings, token, config, doctor, completion, keys, webhooks, tls, bench):
     cli.add_command(_verb)

@@ -132,6 +132,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         services = build(settings, ground)
         await services.load()
         services.keep(supervisor)
+        # While the planes serve, so that all of it is written.
+        stack.push_async_callback(services.context.recorder.close)
         app = create_app(services.context)
         sink = _export_telemetry(services.context.registry, stack)
         if sink is not None:
@@ -191,7 +193,9 @@ def _prepare_folders(settings: Settings) -> None:
     """Make or look into every folder of the settings. Raises SetupMistake."""
     _prepare(settings.state_dir)
     if settings.record_arrivals is not None:
-        _prepare_recordings(settings.record_arrivals)
+        _prepare_captures(settings.record_arrivals)
+    if settings.recordings_dir is not None:
+        _prepare_recordings(settings.recordings_dir)
     if settings.announcements_dir is not None:
         _check_announcements(settings.announcements_dir)
 
@@ -242,7 +246,17 @@ def _prepare_recordings(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SetupMistake(
-            f"The folder for recordings {folder} cannot be made ({error.strerror}):"
+            f"The folder of recordings {folder} cannot be made ({error.strerror}):"
+            f" choose another with {option('recordings_dir')} (or {variable('recordings_dir')})"
+        ) from None
+
+
+def _prepare_captures(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupMistake(
+            f"The folder for packet captures {folder} cannot be made ({error.strerror}):"
             f" choose another with {option('record_arrivals')}"
         ) from None
     log.warning("recording_arrivals", folder=str(folder), what="everybody's voice, in every room")

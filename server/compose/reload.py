@@ -12,8 +12,10 @@ from server.compose.build import (
     lifetimes_of,
     limits_of,
     policy_of,
+    recorder_policy_of,
     rotation_of,
     sounds_of,
+    studio_of,
 )
 from server.config import Settings
 from server.errors import SetupMistake
@@ -27,6 +29,11 @@ RELOADABLE: Final = frozenset(
         "forward_to",
         "announcements_dir",
         "announcement_limit_mb",
+        "record_default",
+        "recording_name",
+        "recordings_min_free_mb",
+        "recordings_keep_days",
+        "recordings_keep_mb",
         "tls_cert",
         "tls_key",
         "public_url",
@@ -37,6 +44,10 @@ RELOADABLE: Final = frozenset(
         "listen_token_s",
         "listen_session_s",
         "broadcast_key_segments",
+        "broadcast_bitrates",
+        "broadcast_window_s",
+        "broadcast_container",
+        "broadcast_loudness_lufs",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",
@@ -114,8 +125,10 @@ class Reloader:
         logs.configure(settings)
         context.access.lifetimes = lifetimes_of(settings)
         context.listening.keys.rotation = rotation_of(settings)
+        context.rooms.change_studio(studio_of(settings))
         context.presence.resume_s = settings.resume_s
         context.lines.policy = policy_of(settings)
+        context.recorder.policy = recorder_policy_of(settings)
         context.limits.change(limits_of(settings))
         context.rooms.warnings_s = settings.room_warnings_s
         context.rooms.pins.let_try(settings.pin_tries)

@@ -4,16 +4,26 @@ from dataclasses import replace
 
 from hls.types import BroadcastSpec
 from mixer.types import Profile
+from server.domain.air import Studio
 from server.domain.room import Room
 from server.domain.stream import Stream
 
+_STUDIO = Studio()
 
-def broadcast_spec(room: Room, stream: Stream, version: int) -> BroadcastSpec:
+
+def broadcast_spec(
+    room: Room, stream: Stream, version: int, studio: Studio = _STUDIO
+) -> BroadcastSpec:
     """Return the broadcast as the plane shall have it: of a music room in stereo."""
     return replace(
         stream.spec(room.id, version, on_air=room.broadcast),
         channels=2 if room.profile is Profile.MUSIC else 1,
         title=room.name,
+        renditions=studio.renditions(room.air.within(room.buses)),
+        part_frames=studio.part_frames,
+        window_s=studio.window_of(room.air),
+        container=studio.container,
+        loudness_lufs=studio.loudness_lufs,
     )
 
 
@@ -21,5 +31,8 @@ def is_heard_alike(room: Room, other: Room) -> bool:
     """Whether the broadcasts of both are the same, but for keys."""
     if not (room.broadcast or other.broadcast):
         return True
-    mine, theirs = ((one.broadcast, one.profile, one.name) for one in (room, other))
+    mine, theirs = (
+        (one.broadcast, one.profile, one.name, one.air, one.air.within(one.buses))
+        for one in (room, other)
+    )
     return mine == theirs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
-from mixer.types import AnchorSpec, PeerId, RoomSpec
+from mixer.types import FLOOR, AnchorSpec, PeerId, RoomSpec
 from server.domain.controls import PLAIN, Controls
 from server.domain.grants import Right, Role, effective_rights
 from server.domain.identity import UserId
@@ -54,6 +54,11 @@ class Person:
     def rights(self) -> frozenset[Right]:
         """What they may do."""
         return effective_rights(self.role, self.explicit)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody hears them: muted, by whomever, or not granted to speak."""
+        return self.muted or self.controls.muted or Right.SPEAK not in self.rights
 
     def decided(self, controls: Controls) -> Self:
         """Return the person under other controls, which may give them another role."""
@@ -158,4 +163,5 @@ class Roster:
             automix=room.automix,
             buses=room.buses,
             listeners=room.broadcast,
+            air_buses=tuple(one.bus for one in room.air.within(room.buses) if one.bus != FLOOR),
         )

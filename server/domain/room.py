@@ -1,6 +1,6 @@
 """A room as it is stored, with the transitions of its life."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Annotated, Final, Self
@@ -8,6 +8,8 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mixer.types import Profile, RoomId
+from server.domain.air import AS_USUAL, Air, AirBus
+from server.domain.recording import Automatic
 from server.errors import BadRecord, IllegalTransition
 
 RECORD_VERSION = 1  # of the JSON below; a reader refuses what is above it
@@ -88,7 +90,8 @@ class Room:
     whether listeners can hear it, `radio`: also as AAC and MP3. `locked`: nobody new is let in.
     `lobby`: who comes waits until somebody lets them in. `chat`: people may write to each other,
     listeners too if `listener_chat`; who comes later gets the last `chat_history` messages. So many
-    may hear it without delay (`live_listeners`).
+    may hear it without delay (`live_listeners`). `record`: when it is recorded by itself, None as
+    the setting says. `air` is what listeners hear.
     """
 
     id: RoomId
@@ -109,7 +112,9 @@ class Room:
     chat: bool = True
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
+    record: Automatic | None = None
     live_listeners: int | None = None  # None: as many as the server lets
+    air: Air = AS_USUAL
 
     @property
     def hls_path(self) -> str:
@@ -169,6 +174,14 @@ class _StoredInvites(BaseModel):
     listen: Annotated[str, Field(min_length=1)]
 
 
+class _StoredAirBus(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    bus: str
+    language: str = ""
+    label: str = ""
+
+
 class _StoredRoom(BaseModel):
     """`/rooms/<id>/meta`: the reference's fields, and ours beside them."""
 
@@ -192,7 +205,10 @@ class _StoredRoom(BaseModel):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: Annotated[int, Field(ge=0)] = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic | None, Field(strict=False)] = None
     liveListeners: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
+    broadcastBuses: list[_StoredAirBus] = []  # noqa: N815
+    dvrSeconds: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -218,7 +234,10 @@ def encode_room(room: Room) -> bytes:
             chat=room.chat,
             chatListeners=room.listener_chat,
             chatHistory=room.chat_history,
+            record=room.record,
             liveListeners=room.live_listeners,
+            broadcastBuses=[_StoredAirBus(**asdict(one)) for one in room.air.buses],
+            dvrSeconds=room.air.dvr_s,
         )
         .model_dump_json()
         .encode()
@@ -254,5 +273,10 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         chat=stored.chat,
         listener_chat=stored.chatListeners,
         chat_history=stored.chatHistory,
+        record=stored.record,
         live_listeners=stored.liveListeners,
+        air=Air(
+            tuple(AirBus(one.bus, one.language, one.label) for one in stored.broadcastBuses),
+            stored.dvrSeconds,
+        ),
     )

@@ -1,6 +1,5 @@
 """REST of announcements: sounds that are played into a room, for the admin."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import IO
 
@@ -18,7 +17,7 @@ from server.edge.models import (
     read_body,
     read_fields,
 )
-from server.edge.pace import BODY_S, in_time
+from server.edge.pace import at_once, in_time
 from server.edge.paging import page
 from server.edge.rights import require
 from server.errors import BadInput
@@ -88,8 +87,7 @@ async def _receive(request: web.Request, sounds: Sounds) -> tuple[Wanted, IO[byt
             if part.filename is not None and sound is None:
                 file_name, sound = part.filename, await sounds.receive(in_time(_pieces(part)))
             elif part.filename is None and part.name:
-                async with asyncio.timeout(BODY_S):
-                    fields[part.name] = await part.text()
+                fields[part.name] = await at_once(part.text())
         wanted = _wanted(read_fields(fields, AnnouncementRequest), file_name)
     except BaseException:
         if sound is not None:
@@ -104,7 +102,7 @@ async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
     try:
         form = await request.multipart()
         for _ in range(MAX_PARTS):
-            part = await form.next()
+            part = await at_once(form.next())
             if part is None:
                 return
             if not isinstance(part, BodyPartReader):

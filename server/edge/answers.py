@@ -1,14 +1,16 @@
 """The bodies of answers, as `/openapi.json` promises them and the tests hold them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hls.types import MixFormat
 from mixer.types import Profile, RtcpMode, RtpCodec
 from server.domain.announcement import PlayState
 from server.domain.api_key import Scope
 from server.domain.grants import Role
 from server.domain.people import Status
+from server.domain.recording import Automatic, RecordingState
 from server.domain.room import RoomState
 from server.domain.webhook import Kind
 from server.services.outputs import OutputState
@@ -87,6 +89,14 @@ class LinksAnswer(Success):
     links: Links
 
 
+class AirBusShape(Answer):
+    """A bus that listeners can choose."""
+
+    bus: str
+    language: str
+    label: str
+
+
 class RoomBrief(Answer):
     """A room as the reference shows it."""
 
@@ -96,12 +106,22 @@ class RoomBrief(Answer):
     name: str
 
 
+class RecordingNotice(Answer):
+    """What everybody in a room may know of its recording."""
+
+    roomId: str
+    name: str
+    state: RecordingState
+    seconds: float
+
+
 class RoomEntry(RoomBrief):
     """A room of the list; the numbers count."""
 
     anchors: int
     listeners: int
     announcements: int
+    recording: RecordingNotice | None
 
 
 class RoomNotice(RoomBrief):
@@ -126,6 +146,9 @@ class RoomFull(RoomNotice):
     liveListeners: int | None
     automix: bool
     radio: bool
+    broadcastBuses: list[AirBusShape]
+    dvrSeconds: int | None
+    record: Automatic | None
     links: Links
 
 
@@ -136,11 +159,15 @@ class RoomSeen(RoomNotice):
     anchors: int
     listeners: int
     status: RoomState
+    recording: RecordingNotice | None
     pin: str | None = None
     loudest: int | None = None
     liveListeners: int | None = None
     automix: bool | None = None
     radio: bool | None = None
+    broadcastBuses: list[AirBusShape] | None = None
+    dvrSeconds: int | None = None
+    record: Automatic | None = None
     links: Links | None = None
 
 
@@ -206,6 +233,16 @@ class RenditionShape(Answer):
     listeners: ByKind
 
 
+class LoudnessShape(Answer):
+    """How loud a bus is on air; -120 stands for silence."""
+
+    momentaryLufs: float
+    shortTermLufs: float
+    integratedLufs: float
+    truePeakDbtp: float
+    gainDb: Annotated[float, Field(description="What it is raised by")]
+
+
 class BroadcastShape(Answer):
     """A room's broadcast; numbers of what is on air are null while it is not."""
 
@@ -216,6 +253,9 @@ class BroadcastShape(Answer):
     blocked: Annotated[int, Field(description="Requests that wait for the next part")]
     bytesSent: int
     partMs: int | None
+    loudness: Annotated[
+        dict[str, LoudnessShape], Field(description="By bus; none if it goes out as loud as it is")
+    ]
     holdBackMs: Annotated[ByKind | None, Field(description="How far behind players stay")]
 
 
@@ -420,32 +460,85 @@ class LinesAnswer(Page):
     participants: list[Line]
 
 
-class Recording(Answer):
-    """A recording under way."""
+class Capture(Answer):
+    """A packet capture under way."""
 
     until: Moment
     limitMb: int
 
 
 class StoredFile(Answer):
-    """A file of a recording."""
+    """A file of a packet capture."""
 
     name: str
     bytes: int
     beganAt: Moment
 
 
-class RecordingAnswer(Success):
-    """A recording that has begun."""
+class CaptureAnswer(Success):
+    """A packet capture that has begun."""
 
-    recording: Recording
+    recording: Capture
+
+
+class CapturesAnswer(Page):
+    """What is captured, and the files there are."""
+
+    recording: Capture | None
+    recordings: list[StoredFile]
+
+
+class RecordingShape(RecordingNotice):
+    """A recording of a room; `by` and `endedBy` are `api`, `room`, or who it was."""
+
+    mix: MixFormat
+    tracks: bool
+    exact: bool
+    by: str
+    beganAt: Moment
+    endedAt: Moment | None
+    endedBy: str
+    reason: str
+
+
+class ListedRecording(RecordingShape):
+    """A recording in a list."""
+
+    bytes: int
+
+
+class RecordedFile(Answer):
+    """A file of a recording."""
+
+    name: str
+    bytes: int
+    type: str
+
+
+class RecordingSeen(ListedRecording):
+    """A recording, its files and its manifest, None while there is none."""
+
+    files: list[RecordedFile]
+    manifest: dict[str, Any] | None
+
+
+class RecordingAnswer(Success):
+    """A recording that was begun or changed."""
+
+    recording: RecordingShape
+
+
+class RecordingSeenAnswer(Success):
+    """One recording."""
+
+    recording: RecordingSeen
 
 
 class RecordingsAnswer(Page):
-    """What is recorded, and the files there are."""
+    """Recordings, and what is left of the disk."""
 
-    recording: Recording | None
-    recordings: list[StoredFile]
+    recordings: list[ListedRecording]
+    freeBytes: int
 
 
 class AnnouncementShape(Answer):

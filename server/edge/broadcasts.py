@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from hls.core.playlist import HOLD_BACK_S, PART_HOLD_BACK_PARTS
-from hls.types import BroadcastSpec, PlaylistKind, RenditionSpec
+from hls.types import BroadcastSpec, PlaylistKind, Reading, RenditionSpec
 from mixer.types import RoomId
 from server.domain.api_key import Scope
 from server.domain.reload import Parts
@@ -29,6 +29,9 @@ async def get_broadcast(request: web.Request) -> web.Response:
             "master": f"{url}/master.m3u8",
             "lowLatency": f"{url}/stream.m3u8",
             "classic": f"{url}/classic.m3u8",
+        },
+        "loudness": {
+            bus: _reading(one) for bus, one in (await context.broadcast.loudness(room.id)).items()
         },
         "blocked": context.broadcast.blocked(room.id),
         "bytesSent": sum(context.audience.bytes_sent(room.id).values()),
@@ -64,6 +67,16 @@ def _numbers(
             }
             for one in spec.renditions
         ],
+    }
+
+
+def _reading(one: Reading) -> dict[str, float]:
+    return {
+        "momentaryLufs": round(one.momentary_lufs, 1),
+        "shortTermLufs": round(one.short_term_lufs, 1),
+        "integratedLufs": round(one.integrated_lufs, 1),
+        "truePeakDbtp": round(one.true_peak_dbtp, 1),
+        "gainDb": round(one.gain_db, 1),
     }
 
 

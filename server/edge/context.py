@@ -28,6 +28,7 @@ from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
 from server.services.radio import Radio
+from server.services.recorder import Recorder
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
@@ -56,6 +57,7 @@ class Context:
     ice: IceServers
     lines: LineKeeper
     arrivals: ArrivalsKeeper
+    recorder: Recorder
     shelf: RecordingShelf
     desk: Desk
     announcer: Announcer

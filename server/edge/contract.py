@@ -61,7 +61,7 @@ class Operation:
         if method not in {"GET", "OPTIONS"}:
             found.add("forbidden")  # a page of another site
         if method == "POST" and path.startswith("/api/"):
-            found |= {"key_reused", "in_progress", "bad_params"}
+            found |= {"key_reused", "in_progress", "bad_params", "too_large", "too_slow"}
         if path.startswith("/api/"):
             found |= {"internal", "store_unavailable", "not_granted"}
         if self.body is not None or self.forms:
@@ -474,35 +474,101 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "deleteOutput", "broadcast", "End an output", answers.Success, errors=("not_found",)
     ),
     ("POST", "/api/rooms/{room}/arrivals"): Operation(
-        "startRecording",
-        "recordings",
-        "Record what arrives in a room",
-        answers.RecordingAnswer,
+        "startCapture",
+        "packet capture",
+        "Capture the packets that arrive in a room, for roomtone replay",
+        answers.CaptureAnswer,
         status=201,
         body=models.ArrivalsRequest,
         example={"seconds": 600},
         errors=("already_recorded",),
     ),
     ("GET", "/api/rooms/{room}/arrivals"): Operation(
-        "listRecordings",
-        "recordings",
-        "The recordings of a room",
-        answers.RecordingsAnswer,
+        "listCaptures",
+        "packet capture",
+        "The packet captures of a room",
+        answers.CapturesAnswer,
         query=models.PageQuery,
     ),
     ("DELETE", "/api/rooms/{room}/arrivals"): Operation(
-        "stopRecording", "recordings", "End the recording", answers.Success, errors=("not_found",)
+        "stopCapture",
+        "packet capture",
+        "End the packet capture",
+        answers.Success,
+        errors=("not_found",),
     ),
     ("GET", "/api/rooms/{room}/arrivals/{name}"): Operation(
-        "getRecording",
-        "recordings",
-        "A recording's file",
+        "getCapture",
+        "packet capture",
+        "A packet capture's file",
         BYTES,
         errors=("not_found",),
         also={206: "A range of it", 416: "There is no such range"},
     ),
     ("DELETE", "/api/rooms/{room}/arrivals/{name}"): Operation(
-        "deleteRecording", "recordings", "Remove a file", answers.Success, errors=("not_found",)
+        "deleteCapture", "packet capture", "Remove a file", answers.Success, errors=("not_found",)
+    ),
+    ("POST", "/api/rooms/{room}/recordings"): Operation(
+        "startRecording",
+        "recordings",
+        "Record a room; everybody in it is told",
+        answers.RecordingAnswer,
+        status=201,
+        body=models.RecordingRequest,
+        example={"mix": "ogg", "tracks": True},
+        errors=("already_recording", "too_many", "disk_full", "draining"),
+    ),
+    ("GET", "/api/rooms/{room}/recordings"): Operation(
+        "listRoomRecordings",
+        "recordings",
+        "The recordings of a room, also of one that is gone",
+        answers.RecordingsAnswer,
+        query=models.PageQuery,
+    ),
+    ("GET", "/api/rooms/{room}/recordings/{name}"): Operation(
+        "getRecording",
+        "recordings",
+        "A recording, its files and its manifest",
+        answers.RecordingSeenAnswer,
+        errors=("not_found",),
+    ),
+    ("PATCH", "/api/rooms/{room}/recordings/{name}"): Operation(
+        "changeRecording",
+        "recordings",
+        "Pause a recording, go on with it, or end it",
+        answers.RecordingAnswer,
+        body=models.RecordingPatch,
+        example={"action": "pause"},
+        errors=("not_found", "recording_over"),
+    ),
+    ("DELETE", "/api/rooms/{room}/recordings/{name}"): Operation(
+        "deleteRecording",
+        "recordings",
+        "Remove a recording and its files",
+        answers.Success,
+        errors=("not_found", "recording_busy"),
+    ),
+    ("GET", "/api/rooms/{room}/recordings/{name}/files.zip"): Operation(
+        "getRecordingZip",
+        "recordings",
+        "All files of a recording",
+        "application/zip",
+        errors=("not_found",),
+    ),
+    ("GET", "/api/rooms/{room}/recordings/{name}/files/{file}"): Operation(
+        "getRecordingFile",
+        "recordings",
+        "A file of a recording",
+        "*/*",
+        errors=("not_found",),
+        also={206: "A range of it", 416: "There is no such range"},
+    ),
+    ("GET", "/api/recordings"): Operation(
+        "listRecordings",
+        "recordings",
+        "The recordings of all rooms, also of those that are gone",
+        answers.RecordingsAnswer,
+        query=models.PageQuery,
     ),
     ("POST", "/api/rooms/{room}/announcements"): Operation(
         "createAnnouncement",

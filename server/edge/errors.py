@@ -51,6 +51,9 @@ TABLE: Final = {
     "room_full": Row(409),
     "not_enabled": Row(409),
     "already_recorded": Row(409),
+    "already_recording": Row(409),
+    "recording_over": Row(409),
+    "recording_busy": Row(409),
     "too_many": Row(409),
     "already_joined": Row(409),
     "not_joined": Row(409),
@@ -76,6 +79,7 @@ TABLE: Final = {
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
     "signing_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=2000),
     "store_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=1000),
+    "disk_full": Row(507, INTERNAL_ERROR),  # 507: Insufficient Storage (RFC 4918 §11.5)
     INTERNAL: Row(500, INTERNAL_ERROR, retry_after_ms=1000),
 }
 

@@ -10,8 +10,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.domain.address import one_caller
 from server.edge.context import CONTEXT
 from server.edge.models import mistake
+from server.edge.pace import whole_body
 from server.edge.rights import ADMIN_COOKIE
 from server.errors import BadInput, InProgress, KeyReused
 
@@ -86,9 +88,11 @@ async def idempotent(request: web.Request, handler: Handler) -> web.StreamRespon
         raise BadInput(fields=(mistake("Header", HEADER),))
     if request.path.endswith("/announcements") and request.content_type != "application/json":
         raise BadInput(f"{HEADER} goes with JSON; a sound that is sent is not kept")
-    body = await request.read()
+    body = await whole_body(request)
     shown = request.headers.get("Authorization", ""), request.cookies.get(ADMIN_COOKIE, "")
-    name = _digest(*shown, key)  # a key is its caller's own
+    # A key is its caller's own; who shows nothing is told apart by where they come from.
+    caller = "" if any(shown) else one_caller(request.remote or "")
+    name = _digest(*shown, caller, key)
     asked = _digest(request.path_qs, body.hex())
     answers, now = request.app[ANSWERS], request.app[CONTEXT].clock.monotonic()
     known = answers.find(name, asked, now)

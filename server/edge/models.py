@@ -1,8 +1,7 @@
 """The bodies and parameters that callers send."""
 
-import asyncio
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -20,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from hls.types import MixFormat
 from mixer.core.speccheck import (
     AGC_DBOV,
     GAIN_DB,
@@ -29,6 +29,16 @@ from mixer.core.speccheck import (
     PAN,
 )
 from mixer.types import FLOOR, Profile, RoomId, RtcpMode, RtpCodec
+from server.domain.air import (
+    LABEL_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_AIR_BUSES,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    Air,
+    AirBus,
+    air_mistake,
+)
 from server.domain.announcement import EVERYBODY, PlayState
 from server.domain.api_key import Scope
 from server.domain.chat import MAX_CHARACTERS
@@ -44,6 +54,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.people import Status
+from server.domain.recording import Automatic, What
 from server.domain.room import (
     CHAT_HISTORY_DEFAULT,
     EXPIRES_IN_DEFAULT_S,
@@ -53,8 +64,8 @@ from server.domain.room import (
     Room,
 )
 from server.domain.webhook import LONGEST_URL, Kind
-from server.edge.pace import BODY_S
-from server.errors import BadInput, FieldMistake, TooSlow
+from server.edge.pace import whole_body
+from server.errors import BadInput, FieldMistake
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -193,6 +204,8 @@ Hears = Annotated[
 Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
+AirBuses = Annotated[list["AirBusBody"], Field(max_length=MAX_AIR_BUSES)]
+DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
@@ -201,6 +214,14 @@ class Body(BaseModel):
     """A JSON body: unknown fields are ignored, nothing is guessed from another type."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+
+class AirBusBody(Body):
+    """A bus that listeners can choose."""
+
+    bus: BusName
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)] = ""
+    label: Annotated[str, StringConstraints(max_length=80, pattern=LABEL_PATTERN)] = ""
 
 
 class CreateRoomRequest(Body):
@@ -222,7 +243,16 @@ class CreateRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
+    broadcastBuses: AirBuses = []  # noqa: N815
+    dvrSeconds: DvrSeconds | None = None  # noqa: N815
+
+    @property
+    def air(self) -> Air:
+        """What listeners hear. Raises BadInput."""
+        named = {name: getattr(self, name) for name in _OF_AIR if name in self.model_fields_set}
+        return _on_air(_aired(Air(), named), self.buses)
 
 
 class ChangeRoomRequest(Body):
@@ -243,7 +273,10 @@ class ChangeRoomRequest(Body):
     chat: bool = True
     chatListeners: bool = False  # noqa: N815
     chatHistory: ChatHistory = CHAT_HISTORY_DEFAULT  # noqa: N815
+    record: Annotated[Automatic, Field(strict=False)] | None = None
     liveListeners: LiveListeners | None = None  # noqa: N815
+    broadcastBuses: AirBuses = []  # noqa: N815
+    dvrSeconds: DvrSeconds | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -258,7 +291,30 @@ class ChangeRoomRequest(Body):
             values["max_anchors"] = anchors
         if "buses" in values:
             values["buses"] = tuple(values["buses"])
-        return replace(room, **values)
+        aired = {name: values.pop(name) for name in _OF_AIR if name in values}
+        room = replace(room, **values)
+        if not aired:
+            return room
+        air = _aired(room.air, aired)
+        if "broadcastBuses" in aired:
+            air = _on_air(air, room.buses)
+        return replace(room, air=air)
+
+
+def _aired(air: Air, named: Mapping[str, Any]) -> Air:
+    """Return `air` with what was named of it."""
+    values = {_OF_AIR[name]: one for name, one in named.items()}
+    if "buses" in values:
+        values["buses"] = tuple(AirBus(one.bus, one.language, one.label) for one in values["buses"])
+    return replace(air, **values)
+
+
+def _on_air(air: Air, buses: Collection[str]) -> Air:
+    """Return `air` if a room with these buses can have it. Raises BadInput."""
+    mistake = air_mistake(air, buses)
+    if mistake:
+        raise BadInput(mistake, (FieldMistake("BroadcastBuses", mistake),))
+    return air
 
 
 class CreateUserRequest(Body):
@@ -423,6 +479,25 @@ class ArrivalsRequest(Body):
 
     seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     limitMb: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] | None = None  # noqa: N815
+
+
+class RecordingRequest(Body):
+    """`POST /api/rooms/{id}/recordings`, `startRecording`: what is recorded."""
+
+    mix: Annotated[MixFormat, Field(strict=False)] = MixFormat.OGG_OPUS
+    tracks: bool = True
+    exact: bool = False
+
+    @property
+    def what(self) -> What:
+        """It in the domain's words."""
+        return What(self.mix, self.tracks, self.exact)
+
+
+class RecordingPatch(Body):
+    """`PATCH /api/rooms/{id}/recordings/{name}`."""
+
+    action: Literal["pause", "resume", "stop"]
 
 
 class MarkRequest(Body):
@@ -699,6 +774,7 @@ _OF_CONTROLS: Final = {
     "profile": "profile",
     "role": "role",
 }
+_OF_AIR: Final = {"broadcastBuses": "buses", "dvrSeconds": "dvr_s"}
 _OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",
@@ -723,11 +799,7 @@ async def read_body(request: web.Request, model: type[Model]) -> Model:
 
     Raises BadInput, whose fields are None where it is no JSON object; TooSlow.
     """
-    try:
-        async with asyncio.timeout(BODY_S):
-            raw = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    raw = await whole_body(request)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

@@ -114,6 +114,7 @@ def _own(app: web.Application) -> PlaneStatistics:
             "radio_feeds": len(context.radio.feeds),
             **{f"radio_listeners_{one}": context.radio.listeners[one] for one in RadioFormat},
             **{f"outputs_{one}": context.outputs.states()[one] for one in OutputState},
+            "recordings": context.recorder.count,
             "draining": float(context.drain.is_on),
             "resident_bytes": float(resident_bytes() or 0),
             **{f"people_{role}": count for role, count in context.presence.by_role().items()},

@@ -1,5 +1,6 @@
 """REST: rooms, people, invites, tokens and the admin's session."""
 
+from dataclasses import asdict
 from typing import Final
 
 from aiohttp import web
@@ -100,7 +101,9 @@ async def create_room(request: web.Request) -> web.Response:
         chat=body.chat,
         listener_chat=body.chatListeners,
         chat_history=body.chatHistory,
+        record=body.record,
         live_listeners=body.liveListeners,
+        air=body.air,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
@@ -144,6 +147,7 @@ async def list_rooms(request: web.Request) -> web.Response:
             "anchors": context.presence.count(room.id),
             "listeners": context.listening.listeners.count(room.id),
             "announcements": context.announcer.playing_in(room.id),
+            "recording": context.recorder.notice(room.id),
         }
         for room in found
     ]
@@ -165,6 +169,7 @@ async def get_room(request: web.Request) -> web.Response:
         "anchors": context.presence.count(room.id),
         "listeners": context.listening.listeners.count(room.id),
         "status": context.rooms.state(room.id).value,
+        "recording": context.recorder.notice(room.id),
         **room.notice(),
     }
     if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
@@ -304,6 +309,9 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "liveListeners": room.live_listeners,
         "automix": room.automix,
         "radio": room.radio,
+        "broadcastBuses": [asdict(one) for one in room.air.buses],
+        "dvrSeconds": room.air.dvr_s,
+        "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }
 

@@ -23,6 +23,7 @@ from server.edge.models import (
     VolumeParams,
 )
 from server.edge.participants import add_host_methods
+from server.edge.recordings import add_recording_methods
 from server.edge.rights import bearer, may_open_sockets
 from server.edge.socket import CLOSE_S, SocketTransport
 from server.edge.subscriptions import add_subscriptions
@@ -145,5 +146,6 @@ def methods(
     add_host_methods(dispatcher, session)
     add_door_methods(dispatcher, session)
     add_chat_methods(dispatcher, session)
+    add_recording_methods(dispatcher, session)
     add_subscriptions(dispatcher)
     return dispatcher

@@ -1,6 +1,6 @@
 """The signing server: the only process that holds private keys; it knows no rooms."""
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import structlog
 from aiohttp import web
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mixer.types import RoomId
 from server.edge.errors import errors
+from server.edge.pace import whole_body
 from server.edge.rights import bearer
 from server.errors import BadInput, Forbidden, Unauthorized
 from server.services.clock import Clock
@@ -138,7 +139,7 @@ def _check_key(request: web.Request) -> None:
 
 async def _read(request: web.Request, model: type[_Request]) -> _Request:
     _check_key(request)  # before a byte of it is looked at
-    raw: Any = await request.read()
+    raw = await whole_body(request)
     try:
         return model.model_validate_json(raw)
     except ValidationError:

@@ -19,6 +19,7 @@ EVENTS: Final = frozenset(
         "participants",
         "quality",
         "reconnect",
+        "recording",
         "roomChanged",
         "roomClosing",
         "roomClosed",

@@ -14,6 +14,7 @@ from server.domain.sdp import read_fragment
 from server.edge.context import CONTEXT
 from server.edge.errors import TOO_LARGE, problem, refusal
 from server.edge.models import path_room
+from server.edge.pace import whole_body
 from server.edge.rights import base_url, bearer
 from server.errors import (
     BadInput,
@@ -176,13 +177,13 @@ def _tags(request: web.Request) -> frozenset[str]:
 
 
 async def _read(request: web.Request, wanted: str) -> str:
-    """Return the body. Raises UnsupportedMedia, NotAcceptable, BadInput."""
+    """Return the body. Raises UnsupportedMedia, NotAcceptable, BadInput, TooSlow."""
     if request.content_type != wanted:
         raise UnsupportedMedia(f"The body must be {wanted}")
     if not _accepts(request.headers.get("Accept", ""), wanted):
         raise NotAcceptable(f"The answer is {wanted}")
     try:
-        return (await request.read()).decode()
+        return (await whole_body(request)).decode()
     except UnicodeDecodeError:
         raise BadInput("The body is no text") from None
 

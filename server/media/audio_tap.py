@@ -3,15 +3,26 @@
 import asyncio
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
-from mixer.types import Int16Frame, RoomId
+from mixer.types import Int16Frame, RoomId, Tapped
 from server.backoff import delays_s
+from server.media.tapped import tapped_body
 from server.media.wire import audio_body
 from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport, connect
 
 MAX_WAITING_TICKS = 2000  # 4 MB, 8 of stereo: 20 rooms on air for two seconds
+MAX_WAITING_BYTES = 16 << 20  # and a room of 60 who all speak, recorded to the sample
 STALE_TICKS = 100  # 2 s: the broadcast has closed that segment
+
+
+class _Waiting(NamedTuple):
+    """What was not sent yet."""
+
+    tick: int
+    kind: FrameKind
+    body: bytes
 
 
 class AudioTap:
@@ -26,17 +37,30 @@ class AudioTap:
         self.connections = 0
         self._path = path
         self._max_waiting = max_waiting_ticks
-        self._waiting: deque[tuple[int, bytes]] = deque()  # bounded in write()
+        self._waiting: deque[_Waiting] = deque()  # bounded in _put()
+        self._waiting_bytes = 0
         self._transport: UnixTransport | None = None
 
     def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         """See Tap."""
+        self._put(_Waiting(tick, FrameKind.AUDIO, audio_body(room, bus, tick, pcm)))
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        """See Tap."""
+        self._put(_Waiting(tick, FrameKind.TAPPED, tapped_body(room, tick, tapped)))
+
+    def _put(self, one: "_Waiting") -> None:
         waiting = self._waiting
-        waiting.append((tick, audio_body(room, bus, tick, pcm)))
-        while len(waiting) > self._max_waiting or waiting[0][0] < tick - STALE_TICKS:
-            waiting.popleft()
+        waiting.append(one)
+        self._waiting_bytes += len(one.body)
+        while waiting and (self._is_full or waiting[0].tick < one.tick - STALE_TICKS):
+            self._waiting_bytes -= len(waiting.popleft().body)
             self.dropped += 1
         self._send()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._waiting) > self._max_waiting or self._waiting_bytes > MAX_WAITING_BYTES
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
@@ -54,8 +78,8 @@ class AudioTap:
         if self._transport is None:
             return
         waiting = self._waiting
-        while waiting and self._transport.offer_frame(FrameKind.AUDIO, waiting[0][1]):
-            waiting.popleft()
+        while waiting and self._transport.offer_frame(waiting[0].kind, waiting[0].body):
+            self._waiting_bytes -= len(waiting.popleft().body)
 
     async def _connect(self) -> UnixTransport:
         for delay_s in delays_s(0.02, 0.5):

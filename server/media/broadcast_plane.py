@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from hls.core.soundpart import SoundPart, decode
-from hls.types import BroadcastSpec, PlaylistKind, Position
+from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -37,8 +37,12 @@ _TRUSTED_S: Final = FOLLOWED_S - BLOCKED_S - 0.5
 _FRESH_S: Final = 2.0  # a text, if no part is told of: the process may hang
 
 _FORM: SpecForm[BroadcastSpec] = SpecForm(
-    params=wire.broadcast_params, is_over=lambda spec: not spec.on_air
+    params=wire.broadcast_params, is_over=lambda spec: not spec.on_air and spec.recording is None
 )
+
+
+def _nobody_hears(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
 
 
 class _Form(NamedTuple):
@@ -117,6 +121,7 @@ class WorkerBroadcastPlane:
             command=command or program(),
             patience=patience or Patience(),
         )
+        self.reported: Callable[[RecordingReport], None] = _nobody_hears
         self._link = Link(
             child,
             _FORM,
@@ -243,6 +248,15 @@ class WorkerBroadcastPlane:
     def blocked(self, room: RoomId) -> int:
         """See BroadcastPlane."""
         return self._blocked.count(room)
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return {}
+        try:
+            return await self._link.ask(wire.READINGS, "loudness", {"room": room})
+        except PlaneUnavailable:
+            return {}
 
     async def statistics(self) -> PlaneStatistics:
         """Return the process's statistics and our own; while it is away only our own."""
@@ -381,6 +395,11 @@ class WorkerBroadcastPlane:
 
     def _add_methods(self, dispatcher: Dispatcher) -> None:
         dispatcher.add("progress", wire.Progress, self._take_progress)
+        dispatcher.add("recording", wire.Recording, self._take_report)
+
+    async def _take_report(self, params: wire.Recording) -> object:
+        self.reported(params.report)
+        return None
 
     async def _take_progress(self, params: wire.Progress) -> object:
         seen = self._seen.get(params.room)

@@ -13,6 +13,7 @@ from hls.types import Position
 from mixer.types import PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
 from server.media.progress import Progress
+from server.media.room_recorder import RoomRecorder
 from server.memory import resident_bytes
 from server.rpc.codec import Notification, Params, encode
 from server.rpc.dispatch import Dispatcher
@@ -31,11 +32,13 @@ class BroadcastService:
         self._counters: Counter[str] = Counter()
         self._mixers: set[UnixTransport] = set()
         self._progress = Progress(broadcaster, self._tell, _now_tick)
+        self.recorder = RoomRecorder(transport, _now_tick)
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
         self.dispatcher.add("sound", wire.AskSound, self._sound)
+        self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -49,6 +52,9 @@ class BroadcastService:
             mixer.abort()
 
     def _hear(self, kind: FrameKind, body: bytes) -> None:
+        if kind is FrameKind.TAPPED:
+            self.recorder.hear(kind, body)
+            return
         try:
             audio = wire.read_audio(kind, body)
         except wire.WireError:
@@ -57,7 +63,9 @@ class BroadcastService:
             self._broadcaster.write(audio.room, audio.bus, audio.tick, audio.pcm, _now_tick())
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
-        self._broadcaster.apply(params.spec(), _now_tick())
+        spec = params.spec()
+        self._broadcaster.apply(spec, _now_tick())
+        self.recorder.apply(spec)
         return None
 
     async def _follow(self, params: wire.Follow) -> object:
@@ -87,6 +95,10 @@ class BroadcastService:
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, part.encode()))
         return True
 
+    async def _loudness(self, params: wire.AskLoudness) -> object:
+        readings = self._broadcaster.loudness(params.room, _now_tick())
+        return {bus: asdict(reading) for bus, reading in readings.items()}
+
     def _tell(self, room: str, position: Position) -> None:
         """Tell the control process; while it reads too slowly the next part tells as well."""
         text = encode(Notification("progress", {"room": room, "position": asdict(position)}))
@@ -97,7 +109,8 @@ class BroadcastService:
         counters, gauges = Counter(self._counters), {"broadcast_mixers": float(len(self._mixers))}
         gauges["broadcast_followed_rooms"] = float(len(self._progress))
         gauges["resident_bytes"] = float(resident_bytes() or 0)
-        for name, value in self._broadcaster.statistics().items():
+        figures = {**self._broadcaster.statistics(), **self.recorder.statistics()}
+        for name, value in figures.items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value
             else:
@@ -112,16 +125,18 @@ def main(arguments: Sequence[str]) -> None:
 
     @asynccontextmanager
     async def open_service(
-        _supervisor: Supervisor, transport: UnixTransport
+        supervisor: Supervisor, transport: UnixTransport
     ) -> AsyncIterator[worker.Service]:
         folder = settings.window_folder
         disk = None if folder is None else DiskWindow(Path(folder))
         service = BroadcastService(Broadcaster(disk=disk), transport)
+        _ = supervisor.spawn(service.recorder.run(), name="recordings")
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:
                 yield worker.Service(service.dispatcher, wire.Ready())
             finally:
                 service.close()
+                await service.recorder.close()
 
     worker.run(settings.control_fd, open_service)
 

@@ -12,7 +12,7 @@ from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from hls.core.soundpart import SoundPart, decode
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
+from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -157,6 +157,12 @@ class ApplyBroadcast(BaseModel):
         return replace(self.broadcast, keys=keys)
 
 
+class Recording(BaseModel):
+    """The notification `recording`: how a recording of a room is."""
+
+    report: RecordingReport
+
+
 class Follow(BaseModel):
     """`follow`: tell of the room's parts for a while; the result is a Position or null."""
 
@@ -184,6 +190,12 @@ class Progress(BaseModel):
 
     room: str
     position: Position
+
+
+class AskLoudness(BaseModel):
+    """`loudness`; the result is a Reading for each bus that is brought to a loudness."""
+
+    room: str
 
 
 class AskSegment(BaseModel):
@@ -274,6 +286,7 @@ PEERS: TypeAdapter[tuple[PeerStatistics, ...]] = TypeAdapter(tuple[PeerStatistic
 TEXT: TypeAdapter[str] = TypeAdapter(str)
 PLAYLIST_OR_NONE: TypeAdapter[PlaylistAt | None] = TypeAdapter(PlaylistAt | None)
 POSITION_OR_NONE: TypeAdapter[Position | None] = TypeAdapter(Position | None)
+READINGS: TypeAdapter[dict[str, Reading]] = TypeAdapter(dict[str, Reading])
 FLAG = TypeAdapter(bool)
 NOTHING = TypeAdapter(None)
 
@@ -300,6 +313,11 @@ def play_params(room: RoomId, spec: PlayerSpec) -> dict[str, Any]:
 def event_params(event: PlaneEvent) -> dict[str, Any]:
     """Return the parameters of `event`."""
     return Event(event=event).model_dump(mode="json")
+
+
+def recording_params(report: RecordingReport) -> dict[str, Any]:
+    """Return the parameters of `recording`."""
+    return Recording(report=report).model_dump(mode="json")
 
 
 def broadcast_params(spec: BroadcastSpec) -> dict[str, Any]:

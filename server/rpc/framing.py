@@ -16,6 +16,7 @@ class FrameKind(IntEnum):
     BLOB = 3  # bytes that belong to an answer (server.media.wire)
     RECORDING = 4  # a chunk of a recording (server.media.wire)
     SOUND = 5  # frames of a sound file (server.media.wire)
+    TAPPED = 6  # what a recorded room made of one tick (server.media.tapped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class ArrivalsKeeper:
         self.sweep()  # one that was under way is over
         self._told[room] = wish
         until = rfc3339(datetime.fromtimestamp(wish.until_unix_s, UTC))
-        self.happened(Kind.RECORDING_STARTED, room, {"roomId": room, "until": until})
+        self.happened(Kind.CAPTURE_STARTED, room, {"roomId": room, "until": until})
         return wish
 
     def stop(self, room: RoomId) -> None:
@@ -64,7 +64,7 @@ class ArrivalsKeeper:
         for room, told in list(self._told.items()):
             if self._presence.arrivals(room) != told or told.until_unix_s <= now:
                 del self._told[room]
-                self.happened(Kind.RECORDING_ENDED, room, {"roomId": room})
+                self.happened(Kind.CAPTURE_ENDED, room, {"roomId": room})
 
     def current(self, room: RoomId) -> ArrivalsSpec | None:
         """Return what is wished of the room, None once its time is over. Raises RoomNotFound."""

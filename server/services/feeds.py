@@ -148,7 +148,8 @@ class Feeds:
         """Publish a part: as it is, or silent at the latest when its time is over."""
         part = await self._take(room, course, index)
         if part is None:
-            await asyncio.sleep(max(0.0, self._left_s(course, index)))  # waits: silence keeps time too
+            left_s = max(0.0, self._left_s(course, index))
+            await asyncio.sleep(left_s)  # waits: silence keeps time too
             if feed.last is None:
                 return
             self.counters["radio_silent_parts_total"] += 1

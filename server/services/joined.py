@@ -12,7 +12,8 @@ class Joined:
     """The result of `join`, and the params of `admitted`.
 
     `place` is `stage`, or outside it `lobby` (they wait) or `audience` (they listen); `jtoken` is
-    empty there. `people` is the list for those who want changes, None for others.
+    empty there. `people` is the list for those who want changes, None for others. `recording` is
+    the room's, None if it is not recorded.
     """
 
     jtoken: str
@@ -23,6 +24,7 @@ class Joined:
     role: Role = Role.ANCHOR
     rights: frozenset[Right] = frozenset()
     people: dict[str, object] | None = None
+    recording: dict[str, object] | None = None
 
     def shape(self) -> dict[str, object]:
         """Return it as it travels."""
@@ -34,6 +36,7 @@ class Joined:
             "place": self.place,
             "role": self.role.value,
             "grants": sorted(right.value for right in self.rights),
+            "recording": self.recording,
         }
         if self.people is not None:
             shape["participants"] = self.people

@@ -83,6 +83,8 @@ def _wanted(one: ConfiguredRoom) -> Wanted:
         broadcast=one.broadcast,
         radio=one.radio,
         locked=one.locked,
+        air=one.air,
+        record=one.record,
     )
 
 
@@ -100,4 +102,6 @@ def _changed(room: Room, one: ConfiguredRoom) -> Room:
         broadcast=one.broadcast,
         radio=one.radio,
         locked=one.locked,
+        air=one.air,
+        record=one.record,
     )

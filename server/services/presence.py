@@ -1,50 +1,36 @@
 """Who is in which room, on which socket, and with which connection to the mixer."""
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from mixer.core.speccheck import MAX_FOR_ME
 from mixer.types import (
     AnchorSpec,
     ArrivalsSpec,
-    GoneReason,
-    Overloaded,
-    PeerChanged,
-    PeerState,
-    PlaneEvent,
-    Played,
+    RecordTaps,
     RoomId,
     RoomSpec,
-    Talking,
 )
 from server.domain.controls import PLAIN, Controls
-from server.domain.grants import Right, Role, effective_rights
+from server.domain.grants import Right, Role
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
 from server.domain.people import STATUS_TIMEOUT_S, Person, Roster, Status, unheard
 from server.domain.room import Room
 from server.errors import NotFound, RoomFull, RoomLocked, TooMany
-from server.ports import PlaneLost
 from server.rpc.codec import Notification, encode
 from server.services.announcements import Announcements
 from server.services.farewell import Client, Farewell
 from server.services.happenings import Happened, differences, nobody_hears
 from server.services.lobby import Lobby, Waiter
 from server.services.reconcile import Reconciler
+from server.services.tickets import Tickets
 
 __all__ = ["Arrival", "Client", "Entry", "Farewell", "Presence"]
 
-RESTART_FIRST_MS = 300  # a mixer process is back after about that
-RESTART_SPREAD_MS = 20  # between one anchor's offer and the next: a handshake costs about 5 ms
-FAILED_RETRY_MS = 1000
 LOBBY_S = 600  # whoever runs the room has come by then, or does not
 MOVE_S = 15.0  # a page that knows how is in the other room within two
-MAX_TICKETS = 1000  # of a room's people who are not there any more
-TICKET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +77,17 @@ class Presence:
         self._rosters: dict[RoomId, Roster] = {}
         self._lines: dict[RoomId, Lines] = {}
         self._arrivals: dict[RoomId, ArrivalsSpec] = {}
+        self._taps: dict[RoomId, RecordTaps] = {}
         self._controls: dict[RoomId, dict[UserId, Controls]] = {}  # also of those not there now
-        # Of those who were there: what they may return with, nothing if they were kicked.
-        self._tickets: dict[RoomId, dict[UserId, str]] = {}
+        self.tickets = Tickets()
         self._clients: dict[tuple[RoomId, UserId], Client] = {}
         self._began_at = self._swept_at = monotonic()
         self.happened: Happened = nobody_hears
         self._deltas: set[tuple[RoomId, UserId]] = set()  # who is told changes only
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
-        self.kick_mark: Callable[[RoomId, UserId], str] = _never_kicked
-        self.when_admitted: Callable[[Room, UserId, Entry], None] = _nobody_cares
+        self.when_changed: Callable[[RoomId], None] = _nobody_looks
+        self.when_lobby_ends: Callable[[Room], None] = _nobody_waits
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
         self.lobby = Lobby(self._lobby_changed)
         self._held: dict[RoomId, tuple[UserId, ...]] = {}  # as the mixer knows them
@@ -109,6 +95,11 @@ class Presence:
     def count(self, room: RoomId) -> int:
         """Return how many anchors are in the room."""
         return len(self._rosters.get(room, ()))
+
+    @property
+    def now(self) -> float:
+        """The time by which people are kept, in monotonic seconds."""
+        return self._monotonic()
 
     @property
     def total(self) -> int:
@@ -146,7 +137,7 @@ class Presence:
             decided[user] = controls
         person = self._roster(room).get(user)
         if person is not None and person.controls != controls:
-            self._put(room, person.decided(controls))
+            self.put(room, person.decided(controls))
 
     def is_in(self, room: RoomId, user: UserId) -> bool:
         """Whether that person is in the room, by browser or plain RTP."""
@@ -160,10 +151,20 @@ class Presence:
         else:
             self.hand(room, only, text)
 
+    def tell_everybody(self, room: RoomId, told: Notification) -> None:
+        """Tell everybody in the room and those outside it, who wait or listen."""
+        text = encode(told)
+        self._tell(room, text)
+        self.lobby.tell(room, text)
+
     def tell_all(self, told: Notification) -> None:
         """Tell everybody in every room."""
         for room in self._rosters:
             self.tell(room, told)
+
+    def all_lines(self) -> list[tuple[RoomId, Line]]:
+        """Return everybody on plain RTP in every room."""
+        return [(room, one) for room, there in self._lines.items() for one in there.people.values()]
 
     def lines(self, room: RoomId) -> Lines:
         """Return the room's plain RTP."""
@@ -176,8 +177,17 @@ class Presence:
                 self._rosters[room] = self._rosters[room].without(user)
         self._lines[room] = lines
         self._want(room)
+        self.when_changed(room)
         if room in self._rosters:
             self.announcements.people_changed(room)
+
+    def note_line(self, room: RoomId, line: Line, *, is_live: bool) -> None:
+        """Note whether somebody on plain RTP can be heard from."""
+        if line.is_live != is_live:
+            changed = replace(line, is_live=is_live)
+            self._lines[room] = self._lines[room].with_person(changed)
+            if room in self._rosters:
+                self.announcements.people_changed(room)
 
     def arrivals(self, room: RoomId) -> ArrivalsSpec | None:
         """Return the recording that is wished of the room."""
@@ -190,6 +200,15 @@ class Presence:
         else:
             self._arrivals[room] = wish
         self._want(room)
+
+    def set_taps(self, room: RoomId, taps: RecordTaps | None) -> None:
+        """Hand on what a recording of the room needs, or nothing."""
+        if self._taps.get(room) != taps:
+            self._taps.pop(room, None)
+            if taps is not None:
+                self._taps[room] = taps
+            if room in self._rooms:
+                self._want(room)
 
     def is_current(self, room: RoomId, user: UserId, client: Client) -> bool:
         """Whether that socket is the one the person is in the room with."""
@@ -209,7 +228,7 @@ class Presence:
             self._tell(room.id, text)
             self.lobby.tell(room.id, text)
         if before.lobby and not room.lobby:
-            self._open_doors(room)
+            self.when_lobby_ends(room)
 
     def check_space(self, room: Room, user: UserId, *, returns: bool = False) -> None:
         """Raise RoomFull or RoomLocked if `user` could not come in now.
@@ -228,11 +247,11 @@ class Presence:
         The media connection is kept if it still lives and the person shows the ticket they were
         given last, which is worthless from then on. Raises RoomFull, RoomLocked.
         """
-        returns = self._returns(room, arrival)
+        returns = self.tickets.let_back(room.id, arrival.user, arrival.resumes)
         if not (returns and self._is_owed(room.id, arrival.user)):
             self.check_space(room, arrival.user, returns=returns)
-        self._tickets.get(room.id, {}).pop(arrival.user, None)
-        now, ticket = self._monotonic(), self._new_ticket(room.id, arrival.user)
+        self.tickets.drop(room.id, arrival.user)
+        now, ticket = self._monotonic(), self.tickets.new(room.id, arrival.user)
         before = self._roster(room.id).get(arrival.user)
         if before is not None and before.has_media and before.ticket == arrival.resumes:
             name = arrival.display_name or before.display_name
@@ -261,57 +280,10 @@ class Presence:
         self._clients[room.id, arrival.user] = client
         if former is not None:
             former.end(Farewell.REPLACED)
-        self._put(room.id, person)
+        self.put(room.id, person)
         if Right.ADMIT in person.rights:
             self.announcements.lobby_changed(room.id)  # they have not seen it yet
         return Entry(ticket, resumed, arrival.deltas)
-
-    def knock(self, room: Room, arrival: Arrival, client: Client) -> Entry | None:
-        """Let a person in as `enter` does, or outside (None): to wait, or to listen.
-
-        Raises RoomFull, RoomLocked, TooMany.
-        """
-        controls = self.controls(room.id).get(arrival.user, PLAIN)
-        role = controls.role or arrival.role
-        explicit = None if controls.role else arrival.explicit
-        is_listening = role is Role.LISTENER
-        if not is_listening and (not room.lobby or self._passes(room, arrival, role, explicit)):
-            return self.enter(room, arrival, client)
-        if not is_listening and not self.lobby.keeps_place(room.id, arrival.user):
-            self.check_space(room, arrival.user, returns=self._returns(room, arrival))
-        self.lobby.enter(
-            room.id,
-            Waiter(
-                arrival.user,
-                role,
-                client,
-                self._monotonic(),
-                arrival.display_name,
-                is_listening,
-                explicit,
-                arrival.deltas,
-                publishes=arrival.publishes,
-            ),
-        )
-        return None
-
-    def admit(self, room: Room, waiter: Waiter, role: Role) -> Entry:
-        """Let in who is outside. Raises RoomFull; the lock is not meant for them."""
-        self.check_space(room, waiter.user, returns=True)
-        explicit = waiter.explicit if role is waiter.role else None
-        ticket = self.expect(room.id, waiter.user)
-        arrival = Arrival(
-            waiter.user,
-            role,
-            waiter.display_name,
-            ticket,
-            explicit,
-            deltas=waiter.deltas,
-            publishes=waiter.publishes,
-        )
-        entry = self.enter(room, arrival, waiter.client)
-        self.when_admitted(room, waiter.user, entry)
-        return entry
 
     def step_down(self, room: RoomId, user: UserId) -> None:
         """Take somebody off the stage who may go on listening with the same socket."""
@@ -343,14 +315,8 @@ class Presence:
     def holds(self, room: RoomId, user: UserId, ticket: str) -> bool:
         """Whether that is the ticket the person was given last, here or not."""
         person = self._roster(room).get(user)
-        last = self._tickets.get(room, {}).get(user) if person is None else person.ticket
+        last = self.tickets.last(room, user) if person is None else person.ticket
         return bool(ticket) and ticket == last
-
-    def expect(self, room: RoomId, user: UserId) -> str:
-        """Return a ticket with which somebody passes the lock and the lobby, once."""
-        ticket = self._new_ticket(room, user)
-        self._keep_ticket(room, user, ticket)
-        return ticket
 
     def see_off(self, room: RoomId, user: UserId) -> None:
         """Take a person out who has somewhere to go, as soon as they had time to."""
@@ -364,7 +330,7 @@ class Presence:
         if person is None:
             self.lobby.raise_hand(room, user, number)
         elif (person.hand is None) != (number is None):
-            self._put(room, replace(person, hand=number))
+            self.put(room, replace(person, hand=number))
 
     def hand(self, room: RoomId, user: UserId, text: str) -> None:
         """Hand an encoded notification to somebody connected to the room."""
@@ -397,13 +363,20 @@ class Presence:
         if seen.status is person.status and person.is_listed(now):
             self._rosters[room] = self._rosters[room].with_person(seen)  # nothing to tell
         else:
-            self._put(room, seen)
+            self.put(room, seen)
+
+    def put(self, room: RoomId, person: Person) -> None:
+        """Make somebody who is in the room so, and tell whom it concerns."""
+        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
+        # The others are as they were, and there may be a thousand of them.
+        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
+        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
     def mute(self, room: RoomId, user: UserId, *, muted: bool) -> None:
         """Take a person's voice out of the mix, or back in."""
         person = self._roster(room).get(user)
         if person is not None and person.muted != muted:
-            self._put(room, replace(person, muted=muted))
+            self.put(room, replace(person, muted=muted))
 
     def hear(self, room: RoomId, user: UserId, other: UserId, gain_db: float | None) -> None:
         """Mix `other` so for `user` alone: dB, None is not at all, 0 as everybody hears them.
@@ -420,13 +393,13 @@ class Presence:
         if len(changed.for_me) > MAX_FOR_ME:
             raise TooMany(f"At most {MAX_FOR_ME} people can have a volume of your own")
         if changed.for_me != person.for_me:
-            self._put(room, changed)
+            self.put(room, changed)
 
     def media_answered(self, room: RoomId, user: UserId) -> None:
         """Note that the mixer has answered the person's offer."""
         person = self._roster(room).get(user)
         if person is not None:
-            self._put(room, replace(person, has_media=True))
+            self.put(room, replace(person, has_media=True))
 
     def leave(self, room: RoomId, user: UserId, why: Farewell = Farewell.LEFT) -> None:
         """Take a person out now; nothing happens if they are not there."""
@@ -440,7 +413,7 @@ class Presence:
         if person is None:
             return
         self._leaving.pop((room, user), None)
-        self._keep_ticket(room, user, "" if why is Farewell.KICKED else person.ticket)
+        self.tickets.keep(room, user, "" if why is Farewell.KICKED else person.ticket)
         self._set(room, roster.without(user))
 
     def lose(self, room: RoomId, user: UserId, client: Client) -> None:
@@ -452,7 +425,7 @@ class Presence:
         del self._clients[room, user]
         person = self._roster(room).get(user)
         if person is not None and person.has_media:
-            self._put(room, replace(person, lost_at=self._monotonic()))
+            self.put(room, replace(person, lost_at=self._monotonic()))
         else:
             self.leave(room, user)
 
@@ -474,33 +447,11 @@ class Presence:
         self._rosters.pop(room, None)
         self._lines.pop(room, None)
         self._arrivals.pop(room, None)
+        self._taps.pop(room, None)
         self._controls.pop(room, None)
-        self._tickets.pop(room, None)
+        self.tickets.forget_room(room)
         self._held.pop(room, None)
         self.announcements.forget(room)
-
-    def handle(self, event: PlaneEvent | PlaneLost) -> None:
-        """Take what the mixer says."""
-        match event:
-            case PlaneLost(rooms):
-                self._plane_lost(rooms)
-            case Talking(room, levels):
-                if room in self._rosters:
-                    self.announcements.talking(room, {str(peer): db for peer, db in levels.items()})
-            case PeerChanged(room, peer, state, reason):
-                person = self._roster(room).get(UserId(peer))
-                if person is not None:
-                    self._peer_changed(room, person, state, reason)
-                elif (line := self.lines(room).people.get(UserId(peer))) is not None:
-                    self._line_changed(room, line, is_live=state is PeerState.LIVE)
-                elif state is PeerState.LIVE:
-                    self.lobby.note_status(room, UserId(peer), Status.ON_AIR)
-            case Played():
-                pass  # the announcer's
-            case Overloaded():
-                pass  # its log and its numbers say so; people hear the calls they are in
-            case _:
-                assert_never(event)
 
     def sweep(self) -> None:
         """Let go of those whose time for a resume is over, and unlist those who went quiet."""
@@ -520,88 +471,15 @@ class Presence:
             ):
                 self.announcements.people_changed(room)
 
-    def _new_ticket(self, room: RoomId, user: UserId) -> str:
-        """Return a ticket that is good in our next life too, unless they are kicked meanwhile."""
-        return secrets.token_hex(TICKET_BYTES) + self.kick_mark(room, user)
-
-    def _keep_ticket(self, room: RoomId, user: UserId, ticket: str) -> None:
-        tickets = self._tickets.setdefault(room, {})
-        tickets.pop(user, None)
-        tickets[user] = ticket
-        if len(tickets) > MAX_TICKETS:
-            del tickets[next(iter(tickets))]
-
-    def _open_doors(self, room: Room) -> None:
-        """Let in who waits, as long as there is space."""
-        for waiter in list(self.lobby.people(room.id).values()):
-            if not waiter.is_listening:
-                with suppress(RoomFull):
-                    self.admit(room, waiter, waiter.role)
-
     def _is_owed(self, room: RoomId, user: UserId) -> bool:
         """Whether a seat of our life before may be theirs.
 
         Nobody knows which were taken when it ended, so somebody else may have got it meanwhile:
         for that minute both are let in.
         """
-        is_known = self._roster(room).get(user) is not None or user in self._tickets.get(room, {})
+        last = self.tickets.last(room, user)
+        is_known = self._roster(room).get(user) is not None or last is not None
         return not is_known and self._monotonic() - self._began_at < self.resume_s
-
-    def _returns(self, room: Room, arrival: Arrival) -> bool:
-        """Whether they come back with the ticket they were given last (and were not kicked)."""
-        ticket, mark = arrival.resumes, self.kick_mark(room.id, arrival.user)
-        if mark and ticket[2 * TICKET_BYTES :] != mark:
-            return False
-        return bool(ticket) and self._tickets.get(room.id, {}).get(arrival.user, ticket) == ticket
-
-    def _passes(
-        self, room: Room, arrival: Arrival, role: Role, explicit: frozenset[Right] | None
-    ) -> bool:
-        """Whether they need not wait to be let in."""
-        if Right.ADMIT in effective_rights(role, explicit):
-            return True
-        is_inside = self._roster(room.id).get(arrival.user) is not None
-        return is_inside or self._returns(room, arrival)
-
-    def _plane_lost(self, rooms: frozenset[RoomId] | None) -> None:
-        for room, lines in list(self._lines.items()):
-            for line in lines.people.values():
-                if rooms is None or room in rooms:
-                    self._line_changed(room, line, is_live=False)
-        retry_after_ms = RESTART_FIRST_MS
-        for room, roster in self._rosters.items():
-            if rooms is not None and room not in rooms:
-                continue
-            for person in roster.people.values():
-                if person.has_media:
-                    self._put(room, replace(person, has_media=False, status=Status.IDLE))
-                self._reconnect(room, person.user, "media_restarted", retry_after_ms)
-                retry_after_ms += RESTART_SPREAD_MS
-
-    def _peer_changed(
-        self, room: RoomId, person: Person, state: PeerState, reason: GoneReason | None
-    ) -> None:
-        if state is PeerState.LIVE:
-            self._put(room, replace(person, has_media=True, status=Status.ON_AIR))
-        if state is not PeerState.GONE:
-            return
-        if reason in (GoneReason.REPLACED, GoneReason.REMOVED):
-            return  # our own doing, or another connection of theirs lives
-        if person.lost_at is not None:
-            self.leave(room, person.user)  # neither socket nor media: nothing to resume
-            return
-        self._put(room, replace(person, has_media=False, status=Status.IDLE))
-        if reason is GoneReason.TIMEOUT:
-            self._reconnect(room, person.user, "media_lost", 0)
-        elif reason is GoneReason.FAILED:
-            self._reconnect(room, person.user, "media_failed", FAILED_RETRY_MS)
-
-    def _line_changed(self, room: RoomId, line: Line, *, is_live: bool) -> None:
-        if line.is_live != is_live:
-            changed = replace(line, is_live=is_live)
-            self._lines[room] = self._lines[room].with_person(changed)
-            if room in self._rosters:
-                self.announcements.people_changed(room)
 
     def _lobby_changed(self, room: RoomId) -> None:
         held = self.lobby.held(room)
@@ -623,20 +501,11 @@ class Presence:
             forwarders=lines.forwarders_on(self._rooms[room].buses),
             rtp=lines.participants(),
             arrivals=self.arrivals(room),
+            record=self._taps.get(room),
         )
-
-    def _reconnect(self, room: RoomId, user: UserId, reason: str, retry_after_ms: int) -> None:
-        params = {"reason": reason, "retryAfterMs": retry_after_ms}
-        self.tell(room, Notification("reconnect", params), user)
 
     def _roster(self, room: RoomId) -> Roster:
         return self._rosters.get(room, _EMPTY)
-
-    def _put(self, room: RoomId, person: Person) -> None:
-        before, buses = self._roster(room).get(person.user), self._rooms[room].buses
-        # The others are as they were, and there may be a thousand of them.
-        is_heard = before is None or _anchors(before, buses) != _anchors(person, buses)
-        self._set(room, self._roster(room).with_person(person), is_heard=is_heard)
 
     def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
         before = self._roster(room)
@@ -650,6 +519,7 @@ class Presence:
             self._want(room)
         for event in differences(room, before, roster):
             self.happened(*event)
+        self.when_changed(room)
 
     def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
         """Tell those who want the list of people so; the text is made if there are any."""
@@ -680,14 +550,13 @@ def _anchors(person: Person, buses: Collection[str]) -> tuple[AnchorSpec, ...]:
     return Roster({person.user: person}).anchors(buses)
 
 
+def _nobody_looks(_room: RoomId) -> None:
+    """Nobody wants to know who is in a room."""
+
+
 _EMPTY = Roster()
 _NO_LINES = Lines()
 
 
-def _never_kicked(_room: RoomId, _user: UserId) -> str:
-    """Nobody remembers kicks of former lives."""
-    return ""
-
-
-def _nobody_cares(_room: Room, _user: UserId, _entry: Entry) -> None:
-    """Nobody is told of those who were let in."""
+def _nobody_waits(_room: Room) -> None:
+    """Nobody is to be let in."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, RecordingSpec
 from mixer.types import Profile, RoomId, RoomSpec
+from server.domain.air import AS_USUAL, Air, Studio
 from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.closing import NOT_CLOSING, Closing, step
 from server.domain.identity import UserId, room_id, user_id
 from server.domain.livemeta import LiveMeta, StoredState, decode_livemeta, encode_livemeta
+from server.domain.recording import Automatic
 from server.domain.room import (
     CHAT_HISTORY_DEFAULT,
     EXPIRES_IN_DEFAULT_S,
@@ -80,7 +82,9 @@ class Wanted:
     chat: bool = True
     listener_chat: bool = False
     chat_history: int = CHAT_HISTORY_DEFAULT
+    record: Automatic | None = None
     live_listeners: int | None = None
+    air: Air = AS_USUAL
 
 
 @dataclass(slots=True)
@@ -119,9 +123,12 @@ class Rooms:
         self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
+        self.before_removal: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
+        self.recording: Callable[[RoomId], RecordingSpec | None] = _not_recorded
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
+        self.studio = Studio()
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -164,6 +171,19 @@ class Rooms:
         self.get(room)
         return self._live[room].stream
 
+    def window_s(self, room: RoomId) -> float:
+        """Return how far back a room's listeners may go. Raises RoomNotFound."""
+        return self.studio.window_of(self.get(room).air)
+
+    def change_studio(self, studio: Studio) -> None:
+        """Make the broadcasts of all rooms so from now on."""
+        if studio == self.studio:
+            return
+        self.studio = studio
+        for live in self._live.values():
+            if live.state is RoomState.ON_AIR and live.room.broadcast:
+                self._put_on_air(live)
+
     def rekey(self, room: RoomId, stream: Stream) -> None:
         """Let a room's broadcast go on with keys that are stored; nothing if it is gone."""
         live = self._live.get(room)
@@ -195,7 +215,9 @@ class Rooms:
             chat=wanted.chat,
             listener_chat=wanted.listener_chat,
             chat_history=wanted.chat_history,
+            record=wanted.record,
             live_listeners=wanted.live_listeners,
+            air=wanted.air,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
@@ -248,6 +270,7 @@ class Rooms:
         """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
         if self.get(room).id in self.permanent:
             raise RoomPermanent(room)
+        await self.before_removal(room)
         if self.get(room).broadcast:
             await self.before_end(room, self._live[room].stream)
         async with self._changing:
@@ -365,10 +388,19 @@ class Rooms:
         if live.room.broadcast:
             self._put_on_air(live)
 
+    def apply_recording(self, room: RoomId) -> None:
+        """Record a room that is on air as `recording` says now."""
+        live = self._live.get(room)
+        if live is not None and live.state is RoomState.ON_AIR:
+            self._put_on_air(live)
+
     def _put_on_air(self, live: _Live) -> None:
-        """Let listeners hear the room, or no more."""
-        version = self._broadcast.next_version()
-        self._broadcast.want(broadcast_spec(live.room, live.stream, version))
+        """Let listeners hear the room, or no more; and record it, or no more."""
+        self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
+
+    def _spec(self, live: _Live) -> BroadcastSpec:
+        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version(), self.studio)
+        return replace(spec, recording=self.recording(live.room.id))
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id
@@ -414,6 +446,15 @@ class Rooms:
 
 async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
     """Nothing has to be done before a room ends."""
+
+
+async def _nothing_to_finish(_room: RoomId) -> None:
+    """Nothing has to be finished before a room is removed."""
+
+
+def _not_recorded(_room: RoomId) -> RecordingSpec | None:
+    """Nothing is recorded."""
+    return None
 
 
 async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:

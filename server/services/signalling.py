@@ -28,6 +28,7 @@ from server.services.doorman import Doorman
 from server.services.joined import Joined
 from server.services.presence import Arrival, Client, Farewell, Presence
 from server.services.reconcile import Reconciler
+from server.services.recorder import Recorder
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
 from server.services.spent import Spent
@@ -88,6 +89,7 @@ class Signalling:
     desk: Desk
     doorman: Doorman
     chat: Chat
+    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Session:
                 joining.deltas,
                 joining.publishes,
             )
-            entry = services.presence.knock(room, arrival, self._client)
+            entry = services.doorman.knock(room, arrival, self._client)
             self._happen(SessionEvent.JOIN)
             return services.doorman.joined(room, grant.user, entry)
 

@@ -39,7 +39,6 @@ log = structlog.get_logger(__name__)
 
 MOST_A_ROUND: Final = 64  # rooms; the rest waits for the next round, other work comes between
 LOOK_S: Final = 60.0  # how often keys are looked through that nobody needs any more
-WINDOW_S: Final = 15.36  # of a BroadcastSpec: how far back listeners may go
 # Beyond the window: the last segments of a broadcast that ended are served for a minute, and as
 # many again lie between two looks.
 SLACK_S: Final = 120.0
@@ -60,7 +59,6 @@ class StreamKeys:
         self._rooms = rooms
         self._clock = clock
         self.rotation = rotation  # a reload changes it
-        self.window_s = WINDOW_S
         # Recordings and uploads add theirs: the oldest segment of a room they need the key of.
         self.holders: list[Holder] = []
         self.counters: Counter[str] = Counter(
@@ -170,7 +168,7 @@ class StreamKeys:
 
     def _needed(self, room: RoomId, stream: Stream) -> tuple[StreamKey, ...]:
         held = [msn for holder in self.holders if (msn := holder(room)) is not None]
-        listed = self.now_msn(stream) - int((self.window_s + SLACK_S) / SEGMENT_S)
+        listed = self.now_msn(stream) - int((self._rooms.window_s(room) + SLACK_S) / SEGMENT_S)
         return needed(stream.keys, min([listed, *held]))
 
     async def _bring_up_to_date(self, room: RoomId) -> None:

@@ -14,6 +14,7 @@
  * @property {boolean} [pinRequired]
  * @property {number} [anchors]  people in the room
  * @property {number} [announcements]  sounds being played into it
+ * @property {import("./recordingsign.js").RecordingNotice | null} [recording]
  * @property {string} [status]
  * @property {Links} [links]
  * @property {number | null} [maxAnchors]
@@ -23,6 +24,7 @@
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [locked]
+ * @property {"off" | "on-air" | "when-occupied" | null} [record]  by itself; null: as the server's setting says
  * @property {boolean} [chat]
  * @property {boolean} [chatListeners]
  *
@@ -35,6 +37,17 @@
  * @property {boolean} muted  by those who run the room
  * @property {number} gainDb
  * @property {number} pan  -1 left to 1 right
+ *
+ * @typedef {object} Recording
+ * @property {string} roomId
+ * @property {string} name
+ * @property {"recording" | "paused" | "stopping" | "done" | "failed"} state
+ * @property {string} mix  "ogg", "flac" or "wav"
+ * @property {string} beganAt  RFC 3339
+ * @property {number} seconds  without pauses
+ * @property {number} bytes
+ * @property {string} reason  why it failed
+ * @property {{name: string, bytes: number, type: string}[]} files  of one alone
  *
  * @typedef {object} Announcement  a sound that is played into a room, or was
  * @property {string} announcementId
@@ -270,3 +283,39 @@ export const setSoundGain = (roomId, id, gainDb) =>
  * @param {string} id
  */
 export const stopSound = (roomId, id) => call("DELETE", `/api/rooms/${roomId}/announcements/${id}`);
+
+/**
+ * @param {string} roomId
+ * @returns {Promise<Recording>}
+ */
+export const startRecording = async (roomId) => (await call("POST", `/api/rooms/${roomId}/recordings`, {})).recording;
+
+/**
+ * @param {string} roomId
+ * @param {string} name
+ * @param {"pause" | "resume" | "stop"} action
+ * @returns {Promise<Recording>}
+ */
+export const changeRecording = async (roomId, name, action) =>
+  (await call("PATCH", `/api/rooms/${roomId}/recordings/${name}`, { action })).recording;
+
+/**
+ * @param {string | null} roomId  null: of all rooms, those that are gone too
+ * @returns {Promise<{recordings: Recording[], freeBytes: number}>}
+ */
+export const listRecordings = (roomId) =>
+  call("GET", roomId === null ? "/api/recordings" : `/api/rooms/${roomId}/recordings`);
+
+/**
+ * @param {string} roomId
+ * @param {string} name
+ * @returns {Promise<Recording>}
+ */
+export const readRecording = async (roomId, name) =>
+  (await call("GET", `/api/rooms/${roomId}/recordings/${name}`)).recording;
+
+/**
+ * @param {string} roomId
+ * @param {string} name
+ */
+export const deleteRecording = (roomId, name) => call("DELETE", `/api/rooms/${roomId}/recordings/${name}`);

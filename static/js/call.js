@@ -61,6 +61,7 @@ import { Volumes } from "./volumes.js";
  * @property {(place: Place, grants: string[]) => void} [onPlace]  where this person is from now on, with what rights
  * @property {(outside: Outside) => void} [onLobby]
  * @property {(message: import("./chat.js").Message) => void} [onChat]
+ * @property {(notice: import("./recordingsign.js").RecordingNotice | null) => void} [onRecording]  at each join, and on change
  * @property {boolean} [waitsForMicrophone]  once admitted, offer only when `goOnAir` is called
  */
 
@@ -421,6 +422,7 @@ export class Call {
     this.#grants = joined.grants ?? [];
     if (joined.participants) this.#reset(joined.participants);
     if (joined.room) this.#roomChanged(joined.room);
+    this.#options.onRecording?.(joined.recording ?? null);
     this.#options.onPlace?.(this.#place, this.#grants);
     if (this.#place !== "stage") return;
     this.#tellMuted();
@@ -471,6 +473,7 @@ export class Call {
     else if (method === "draining") this.#options.onClosing?.((Number(params?.endsInMs) || 0) / 1000, "server");
     else if (method === "participants") this.#peopleChanged(rpc, params);
     else if (method === "lobby") this.#options.onLobby?.(params);
+    else if (method === "recording") this.#options.onRecording?.(params);
     else if (method === "chat") this.#options.onChat?.(params);
     else if (method === "admitted") this.#take(rpc, params).catch((error) => this.#endBy(error));
     else if (method === "offStage") this.#stepDown();

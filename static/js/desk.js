@@ -60,7 +60,7 @@ export class Desk {
   /** @param {api.Room} room */
   #fill(room) {
     const wanted = JSON.stringify([room.name, room.pin, room.maxAnchors, room.profile, room.loudest, room.automix,
-      room.liveListeners, room.broadcast, room.locked]);
+      room.liveListeners, room.broadcast, room.locked, room.record]);
     if (wanted === this.#filled) return;
     this.#filled = wanted;
     this.#text("name").value = room.name ?? "";
@@ -69,6 +69,7 @@ export class Desk {
     this.#text("loudest").value = room.loudest ? String(room.loudest) : "";
     this.#text("liveListeners").value = String(room.liveListeners ?? "");
     part(this.#form, "profile", HTMLSelectElement).value = room.profile ?? "voice";
+    part(this.#form, "record", HTMLSelectElement).value = room.record ?? "";
     this.#text("automix").checked = room.automix ?? false;
     this.#text("broadcast").checked = room.broadcast ?? true;
     this.#text("locked").checked = room.locked ?? false;
@@ -89,6 +90,7 @@ export class Desk {
       loudest: Number(this.#text("loudest").value.trim() || 0),
       liveListeners: live === "" ? null : Number(live),
       profile: part(this.#form, "profile", HTMLSelectElement).value,
+      record: part(this.#form, "record", HTMLSelectElement).value || null,
       automix: this.#text("automix").checked,
       broadcast: this.#text("broadcast").checked,
       locked: this.#text("locked").checked,

@@ -1,6 +1,7 @@
 /** What those who run a room do from inside it: the door, raised hands, and the room's switches. */
 
 import { byId, fromTemplate, part, say, show } from "./dom.js";
+import { isRunning } from "./recordingsign.js";
 
 /** @typedef {import("./call.js").Person} Person */
 
@@ -15,6 +16,12 @@ export class Door {
   #announce;
   /** @type {Set<string>} */
   #known = new Set();
+  #isPaused = false;
+  #record = {
+    start: byId("record-start", HTMLButtonElement),
+    pause: byId("record-pause", HTMLButtonElement),
+    stop: byId("record-stop", HTMLButtonElement),
+  };
 
   /**
    * @param {(method: string, params: object) => Promise<any>} ask
@@ -23,6 +30,10 @@ export class Door {
   constructor(ask, announce) {
     this.#ask = ask;
     this.#announce = announce;
+    const { start, pause, stop } = this.#record;
+    start.addEventListener("click", () => this.#try("startRecording", {}));
+    pause.addEventListener("click", () => this.#try(this.#isPaused ? "resumeRecording" : "pauseRecording", {}));
+    stop.addEventListener("click", () => this.#try("stopRecording", {}));
     for (const name of SWITCHES) {
       const box = byId(`switch-${name}`, HTMLInputElement);
       box.addEventListener("change", async () => {
@@ -33,7 +44,8 @@ export class Door {
 
   /** @param {readonly string[]} grants  what this page's person may do */
   allow(grants) {
-    this.#root.hidden = !grants.includes("admit") && !grants.includes("manage");
+    this.#root.hidden = !["admit", "manage", "record"].some((one) => grants.includes(one));
+    byId("record", HTMLElement).hidden = !grants.includes("record");
     byId("switches", HTMLElement).hidden = !grants.includes("manage");
     byId("doors", HTMLElement).hidden = !grants.includes("admit");
   }
@@ -41,6 +53,19 @@ export class Door {
   /** @param {import("./call.js").RoomNotice} room */
   drawRoom(room) {
     for (const name of SWITCHES) byId(`switch-${name}`, HTMLInputElement).checked = room[name] === true;
+  }
+
+  /** @param {import("./recordingsign.js").RecordingNotice | null} notice */
+  drawRecording(notice) {
+    const { start, pause, stop } = this.#record;
+    const running = isRunning(notice);
+    const focused = [start, pause, stop].find((button) => button === document.activeElement);
+    this.#isPaused = notice?.state === "paused";
+    start.hidden = running;
+    pause.hidden = stop.hidden = !running;
+    say(pause, this.#isPaused ? "Go on recording" : "Pause recording");
+    // Who works by keyboard stays with the recording when their button goes.
+    if (focused?.hidden) (running ? pause : start).focus();
   }
 
   /** @param {import("./call.js").Outside} outside */

@@ -5,6 +5,7 @@ import { copyFrom } from "./clipboard.js";
 import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
+import { makeItem, Recordings } from "./recordings.js";
 import { explainError } from "./sentences.js";
 import { Sounds } from "./sounds.js";
 
@@ -28,6 +29,10 @@ const links = new Map();
 const desks = new Map();
 /** @type {Map<string, Sounds>} */
 const sounds = new Map();
+/** @type {Map<string, Recordings>} */
+const recordings = new Map();
+/** Recordings of rooms that are gone, by room and name. @type {Map<string, HTMLElement>} */
+const leftBehind = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let nextRefresh;
 
@@ -142,6 +147,8 @@ function draw(found) {
     desks.delete(roomId);
     sounds.get(roomId)?.end();
     sounds.delete(roomId);
+    recordings.get(roomId)?.end();
+    recordings.delete(roomId);
   }
   newestFirst.forEach((room, place) => {
     let card = cards.get(room.roomId);
@@ -151,6 +158,34 @@ function draw(found) {
     if (rooms.children[place] !== card) rooms.insertBefore(card, rooms.children[place] ?? null);
   });
   byId("empty", HTMLElement).hidden = found.length > 0;
+  drawLeftBehind(alive).catch(() => undefined); // the next look will do
+}
+
+/**
+ * Recordings outlive their rooms.
+ * @param {Set<string>} alive
+ */
+async function drawLeftBehind(alive) {
+  const all = (await api.listRecordings(null)).recordings;
+  const found = all.filter((one) => !alive.has(one.roomId)).reverse();
+  const list = byId("left-list", HTMLUListElement);
+  const ids = new Set(found.map((one) => `${one.roomId}/${one.name}`));
+  for (const [id, item] of leftBehind) {
+    if (ids.has(id)) continue;
+    item.remove();
+    leftBehind.delete(id);
+  }
+  found.forEach((one, place) => {
+    const id = `${one.roomId}/${one.name}`;
+    let item = leftBehind.get(id);
+    const announce = (/** @type {string} */ text) => say(said, text);
+    const focus = () => byId("left-count", HTMLElement).focus();
+    if (!item) leftBehind.set(id, (item = makeItem(one, announce, focus, `Room ${one.roomId}`)));
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+  });
+  const many = found.length === 1 ? "1 recording" : `${found.length} recordings`;
+  say(byId("left-count", HTMLElement), `${many} of rooms that are gone`);
+  byId("left-behind", HTMLElement).hidden = found.length === 0;
 }
 
 /** @param {api.Room} room */
@@ -163,6 +198,8 @@ function makeCard(room) {
     askAndDelete(room.roomId, part(card, "name", HTMLElement).textContent ?? room.roomId),
   );
   sounds.set(room.roomId, new Sounds(card, room.roomId, (text) => say(said, text)));
+  recordings.set(room.roomId, new Recordings(card, room.roomId, (text) => say(said, text)));
+  recordings.get(room.roomId)?.refresh();
   return card;
 }
 
@@ -181,6 +218,7 @@ function update(card, room) {
   say(people, count === 0 ? "empty" : count === 1 ? "1 person in it" : `${count} people in it`);
   people.classList.toggle("busy", count > 0);
   if (room.announcements) sounds.get(room.roomId)?.follow();
+  recordings.get(room.roomId)?.draw(room.recording);
   say(part(card, "age", HTMLElement), room.createdAt ? `made ${ago(Date.parse(room.createdAt))}` : "");
   const place = part(card, "links", HTMLElement);
   const known = links.get(room.roomId);
@@ -282,7 +320,7 @@ byId("new-room", HTMLFormElement).addEventListener("submit", async (event) => {
  */
 function askAndDelete(roomId, title) {
   const dialog = byId("confirm", HTMLDialogElement);
-  say(byId("confirm-text", HTMLElement), `“${title}” ends for everybody in it, and its links stop working.`);
+  say(byId("confirm-text", HTMLElement), `“${title}” ends for everybody in it, and its links stop working. Its recordings stay.`);
   dialog.returnValue = "keep";
   dialog.onclose = async () => {
     if (dialog.returnValue !== "delete") return;

@@ -9,6 +9,7 @@ import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
 import { People } from "./people.js";
 import { judge, look } from "./quality.js";
+import { isRunning, RecordingSign } from "./recordingsign.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
 import { hasMicrophoneAccess, NEEDS_HTTPS } from "./source.js";
 import { SourcePanel } from "./sourcepanel.js";
@@ -36,6 +37,7 @@ const ask = (/** @type {string} */ method, /** @type {object} */ params) =>
 const people = new People(byId("people", HTMLElement), announce, () => call?.volumes ?? null, ask);
 const door = new Door(ask, announce);
 const chat = new Chat(byId("chat", HTMLDetailsElement), ask, () => call?.userId ?? "");
+const recordingSign = new RecordingSign("recording", announce);
 const handButton = byId("hand", HTMLButtonElement);
 const panel = new SourcePanel((source) => {
   say(byId("source-name", HTMLElement), source ? `· ${source.label}` : "· nothing chosen");
@@ -113,6 +115,7 @@ async function start() {
     byId("pin-field", HTMLElement).hidden = room.pinRequired !== true;
     pinField.required = room.pinRequired === true;
     say(byId("lobby-people", HTMLElement), peopleInside(room.anchors ?? 0));
+    recordingChanged(room.recording ?? null);
   } catch (error) {
     if (error instanceof api.Refusal && [401, 403].includes(error.status))
       return refuse(invite === null ? "no_invite" : "bad_invite");
@@ -194,6 +197,7 @@ async function join() {
     onPlace: placeChanged,
     onLobby: (outside) => door.draw(outside),
     onChat: (message) => chat.add(message),
+    onRecording: recordingChanged,
   });
   drawMute(false);
   call.start();
@@ -286,6 +290,7 @@ function enterRoom() {
 function leaveRoom(reason, said) {
   speaker.srcObject = null;
   hooks.remoteStream = null;
+  byId("recording", HTMLElement).hidden = true;
   busy(false);
   byId("source-home", HTMLElement).append(byId("source", HTMLElement));
   joinButton.hidden = false;
@@ -363,6 +368,13 @@ function roomChanged(room) {
   byId("closing", HTMLElement).hidden = true; // it may have been given more time
   door.drawRoom(room);
   drawChat();
+}
+
+/** @param {import("./recordingsign.js").RecordingNotice | null} notice */
+function recordingChanged(notice) {
+  recordingSign.draw(notice);
+  door.drawRecording(notice);
+  byId("lobby-recording", HTMLElement).hidden = !isRunning(notice);
 }
 
 /**

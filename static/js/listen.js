@@ -6,6 +6,7 @@ import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
 import { canPlayLive, LivePlayer } from "./liveplayer.js";
 import { canPlay, Player } from "./player.js";
+import { RecordingSign } from "./recordingsign.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
 import { Stage } from "./stage.js";
 
@@ -23,6 +24,8 @@ const latency = byId("latency", HTMLElement);
 const volume = byId("volume", HTMLInputElement);
 const pinForm = byId("pin-form", HTMLFormElement);
 const pinField = byId("pin", HTMLInputElement);
+
+const recordingSign = new RecordingSign("recording", (text) => say(byId("recording-said", HTMLElement), text));
 
 let pin = "";
 let roomName = "";
@@ -152,6 +155,7 @@ function drawRoom(room) {
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
   talk.drawRoom(room);
+  recordingSign.draw(room.recording);
 }
 
 async function refreshRoom() {

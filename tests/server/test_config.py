@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.config import Settings, default_state_dir, option, variable
+from server.domain.air import Air, AirBus
 from server.errors import SetupMistake
 from server.sources import load
 
@@ -135,6 +136,46 @@ def test_key_segments() -> None:
     for text in ("1", "4", "-1"):
         with pytest.raises(SetupMistake, match=r"at least 5|greater than"):
             load({"broadcast_key_segments": text}, {})
+
+
+def test_broadcast() -> None:
+    """Parts fit a segment; there are one to four bit rates, all of them AAC's."""
+    found = load({"broadcast_part_ms": "192", "broadcast_bitrates": "96, 48"}, {})
+    assert (found.broadcast_part_ms, found.broadcast_bitrates) == (192, (96, 48))
+    for key, text, sentence in [
+        ("broadcast_part_ms", "200", "320 or 192"),
+        ("broadcast_bitrates", ",", "one to 4"),
+        ("broadcast_bitrates", "16,17,18,19,20", "one to 4"),
+        ("broadcast_bitrates", "64,64", "one to 4"),
+        ("broadcast_bitrates", "15", "16 to 288"),
+        ("broadcast_window_s", "14", "greater than or equal to 15"),
+    ]:
+        with pytest.raises(SetupMistake, match=sentence):
+            load({key: text}, {})
+
+
+def test_loudness() -> None:
+    """A loudness, or none."""
+    assert load({}, {}).broadcast_loudness_lufs == -16
+    assert load({"broadcast_loudness_lufs": "-23"}, {}).broadcast_loudness_lufs == -23
+    assert load({"broadcast_loudness_lufs": "off"}, {}).broadcast_loudness_lufs == "off"
+    for wrong in ("-5", "-41", "nan", "loud"):
+        with pytest.raises(SetupMistake):
+            load({"broadcast_loudness_lufs": wrong}, {})
+
+
+def test_what_a_configured_room_has_on_air() -> None:
+    """Only buses that it has, each once, with a language that is one."""
+    room = '{"id": "hall", "buses": ["fr"], "dvr_seconds": 600, "broadcast_buses": [%s]}'
+    found = load({"rooms": room % '{"bus": "fr", "language": "fr", "label": "Français"}'}, {})
+    assert found.rooms[0].air == Air((AirBus("fr", "fr", "Français"),), 600)
+    for wrong in (
+        '{"bus": "de"}',
+        '{"bus": "fr"}, {"bus": "fr"}',
+        '{"bus": "fr", "language": "?"}',
+    ):
+        with pytest.raises(SetupMistake):
+            load({"rooms": room % wrong}, {})
 
 
 def test_ice_servers() -> None:

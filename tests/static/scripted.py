@@ -58,6 +58,23 @@ class Script:
     on_air_since: float = 0.0
     sounds: list[dict[str, Any]] = field(default_factory=list)
     refuse_sound: str | None = None
+    recordings: list[dict[str, Any]] = field(default_factory=list)
+    refuse_recording: str | None = None
+
+
+def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
+    """A recording as REST tells of it."""
+    return {
+        "roomId": room,
+        "name": name,
+        "state": state,
+        "mix": "ogg",
+        "beganAt": "2026-03-01T12:00:00Z",
+        "seconds": 83.0,
+        "bytes": 4_200_000,
+        "reason": "",
+        **more,
+    }
 
 
 class ScriptedSite:
@@ -127,6 +144,11 @@ class ScriptedSite:
         add.add_get("/api/rooms/{room}/announcements", self._sounds)
         add.add_patch("/api/rooms/{room}/announcements/{id}", self._turn)
         add.add_delete("/api/rooms/{room}/announcements/{id}", self._silence)
+        add.add_get("/api/recordings", self._recorded)
+        add.add_get("/api/rooms/{room}/recordings", self._recorded)
+        add.add_post("/api/rooms/{room}/recordings", self._record)
+        add.add_patch("/api/rooms/{room}/recordings/{name}", self._steer)
+        add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
         add.add_get("/hls/{room}/stream.m3u8", self._playlist)
@@ -262,6 +284,41 @@ class ScriptedSite:
         name = request.match_info["id"]
         self.calls.append(("silence", {"id": name}))
         self.script.sounds = [one for one in self.script.sounds if one["announcementId"] != name]
+        return web.json_response({"success": True})
+
+    async def _recorded(self, request: web.Request) -> web.Response:
+        room = request.match_info.get("room")
+        found = [one for one in self.script.recordings if room in {None, one["roomId"]}]
+        return web.json_response({"success": True, "recordings": found, "freeBytes": 5_200_000_000})
+
+    async def _record(self, request: web.Request) -> web.Response:
+        self.calls.append(("record", await request.json()))
+        if self.script.refuse_recording is not None:
+            told = {"success": False, "code": "disk_full", "error": self.script.refuse_recording}
+            return web.json_response(told, status=507)
+        made = recording(request.match_info["room"], "now", "recording")
+        self.script.recordings.append(made)
+        return self._steered(made)
+
+    async def _steer(self, request: web.Request) -> web.Response:
+        action = (await request.json())["action"]
+        self.calls.append((action, {"name": request.match_info["name"]}))
+        (found,) = [
+            one for one in self.script.recordings if one["name"] == request.match_info["name"]
+        ]
+        found["state"] = {"pause": "paused", "resume": "recording", "stop": "done"}[action]
+        return self._steered(found)
+
+    def _steered(self, one: dict[str, Any]) -> web.Response:
+        for room in self.script.rooms:
+            if room["roomId"] == one["roomId"]:
+                room["recording"] = None if one["state"] == "done" else one
+        return web.json_response({"success": True, "recording": one})
+
+    async def _unrecord(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.calls.append(("unrecord", {"name": name}))
+        self.script.recordings = [one for one in self.script.recordings if one["name"] != name]
         return web.json_response({"success": True})
 
     async def _token(self, request: web.Request) -> web.Response:

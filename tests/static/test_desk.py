@@ -39,6 +39,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "loudest": 0,
         "liveListeners": 0,
         "profile": "voice",
+        "record": None,
         "automix": False,
         "broadcast": True,
         "locked": False,

@@ -20,6 +20,7 @@ from mixer.types import (
     PeerId,
     RoomId,
     RoomSpec,
+    Tapped,
 )
 from tests.support.webrtc_client import level_db, tone
 
@@ -32,11 +33,15 @@ class TapRecorder:
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, Int16Frame]] = []
+        self.tapped: list[tuple[int, Tapped]] = []
         self.of: dict[str, list[tuple[int, Int16Frame]]] = {}
 
     def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
         kept = self.frames if bus == FLOOR else self.of.setdefault(bus, [])
         kept.append((tick, pcm))
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
+        self.tapped.append((tick, tapped))
 
 
 class Person:

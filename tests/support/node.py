@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from mixer.types import PlaneEvent
 from server.compose.build import Ground, Services, build
 from server.config import Settings
 from server.edge.hook_sender import HttpHookSender
+from server.ports import PlaneLost
 from server.services.access import Access
 from server.services.clock import Clock
 from server.services.keyring import Keyring
@@ -75,6 +77,10 @@ class Node:
     @property
     def rooms(self) -> Rooms:
         return self.services.context.rooms
+
+    def hear(self, event: PlaneEvent | PlaneLost) -> None:
+        """Take what the mixer says."""
+        self.services.media.handle(event)
 
     @property
     def presence(self) -> Presence:

@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from hls.core.fmp4 import AacFormat
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec, PlaylistKind
+from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -194,6 +194,10 @@ class FakeMember(FakeMixer):
             del self.specs[room]
 
 
+def nobody_hears_reports(_report: RecordingReport) -> None:
+    """Nobody wants to know how recordings are."""
+
+
 class FakeBroadcast:
     """A BroadcastPlane: all rooms have the same playlists and media, once they are set.
 
@@ -206,6 +210,8 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.readings: dict[str, Reading] = {}
+        self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
         self.refusal: Exception | None = None
@@ -246,6 +252,9 @@ class FakeBroadcast:
         if part in self.missing or self.spec(room) is None:
             return None
         return SOUND
+
+    async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
+        return self.readings if self.spec(room) else {}
 
     def blocked(self, room: RoomId) -> int:
         return sum(one == room for one in self.waiting.values())

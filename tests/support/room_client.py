@@ -50,10 +50,12 @@ class Signalling:
 
 
 @contextlib.asynccontextmanager
-async def open_signalling(program: Program, room: str, name: str) -> AsyncIterator[Signalling]:
+async def open_signalling(
+    program: Program, room: str, name: str, role: str = "anchor"
+) -> AsyncIterator[Signalling]:
     """Join a room as the holder of a fresh token."""
     status, user = await program.call(
-        "POST", f"/api/rooms/{room}/users", {"role": "anchor", "displayName": name}
+        "POST", f"/api/rooms/{room}/users", {"role": role, "displayName": name}
     )
     assert status == 200, user
     async with program.http.ws_connect(f"{program.url}/ws?token={user['token']}") as socket:
@@ -77,8 +79,8 @@ async def connect(signalling: Signalling, made: WebRtcClient, offer: str) -> Non
 
 @contextlib.asynccontextmanager
 async def person(
-    program: Program, room: str, name: str, source: Callable[[int], Pcm]
+    program: Program, room: str, name: str, source: Callable[[int], Pcm], role: str = "anchor"
 ) -> AsyncIterator[tuple[Signalling, WebRtcClient]]:
     """A person who has joined and is not yet connected: see `connect`."""
-    async with open_signalling(program, room, name) as signalling, client(source) as made:
+    async with open_signalling(program, room, name, role) as signalling, client(source) as made:
         yield signalling, made

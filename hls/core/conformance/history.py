@@ -78,6 +78,11 @@ class History:
         """What a player knows now of the segments in the window, skipped ones included."""
         return self._known.facts if self._known else ()
 
+    @property
+    def end(self) -> tuple[int, int]:
+        """The number of the segment that is not complete, and how many parts of it are known."""
+        return self._known.end if self._known else (0, 0)
+
     def follow(self, text: str) -> list[Finding]:
         """Return what is wrong with the next playlist (or delta update), by itself and as the next.
 

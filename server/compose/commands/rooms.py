@@ -9,6 +9,7 @@ from server.client.errors import ClientError, Exit
 from server.compose.commands.table import pairs, table
 from server.compose.commands.target import Console, with_server
 from server.compose.commands.times import Seconds
+from server.domain.identity import is_pin
 
 
 class People(click.ParamType[int | None]):
@@ -28,9 +29,21 @@ class People(click.ParamType[int | None]):
         return int(text)
 
 
+class Pin(click.ParamType[str]):
+    """A PIN, or none."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it."""
+        if value and not is_pin(value):
+            self.fail(f"{value!r} is no PIN: six letters or digits, or nothing", param, ctx)
+        return str(value)
+
+
 _LOOKS: Final = (
     click.option("--name", help="What people call it."),
-    click.option("--pin", help="Six letters or digits; an empty one is none."),
+    click.option("--pin", type=Pin(), help="Six letters or digits; an empty one is none."),
     click.option("--max-anchors", type=People(), help="How many may talk at once, or `any`."),
     click.option(
         "--expires-in", type=Seconds(), help="When it ends: 90 (seconds), 45m, 12h, 7d, never."

@@ -99,10 +99,10 @@ def test_publish() -> None:
     assert commands(sent) == [["publish", 5.0, None, "key", "live"]]
     assert sent[8:12] == (7).to_bytes(4, "little")
     rtmp.receive(command("onStatus", 0, None, {"code": "NetStream.Publish.BadName?"}))
-    assert rtmp.state is RtmpState.PUBLISHING
+    assert rtmp.state.value == "publishing"
     rtmp.receive(message(17, b"\0" + amf.encode("onStatus", 0, None, {"level": "status"})))
     rtmp.receive(command("onStatus", 0, None, {"code": "NetStream.Publish.Start"}))
-    assert rtmp.state is RtmpState.LIVE
+    assert rtmp.state.value == "live"
 
 
 def test_sound() -> None:

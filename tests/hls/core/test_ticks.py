@@ -133,3 +133,13 @@ def test_other_channels() -> None:
     ticks.push(ORIGIN + 1, np.tile(np.array([2, 4], np.int16), 960), FAR)
     [(_, samples)] = ticks.seal(ORIGIN + 2)
     assert samples.tolist() == [7] * 960 + [3] * 64
+
+
+def test_ahead() -> None:
+    """What has come of a frame can be looked at before its time; the rest is 0."""
+    ticks = TickBuffer(Timeline(5 * 96, 0.0), 0, ahead_ticks=5, channels=2)
+    assert ticks.ahead(0, 8) is None
+    ticks.push(0, np.full(1920, 7, np.int16), 0)
+    begins = ticks.ahead(0, 8)
+    assert begins is not None
+    assert begins.tolist() == [7] * 16

@@ -49,6 +49,7 @@ from mixer.types import (
     Quality,
     RoomId,
     RoomSpec,
+    Tapped,
 )
 from tests.support.webrtc_client import level_db, tone
 
@@ -79,6 +80,9 @@ class Nowhere:
     """A tap that is there, and keeps nothing."""
 
     def write(self, room: RoomId, bus: str, tick: int, pcm: Int16Frame) -> None:
+        pass
+
+    def record(self, room: RoomId, tick: int, tapped: Tapped) -> None:
         pass
 
 

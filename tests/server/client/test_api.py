@@ -22,6 +22,7 @@ SAID = {
     "/wrong": (400, {"error": "Wrong", "details": [{"field": "Pin", "message": "six"}, "odd"]}),
     "/once": (400, {"error": "No URL", "details": [{"field": "Url", "message": "No URL"}]}),
     "/mute": (500, {}),
+    "/large": (200, {"rooms": ["x" * 100] * 30_000}),
 }
 
 
@@ -50,6 +51,20 @@ async def test_call(url: str) -> None:
     async with Api(Target(url, "secret")) as api:
         assert await api.call("POST", path("rooms", "a/b c"), {"x": 1}) == {"success": True}
     assert ASKED == [("POST", "/api/rooms/a%2Fb%20c", "Bearer secret", '{"x": 1}')]
+
+
+async def test_large_answer(url: str) -> None:
+    """An answer that comes in many pieces is read to its end."""
+    async with Api(Target(url)) as api:
+        assert len((await api.call("GET", "/large"))["rooms"]) == 30_000
+
+
+async def test_endless_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers without an end is not listened to for ever."""
+    monkeypatch.setattr("server.client.api.MAX_ANSWER_BYTES", 1000)
+    async with Api(Target(url)) as api:
+        with pytest.raises(ClientError, match="without an end"):
+            await api.call("GET", "/large")
 
 
 async def test_no_key(url: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from hls.types import Container
 from mixer.types import RoomId
 from server.compose import logs
 from server.compose.reload import RELOADABLE, Reloader
 from server.config import ConfiguredRoom, Settings
+from server.domain.air import Studio
 from server.edge.proxies import Proxies
 from server.errors import PinLocked, SetupMistake, StoreLost, WrongPin
 from server.services.rooms import Wanted
@@ -58,6 +60,10 @@ async def test_in_force(node: Node) -> None:
         "access_log": True,
         "listen_session_s": 3600,
         "broadcast_key_segments": 30,
+        "broadcast_bitrates": (96,),
+        "broadcast_window_s": 600,
+        "broadcast_container": "ts",
+        "broadcast_loudness_lufs": "off",
         "port": 1,
         "udp_port": 2,
     }
@@ -66,6 +72,7 @@ async def test_in_force(node: Node) -> None:
     assert change.kept == ("port", "udp_port")
     assert set(change.changed) == set(changes) - {"port", "udp_port"}
     context = node.services.context
+    assert context.rooms.studio == Studio(15, (96_000,), 600.0, Container.TS)
     assert (context.presence.resume_s, context.access.lifetimes.join_s) == (7, 100)
     assert context.access.lifetimes.session_s == 3600
     assert context.listening.keys.rotation.every == 30

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
+from mixer.types import RoomId
 from server.client.errors import Exit
 from server.compose import cli
 from server.compose.address import forget_address, note_address, noted_address
@@ -54,6 +56,49 @@ async def test_tokens(here: Here) -> None:
     assert listen["url"] == f"{here.url}/hls/demo/stream.m3u8?token={listen['token']}"
 
 
+async def test_recordings(here: Here, tmp_path: Path) -> None:
+    """Begun, paused, ended, listed, fetched whole and by file, and removed."""
+    await here.told("room", "create", "--id", "demo")
+    began = await here.told("room", "record", "demo", "start", "--mix", "flac", "--no-tracks")
+    name = began["name"]
+    assert (began["state"], began["mix"], began["tracks"]) == ("recording", "flac", False)
+    assert "paused" in (await here.run("room", "record", "demo", "pause")).output
+    assert (await here.told("room", "record", "demo", "resume"))["state"] == "recording"
+    assert (await here.told("room", "record", "demo", "stop"))["state"] == "stopping"
+    recorder = here.node.services.context.recorder
+    await recorder.finished(RoomId("demo"), name)
+    place = recorder.archive.place(RoomId("demo"), name)
+    place.mkdir(parents=True)
+    (place / "mix.flac").write_bytes(b"fLaC")
+    for words in (("room", "record", "demo", "list"), ("recordings", "list")):
+        assert [one["name"] for one in await here.told(*words)] == [name]
+        assert "MB are left on the disk" in (await here.run(*words)).output
+    out = tmp_path / "out.zip"
+    fetched = await here.told("recordings", "get", "demo", name, "--out", str(out))
+    assert fetched == {"file": str(out), "bytes": out.stat().st_size}
+    assert zipfile.ZipFile(out).read(f"{name}/mix.flac") == b"fLaC"
+    one = tmp_path / "one.flac"
+    again = ("recordings", "get", "demo", name, "--file", "mix.flac", "--out", str(one))
+    assert (await here.run(*again)).exit_code == 0
+    assert one.read_bytes() == b"fLaC"
+    result = await here.run(*again)
+    assert (result.exit_code, "is there already" in result.output) == (Exit.MISTAKE, True)
+    assert "Removed" in (await here.run("recordings", "rm", "demo", name)).output
+    assert "There is no recording." in (await here.run("recordings", "list")).output
+
+
+async def test_a_download_that_is_refused_leaves_no_file(here: Here, tmp_path: Path) -> None:
+    """With the server's own sentence; nor does one that cannot be written."""
+    await here.told("room", "create", "--id", "demo")
+    name = (await here.told("room", "record", "demo", "start"))["name"]
+    out = tmp_path / "out.zip"
+    result = await here.run("recordings", "get", "demo", name, "--out", str(out))
+    assert (result.exit_code, out.exists()) == (Exit.NOT_FOUND, False)
+    assert "nothing in this recording yet" in result.output
+    result = await here.run("room", "record", "demo", "start")
+    assert (result.exit_code, "is being recorded already" in result.output) == (Exit.NOT_NOW, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
@@ -62,6 +107,7 @@ async def test_tokens(here: Here) -> None:
         ("room create --id !", Exit.MISTAKE, "RoomID"),
         ("room create --expires-in soon", Exit.MISTAKE, "it looks like 90, 45m"),
         ("room create --max-anchors 0", Exit.MISTAKE, "1 and up, or any"),
+        ("room create --pin 12", Exit.MISTAKE, "six letters or digits"),
         ("room set demo", Exit.MISTAKE, "Nothing to change: name --name"),
         ("room list --key wrong", Exit.NOT_ALLOWED, "needs the admin"),
         ("room list --key-file /nope", Exit.MISTAKE, "No such file"),
@@ -70,6 +116,17 @@ async def test_tokens(here: Here) -> None:
         ("room list --ca /etc/hostname", Exit.MISTAKE, "holds no certificate"),
         ("room kick", Exit.MISTAKE, "Missing argument"),
         ("room frobnicate", Exit.MISTAKE, "No such command"),
+        ("room record nope start", Exit.NOT_FOUND, "`roomtone room list` shows"),
+        ("room record nope stop", Exit.NOT_FOUND, "`roomtone room list` shows"),
+        ("room record demo start --mix mp3", Exit.MISTAKE, "'ogg', 'flac', 'wav'"),
+        ("room record demo stop", Exit.NOT_FOUND, "is not being recorded"),
+        ("room record demo frobnicate", Exit.MISTAKE, "'start', 'pause'"),
+        ("room record demo stop --exact", Exit.MISTAKE, "are for start"),
+        ("recordings get demo nope", Exit.NOT_FOUND, "no such recording"),
+        ("recordings get demo nope --url http://127.0.0.1:1", Exit.UNREACHABLE, "roomtone serve"),
+        ("recordings rm demo", Exit.MISTAKE, "Missing argument"),
+        ("recordings rm demo nope", Exit.NOT_FOUND, "no such recording"),
+        ("recordings rm demo ../..", Exit.NOT_FOUND, "nothing at this address"),
         ("token listen nope", Exit.NOT_FOUND, "`roomtone room list` shows"),
         ("join nonsense", Exit.MISTAKE, "is no link to a room"),
         ("join http://127.0.0.1:1/join/demo#invite=x", Exit.UNREACHABLE, "cannot be reached"),

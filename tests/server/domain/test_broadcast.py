@@ -3,7 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hls.types import Container
 from mixer.types import Profile, RoomId
+from server.domain.air import Air, AirBus, Studio
 from server.domain.broadcast import broadcast_spec, is_heard_alike
 from server.domain.room import Invites, Room
 from tests.server.domain.test_stream import STREAM
@@ -20,7 +22,14 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"profile": Profile.MUSIC}, {"name": "x"}, {"broadcast": False}]
+    "change",
+    [
+        {"profile": Profile.MUSIC},
+        {"name": "x"},
+        {"broadcast": False},
+        {"air": Air(dvr_s=60)},
+        {"air": Air((AirBus("floor", "en"),))},
+    ],
 )
 def test_what_is_heard(change: dict[str, object]) -> None:
     """Profile and name concern listeners, if there is a broadcast; a lock does not."""
@@ -28,3 +37,21 @@ def test_what_is_heard(change: dict[str, object]) -> None:
     assert is_heard_alike(ROOM, replace(ROOM, locked=True))
     off = replace(ROOM, broadcast=False)
     assert is_heard_alike(off, replace(off, **change))  # type: ignore[arg-type]
+
+
+def test_as_the_server_makes_it() -> None:
+    """Parts, bit rates, window and container are the server's; buses and window the room's."""
+    air = Air((AirBus("fr", "fr", "Français"), AirBus("gone")), dvr_s=600)
+    room = replace(ROOM, buses=("fr",), air=air)
+    studio = Studio(9, (96_000,), 60.0, Container.TS)
+    spec = broadcast_spec(room, STREAM, 9, studio)
+    assert (spec.part_frames, spec.window_s, spec.container) == (9, 600.0, Container.TS)
+    assert [(one.name, one.bus, one.language) for one in spec.renditions] == [("96k", "fr", "fr")]
+    assert broadcast_spec(ROOM, STREAM, 9, studio).window_s == 60.0
+
+
+def test_a_bus_on_air_that_goes() -> None:
+    """Its leaving the room concerns listeners; that of another does not."""
+    room = replace(ROOM, buses=("fr", "de"), air=Air((AirBus("floor"), AirBus("fr"))))
+    assert is_heard_alike(room, replace(room, buses=("fr",)))
+    assert not is_heard_alike(room, replace(room, buses=("de",)))

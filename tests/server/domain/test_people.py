@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mixer.types import AnchorSpec, PeerId, Profile, RoomId
+from server.domain.air import Air, AirBus
 from server.domain.controls import Controls
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
@@ -78,6 +79,13 @@ def test_own_hearing() -> None:
     assert roster.anchors(())[0].for_me == {"bob": None, "cyd": -6.0}
     assert roster.without(BOB).anchors(())[0].for_me == {"cyd": -6.0}
     assert ada.hearing(BOB, 0.0).hearing(CYD, 3.0).for_me == {CYD: 3.0}
+
+
+def test_on_air() -> None:
+    """Beside the floor the mixer sends the buses that listeners can choose, as far as there are."""
+    air = Air((AirBus("fr", "fr"), AirBus("floor"), AirBus("de")))
+    decided = replace(DEMO, buses=("fr",), air=air)
+    assert Roster().room_spec(decided, 1).air_buses == ("fr",)
 
 
 def test_room_spec() -> None:

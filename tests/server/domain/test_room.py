@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.types import Profile, RoomId
+from server.domain.air import Air, AirBus
 from server.domain.room import (
     LEGAL,
     InviteRole,
@@ -44,10 +45,17 @@ ROOMS = st.builds(
     chat=st.booleans(),
     listener_chat=st.booleans(),
     chat_history=st.integers(0, 200),
+    air=st.builds(
+        Air,
+        st.lists(st.builds(AirBus, *[st.text(st.characters(codec="utf-8"))] * 3), max_size=3).map(
+            tuple
+        ),
+        st.none() | st.integers(1, 86_400),
+    ),
 )
 NEWER = (
     *("profile", "loudest", "automix", "buses", "broadcast", "locked"),
-    *("lobby", "chat", "chatListeners", "chatHistory"),
+    *("lobby", "chat", "chatListeners", "chatHistory", "broadcastBuses", "dvrSeconds"),
 )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from hls.types import Reading
 from mixer.types import RoomId
 from tests.server.edge.conftest import Edge
 
@@ -33,6 +34,22 @@ async def test_what_there_is(edge: Edge) -> None:
         ("64k", 64_000, f"{url}/64k/stream.m3u8"),
     ]
     assert (told["partMs"], told["holdBackMs"]) == (320, {"lowLatency": 960, "classic": 6000})
+
+
+async def test_how_loud(edge: Edge) -> None:
+    """What the broadcast process measures is told by bus, to a tenth."""
+    await on_air(edge)
+    edge.node.broadcast.readings = {"floor": Reading(-15.96, -16.04, -16.01, -2.5, 7.123)}
+    _, answer = await edge.as_admin("GET", "/api/rooms/demo/broadcast")
+    assert answer["broadcast"]["loudness"] == {
+        "floor": {
+            "momentaryLufs": -16.0,
+            "shortTermLufs": -16.0,
+            "integratedLufs": -16.0,
+            "truePeakDbtp": -2.5,
+            "gainDb": 7.1,
+        }
+    }
 
 
 async def test_who_listens(edge: Edge) -> None:

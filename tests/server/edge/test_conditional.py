@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -73,6 +74,22 @@ async def test_failures_are_not_kept(edge: Edge) -> None:
     assert (await edge.ask("POST", "/api/rooms", body, headers=key))[0] == 401
     assert (await edge.ask("POST", "/api/rooms", body, headers=edge.admin | key))[0] == 201
     assert (await edge.ask("POST", "/api/rooms", body, headers=key))[0] == 401
+
+
+async def test_strangers_with_the_same_key(edge: Edge) -> None:
+    """Two who show nothing and chose the same key are not taken for one."""
+    room = await edge.new_room(pin="")
+    body = {"invite": room["links"]["join"].partition("#invite=")[2]}
+    made = []
+    for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+        from_there = aiohttp.TCPConnector(local_addr=(address, 0))
+        async with (
+            aiohttp.ClientSession(edge.http.make_url(""), connector=from_there) as http,
+            http.post(f"{ROOM}/users", json=body, headers={"Idempotency-Key": "1"}) as answer,
+        ):
+            assert answer.status == 200
+            made.append((await answer.json())["userID"])
+    assert made[0] == made[2] != made[1]
 
 
 async def test_at_once(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ async def remove(edge: Edge) -> None:
 
 
 async def stop(edge: Edge) -> None:
-    await radio.end_radio(edge.http.app)  # type: ignore[arg-type]
+    await radio.end_radio(edge.http.app)
 
 
 @pytest.mark.parametrize("end", [revoke, switch_off, remove, stop])

@@ -59,6 +59,7 @@ async def test_list(edge: Edge) -> None:
     _, answer = await edge.as_admin("GET", "/api/rooms")
     assert (answer["success"], answer["count"]) == (True, 2)
     fields = {"roomId", "hlsUrl", "createdAt", "name", "anchors", "listeners", "announcements"}
+    fields |= {"recording"}
     assert set(answer["rooms"][0]) == fields
 
 
@@ -147,7 +148,8 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "liveListeners", "automix", "radio"}
+    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
+    admins |= {"broadcastBuses", "dvrSeconds"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -163,6 +165,8 @@ CHANGES: dict[str, Any] = {
     "buses": ["fr", "green room"],
     "broadcast": False,
     "locked": True,
+    "broadcastBuses": [{"bus": "fr", "language": "fr", "label": "Français"}],
+    "dvrSeconds": 600,
 }
 
 
@@ -207,6 +211,11 @@ async def test_change_of_the_end(edge: Edge) -> None:
         ({"buses": ["a\nb"]}, "Buses"),
         ({"buses": [str(number) for number in range(33)]}, "Buses"),
         ({"broadcast": None}, "Broadcast"),
+        ({"broadcastBuses": [{"bus": "fr"}]}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor"}] * 2}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor", "language": "x"}]}, "BroadcastBuses"),
+        ({"broadcastBuses": [{"bus": "floor", "label": '"'}]}, "BroadcastBuses"),
+        ({"dvrSeconds": 14}, "DvrSeconds"),
         ({"expiresIn": 0}, "ExpiresIn"),
         ({"name": "x" * 81}, "Name"),
     ],

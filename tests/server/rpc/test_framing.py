@@ -46,7 +46,7 @@ def test_a_long_frame_is_refused_at_its_head(head: bytes) -> None:
         FrameReader(max_bytes=10).feed(head)
 
 
-@pytest.mark.parametrize("kind", [0, 6, 255])
+@pytest.mark.parametrize("kind", [0, 99, 255])
 def test_an_unknown_kind_is_refused(kind: int) -> None:
     """A stream out of step does not pass as frames."""
     with pytest.raises(FrameError, match="kind"):

@@ -136,13 +136,41 @@ async def test_counts_end(port: Port) -> None:
     assert port.connections._by_caller == {}
 
 
-async def test_body_in_drops(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that does not come is answered with `too_slow`."""
-    monkeypatch.setattr("server.edge.models.BODY_S", 0.0)
-    head = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
-    async with port.connect() as (reader, writer):
-        writer.write(head)
-        assert b"408" in await reader.readuntil(b"\r\n")
+FORM = "Content-Type: multipart/form-data; boundary=x\r\n"
+SLOW = {
+    "json": ("/api/session", "", "{"),
+    "before anything was shown": ("/api/rooms", "Idempotency-Key: a\r\n", "{"),
+    "an address that is none": ("/api/nothing", "Idempotency-Key: a\r\n", "{"),
+    "an offer": ("/whip/demo", "Content-Type: application/sdp\r\n", "v"),
+    "the head of a part": ("/api/rooms/demo/announcements", FORM, "--x\r\nContent-"),
+    "a field": (
+        "/api/rooms/demo/announcements",
+        FORM,
+        '--x\r\nContent-Disposition: form-data; name="to"\r\n\r\ne',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+async def test_body_in_drops(
+    port: Port, monkeypatch: pytest.MonkeyPatch, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A body that does not come is answered with `too_slow`, whoever would have read it."""
+    await port.new_room()
+    path, header, drop = SLOW[what]
+    shown = port.admin["Authorization"]
+    if path.startswith("/whip/"):
+        shown = f"Bearer {await port.join_token()}"
+    if "Idempotency-Key" not in header:
+        header += f"Authorization: {shown}\r\n"
+    monkeypatch.setattr("server.edge.pace.BODY_S", 0.0)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n{header}\r\n{drop}"
+    async with port.connect() as (reader, writer), asyncio.timeout(3):
+        writer.write(head.encode())
+        answer = await reader.readuntil(b"}")
+    assert answer.startswith(b"HTTP/1.1 408 "), answer
+    assert b"too_slow" in answer
+    assert "request_failed" not in capsys.readouterr().out
 
 
 async def test_pieces_in_drops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ async def test_late_chunks(
     port: Port, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After a bad chunk in the middle of a request nothing is run, and it is no fault of ours."""
-    monkeypatch.setattr("server.edge.models.BODY_S", 0.1)
+    monkeypatch.setattr("server.edge.pace.BODY_S", 0.1)
     monkeypatch.setitem(CAPS, "lingering_time", 0.0)
     await port.new_room()
     async with port.connect() as (reader, writer), asyncio.timeout(ANSWER_S):

@@ -13,8 +13,9 @@ from server.domain.room import Room
 from server.errors import BadInput, NotFound, RoomLocked, RoomNotFound, StoreLost, TooMany
 from server.services import desk as desk_module
 from server.services.desk import Desk
-from server.services.presence import MAX_TICKETS, Farewell
+from server.services.presence import Farewell
 from server.services.rooms import Wanted
+from server.services.tickets import MAX_TICKETS
 from tests.server.services.people import ADA, BOB, enter, told
 from tests.support.node import Node
 
@@ -240,7 +241,9 @@ async def test_kicked_are_bounded(node: Node, room: Room) -> None:
     for user in users:
         enter(node, room, user)
         await desk(node).kick(DEMO, user)
-    assert list(node.presence._tickets[DEMO]) == users[1:]
+    tickets = node.presence.tickets
+    assert tickets.last(DEMO, users[0]) is None
+    assert all(tickets.last(DEMO, user) == "" for user in users[1:])
 
 
 async def test_ban(node: Node, room: Room) -> None:

@@ -94,14 +94,14 @@ async def test_participants_are_listed_with_the_people(node: Node) -> None:
     line = await keeper(node).add_line(DEMO, TRUNK)
     peer = PeerId(line.user)
     assert node.presence.listing(DEMO)[0]["status"] == "idle"
-    node.presence.handle(PeerChanged(DEMO, peer, PeerState.LIVE))
+    node.hear(PeerChanged(DEMO, peer, PeerState.LIVE))
     assert node.presence.listing(DEMO)[0]["status"] == "onair"
     await keeper(node).add_forwarder(DEMO, STUDIO)
     assert node.presence.listing(DEMO)[0]["status"] == "onair"
-    node.presence.handle(PeerChanged(DEMO, peer, PeerState.INTERRUPTED))
+    node.hear(PeerChanged(DEMO, peer, PeerState.INTERRUPTED))
     assert node.presence.listing(DEMO)[0]["status"] == "idle"
-    node.presence.handle(PeerChanged(DEMO, peer, PeerState.LIVE))
-    node.presence.handle(PlaneLost())
+    node.hear(PeerChanged(DEMO, peer, PeerState.LIVE))
+    node.hear(PlaneLost())
     assert node.presence.listing(DEMO)[0]["status"] == "idle"
 
 
@@ -109,7 +109,7 @@ async def test_people_are_told_of_participants(node: Node) -> None:
     """As of anybody else: `roomStatus` is due."""
     node.presence.enter(node.rooms.get(DEMO), Arrival(ADA, Role.GUEST), FakeClient())
     line = await keeper(node).add_line(DEMO, TRUNK)
-    node.presence.handle(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
+    node.hear(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
     names = [entry["displayName"] for entry in node.presence.listing(DEMO)]
     assert names == ["", "Trunk"]
 
@@ -118,7 +118,7 @@ async def test_changes_reach_the_mixer_and_keep_who_is_live(node: Node) -> None:
     """A person's gain, a forwarder's place."""
     line = await keeper(node).add_line(DEMO, TRUNK)
     forwarder = await keeper(node).add_forwarder(DEMO, STUDIO)
-    node.presence.handle(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
+    node.hear(PeerChanged(DEMO, PeerId(line.user), PeerState.LIVE))
     changed = await keeper(node).change_line(
         DEMO, line.user, LineChange(display_name="Hall", muted=True, gain_db=-3.0, pan=1.0)
     )

@@ -47,7 +47,7 @@ async def on_air(node: Node, room: Room) -> FakeClient:
     """Let Ada in, with media."""
     client = enter(node, room, ADA)
     node.presence.media_answered(DEMO, ADA)
-    node.presence.handle(PeerChanged(DEMO, PeerId(ADA), PeerState.LIVE))
+    node.hear(PeerChanged(DEMO, PeerId(ADA), PeerState.LIVE))
     return client
 
 
@@ -170,7 +170,7 @@ async def test_lost_both(node: Node, room: Room) -> None:
     """Who has lost the socket and then the media is gone at once."""
     client = await on_air(node, room)
     node.presence.lose(DEMO, ADA, client)
-    node.presence.handle(gone(GoneReason.TIMEOUT))
+    node.hear(gone(GoneReason.TIMEOUT))
     assert node.presence.count(DEMO) == 0
 
 
@@ -179,7 +179,7 @@ async def test_status_follows_media(node: Node, room: Room) -> None:
     enter(node, room, ADA)
     seen = [status(node)[0][1]]
     for event in (PeerChanged(DEMO, PeerId(ADA), PeerState.LIVE), gone(GoneReason.LEFT)):
-        node.presence.handle(event)
+        node.hear(event)
         seen.append(status(node)[0][1])
     assert seen == ["idle", "onair", "idle"]
 
@@ -199,7 +199,7 @@ async def test_told_to_reconnect(
 ) -> None:
     """A person whose media is lost without anybody's will is told to offer again."""
     client = await on_air(node, room)
-    node.presence.handle(gone(reason))
+    node.hear(gone(reason))
     reasons = [params["reason"] for params in told(client, "reconnect")]
     assert reasons == ([told_reason] if told_reason else [])
 
@@ -207,14 +207,14 @@ async def test_told_to_reconnect(
 async def test_replaced_media_lives(node: Node, room: Room) -> None:
     """The end of a connection that another one replaced does not take its owner off the air."""
     await on_air(node, room)
-    node.presence.handle(gone(GoneReason.REPLACED))
+    node.hear(gone(GoneReason.REPLACED))
     assert status(node) == [(ADA, "onair")]
 
 
 async def test_mixer_lost(node: Node, room: Room) -> None:
     """When the mixer is lost everybody is told to come back, one after the other."""
     clients = [await on_air(node, room), enter(node, room, BOB)]
-    node.presence.handle(PlaneLost())
+    node.hear(PlaneLost())
     (first,), (second,) = (told(client, "reconnect") for client in clients)
     assert first["reason"] == second["reason"] == "media_restarted"
     assert 0 < first["retryAfterMs"] < second["retryAfterMs"]
@@ -224,27 +224,27 @@ async def test_mixer_lost(node: Node, room: Room) -> None:
 async def test_some_rooms_lost(node: Node, room: Room) -> None:
     """When one of several mixers is lost, only its rooms' people are told to come back."""
     client = await on_air(node, room)
-    node.presence.handle(PlaneLost(frozenset({RoomId("other")})))
-    node.presence.handle(Overloaded(OverloadLevel.FEW))
+    node.hear(PlaneLost(frozenset({RoomId("other")})))
+    node.hear(Overloaded(OverloadLevel.FEW))
     assert told(client, "reconnect") == []
     assert status(node) == [(ADA, "onair")]
-    node.presence.handle(PlaneLost(frozenset({DEMO})))
+    node.hear(PlaneLost(frozenset({DEMO})))
     assert [params["reason"] for params in told(client, "reconnect")] == ["media_restarted"]
     assert status(node) == [(ADA, "idle")]
 
 
 async def test_events_of_strangers(node: Node, room: Room) -> None:
     """What the mixer says of rooms and people who are not here is nothing."""
-    node.presence.handle(PeerChanged(RoomId("other"), PeerId(ADA), PeerState.LIVE))
-    node.presence.handle(PeerChanged(DEMO, PeerId(BOB), PeerState.LIVE))
-    node.presence.handle(Talking(RoomId("other"), {PeerId(ADA): -30}))
+    node.hear(PeerChanged(RoomId("other"), PeerId(ADA), PeerState.LIVE))
+    node.hear(PeerChanged(DEMO, PeerId(BOB), PeerState.LIVE))
+    node.hear(Talking(RoomId("other"), {PeerId(ADA): -30}))
     assert node.presence.total == 0
 
 
 async def test_talking(node: Node, room: Room) -> None:
     """Who talks is told to the room."""
     client = enter(node, room, ADA)
-    node.presence.handle(Talking(DEMO, {PeerId(ADA): -30}))
+    node.hear(Talking(DEMO, {PeerId(ADA): -30}))
     node.presence.announcements.flush(0)
     assert told(client, "talking") == [{"levels": {ADA: -30}}]
 

@@ -231,7 +231,7 @@ async def test_no_resume(node: Node, room: Room, why: str) -> None:
     session.lost()
     match why:
         case "media gone":
-            node.presence.handle(PeerChanged(DEMO, PeerId(ADA), PeerState.GONE, GoneReason.TIMEOUT))
+            node.hear(PeerChanged(DEMO, PeerId(ADA), PeerState.GONE, GoneReason.TIMEOUT))
         case "too late":
             node.advance(60)
             node.presence.sweep()

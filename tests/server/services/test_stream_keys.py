@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hls.core.timeline import SEGMENT_S
 from mixer.types import RoomId
 from server.compose.build import Services
+from server.domain.air import Air
 from server.domain.rotation import Rotation
 from server.errors import KeyNotYet, NotFound, SigningUnavailable, StoreLost
 from server.ports import Conflict
@@ -88,6 +90,22 @@ async def test_one_each_rotation(node: Node) -> None:
     # 15 s of window and two minutes of slack are 70 segments before 399.
     assert planned(node.services) == [(n, 20 * n) for n in range(16, 22)]
     assert sorted(map(int, await stored(node))) == list(range(16, 22))
+
+
+async def test_as_long_as_the_window(node: Node) -> None:
+    """Where listeners may go back for an hour, the keys of that hour stay in the store."""
+    await node.rooms.change(DEMO, lambda room: replace(room, air=Air(dvr_s=3600)))
+    for msn in range(7, 2400, 10):
+        await listen(node, msn)
+    keys_of(node.services).look()
+    await keys_of(node.services).work()
+    # An hour and two minutes of slack are 1937 segments before 2397.
+    assert planned(node.services)[0] == (23, 460)
+    await node.rooms.change(DEMO, lambda room: replace(room, air=Air()))
+    node.advance(60)
+    keys_of(node.services).look()
+    await keys_of(node.services).work()
+    assert planned(node.services)[0][0] > 100
 
 
 async def test_after_a_night(node: Node) -> None:

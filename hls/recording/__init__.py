@@ -1,0 +1,1 @@
+"""Recordings of rooms: their files, and what is written to them."""

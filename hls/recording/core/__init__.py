@@ -1,0 +1,1 @@
+"""The pure part of recordings: no clock, file or thread."""

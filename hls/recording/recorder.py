@@ -1,0 +1,269 @@
+"""Every room's recording, each written by a thread of its own: nobody waits for a disk."""
+
+import logging
+import re
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from time import monotonic
+
+from hls.errors import BadSpec
+from hls.recording.core.heard import Heard
+from hls.recording.scribe import Moment, Order, Scribe
+from hls.types import BroadcastSpec, RecordingReport, RecordingSpec, RecordingState
+
+MAX_WAITING_BYTES = 32 << 20  # a minute of ten people to the sample, should the disk hang
+MAX_RECORDINGS = 64  # at a time: each has a thread and up to 250 files
+ADVANCE_TICKS = 50  # 1 s: with half a second's hold, what a crash can cost
+CLOSE_S = 0.4  # of the 0.7 s that a worker has to end
+TICK_S = 0.02
+
+_REMEMBERED_ROOMS = 4096  # whose versions are, against a late spec
+_NAME = re.compile(r"[\w][\w .-]{0,99}")
+
+_log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """What waits for a recording's thread: sound up to so many bytes, the rest is lost, counted."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.lost = 0
+        """Ticks, since it was asked last."""
+        self._max_bytes = max_bytes
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()  # bounded in offer()
+        self._bytes = 0
+        self._came = threading.Condition()
+
+    def put(self, step: Callable[[], None]) -> None:
+        """Take an order, which is never lost: people do not give many."""
+        with self._came:
+            self._waiting.append((0, step))
+            self._came.notify()
+
+    def offer(self, step: Callable[[], None], size_bytes: int) -> bool:
+        """Take sound if there is room for it."""
+        with self._came:
+            if self._bytes + size_bytes > self._max_bytes:
+                self.lost += 1
+                return False
+            self._bytes += size_bytes
+            self._waiting.append((size_bytes, step))
+            self._came.notify()
+            return True
+
+    def take(self) -> tuple[Callable[[], None], int]:
+        """Wait for the next step; return it and how many ticks were lost lately."""
+        with self._came:
+            while not self._waiting:
+                self._came.wait()
+            size_bytes, step = self._waiting.popleft()
+            self._bytes -= size_bytes
+            lost, self.lost = self.lost, 0
+            return step, lost
+
+
+class Recording:
+    """One recording and its thread, which ends with it."""
+
+    def __init__(self, order: Order, now: Moment, max_waiting_bytes: int) -> None:
+        self.spec = order.spec
+        self.advanced = now.tick
+        self._reported: RecordingReport | None = None
+        self._now = now
+        self._scribe = Scribe(order)
+        self._inbox = Inbox(max_waiting_bytes)
+        self._inbox.put(lambda: self._scribe.begin(now))
+        # A daemon: a disk that hangs must not keep the process.
+        self._thread = threading.Thread(
+            target=self._run, name=f"recording {order.room}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be written."""
+        return self._scribe.is_over
+
+    @property
+    def has_news(self) -> bool:
+        """Whether it is otherwise than it was reported."""
+        return self._scribe.report is not self._reported
+
+    @property
+    def news(self) -> RecordingReport:
+        """How it is, which is no news from now on."""
+        self._reported = self._scribe.report
+        return self._reported
+
+    def hear(self, heard: Heard) -> bool:
+        """Take a tick; whether there was room for it. Never waits."""
+        return self.is_over or self._inbox.offer(lambda: self._scribe.hear(heard), _size(heard))
+
+    def change(self, spec: RecordingSpec, now: Moment) -> None:
+        """Be what another spec of the same recording says."""
+        self.spec, self._now = spec, now
+        self._order(lambda: self._scribe.change(spec, now))
+
+    def advance(self, now: Moment) -> None:
+        """Have what there is made safe."""
+        self.advanced, self._now = now.tick, now
+        self._order(lambda: self._scribe.advance(now))
+
+    def finish(self, now: Moment, state: RecordingState = RecordingState.FINISHED) -> None:
+        """End it."""
+        self._order(lambda: self._scribe.finish(now, state))
+
+    def _order(self, step: Callable[[], None]) -> None:
+        if not self.is_over:  # else nobody takes it
+            self._inbox.put(step)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; whether that came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._scribe.is_over:
+            step, lost = self._inbox.take()
+            if lost:
+                self._scribe.lose(lost, self._now)
+            step()
+
+
+@dataclass(slots=True)
+class _Room:
+    """What a room's spec said last, and its recording if there is one."""
+
+    spec: BroadcastSpec
+    recording: Recording | None = None
+
+    def moment(self, tick: int) -> Moment:
+        """Return a tick with its wall clock."""
+        return Moment(tick, self.spec.base_unix_s + (tick - self.spec.base_tick) * TICK_S)
+
+
+class Recorder:
+    """The recordings of all rooms; `now_tick` is floor(CLOCK_MONOTONIC / 20 ms)."""
+
+    def __init__(self, *, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
+        self._max_waiting_bytes = max_waiting_bytes
+        self._rooms: dict[str, _Room] = {}
+        self._ending: list[Recording] = []
+        self._counters: Counter[str] = Counter()
+
+    def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
+        """Begin, pause, change or end a room's recording. Raises BadSpec, changing nothing.
+
+        A spec whose version is not above the applied one is ignored. A recording that has failed is
+        not begun again under the same name.
+        """
+        room = self._rooms.pop(spec.room, None)
+        if room is not None and spec.version <= room.spec.version:
+            self._rooms[spec.room] = room
+            return
+        try:
+            self._check(spec.recording, room)
+        except BadSpec:
+            if room is not None:
+                self._rooms[spec.room] = room
+            raise
+        recording = None if room is None else room.recording
+        self._rooms[spec.room] = room = _Room(spec)  # as the newest, the oldest are forgotten
+        room.recording = self._settled(recording, room, now_tick)
+        self._forget()
+
+    def _settled(self, recording: Recording | None, room: _Room, now_tick: int) -> Recording | None:
+        """Return the recording that is wanted, made from the one there is if it is the same."""
+        wanted, now = room.spec.recording, room.moment(now_tick)
+        if recording is not None and (wanted is None or wanted.name != recording.spec.name):
+            recording.finish(now)
+            self._ending.append(recording)
+            recording = None
+        if wanted is None:
+            return None
+        if recording is None:
+            self._counters["room_recordings_started_total"] += 1
+            order = Order(room.spec.room, room.spec.channels, wanted)
+            return Recording(order, now, self._max_waiting_bytes)
+        if wanted != recording.spec:
+            recording.change(wanted, now)
+        return recording
+
+    def _check(self, wanted: RecordingSpec | None, room: _Room | None) -> None:
+        if wanted is None:
+            return
+        if _NAME.fullmatch(wanted.name) is None:
+            raise BadSpec(
+                "recording", "its name must be up to 100 letters, digits, spaces, - and _"
+            )
+        if not PurePosixPath(wanted.folder).is_absolute() or "\0" in wanted.folder:
+            raise BadSpec("recording", "its folder must be an absolute path")
+        is_new = room is None or room.recording is None
+        if is_new and self._count >= MAX_RECORDINGS:
+            raise BadSpec("recording", f"{MAX_RECORDINGS} rooms are recorded already")
+
+    @property
+    def _count(self) -> int:
+        return sum(room.recording is not None for room in self._rooms.values())
+
+    def _forget(self) -> None:
+        """Forget the rooms that were told of longest ago, unless they are recorded."""
+        idle = [name for name, room in self._rooms.items() if room.recording is None]
+        for name in idle[: max(0, len(idle) - _REMEMBERED_ROOMS)]:
+            del self._rooms[name]
+
+    def is_recording(self, room: str) -> bool:
+        """Whether what is heard in a room is written."""
+        found = self._rooms.get(room)
+        return found is not None and found.recording is not None and not found.recording.is_over
+
+    def hear(self, room: str, heard: Heard) -> None:
+        """Take what a room made of a tick; what nobody records is counted. Never waits."""
+        found = self._rooms.get(room)
+        if found is None or found.recording is None:
+            self._counters["room_recording_ticks_unknown_room_total"] += 1
+        elif not found.recording.hear(heard):
+            self._counters["room_recording_ticks_lost_total"] += 1
+
+    def poll(self, now_tick: int) -> list[RecordingReport]:
+        """Have a second made safe when it is over; return what has changed of whom.
+
+        To be called a few times a second.
+        """
+        for room in self._rooms.values():
+            recording = room.recording
+            if recording is not None and now_tick - recording.advanced >= ADVANCE_TICKS:
+                recording.advance(room.moment(now_tick))
+        running = [room.recording for room in self._rooms.values() if room.recording is not None]
+        changed = [recording.news for recording in (*self._ending, *running) if recording.has_news]
+        self._ending = [one for one in self._ending if not one.is_over]
+        failed = sum(report.state is RecordingState.FAILED for report in changed)
+        self._counters["room_recordings_failed_total"] += failed
+        return changed
+
+    def close(self, now_tick: int, timeout_s: float = CLOSE_S) -> None:
+        """End every take, each to be gone on with; wait until they are whole, so long in all."""
+        running = [room for room in self._rooms.values() if room.recording is not None]
+        for room in running:
+            if room.recording is not None:
+                room.recording.finish(room.moment(now_tick), RecordingState.INTERRUPTED)
+                self._ending.append(room.recording)
+                room.recording = None
+        deadline = monotonic() + timeout_s
+        for recording in self._ending:
+            if not recording.join(max(0.0, deadline - monotonic())):
+                _log.error("a recording's disk is too slow: its last seconds may be lost")
+        self._ending.clear()
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters (their names end in `_total`) and gauges (the others)."""
+        return {**self._counters, "room_recordings_running": self._count}
+
+
+def _size(heard: Heard) -> int:
+    pcm = 0 if heard.mix_pcm is None else heard.mix_pcm.nbytes
+    packets = sum(len(packet.payload) + 100 for packet in heard.packets)
+    return 200 + pcm + packets + sum(frame.pcm.nbytes for frame in heard.frames)

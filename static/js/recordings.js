@@ -1,0 +1,226 @@
+/** The recordings of one room's card: begin, pause and end one; play, fetch and delete those that are over. */
+
+import * as api from "./api.js";
+import { fromTemplate, part, say, show } from "./dom.js";
+import { clock, isRunning } from "./recordingsign.js";
+import { explainError } from "./sentences.js";
+
+const TICK_MS = 1000;
+const OVER = ["done", "failed"];
+
+export class Recordings {
+  /** @type {Map<string, HTMLElement>} */
+  #items = new Map();
+  /** @type {import("./recordingsign.js").RecordingNotice | null} */
+  #notice = null;
+  #toldAt = 0;
+  #isBusy = false;
+  #ticker;
+
+  /**
+   * @param {HTMLElement} card
+   * @param {string} roomId
+   * @param {(text: string) => void} announce  for those who cannot see the page
+   */
+  constructor(card, roomId, announce) {
+    this.card = card;
+    this.roomId = roomId;
+    this.announce = announce;
+    this.#button("rec-start").addEventListener("click", () => this.#act("start"));
+    this.#button("rec-pause").addEventListener("click", () =>
+      this.#act(this.#notice?.state === "paused" ? "resume" : "pause"),
+    );
+    this.#button("rec-stop").addEventListener("click", () => this.#act("stop"));
+    this.#box.addEventListener("toggle", () => this.refresh());
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** The card is gone. */
+  end() {
+    clearInterval(this.#ticker);
+  }
+
+  /** @param {import("./recordingsign.js").RecordingNotice | null | undefined} notice */
+  draw(notice) {
+    const before = this.#notice;
+    this.#notice = notice ?? null;
+    this.#toldAt = performance.now();
+    const running = isRunning(notice);
+    const paused = notice?.state === "paused";
+    const focused = document.activeElement;
+    part(this.card, "rec-now", HTMLElement).hidden = !running;
+    this.#button("rec-start").hidden = running;
+    const dot = part(this.card, "rec-dot", HTMLElement);
+    dot.classList.toggle("paused", paused);
+    say(part(this.card, "rec-word", HTMLElement), paused ? "Paused" : "Recording");
+    say(this.#button("rec-pause"), paused ? "Go on" : "Pause");
+    this.#tick();
+    // Who works by keyboard stays with the recording when their button goes.
+    if (running && focused === this.#button("rec-start")) this.#button("rec-pause").focus();
+    if (!running && ["rec-pause", "rec-stop"].some((name) => focused === this.#button(name)))
+      this.#button("rec-start").focus();
+    if (this.#box.open || running || before?.state !== notice?.state) this.refresh();
+  }
+
+  /** Look at what is on the disk. */
+  async refresh() {
+    try {
+      this.#drawList(await api.listRecordings(this.roomId));
+    } catch (error) {
+      if (error instanceof api.Refusal && error.retryable) return; // the next look will do
+      this.#complain(error);
+    }
+  }
+
+  /** @param {"start" | "pause" | "resume" | "stop"} action */
+  async #act(action) {
+    if (this.#isBusy) return; // a disabled button would lose the focus of who works by keyboard
+    this.#isBusy = true;
+    show(part(this.card, "rec-problem", HTMLElement), null);
+    try {
+      const name = this.#notice?.name ?? "";
+      const now = await (action === "start"
+        ? api.startRecording(this.roomId)
+        : api.changeRecording(this.roomId, name, action));
+      this.announce(
+        { start: "Recording", pause: "The recording is paused", resume: "Recording again", stop: "The recording has ended" }[
+          action
+        ],
+      );
+      this.draw(now);
+    } catch (error) {
+      this.#complain(error);
+    }
+    this.#isBusy = false;
+  }
+
+  #tick() {
+    if (!isRunning(this.#notice) || !this.#notice) return;
+    const since = this.#notice.state === "recording" ? (performance.now() - this.#toldAt) / 1000 : 0;
+    say(part(this.card, "rec-time", HTMLElement), clock(this.#notice.seconds + since));
+  }
+
+  /** @param {{recordings: api.Recording[], freeBytes: number}} answer */
+  #drawList({ recordings, freeBytes }) {
+    const now = recordings.find((one) => one.name === this.#notice?.name);
+    say(part(this.card, "rec-size", HTMLElement), now?.bytes ? bytes(now.bytes) : "");
+    const over = recordings.filter((one) => OVER.includes(one.state)).reverse();
+    const list = part(this.card, "rec-list", HTMLUListElement);
+    const alive = new Set(over.map((one) => one.name));
+    for (const [name, item] of this.#items) {
+      if (alive.has(name)) continue;
+      item.remove();
+      this.#items.delete(name);
+    }
+    over.forEach((one, place) => {
+      let item = this.#items.get(one.name);
+      if (!item) this.#items.set(one.name, (item = makeItem(one, this.announce, () => this.#removed())));
+      if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+    });
+    list.hidden = over.length === 0;
+    this.#box.hidden = over.length === 0 && !this.#box.open;
+    say(part(this.card, "rec-count", HTMLElement), over.length === 0 ? "No recordings" : over.length === 1 ? "1 recording" : `${over.length} recordings`);
+    say(part(this.card, "rec-free", HTMLElement), `${bytes(freeBytes)} left on the server's disk`);
+  }
+
+  async #removed() {
+    await this.refresh();
+    const next = this.#box.open && !this.#box.hidden ? this.#box.querySelector("summary") : this.#button("rec-start");
+    if (next instanceof HTMLElement) next.focus();
+  }
+
+  /** @param {unknown} error */
+  #complain(error) {
+    show(part(this.card, "rec-problem", HTMLElement), why(error));
+  }
+
+  get #box() {
+    return part(this.card, "rec-box", HTMLDetailsElement);
+  }
+
+  /** @param {string} name */
+  #button(name) {
+    return part(this.card, name, HTMLButtonElement);
+  }
+}
+
+/**
+ * A recording that is over, with what can be done with it.
+ * @param {api.Recording} one
+ * @param {(text: string) => void} announce
+ * @param {() => void} removed
+ * @param {string} [title]
+ */
+export function makeItem(one, announce, removed, title) {
+  const item = fromTemplate("recording-template");
+  const began = new Date(one.beganAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const name = title ? `${title}, ${began}` : began;
+  say(part(item, "rec-name", HTMLElement), name);
+  say(part(item, "rec-facts", HTMLElement), `${clock(one.seconds)} · ${bytes(one.bytes)}`);
+  show(part(item, "rec-reason", HTMLElement), one.state === "failed" ? `It broke off. ${one.reason}.`.replace(/\.+$/, ".") : null);
+  const base = `/api/rooms/${one.roomId}/recordings/${one.name}`;
+  const zip = part(item, "rec-zip", HTMLAnchorElement);
+  zip.href = `${base}/files.zip`;
+  zip.setAttribute("aria-label", `Download the recording of ${name}`);
+  zip.hidden = one.bytes === 0;
+  const play = part(item, "rec-play", HTMLButtonElement);
+  const sound = part(item, "rec-sound", HTMLAudioElement);
+  play.hidden = one.bytes === 0;
+  play.setAttribute("aria-label", `Play the recording of ${name}`);
+  play.addEventListener("click", async () => {
+    sound.src = `${base}/files/${await mixOf(one)}`;
+    sound.hidden = false;
+    play.hidden = true;
+    sound.focus();
+    await sound.play().catch(() => undefined); // its own controls say what is wrong
+  });
+  const remove = part(item, "rec-delete", HTMLButtonElement);
+  remove.setAttribute("aria-label", `Delete the recording of ${name}`);
+  remove.addEventListener("click", async () => {
+    if (remove.dataset["sure"] !== "yes") {
+      remove.dataset["sure"] = "yes";
+      say(remove, "Delete for good?");
+      remove.setAttribute("aria-label", `Delete the recording of ${name} for good?`);
+      announce("Press again to delete it for good");
+      return;
+    }
+    try {
+      await api.deleteRecording(one.roomId, one.name);
+      announce(`Deleted the recording of ${name}`);
+      item.remove();
+      removed();
+    } catch (error) {
+      show(part(item, "rec-reason", HTMLElement), why(error));
+    }
+  });
+  remove.addEventListener("blur", () => {
+    delete remove.dataset["sure"];
+    say(remove, "Delete");
+    remove.setAttribute("aria-label", `Delete the recording of ${name}`);
+  });
+  return item;
+}
+
+/**
+ * The name of the file with everybody in it.
+ * @param {api.Recording} one
+ */
+async function mixOf(one) {
+  const { files } = await api.readRecording(one.roomId, one.name).catch(() => ({ files: [] }));
+  return files.find((file) => /^mix[^/]*\.(ogg|flac|wav)$/.test(file.name))?.name ?? `mix.${one.mix}`;
+}
+
+/** @param {number} count */
+export function bytes(count) {
+  if (count < 1e5) return `${Math.round(count / 1e3)} kB`;
+  if (count < 1e9) return `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`;
+  return `${(count / 1e9).toFixed(1)} GB`;
+}
+
+/** @param {unknown} error */
+function why(error) {
+  if (error instanceof api.Refusal && ["disk_full", "already_recording", "recording_busy", "recording_over"].includes(error.code))
+    return `${error.message}.`.replace(/\.+$/, ".");
+  const { title, text } = explainError(error);
+  return `${title}. ${text}`;
+}

@@ -1,0 +1,104 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hls.recording.core.manifest import (
+    BadManifest,
+    Event,
+    EventKind,
+    FileKind,
+    Manifest,
+    Person,
+    RecordedFile,
+    Take,
+    TakeEnd,
+    read_manifest,
+    write_manifest,
+)
+from hls.types import MixFormat, RecordingFailure, RecordingState
+
+WHOLE = Manifest(
+    room="hall",
+    name="monday",
+    began_unix_s=1_700_000_000.0,
+    mix=MixFormat.FLAC,
+    tracks=True,
+    exact=False,
+    state=RecordingState.FAILED,
+    ended_unix_s=1_700_000_010.0,
+    seconds=10.0,
+    lost=3,
+    failure=RecordingFailure.FULL,
+    sentence="The disk is full.",
+    people=[Person(1, "ann", "Ännchen")],
+    takes=[Take(1, 1_700_000_000.0, 0.0, 10.0, TakeEnd.FAILED)],
+    files=[
+        RecordedFile("mix.flac", FileKind.MIX, 1, 0.0, 10.0, 1000),
+        RecordedFile("tracks/1-Ännchen.ogg", FileKind.TRACK, 1, 2.5, 7.5, 500, "ann", 2),
+    ],
+    events=[
+        Event(0.0, 1_700_000_000.0, EventKind.JOINED, "ann", "Ännchen"),
+        Event(3.0, 1_700_000_003.0, EventKind.PAUSED),
+    ],
+)
+
+
+def test_what_is_written_is_read() -> None:
+    """Everything comes back, and people can read it."""
+    text = write_manifest(WHOLE)
+    assert read_manifest(text) == WHOLE
+    assert "Ännchen" in text
+    assert WHOLE.size_bytes == 1500
+
+
+def test_a_recording_that_has_just_begun_is_read() -> None:
+    """What is not known yet is null."""
+    begun = Manifest("hall", "monday", 1.0, MixFormat.OGG_OPUS, tracks=False, exact=True)
+    assert read_manifest(write_manifest(begun)) == begun
+
+
+def test_what_a_later_version_adds_is_left_out() -> None:
+    """Unknown keys are no error."""
+    document = json.loads(write_manifest(WHOLE)) | {"version": 2, "colour": "red"}
+    assert read_manifest(json.dumps(document)) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "other"},
+        {"room": 7},
+        {"seconds": float("nan")},
+        {"seconds": "many"},
+        {"mix": "mp3"},
+        {"state": "asleep"},
+        {"failure": "luck"},
+        {"people": [{"number": 1}]},
+        {"takes": None},
+        {"files": [{"path": "/etc/passwd"}]},
+        {"events": [7]},
+    ],
+)
+def test_a_damaged_manifest_is_refused(change: dict[str, Any]) -> None:
+    """Whatever is wrong."""
+    with pytest.raises(BadManifest):
+        read_manifest(json.dumps(json.loads(write_manifest(WHOLE)) | change))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "a/../../b", "a\\b", "a\0b"])
+def test_no_path_leads_out_of_the_folder(path: str) -> None:
+    """A manifest that somebody has changed names no other files."""
+    document = json.loads(write_manifest(WHOLE))
+    document["files"][0]["path"] = path
+    with pytest.raises(BadManifest):
+        read_manifest(json.dumps(document))
+
+
+@given(st.text(max_size=100) | st.just("[" * 100_000) | st.just('{"format":"roomtone-recording"}'))
+def test_junk_raises_nothing_else(text: str) -> None:
+    """Whatever is read is a manifest or refused."""
+    with pytest.raises(BadManifest):
+        read_manifest(text)

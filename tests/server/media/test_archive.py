@@ -1,0 +1,124 @@
+"""The folder of recordings: only what is really in it, and nothing outside."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mixer.types import RoomId
+from server.media import archive as module
+from server.media.archive import Archive
+
+DEMO = RoomId("demo")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """An archive with a recording of two files."""
+    made = Archive(tmp_path / "recordings")
+    made.prepare()
+    put(made, "mix.ogg", b"mix")
+    put(made, "tracks/1-Ada.ogg", b"track")
+    return made
+
+
+def put(archive: Archive, name: str, content: bytes) -> Path:
+    path = archive.place(DEMO, "one") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(archive: Archive) -> list[str]:
+    return [file.name for file in archive.files(DEMO, "one")]
+
+
+def test_files_have_names_and_sizes(archive: Archive) -> None:
+    """By name, those in folders too."""
+    assert [(one.name, one.size) for one in archive.files(DEMO, "one")] == [
+        ("mix.ogg", 3),
+        ("tracks/1-Ada.ogg", 5),
+    ]
+    assert archive.size(DEMO, "one") == 8
+    assert archive.find(DEMO, "one", "tracks/1-Ada.ogg") == (
+        archive.place(DEMO, "one") / "tracks" / "1-Ada.ogg"
+    )
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["", ".", "..", "tracks", "../one/mix.ogg", "tracks/../mix.ogg", "/etc/passwd", "./mix.ogg"],
+)
+def test_nothing_else_is_found(archive: Archive, file: str) -> None:
+    """Whatever leads to a file: only its one name does."""
+    assert archive.find(DEMO, "one", file) is None
+
+
+@pytest.mark.parametrize("name", ["", "..", "other", "one/tracks"])
+def test_what_is_no_recording_has_no_files(archive: Archive, name: str) -> None:
+    """A foul name is not looked at."""
+    assert archive.files(DEMO, name) == ()
+    assert archive.manifest(DEMO, name) is None
+
+
+def test_links_lead_nowhere(archive: Archive, tmp_path: Path) -> None:
+    """To a file, to a folder, or in place of the recording; the rest is there."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    place = archive.place(DEMO, "one")
+    (place / "file.ogg").symlink_to(secret / "key")
+    (place / "folder").symlink_to(secret)
+    os.mkfifo(place / "pipe.ogg")
+    assert names(archive) == ["mix.ogg", "tracks/1-Ada.ogg"]
+    archive.place(DEMO, "two").symlink_to(secret)
+    assert archive.files(DEMO, "two") == ()
+    archive.remove(DEMO, "two")
+    archive.remove(DEMO, "one")
+    assert (secret / "key").read_text() == "secret"
+
+
+def test_a_removed_recording_leaves_nothing(archive: Archive) -> None:
+    """Nor an empty folder of its room; what is not there is removed already."""
+    archive.remove(DEMO, "one")
+    archive.remove(DEMO, "one")
+    assert list(archive.folder.iterdir()) == []
+
+
+def test_others_of_the_room_stay(archive: Archive) -> None:
+    """Only that one is removed."""
+    archive.place(DEMO, "two").mkdir()
+    archive.remove(DEMO, "one")
+    assert archive.names(DEMO) == {"two"}
+    assert archive.names(RoomId("nowhere")) == frozenset()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "\xff"])
+def test_a_manifest_that_is_none(archive: Archive, text: str) -> None:
+    """Is not there."""
+    put(archive, "manifest.json", text.encode("latin-1"))
+    assert archive.manifest(DEMO, "one") is None
+
+
+def test_a_manifest(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is what it says, unless it is too large to be read."""
+    put(archive, "manifest.json", json.dumps({"name": "one"}).encode())
+    assert archive.manifest(DEMO, "one") == {"name": "one"}
+    monkeypatch.setattr(module, "MAX_MANIFEST_BYTES", 5)
+    assert archive.manifest(DEMO, "one") is None
+
+
+def test_many_files_and_deep_folders_are_bounded(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write there could make us look for ever."""
+    put(archive, "a/b/c/d/deep.ogg", b"deep")
+    assert "a/b/c/d/deep.ogg" not in names(archive)
+    monkeypatch.setattr(module, "MAX_FILES", 1)
+    assert len(names(archive)) <= 1
+
+
+def test_free_space_is_of_the_disk_it_will_be_on(tmp_path: Path) -> None:
+    """Before there is a folder too."""
+    assert Archive(tmp_path / "not" / "yet").free_bytes() > 0
