@@ -11,7 +11,8 @@ PAGES := static/vendor/hls.mjs
 # libwebrtc as a library, for the tests.
 INTEROP := tests/interop/node_modules/.package-lock.json
 # The real programs the tests drive, with their package where it is called otherwise.
-PROGRAMS := chromium ffmpeg espeak-ng sox janus turnserver:coturn nginx caddy curl openssl certutil:libnss3-tools
+PROGRAMS := chromium ffmpeg espeak-ng sox janus turnserver:coturn nginx caddy curl openssl certutil:libnss3-tools setpriv:util-linux
+VLC := vlc-bin vlc-plugin-base
 GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 # Its webrtcbin, by the system's Python.
 WEBRTCBIN := gstreamer1.0-plugins-bad gstreamer1.0-nice python3-gi gir1.2-gst-plugins-bad-1.0
@@ -101,4 +102,6 @@ programs:
 	@missing=; for program in $(PROGRAMS); do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
 	gst-inspect-1.0 --exists opusenc 2>/dev/null && gst-inspect-1.0 --exists rtpopuspay || missing="$$missing $(GSTREAMER)"; \
 	gst-inspect-1.0 --exists webrtcbin 2>/dev/null && gst-inspect-1.0 nicesink >/dev/null 2>&1 && /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing="$$missing $(WEBRTCBIN)"; \
+	command -v cvlc >/dev/null && ls /usr/lib/*/vlc/plugins/access/libfilesystem_plugin.so >/dev/null 2>&1 || missing="$$missing $(VLC)"; \
+	gst-inspect-1.0 --exists hlsdemux 2>/dev/null && gst-inspect-1.0 --exists faad || missing="$$missing gstreamer1.0-plugins-bad"; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing,The tests drive real programs (make fast does without)); fi

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from bench.errors import BenchMistake
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_HINT = re.compile(rb'#EXT-X-PRELOAD-HINT:.*?URI="(seg-(\d+)\.(\d+)\.m4s)')
 
 
 class Player:
@@ -76,24 +75,3 @@ async def at_rate(players: list[Player], path: str, per_second: float, seconds: 
 
     await asyncio.gather(*(keep_asking(player, n) for n, player in enumerate(players)))
     return served
-
-
-async def follow(playlist: Player, media: Player, folder: str, until: float) -> int:
-    """Play at low latency until a time of the monotonic clock; return how many parts came.
-
-    As players do: the playlist with the next part and that part are asked for at the same time.
-    """
-    _, text = await playlist.get(f"{folder}/stream.m3u8")
-    parts = 0
-    while time.monotonic() < until:
-        hint = _HINT.search(text)
-        if hint is None:
-            raise BenchMistake("The playlist has no hint of a part.")
-        await media.ask(f"{folder}/{hint[1].decode()}")
-        msn, part = int(hint[2]), int(hint[3])
-        status, text = await playlist.get(f"{folder}/stream.m3u8?_HLS_msn={msn}&_HLS_part={part}")
-        got, _ = await media.answer()
-        if (status, got) != (200, 200):
-            raise BenchMistake(f"A player was answered with {status} and {got}.")
-        parts += 1
-    return parts

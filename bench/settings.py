@@ -59,7 +59,7 @@ class Sizes:
     storm: int = 100
     hls_rate: int = 500
     hls_blocked: int = 1000
-    hls_listeners: int = 200
+    hls_listeners: int = 2000
     broadcast_rooms: int = 8
 
 

@@ -214,6 +214,11 @@ class FfmpegStation:
         assert self._folder is not None, "made before"
         return len(list(self._folder.glob("room-*/*.ts")))
 
+    async def wait_segments(self, count: int) -> None:
+        """Wait until there are so many."""
+        while self.segments() < count:
+            await asyncio.sleep(0.05)
+
     def readable(self) -> int:
         """Return how many segments are not encrypted: they begin as MPEG-TS packets do."""
         assert self._folder is not None, "made before"

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from hls.core.soundpart import SoundPart
 from hls.types import BroadcastSpec, Reading, RecordingReport
@@ -19,7 +19,9 @@ from mixer.types import (
 from server.domain.media import Media
 from server.domain.output import Target
 from server.domain.playlist_text import PlaylistText
-from server.domain.reload import PlaylistAsk
+from server.domain.reload import PlaylistAsk, Wait
+
+Told: TypeAlias = Callable[[PlaylistText | Media | None, Exception | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,27 @@ class HookSender(Protocol):
         """Send it and return the status of the answer. Raises HookFailed if there is none."""
 
 
-class BroadcastPlane(Protocol):
+class PromptBroadcast(Protocol):
+    """What a broadcast plane knows without asking anybody: most of what most players ask for."""
+
+    def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
+        """Return the playlist that `playlist` would, or what it waits for or would fetch.
+
+        None if that is not known here, or if it would refuse: `playlist` is to be asked.
+        """
+
+    def media_now(self, room: RoomId, rendition: str, name: str) -> Media | Wait | None:
+        """Return what `fetch` would, as `playlist_now` does."""
+
+    def wait(self, room: RoomId, wait: Wait, done: Told) -> Callable[[], None]:
+        """Have `done` called with what is waited for, None if the room is over, or what went wrong.
+
+        It must not raise. Return what ends the wait; `done` is not called any more then. Raises
+        TooManyBlocked.
+        """
+
+
+class BroadcastPlane(PromptBroadcast, Protocol):
     """Where a room's mix becomes an encrypted HLS stream, and is recorded."""
 
     reported: Callable[[RecordingReport], None]
@@ -360,6 +382,9 @@ class BroadcastPlane(Protocol):
         The next part is waited for. None if the room is not on air or the part is too old. Raises
         as `playlist` does.
         """
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        """Tell listeners who can be heard from now on. Raises PlaneUnavailable."""
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """Return how loud each bus is that is brought to a loudness; nothing while it is away."""

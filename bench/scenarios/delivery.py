@@ -5,11 +5,12 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from bench.audience import Audience
 from bench.children import cpu_seconds, rss_bytes
 from bench.errors import BenchMistake
 from bench.figures import Row, Section
 from bench.nginx import Nginx, find_nginx
-from bench.players import Player, at_rate, follow
+from bench.players import Player, at_rate
 from bench.run import Run
 from bench.scenarios.control import allow_files
 from bench.whole_server import WholeServer
@@ -19,6 +20,7 @@ FOLDER = f"/hls/{ROOM}"
 CONNECTIONS = 20
 SETTLE_S = 1.0
 LATE_MS = 50.0
+RATED_S = 3.0  # of one kind, however long the rest takes: some thousand requests say enough
 KINDS = ("playlist", "part", "key")
 
 
@@ -39,6 +41,8 @@ async def measure(run: Run) -> Section:
             "rss": "kB per waiting request",
             "share": "% of a core per 100 listeners",
             "held": "listeners a core holds",
+            "spread": "ms from the first who has a part until 99 % have it",
+            "asked": "% of a core the players took",
         },
         main="cpu",
         note="CPU and memory of the process that answers. nginx has the same bytes on disk."
@@ -102,7 +106,7 @@ async def _measure(row: Row, players: list[Player], path: str, pids: list[int], 
     rate, measured = run.settings.sizes.hls_rate, run.settings.measure
     await at_rate(players, path, rate, measured.warm_up_s)
     before = cpu_seconds(pids)
-    served = await at_rate(players, path, rate, measured.seconds)
+    served = await at_rate(players, path, rate, min(measured.seconds, RATED_S))
     row.add(cpu=1e6 * (cpu_seconds(pids) - before) / served.count)
     late = sorted(served.late)[len(served.late) // 2]
     if late > LATE_MS:
@@ -137,22 +141,23 @@ async def _blocked(row: Row, server: WholeServer, port: int, run: Run) -> None:
 
 
 async def _listeners(row: Row, server: WholeServer, port: int, run: Run) -> None:
-    """Let many play at low latency: the CPU of each."""
+    """Let many play at low latency: the CPU of each, and how much later the last ones are."""
     count, measured = run.settings.sizes.hls_listeners, run.settings.measure
     pids = server.pids()[:1]
-    pairs = [(Player(port, packed=False), Player(port)) for _ in range(count)]
+    audience = Audience(port, FOLDER, (await _text(port, f"{FOLDER}/stream.m3u8")).encode())
     try:
-        until = time.monotonic() + measured.warm_up_s
-        await asyncio.gather(*(follow(*pair, FOLDER, until) for pair in pairs))
+        await asyncio.to_thread(audience.enter, count)
+        await asyncio.to_thread(audience.play, measured.warm_up_s)
         before, began = cpu_seconds(pids), time.monotonic()
-        until = began + measured.seconds
-        await asyncio.gather(*(follow(*pair, FOLDER, until) for pair in pairs))
-        took = time.monotonic() - began
-        share = (cpu_seconds(pids) - before) / took
+        played = await asyncio.to_thread(audience.play, measured.seconds)
+        share = (cpu_seconds(pids) - before) / (time.monotonic() - began)
         row.add(share=100 * share * 100 / count, held=count / share if share else 0.0)
+        row.add(spread=played.spread_ms, asked=100 * played.share)
+        if not played.are_in_time:
+            late = "the players themselves took a whole core" if played.is_too_much else "too slow"
+            row.note = f"{100 * played.parts / played.due:.0f} % of the parts in time: {late}"
     finally:
-        for one in (player for pair in pairs for player in pair):
-            one.leave()
+        audience.leave()
 
 
 @contextlib.asynccontextmanager

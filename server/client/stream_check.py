@@ -59,6 +59,10 @@ class Checker:
         self._ask = ask
         self._seconds = seconds
 
+    def stop(self) -> None:
+        """End with what comes next."""
+        self._seconds = 0.0
+
     async def check(self, url: str) -> list[Followed]:
         """Return what was found, the multivariant playlist first if there is one.
 

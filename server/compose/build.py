@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -35,6 +36,7 @@ from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
 from server.services.chat import Chat
 from server.services.clock import Clock
+from server.services.credits import Credits
 from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.drain import Drain
@@ -112,7 +114,10 @@ class Services:
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
-        _ = supervisor.keep_running(self._hear, name="mixer events")
+        credits_ = Credits(self.context.broadcast, self.context.rooms, presence)
+        self.context.radio.speaking = credits_.of
+        _ = supervisor.keep_running(credits_.run, name="credits")
+        _ = supervisor.keep_running(partial(self._hear, credits_), name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
         _ = supervisor.keep_running(
             QualityWatch(self.context.mixer, presence).run, name="quality watch"
@@ -120,12 +125,12 @@ class Services:
         _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
 
-    async def _hear(self) -> None:
+    async def _hear(self, credits_: Credits) -> None:
         async for event in self.context.mixer.events():
             self.media.handle(event)
             self.context.announcer.handle(event)
             self.context.standings.handle(event)
-            self.context.radio.handle(event)
+            credits_.handle(event)
 
     async def _keep_house(self) -> None:
         while True:
@@ -256,7 +261,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
-        radio=Radio(rooms, presence, feeds, ground.sound, clock),
+        radio=Radio(rooms, feeds, ground.sound, clock),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
@@ -270,7 +275,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.when_gone = _each(
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
-        *(context.radio.forget_room, context.outputs.forget_room),
+        context.outputs.forget_room,
     )
     return Services(context, specs, streams, MediaEvents(presence))
 

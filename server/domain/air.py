@@ -38,11 +38,14 @@ class Air:
     """What was decided about a room's broadcast beside that there is one.
 
     `buses` is what listeners can choose among, the first one unasked; none is the floor. So far
-    back may they go: `dvr_s`, None as the server says.
+    back may they go: `dvr_s`, None as the server says. They are told `title`, the room's name if
+    there is none, and with `names` who speaks: to anybody who knows the room's id.
     """
 
     buses: tuple[AirBus, ...] = ()
     dvr_s: int | None = None
+    title: str = ""
+    names: bool = False
 
     def within(self, buses: Collection[str]) -> tuple[AirBus, ...]:
         """Return what is on air of a room that has `buses` beside the floor."""

@@ -18,7 +18,7 @@ def broadcast_spec(
     return replace(
         stream.spec(room.id, version, on_air=room.broadcast),
         channels=2 if room.profile is Profile.MUSIC else 1,
-        title=room.name,
+        title=room.air.title or room.name,
         renditions=studio.renditions(room.air.within(room.buses)),
         part_frames=studio.part_frames,
         window_s=studio.window_of(room.air),

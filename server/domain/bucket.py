@@ -33,12 +33,20 @@ class Buckets:
         Whoever is refused gets a place in a queue, so that a crowd that was refused at once comes
         back one by one, as fast as the bucket fills. A place binds nobody.
         """
+        wait_s = self._take(key, now)
+        return self._queue(key, now, now + wait_s) if wait_s else 0.0
+
+    def take_if_free(self, key: str, now: float) -> bool:
+        """Take one if there is one; return whether there was. Nobody gets a place in the queue."""
+        return not self._take(key, now)
+
+    def _take(self, key: str, now: float) -> float:
         if not self._step_s:
             return 0.0
         full_at = max(now, self._full_at.get(key, now))
         wait_s = full_at + self._step_s - now - MINUTE_S
         if wait_s > self._step_s * 1e-6:  # what sums of many steps may lack
-            return self._queue(key, now, now + wait_s)
+            return wait_s
         self._full_at[key] = full_at + self._step_s
         self._full_at.move_to_end(key)
         self._queued_until.pop(key, None)

@@ -1,11 +1,13 @@
 """A playlist as it is sent to everybody who asks for the same."""
 
 import gzip
+from collections.abc import Hashable
 from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
 from hls.core.addressed import Addressed
+from server.domain.prepared import Prepared
 
 _LEVEL: Final = 6  # nine saves another 1 % of these texts
 
@@ -15,6 +17,7 @@ class PlaylistText:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.made: dict[Hashable, Prepared] = {}  # answers with it, by what they depend on
         self._addressed = Addressed(text)
 
     @cached_property

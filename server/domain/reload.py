@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,14 @@ class PlaylistAsk:
     msn: int | None = None
     part: int | None = None
     skip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What will be there once a part is complete; `what` is the plane's own name for it."""
+
+    part: int
+    what: Hashable
 
 
 class Parts:

@@ -209,6 +209,8 @@ class _StoredRoom(BaseModel):
     liveListeners: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
     broadcastBuses: list[_StoredAirBus] = []  # noqa: N815
     dvrSeconds: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
+    title: str = ""
+    broadcastNames: bool = False  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -238,6 +240,8 @@ def encode_room(room: Room) -> bytes:
             liveListeners=room.live_listeners,
             broadcastBuses=[_StoredAirBus(**asdict(one)) for one in room.air.buses],
             dvrSeconds=room.air.dvr_s,
+            title=room.air.title,
+            broadcastNames=room.air.names,
         )
         .model_dump_json()
         .encode()
@@ -278,5 +282,7 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         air=Air(
             tuple(AirBus(one.bus, one.language, one.label) for one in stored.broadcastBuses),
             stored.dvrSeconds,
+            stored.title,
+            stored.broadcastNames,
         ),
     )

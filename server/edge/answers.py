@@ -148,6 +148,8 @@ class RoomFull(RoomNotice):
     radio: bool
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
+    title: str
+    broadcastNames: bool
     record: Automatic | None
     links: Links
 
@@ -167,6 +169,8 @@ class RoomSeen(RoomNotice):
     radio: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
+    title: str | None = None
+    broadcastNames: bool | None = None
     record: Automatic | None = None
     links: Links | None = None
 

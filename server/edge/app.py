@@ -33,7 +33,7 @@ from server.edge import (
     whip,
 )
 from server.edge.conditional import conditional
-from server.edge.connections import mark_busy
+from server.edge.connections import PROMPT, mark_busy
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import errors
 from server.edge.hls_instruments import HLS_INSTRUMENTS, HlsInstruments
@@ -41,6 +41,7 @@ from server.edge.hls_instruments import PREFIX as HLS
 from server.edge.idempotency import ANSWERS, Answers, idempotent
 from server.edge.instruments import Instruments
 from server.edge.models import MAX_BODY_BYTES
+from server.edge.prompt import Prompt
 from server.edge.proxies import PROXIES, Proxies, through_proxies
 from server.edge.screen import screen
 from server.edge.signalling import INSTRUMENTS, OPEN_SOCKETS, serve_socket, stop_sockets
@@ -166,6 +167,7 @@ def create_app(context: Context) -> web.Application:
     app[OPEN_SOCKETS] = set()
     app[INSTRUMENTS] = Instruments(context.registry)
     app[HLS_INSTRUMENTS] = HlsInstruments(context.registry)
+    app[PROMPT] = Prompt(context, app[PROXIES], (app[INSTRUMENTS], app[HLS_INSTRUMENTS]))
     context.webhooks.counted = app[INSTRUMENTS].webhook
     app[ANSWERS] = Answers()
     app.add_routes(ROUTES)

@@ -4,15 +4,16 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socket import socket
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web, web_fileresponse
 from aiohttp.typedefs import Handler
 
 from server.domain.address import one_caller
+from server.domain.plain_get import Request, Requests
 from server.edge.context import CONTEXT
 from server.edge.errors import unreadable
 from server.edge.proxies import PROXIES
@@ -39,12 +40,26 @@ CAPS: Final[dict[str, Any]] = {
 }
 
 
+class Answers(Protocol):
+    """What answers plain requests; see Prompt."""
+
+    def take(self, line: "Connection", request: Request) -> bool:
+        """Answer a request, now or once it can be; return whether that is done here."""
+
+
+PROMPT = web.AppKey("prompt", Answers)
+
+
 class Connection(web.RequestHandler):
-    """One connection, as aiohttp has it; `busy` counts its requests under way."""
+    """One connection, as aiohttp has it; `busy` counts its requests under way.
+
+    While all that came were whole requests, one that comes between two others may be answered
+    before aiohttp has seen it (see Prompt); from the first byte that is not, aiohttp has them all.
+    """
 
     __slots__ = (
         *("_connections", "began", "busy", "caller", "idle_since", "least", "stuck_since"),
-        "leave",
+        *("_closes", "_held", "_is_parked", "_is_whole", "_unparked", "leave"),
     )
 
     def __init__(self, connections: "Connections", **options: Any) -> None:
@@ -57,6 +72,11 @@ class Connection(web.RequestHandler):
         self.stuck_since: float | None = None
         self.least = 0
         self.leave: Callable[[], object] | None = None  # ends what waits for a caller who is gone
+        self._is_whole = True
+        self._is_parked = False
+        self._held = b""  # came while a request was parked
+        self._closes = False
+        self._unparked: asyncio.Future[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -84,10 +104,94 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Note when the head of a request begins."""
+        """Answer a plain request at once, or note when the head of another begins."""
+        if self._is_parked:
+            self._held += data
+            if isinstance(self.transport, asyncio.ReadTransport):
+                self.transport.pause_reading()  # one read is enough to keep
+            return
+        if self._is_whole and data and self._is_taken(data):
+            return
         if not self.busy and self.began is None:
             self.began = self._connections.now()
         super().data_received(data)
+
+    def _is_taken(self, data: bytes) -> bool:
+        request = self._connections.requests.read(data)
+        if request is None:
+            self._is_whole = False
+            return False
+        prompt = self._connections.prompt
+        if prompt is None or not self._is_between or not request.is_plain_get:
+            return False
+        return prompt.take(self, request)
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether aiohttp waits for a request, and everything was sent."""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._messages or self._close or self._force_close:
+            return False
+        return not self.busy and not self.waiting
+
+    def now(self) -> float:
+        """See Line."""
+        return self._connections.now()
+
+    def reply(self, data: bytes) -> None:
+        """See Line."""
+        assert isinstance(self.transport, asyncio.WriteTransport), "it is open"
+        self.transport.write(data)
+        self.idle_since = self._connections.now()
+        self._next_keepalive_close_time = self.idle_since + IDLE_S
+
+    def park(self, leave: Callable[[], None]) -> None:
+        """See Line."""
+        self.busy += 1
+        self._is_parked, self.leave = True, leave
+        # Longer than anything waits.
+        self._next_keepalive_close_time = self._connections.now() + IDLE_S
+
+    def unpark(self) -> None:
+        """See Line."""
+        self.busy -= 1
+        self._is_parked, self.leave = False, None
+        self.idle_since = self._connections.now()
+        if self._unparked is not None and not self._unparked.done():
+            self._unparked.set_result(None)
+
+    def hand_over(self, request: Request) -> None:
+        """See Line."""
+        self.began = self._connections.now()
+        super().data_received(request.line + request.block)
+
+    def go_on(self) -> None:
+        """See Line."""
+        if self._closes:
+            super().close()
+            return
+        held, self._held = self._held, b""
+        if held:
+            if isinstance(self.transport, asyncio.ReadTransport):
+                self.transport.resume_reading()
+            self.data_received(held)
+
+    def close(self) -> None:
+        """Take no more requests; what is parked is answered first."""
+        if self._is_parked:
+            self._closes = True
+        else:
+            super().close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
+        """End the connection once what is under way is answered, or the time is over."""
+        if self._is_parked:
+            self._closes = True
+            self._unparked = asyncio.get_running_loop().create_future()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._unparked
+        await super().shutdown(timeout)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -153,9 +257,12 @@ class Connections:
         most: int,
         is_proxy: Callable[[str], bool],
         now: Callable[[], float],
+        prompt: "Answers | None" = None,
     ) -> None:
         self.server = server
         self.now = now
+        self.prompt = prompt
+        self.requests = Requests()
         self.cut: Counter[str] = Counter()
         self._most = most
         self._is_proxy = is_proxy
@@ -229,7 +336,8 @@ async def listen(
     assert server is not None, "the runner is set up"
     loop = asyncio.get_running_loop()
     most = app[CONTEXT].settings.limit_connections
-    connections = Connections(server, most, app[PROXIES].is_trusted, loop.time)
+    is_proxy = app[PROXIES].is_trusted
+    connections = Connections(server, most, is_proxy, loop.time, app.get(PROMPT))
     accepting = await loop.create_server(
         connections,
         sock=listener,

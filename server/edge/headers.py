@@ -1,5 +1,6 @@
 """Headers that every answer has: what browsers may do with it, and whose pages may read it."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -33,33 +34,49 @@ _PLAYERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request its answer's headers depend on."""
+
+    method: str
+    path: str
+    host: str
+    origin: str
+
+
 async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Add what is missing, just before an answer is sent."""
-    settings = request.app[CONTEXT].settings
+    origin = request.headers.get("Origin", "")
+    asked = Asked(request.method, request.path, request.host, origin)
+    dress(request.app[CONTEXT].settings, asked, answer)
+
+
+def dress(settings: Settings, asked: Asked, answer: web.StreamResponse) -> None:
+    """Give an answer the headers that all have."""
     for name, value in ALWAYS.items():
         answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Content-Security-Policy", policy(settings, request))
-    if request.path.startswith(("/api/", "/whip/", "/whep/")):
+    answer.headers.setdefault("Content-Security-Policy", policy(settings, asked))
+    if asked.path.startswith(("/api/", "/whip/", "/whep/")):
         answer.headers.setdefault("Cache-Control", "no-store")  # it may hold a token
-    if request.path.startswith("/hls/"):
+    if asked.path.startswith("/hls/"):
         if answer.status >= 400:  # it may be there in a moment
             answer.headers.setdefault("Cache-Control", "no-store")
     else:
         answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if settings.tls_cert is not None and settings.hsts_s:
         answer.headers["Strict-Transport-Security"] = f"max-age={settings.hsts_s}"
-    _share(request, answer)
+    _share(settings, asked, answer)
     answer.headers["Server"] = "roomtone"
 
 
-def policy(settings: Settings, request: web.Request) -> str:
+def policy(settings: Settings, asked: Asked) -> str:
     """Return the Content-Security-Policy: nothing inline, nothing from elsewhere."""
     # 'self' does not hold for WebSockets in every browser.
-    hosts = [request.host] if is_host(request.host) else []
+    hosts = [asked.host] if is_host(asked.host) else []
     connect = ["'self'", *(f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss"))]
     if settings.public_url:
         connect += [settings.public_url, settings.public_url.replace("http", "ws", 1)]
-    is_listen = request.path.startswith("/listen/")
+    is_listen = asked.path.startswith("/listen/")
     ancestors = settings.embed_origin if is_listen else ()
     return _POLICY.format(connect=" ".join(connect), ancestors=" ".join(ancestors) or "'none'")
 
@@ -75,26 +92,24 @@ async def preflight(_request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def _share(request: web.Request, answer: web.StreamResponse) -> None:
+def _share(settings: Settings, asked: Asked, answer: web.StreamResponse) -> None:
     """Let pages of other sites read the answer, where the settings say so.
 
     Cookies never count, but those of listeners for pages whose origin is named.
     """
-    settings = request.app[CONTEXT].settings
-    is_stream = request.path.startswith("/hls/")
+    is_stream = asked.path.startswith("/hls/")
     allowed = settings.hls_origin if is_stream else settings.allow_origin
     if "*" in allowed:
         answer.headers["Access-Control-Allow-Origin"] = "*"
     elif allowed:
         answer.headers.add("Vary", "Origin")  # a cache must not give one site's answer to another
-        origin = request.headers.get("Origin", "")
-        if origin.lower() not in allowed:
+        if asked.origin.lower() not in allowed:
             return
-        answer.headers["Access-Control-Allow-Origin"] = origin
+        answer.headers["Access-Control-Allow-Origin"] = asked.origin
         if is_stream:
             answer.headers["Access-Control-Allow-Credentials"] = "true"
     else:
         return
     for name, value in (_PLAYERS if is_stream else _REST).items():
-        if request.method == "OPTIONS" or name == "Access-Control-Expose-Headers":
+        if asked.method == "OPTIONS" or name == "Access-Control-Expose-Headers":
             answer.headers[name] = value

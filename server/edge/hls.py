@@ -1,6 +1,7 @@
 """The broadcast over HTTP: playlists, segments and parts."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -23,7 +24,7 @@ from server.services.endings import Ending
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _RENDITION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
-_KINDS: Final = {
+KINDS: Final = {
     "stream.m3u8": PlaylistKind.LOW_LATENCY,
     "classic.m3u8": PlaylistKind.CLASSIC,
     "master.m3u8": PlaylistKind.MULTIVARIANT,
@@ -55,10 +56,8 @@ async def get_playlist(request: web.Request) -> web.Response:
     text = await _running(request, room, ask) if ending is None else _ended(ending, ask)
     playlist = (ask.rendition, ask.kind)
     context.audience.asked(room, playlist, _who(request, room))
-    answer = _text_answer(request, text, token)
-    lifetime_s = _PLAIN_S if ask.msn is None else _BLOCKED_S
-    scope = "private" if token else "public"  # its addresses hold the token
-    answer.headers["Cache-Control"] = f"{scope}, max-age={lifetime_s}"
+    accepted = request.headers.get("Accept-Encoding", "")
+    answer = text_answer(text, ask, token, is_packed=takes_gzip(accepted))
     return _sent(context, room, ask.kind.value, answer)
 
 
@@ -80,7 +79,7 @@ async def get_media(request: web.Request) -> web.Response:
 
 
 def _ask(request: web.Request) -> PlaylistAsk:
-    kind = _KINDS[request.path.rpartition("/")[2]]
+    kind = KINDS[request.path.rpartition("/")[2]]
     msn, part, skip = read_directives(tuple(request.query.items()))
     return PlaylistAsk(_rendition(request), kind, msn, part, skip)
 
@@ -118,21 +117,26 @@ def _check_broadcast(context: Context, room: RoomId) -> None:
         raise NotReady("This room is not being broadcast now")
 
 
-def _text_answer(request: web.Request, text: PlaylistText, token: str) -> web.Response:
+def text_answer(
+    text: PlaylistText, ask: PlaylistAsk, token: str, *, is_packed: bool
+) -> web.Response:
+    """Return a playlist as it is sent: with a token in its addresses, or else perhaps packed."""
     if token:
-        return web.Response(body=text.with_token(token), content_type=_MPEGURL, charset="utf-8")
-    headers = {"Vary": "Accept-Encoding"}
-    if not _takes_gzip(request):
-        return web.Response(
-            body=text.plain, content_type=_MPEGURL, charset="utf-8", headers=headers
-        )
-    headers["Content-Encoding"] = "gzip"
-    return web.Response(body=text.zipped, content_type=_MPEGURL, charset="utf-8", headers=headers)
+        answer = web.Response(body=text.with_token(token), content_type=_MPEGURL, charset="utf-8")
+    else:
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
+        body = text.zipped if is_packed else text.plain
+        answer = web.Response(body=body, content_type=_MPEGURL, charset="utf-8", headers=headers)
+    lifetime_s = _PLAIN_S if ask.msn is None else _BLOCKED_S
+    scope = "private" if token else "public"  # its addresses hold the token
+    answer.headers["Cache-Control"] = f"{scope}, max-age={lifetime_s}"
+    return answer
 
 
-def _takes_gzip(request: web.Request) -> bool:
+@lru_cache(256)  # browsers send few
+def takes_gzip(accepted: str) -> bool:
     """Whether gzip is among what is taken, and not with a weight of nothing (RFC 9110 §12.5.3)."""
-    for one in request.headers.get("Accept-Encoding", "").lower().split(","):
+    for one in accepted.lower().split(","):
         name, _, weight = one.partition(";")
         if name.strip() == "gzip":
             return not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
@@ -140,7 +144,7 @@ def _takes_gzip(request: web.Request) -> bool:
 
 
 def _media_answer(request: web.Request, media: Media, name: str) -> web.Response:
-    headers = {"Cache-Control": _MEDIA, "ETag": f'"{media.tag}"', "Accept-Ranges": "bytes"}
+    headers = _media_headers(media)
     known = {one.value for one in request.if_none_match or ()}
     if media.tag in known or "*" in known:
         return web.Response(status=304, headers=headers)
@@ -150,12 +154,24 @@ def _media_answer(request: web.Request, media: Media, name: str) -> web.Response
             wanted = read_range(request.headers.get("Range", ""), len(media.data))
         except RangeNotThere as error:
             return _beyond(error)
-    kind = _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
     if wanted is None:
-        return web.Response(body=media.data, content_type=kind, headers=headers)
+        return whole_answer(media, name)
     headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(media.data)}"
     body = media.data[wanted.start : wanted.stop]
-    return web.Response(status=206, body=body, content_type=kind, headers=headers)
+    return web.Response(status=206, body=body, content_type=_type(name), headers=headers)
+
+
+def whole_answer(media: Media, name: str) -> web.Response:
+    """Return a piece of media as it is sent to who asks for no range of it."""
+    return web.Response(body=media.data, content_type=_type(name), headers=_media_headers(media))
+
+
+def _media_headers(media: Media) -> dict[str, str]:
+    return {"Cache-Control": _MEDIA, "ETag": f'"{media.tag}"', "Accept-Ranges": "bytes"}
+
+
+def _type(name: str) -> str:
+    return _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
 
 
 def _beyond(error: RangeNotThere) -> web.Response:
@@ -168,8 +184,13 @@ def _beyond(error: RangeNotThere) -> web.Response:
 
 def _who(request: web.Request, room: RoomId) -> int:
     """Tell listeners apart without keeping what they are."""
-    shown = listen_token(request, room)
-    return hash(shown or (request.remote, request.headers.get("User-Agent", "")))
+    shown, agent = listen_token(request, room), request.headers.get("User-Agent", "")
+    return who(shown, request.remote or "", agent)
+
+
+def who(token: str, address: str, agent: str) -> int:
+    """Return what is kept of who listens."""
+    return hash(token or (address, agent))
 
 
 def _sent(context: Context, room: RoomId, kind: str, answer: web.Response) -> web.Response:

@@ -1,5 +1,6 @@
 """What is measured of the broadcasts' delivery, with labels nobody can make up."""
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -47,9 +48,17 @@ class HlsInstruments:
 
     def answered(self, path: str, answer: web.StreamResponse) -> None:
         """Count an answer to what was asked for below /hls/."""
-        asked = kind(path)
-        self._requests.labels(asked, str(answer.status)).inc()
-        self._bytes.labels(asked).inc(answer.content_length or 0)
+        self.counter(kind(path), answer.status)(answer.content_length or 0)
+
+    def counter(self, asked: str, status: int) -> Callable[[int], None]:
+        """Return what counts an answer of that kind and its bytes: for who has many."""
+        requests, sent = self._requests.labels(asked, str(status)), self._bytes.labels(asked)
+
+        def count(size: int) -> None:
+            requests.inc()
+            sent.inc(size)
+
+        return count
 
 
 HLS_INSTRUMENTS = web.AppKey("hls_instruments", HlsInstruments)

@@ -1,7 +1,7 @@
 """What the control process measures of itself for Prometheus, with labels nobody can make up."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -68,9 +68,19 @@ class Instruments:
 
     def answered(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count an HTTP answer; `route` is one of the table's, or `unknown`."""
+        self.counter(method, route, status)(took_s)
+
+    def counter(self, method: str, route: str, status: int) -> Callable[[float], None]:
+        """Return what counts an answer of that kind and how long it took: for who has many."""
         method = method if method in _METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._request_s.labels(route).observe(took_s)
+        requests = self._requests.labels(method, route, str(status))
+        request_s = self._request_s.labels(route)
+
+        def count(took_s: float) -> None:
+            requests.inc()
+            request_s.observe(took_s)
+
+        return count
 
     def joined(self, outcome: str) -> None:
         """Count somebody who came in."""

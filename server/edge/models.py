@@ -205,6 +205,12 @@ Pan = Annotated[float, Field(ge=PAN[0], le=PAN[1], allow_inf_nan=False)]
 AgcDbov = Annotated[float, Field(ge=AGC_DBOV[0], le=AGC_DBOV[1], allow_inf_nan=False)]
 ChatHistory = Annotated[int, Field(ge=0, le=MAX_CHAT_HISTORY), WHOLE]
 AirBuses = Annotated[list["AirBusBody"], Field(max_length=MAX_AIR_BUSES)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200, pattern=_PRINTABLE),
+    BeforeValidator(_none_is_empty),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 200, "pattern": _PRINTABLE}),
+]
 DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]
@@ -247,6 +253,8 @@ class CreateRoomRequest(Body):
     liveListeners: LiveListeners | None = None  # noqa: N815
     broadcastBuses: AirBuses = []  # noqa: N815
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
+    title: Title = ""
+    broadcastNames: bool = False  # noqa: N815
 
     @property
     def air(self) -> Air:
@@ -277,6 +285,8 @@ class ChangeRoomRequest(Body):
     liveListeners: LiveListeners | None = None  # noqa: N815
     broadcastBuses: AirBuses = []  # noqa: N815
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
+    title: Title = ""
+    broadcastNames: bool = False  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -774,7 +784,12 @@ _OF_CONTROLS: Final = {
     "profile": "profile",
     "role": "role",
 }
-_OF_AIR: Final = {"broadcastBuses": "buses", "dvrSeconds": "dvr_s"}
+_OF_AIR: Final = {
+    "broadcastBuses": "buses",
+    "dvrSeconds": "dvr_s",
+    "title": "title",
+    "broadcastNames": "names",
+}
 _OF_ROOM: Final = {
     "maxAnchors": "max_anchors",
     "chatListeners": "listener_chat",

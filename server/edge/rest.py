@@ -311,6 +311,8 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "radio": room.radio,
         "broadcastBuses": [asdict(one) for one in room.air.buses],
         "dvrSeconds": room.air.dvr_s,
+        "title": room.air.title,
+        "broadcastNames": room.air.names,
         "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }

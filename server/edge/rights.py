@@ -19,7 +19,12 @@ _ALL = frozenset(Scope)
 
 def bearer(request: web.Request) -> str:
     """Return what is in the Authorization header, with or without the word Bearer."""
-    header = request.headers.get("Authorization", "").strip()
+    return bearer_in(request.headers.get("Authorization", ""))
+
+
+def bearer_in(header: str) -> str:
+    """Return what an Authorization header holds."""
+    header = header.strip()
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else header
 

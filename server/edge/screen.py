@@ -59,13 +59,19 @@ def _check_host(request: web.Request) -> None:
     one origin with us.
     """
     hosts = request.headers.getall("Host", [])
-    if len(hosts) != 1 or not is_host(hosts[0]) or not is_host(request.host):
+    if len(hosts) != 1 or not is_host(hosts[0]):
         raise WrongHost
-    settings = request.app[CONTEXT].settings
+    if not is_served_host(request.app[CONTEXT].settings, request.host):
+        raise WrongHost
+
+
+def is_served_host(settings: Settings, host: str) -> bool:
+    """Whether a Host header may ask here."""
+    if not is_host(host):
+        return False
     if not settings.allow_host and not settings.is_loopback:
-        return
-    if not is_own_host(settings, request.host):
-        raise WrongHost
+        return True
+    return is_own_host(settings, host)
 
 
 def is_own_host(settings: Settings, host: str) -> bool:

@@ -38,16 +38,22 @@ def token_to_hand_on(request: web.Request, room: RoomId, *, to_playlists: bool =
     Raises BadToken (a bad one would only show later, as a player that cannot get its key),
     RoomNotFound.
     """
-    context = request.app[CONTEXT]
+    known = bearer(request) or request.cookies.get(listen_cookie(room), "")
+    shown = request.query.get("token", "")
+    return hand_on(request.app[CONTEXT], room, shown, known, to_playlists=to_playlists)
+
+
+def hand_on(
+    context: Context, room: RoomId, shown: str, known: str, *, to_playlists: bool = False
+) -> str:
+    """Do so for who shows a token in the address, or is `known` by one elsewhere."""
     stream = stream_of(context, room)
     listening = context.listening
     if listening.keys.is_on_air(room):
         listening.keys.heard(room)
-    shown = request.query.get("token", "")
     if shown:
         made = listening.token_for(room, stream, shown)
         return shown if to_playlists else made
-    known = bearer(request) or request.cookies.get(listen_cookie(room), "")
     if known:
         with suppress(BadToken):  # the playlist is open; it is the key that asks for a right
             _ = listening.seen(room, known)

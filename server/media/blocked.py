@@ -1,6 +1,7 @@
 """Requests that wait for a part of a broadcast that is not there yet."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, Generic, TypeVar
 
@@ -8,15 +9,31 @@ from mixer.types import Spawn
 from server.domain.reload import BLOCKED_S
 from server.errors import BlockedTooLong, PlaneUnavailable, TooManyBlocked
 
-MAX_BLOCKED: Final = 20_000  # of 2 kB each beside their connections; a listener has two at most
+MAX_BLOCKED: Final = 20_000  # of 1 kB each beside their connections; a listener has two at most
 
 What = TypeVar("What", bound=Hashable)
 Answer = TypeVar("Answer")
-_Group = set[asyncio.Future[Answer | None]]
+Done = Callable[[Answer | None, Exception | None], None]
+
+
+class Waiting(Generic[What, Answer]):
+    """One request that waits; `done` is called once, with its answer or with what went wrong."""
+
+    __slots__ = ("done", "part", "room", "until", "what")
+
+    def __init__(self, room: str, part: int, what: What, done: Done[Answer]) -> None:
+        self.room = room
+        self.part = part
+        self.what = what
+        self.done: Done[Answer] | None = done  # None: it waits no more
+        self.until = 0.0
+
+
+_Group = set[Waiting[What, Answer]]
 
 
 class Blocked(Generic[What, Answer]):
-    """A future for each request, by room, part and what is asked for: one wake-up each, no poll.
+    """Requests by room, part and what is asked for: one call for each that is answered, no poll.
 
     When a part is complete `work` runs once for each thing that was asked for, and everybody who
     waits is given the same answer. While `work` finds the plane away they go on waiting.
@@ -44,11 +61,18 @@ class Blocked(Generic[What, Answer]):
         self._most = most
         self._longest_s = longest_s
         self._count = 0
-        self._rooms: dict[str, dict[tuple[int, What], _Group[Answer]]] = {}
+        self._rooms: dict[str, dict[tuple[int, What], _Group[What, Answer]]] = {}
+        self._by_age: deque[Waiting[What, Answer]] = deque()  # also some that wait no more
+        self._timer: asyncio.TimerHandle | None = None
         self._working: dict[tuple[str, What], int] = {}  # with the position it is to reach
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be refused."""
+        return self._count >= self._most
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -65,39 +89,72 @@ class Blocked(Generic[What, Answer]):
         Whoever is cancelled frees their place. Raises TooManyBlocked at once, BlockedTooLong when
         the time is over, and what `work` raises.
         """
-        if self._count >= self._most:
-            self.refused += 1
-            raise TooManyBlocked
-        loop = asyncio.get_running_loop()
-        mine: asyncio.Future[Answer | None] = loop.create_future()
-        groups = self._rooms.setdefault(room, {})
-        group = groups.setdefault((part, what), set())
-        group.add(mine)
-        self._count += 1
-        timer = loop.call_later(self._longest_s, self._expire, mine)
+        mine: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer | None, error: Exception | None) -> None:
+            if mine.done():
+                return
+            if error is None:
+                mine.set_result(answer)
+            else:
+                mine.set_exception(error)
+
+        waiting = self.park(room, part, what, done)
         try:
             return await mine
         finally:
-            timer.cancel()
-            self._count -= 1
-            group.discard(mine)
-            if not group and groups.get((part, what)) is group:
-                del groups[part, what]
-            if not groups and self._rooms.get(room) is groups:
-                del self._rooms[room]
+            self.leave(waiting)
+
+    def park(self, room: str, part: int, what: What, done: Done[Answer]) -> Waiting[What, Answer]:
+        """Have `done` called as `wait` would return or raise. Raises TooManyBlocked at once.
+
+        It must not raise. It is not called any more after `leave`.
+        """
+        if self.is_full:
+            self.refused += 1
+            raise TooManyBlocked
+        loop = asyncio.get_running_loop()
+        waiting: Waiting[What, Answer] = Waiting(room, part, what, done)
+        waiting.until = loop.time() + self._longest_s
+        self._rooms.setdefault(room, {}).setdefault((part, what), set()).add(waiting)
+        self._count += 1
+        while self._by_age and self._by_age[0].done is None:
+            self._by_age.popleft()
+        self._by_age.append(waiting)  # all wait equally long, so the oldest is the first to go
+        if self._timer is None:
+            self._timer = loop.call_at(waiting.until, self._expire)
+        return waiting
+
+    def leave(self, waiting: Waiting[What, Answer]) -> None:
+        """Free a place, if it is still taken."""
+        if waiting.done is None:
+            return
+        self._forget(waiting)
+        key = (waiting.part, waiting.what)
+        groups = self._rooms.get(waiting.room, {})
+        group = groups.get(key, set())  # none while it is being told
+        group.discard(waiting)
+        if not group:
+            groups.pop(key, None)
+        if not groups:
+            self._rooms.pop(waiting.room, None)
 
     def reached(self, room: str, position: int) -> None:
         """Answer everybody who waits for a part before `position`, the first that is to come."""
         for what in {what for part, what in self._rooms.get(room, {}) if part < position}:
-            is_under_way = (room, what) in self._working
-            self._working[room, what] = position
-            if not is_under_way:
-                self._spawn(self._answer(room, what), name="blocked")
+            self.hurry(room, what, position)
+
+    def hurry(self, room: str, what: What, position: int) -> None:
+        """Answer those of them who wait for one thing."""
+        is_under_way = (room, what) in self._working
+        self._working[room, what] = position
+        if not is_under_way:
+            self._spawn(self._answer(room, what), name="blocked")
 
     def end(self, room: str) -> None:
         """Answer everybody who waits for a room that is over."""
         for group in self._rooms.pop(room, {}).values():
-            self._wake(group, None)
+            self._tell(group, None, None)
 
     async def _answer(self, room: str, what: What) -> None:
         try:
@@ -117,29 +174,44 @@ class Blocked(Generic[What, Answer]):
             raise
         except Exception as error:  # noqa: BLE001 - it is the callers' to deal with
             for group in self._due(room, what, position):
-                self._fail(group, error)
+                self._tell(group, None, error)
         else:
             for group in self._due(room, what, position):
-                self._wake(group, answer)
+                self._tell(group, answer, None)
 
-    def _due(self, room: str, what: What, position: int) -> list[_Group[Answer]]:
+    def _due(self, room: str, what: What, position: int) -> list[_Group[What, Answer]]:
         groups = self._rooms.get(room, {})
-        due = [key for key in groups if key[1] == what and key[0] < position]
-        return [groups.pop(key) for key in due]
+        due = [groups.pop(key) for key in list(groups) if key[1] == what and key[0] < position]
+        if not groups:
+            self._rooms.pop(room, None)
+        return due
 
-    def _wake(self, group: _Group[Answer], answer: Answer | None) -> None:
+    def _tell(
+        self, group: _Group[What, Answer], answer: Answer | None, error: Exception | None
+    ) -> None:
         for one in group:
-            if not one.done():
+            done = one.done
+            if done is not None:  # else what was told another made this one leave
+                self._forget(one)
                 self.wakeups += 1
-                one.set_result(answer)
+                done(answer, error)
 
-    def _fail(self, group: _Group[Answer], error: Exception) -> None:
-        for one in group:
-            if not one.done():
-                self.wakeups += 1
-                one.set_exception(error)
+    def _forget(self, waiting: Waiting[What, Answer]) -> None:
+        waiting.done = None
+        self._count -= 1
+        if not self._count:
+            self._by_age.clear()
 
-    def _expire(self, one: asyncio.Future[Answer | None]) -> None:
-        if not one.done():
-            self.expired += 1
-            one.set_exception(BlockedTooLong())
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._by_age:
+            oldest = self._by_age[0]
+            if oldest.done is not None and oldest.until > loop.time():
+                self._timer = loop.call_at(oldest.until, self._expire)
+                return
+            self._by_age.popleft()
+            if (done := oldest.done) is not None:
+                self.leave(oldest)
+                self.expired += 1
+                done(None, BlockedTooLong())

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingR
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
-from server.domain.reload import BLOCKED_S, Parts, PlaylistAsk
+from server.domain.reload import BLOCKED_S, Parts, PlaylistAsk, Wait
 from server.errors import BlockedTooFar, NotFound, PlaneUnavailable
 from server.media import wire
 from server.media.blocked import Blocked
@@ -25,6 +26,7 @@ from server.media.progress import FOLLOWED_S
 from server.media.segment_cache import SegmentCache
 from server.media.single_flight import SingleFlight
 from server.media.threads import ENVIRONMENT
+from server.ports import Told
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
 from server.supervise import Supervisor
@@ -245,9 +247,59 @@ class WorkerBroadcastPlane:
         assert answer is None or isinstance(answer, SoundPart), "that is how it is answered"
         return answer
 
+    def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
+        """See PromptBroadcast."""
+        spec, seen = self.spec(room), self._seen.get(room)
+        now = asyncio.get_running_loop().time()
+        if spec is None or seen is None or now >= seen.until or not _has(spec, ask.rendition):
+            return None
+        form = _Form(_rendition(spec, ask.rendition), ask.kind, seen.parts.may_skip(ask))
+        wanted = seen.parts.wanted(ask)
+        if wanted is None or seen.position > wanted:
+            held = seen.texts.get(form)
+            if held is not None and seen.is_fresh(form, held, now):
+                return held.text
+        elif seen.parts.is_too_far(ask, seen.position):
+            return None
+        return None if self._blocked.is_full else Wait(-1 if wanted is None else wanted, form)
+
+    def media_now(self, room: RoomId, rendition: str, name: str) -> Media | Wait | None:
+        """See PromptBroadcast."""
+        spec, seen = self.spec(room), self._seen.get(room)
+        if spec is None or not _has(spec, rendition):
+            return None
+        wanted = _Name(_rendition(spec, rendition), name)
+        held = self._segments.get_known(room, wanted.path)
+        if held is not None or seen is None or self._blocked.is_full:
+            return held
+        if asyncio.get_running_loop().time() >= seen.until:
+            return None
+        part = seen.parts.named(name)
+        return Wait(part, wanted) if part is not None and part <= seen.position else None
+
+    def wait(self, room: RoomId, wait: Wait, done: Told) -> Callable[[], None]:
+        """See PromptBroadcast."""
+        what = wait.what
+        assert isinstance(what, _Form | _Name), "it is one of ours"
+
+        def tell(answer: PlaylistText | Media | SoundPart | None, error: Exception | None) -> None:
+            assert not isinstance(answer, SoundPart), "forms and names are answered otherwise"
+            done(answer, error)
+
+        leave = partial(self._blocked.leave, self._blocked.park(room, wait.part, what, tell))
+        seen = self._seen.get(room)
+        if seen is not None and wait.part < seen.position:
+            self._blocked.hurry(room, what, seen.position)  # it is there, and only to be fetched
+        return leave
+
     def blocked(self, room: RoomId) -> int:
         """See BroadcastPlane."""
         return self._blocked.count(room)
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        """See BroadcastPlane."""
+        if self.spec(room) is not None:
+            await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """See BroadcastPlane."""
@@ -439,10 +491,12 @@ def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
     return (spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
 
 
+def _has(spec: BroadcastSpec, rendition: str) -> bool:
+    return not rendition or any(one.name == rendition for one in spec.renditions)
+
+
 def _rendition(spec: BroadcastSpec, name: str) -> str:
     """Return a rendition's own name. Raises NotFound."""
-    if not name:
-        return spec.renditions[0].name
-    if name not in {one.name for one in spec.renditions}:
+    if not _has(spec, name):
         raise NotFound("This broadcast has no such rendition")
-    return name
+    return name or spec.renditions[0].name

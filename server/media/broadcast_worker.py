@@ -39,6 +39,7 @@ class BroadcastService:
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
         self.dispatcher.add("sound", wire.AskSound, self._sound)
         self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
+        self.dispatcher.add("talk", wire.Talk, self._talk)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -94,6 +95,10 @@ class BroadcastService:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, part.encode()))
         return True
+
+    async def _talk(self, params: wire.Talk) -> object:
+        self._broadcaster.talk(params.room, params.names, _now_tick())
+        return None
 
     async def _loudness(self, params: wire.AskLoudness) -> object:
         readings = self._broadcaster.loudness(params.room, _now_tick())

@@ -24,12 +24,17 @@ class SegmentCache:
 
     def get(self, room: str, name: str) -> Media | None:
         """Return a segment if it is held."""
-        media = self._segments.get((room, name))
+        media = self.get_known(room, name)
         if media is None:
             self.misses += 1
-            return None
-        self.hits += 1
-        self._segments.move_to_end((room, name))
+        return media
+
+    def get_known(self, room: str, name: str) -> Media | None:
+        """Do the same for who asks again with `get` if it is not."""
+        media = self._segments.get((room, name))
+        if media is not None:
+            self.hits += 1
+            self._segments.move_to_end((room, name))
         return media
 
     def put(self, room: str, name: str, media: Media) -> None:

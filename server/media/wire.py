@@ -192,6 +192,13 @@ class Progress(BaseModel):
     position: Position
 
 
+class Talk(BaseModel):
+    """`talk`: who can be heard in a room from now on, by the names listeners are told."""
+
+    room: str
+    names: list[str]
+
+
 class AskLoudness(BaseModel):
     """`loudness`; the result is a Reading for each bus that is brought to a loudness."""
 

@@ -53,6 +53,10 @@ class Limits:
             self.refused[limit] += 1
             raise TooFast(math.ceil(1000 * wait_s * self._draw.uniform(1.0, 1.0 + SPREAD)) + 1)
 
+    def take_if_free(self, limit: Limit, key: str) -> bool:
+        """Count one, if `check` would not refuse it; it is not yet refused."""
+        return self._buckets[limit].take_if_free(key, self._now())
+
 
 def token_key(token: str) -> str:
     """Return what a token is counted under: not itself, for it is a secret and may be long."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,16 +10,14 @@ from typing import Final
 
 import structlog
 
-from mixer.types import PlaneEvent, RoomId, Talking
+from mixer.types import RoomId
 from server.backoff import delays_s
 from server.domain import icy
-from server.domain.identity import UserId
 from server.errors import NotReady, OutputFailed, TooMany
-from server.ports import PlaneLost, SoundProcess, SoundProcesses
+from server.ports import SoundProcess, SoundProcesses
 from server.services.clock import Clock
 from server.services.fan import Fan, Tap
 from server.services.feeds import LINGER_S, Feeds, HeardPart
-from server.services.presence import Presence
 from server.services.rooms import Rooms
 from server.supervise import Supervisor
 
@@ -66,20 +64,18 @@ class Radio:
     def __init__(
         self,
         rooms: Rooms,
-        presence: Presence,
         feeds: Feeds,
         processes: SoundProcesses,
         clock: Clock,
     ) -> None:
         self.feeds = feeds
+        self.speaking: Callable[[RoomId], Iterable[str]] = _nobody_speaks
         self.counters: Counter[str] = Counter(radio_encoder_failures_total=0, radio_bytes_total=0)
         self.listeners: Counter[RadioFormat] = Counter()
         self._rooms = rooms
-        self._presence = presence
         self._processes = processes
         self._clock = clock
         self._stations: dict[RoomId, _Station] = {}
-        self._talking: dict[RoomId, tuple[UserId, ...]] = {}
         self._owner: Supervisor | None = None
 
     def serve(self, owner: Supervisor) -> None:
@@ -93,23 +89,14 @@ class Radio:
         for station in list(self._stations.values()):
             station.fan.end()
 
-    def handle(self, event: PlaneEvent | PlaneLost) -> None:
-        """Take who can be heard, loudest first."""
-        if isinstance(event, Talking):
-            heard = sorted(event.levels, key=lambda peer: event.levels[peer], reverse=True)
-            self._talking[event.room] = tuple(UserId(peer) for peer in heard)
-
-    def forget_room(self, room: RoomId) -> None:
-        """Forget a room that is gone."""
-        self._talking.pop(room, None)
-
     def name(self, room: RoomId) -> str:
         """Return what a station is called. Raises RoomNotFound."""
         return self._rooms.get(room).name or room
 
     def title(self, room: RoomId) -> str:
         """Return what is heard now: who speaks, and the room. Raises RoomNotFound."""
-        return icy.title(self.name(room), self._names(room))
+        title = self._rooms.get(room).air.title or self.name(room)
+        return icy.title(title, self.speaking(room))
 
     @contextmanager
     def open(self, room: RoomId, kind: RadioFormat) -> Iterator[RadioTap]:
@@ -135,12 +122,6 @@ class Radio:
             raise NotReady("This room has no radio")
         if not (found.broadcast and self.feeds.is_on_air(room)):
             raise NotReady("This room is not being broadcast now")
-
-    def _names(self, room: RoomId) -> Iterable[str]:
-        for user in self._talking.get(room, ()):
-            person = self._presence.person(room, user)
-            if person is not None:
-                yield person.display_name
 
     # MP3
 
@@ -216,3 +197,8 @@ async def _publish(process: SoundProcess, fan: Fan[bytes]) -> None:
                 fan.publish(piece)
     except OutputFailed as error:
         log.debug("radio_encoder_over", reason=str(error))
+
+
+def _nobody_speaks(_room: RoomId) -> Iterable[str]:
+    """Nobody is known to speak."""
+    return ()

@@ -30,8 +30,7 @@ async def test_ffmpeg_makes_two_encrypted_renditions_of_each_room() -> None:
         await station.start(2)
         await feed(station, 2, 500)
         async with asyncio.timeout(30):
-            while station.segments() < 2 * 2 * 4:
-                await asyncio.sleep(0.05)
+            await station.wait_segments(2 * 2 * 4)
         assert len(station.pids()) == 2
         assert not station.readable()
     finally:

@@ -7,9 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from bench.audience import Audience, Played
 from bench.errors import BenchMistake
 from bench.nginx import Nginx
-from bench.players import Player, at_rate, follow
+from bench.players import Player, at_rate
+
+START = (
+    b'#EXTM3U\n#EXT-X-PART-INF:PART-TARGET=0.32\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="seg-7.5.m4s"\n'
+)
 
 
 @asynccontextmanager
@@ -21,9 +26,7 @@ async def stream(refuse_parts: bool = False) -> AsyncIterator[tuple[int, list[st
         asked.append(request.path_qs)
         if request.path.endswith(".m4s"):
             return web.Response(body=b"part", status=404 if refuse_parts else 200)
-        part = int(request.query.get("_HLS_part", "-1")) + 1
-        hint = f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="seg-7.{part}.m4s"\n'
-        return web.Response(text="#EXTM3U\n" + hint)
+        return web.Response(body=START)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
@@ -37,32 +40,43 @@ async def stream(refuse_parts: bool = False) -> AsyncIterator[tuple[int, list[st
         await runner.cleanup()
 
 
-async def test_a_player_follows_the_hints() -> None:
-    """Each playlist with the part to come, and that part, in order."""
+async def test_an_audience() -> None:
+    """Each player asks for a part and the playlist with it, over segments, and counts both."""
     async with stream() as (port, asked):
-        playlist, media = Player(port, packed=False), Player(port)
-        until = asyncio.get_running_loop().time() + 0.1
-        parts = await follow(playlist, media, "/hls/demo", until)
-        playlist.leave()
-        media.leave()
-    assert parts >= 1
-    assert sorted(asked[1:3]) == [
-        "/hls/demo/seg-7.0.m4s",
-        "/hls/demo/stream.m3u8?_HLS_msn=7&_HLS_part=0",
-    ]
-    assert len(asked) == 1 + 2 * parts
+        audience = Audience(port, "/hls/demo", START)
+        await asyncio.to_thread(audience.enter, 3)
+        played = await asyncio.to_thread(audience.play, 0.3)
+        audience.leave()
+    assert played.parts >= 6
+    assert (played.due > 0, played.share > 0, played.is_too_much) == (True, True, False)
+    assert played.spread_ms >= 0
+    for part in ("7.5", "8.0"):
+        assert asked.count(f"/hls/demo/seg-{part}.m4s") == 3
+    assert asked.count("/hls/demo/stream.m3u8?_HLS_msn=8&_HLS_part=0") == 3
+
+
+async def test_who_is_late() -> None:
+    """Whether everybody had every part, and whose fault it is if not, are told."""
+    assert Played(parts=98, due=100.0, share=0.5).are_in_time
+    late = Played(parts=90, due=100.0, share=0.95, spreads_ms=[3.0, 1.0, 2.0])
+    assert (late.are_in_time, late.is_too_much, late.spread_ms) == (False, True, 2.0)
+    assert Played().spread_ms == 0.0
 
 
 async def test_a_player_that_is_refused() -> None:
     """A measurement of refusals is none."""
     async with stream(refuse_parts=True) as (port, _):
-        playlist, media = Player(port, packed=False), Player(port)
+        audience = Audience(port, "/hls/demo", START)
+        await asyncio.to_thread(audience.enter, 1)
         with pytest.raises(BenchMistake, match="404"):
-            await follow(playlist, media, "/hls/demo", asyncio.get_running_loop().time() + 5)
+            await asyncio.to_thread(audience.play, 5.0)
+        audience.leave()
+        media = Player(port)
         with pytest.raises(BenchMistake, match="404"):
             await at_rate([media], "/hls/demo/seg-7.0.m4s", 100, 1)
-        playlist.leave()
         media.leave()
+    with pytest.raises(BenchMistake, match="hint"):
+        Audience(port, "/hls/demo", b"#EXTM3U\n")
 
 
 @pytest.mark.e2e

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from hls.core.fmp4 import AacFormat
 from hls.core.soundpart import SoundPart
@@ -23,9 +23,9 @@ from mixer.types import (
 from server.domain.media import Media
 from server.domain.output import Target
 from server.domain.playlist_text import PlaylistText
-from server.domain.reload import PlaylistAsk
+from server.domain.reload import PlaylistAsk, Wait
 from server.errors import OutputFailed, PlaneUnavailable, SoundRefused
-from server.ports import PlaneLost
+from server.ports import PlaneLost, Told
 
 SOUND = SoundPart(AacFormat(b"\x11\x88", 1, 128_000), (b"sound",) * 15, b"silence")
 ANSWER = "v=0\r\nanswer\r\n"
@@ -201,6 +201,7 @@ def nobody_hears_reports(_report: RecordingReport) -> None:
 class FakeBroadcast:
     """A BroadcastPlane: all rooms have the same playlists and media, once they are set.
 
+    Unless it `is_prompt` it knows nothing without being asked.
     `texts` has other playlists by rendition and kind. What is asked for with `msn`, and media in
     `hinted`, waits until `go_on`; `refusal` is raised instead of any answer.
     """
@@ -210,12 +211,14 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.talking: list[tuple[str, list[str]]] = []
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
         self.refusal: Exception | None = None
         self.missing: set[int] = set()
+        self.is_prompt = True
         self.waiting: dict[asyncio.Future[None], str] = {}
 
     async def apply(self, spec: BroadcastSpec) -> None:
@@ -232,6 +235,9 @@ class FakeBroadcast:
         if ask.msn is not None:
             await self._wait(room)
         self._check()
+        return self._text(room, ask)
+
+    def _text(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         spec = self.spec(room)
         if spec is None or self.playlist_text is None:
             return None
@@ -242,8 +248,10 @@ class FakeBroadcast:
         if name in self.hinted:
             await self._wait(room)
         self._check()
-        path = f"{rendition}/{name}"
-        data = self.media.get(path, self.media.get(name)) if self.spec(room) else None
+        return self._media(rendition, name) if self.spec(room) else None
+
+    def _media(self, rendition: str, name: str) -> Media | None:
+        data = self.media.get(f"{rendition}/{name}", self.media.get(name))
         return None if data is None else Media(data)
 
     async def sound(self, room: RoomId, part: int) -> SoundPart | None:
@@ -252,6 +260,45 @@ class FakeBroadcast:
         if part in self.missing or self.spec(room) is None:
             return None
         return SOUND
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+        self._check()
+        self.talking.append((room, sorted(names)))
+
+    def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
+        if not self.is_prompt or self.refusal is not None:
+            return None
+        if ask.msn is not None:
+            return Wait(0, ask)
+        self.asked.append(ask)
+        return self._text(room, ask)
+
+    def media_now(self, room: RoomId, rendition: str, name: str) -> Media | Wait | None:
+        if not self.is_prompt or self.refusal is not None:
+            return None
+        return Wait(0, (rendition, name)) if name in self.hinted else self._media(rendition, name)
+
+    def wait(self, room: RoomId, wait: Wait, done: Told) -> Callable[[], None]:
+        mine = asyncio.get_running_loop().create_future()
+        self.waiting[mine] = room
+
+        def tell(_: object) -> None:
+            if self.waiting.pop(mine, None) is None:
+                return
+            what = wait.what
+            if isinstance(what, PlaylistAsk):
+                self.asked.append(what)
+                done(None if self.refusal else self._text(room, what), self.refusal)
+            else:
+                assert isinstance(what, tuple)
+                done(None if self.refusal else self._media(*what), self.refusal)
+
+        mine.add_done_callback(tell)
+
+        def leave() -> None:
+            self.waiting.pop(mine, None)
+
+        return leave
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         return self.readings if self.spec(room) else {}

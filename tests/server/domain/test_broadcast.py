@@ -50,6 +50,13 @@ def test_as_the_server_makes_it() -> None:
     assert broadcast_spec(ROOM, STREAM, 9, studio).window_s == 60.0
 
 
+def test_title() -> None:
+    """The room's name stands where there is no title."""
+    room = replace(ROOM, name="Hall")
+    assert broadcast_spec(room, STREAM, 9).title == "Hall"
+    assert broadcast_spec(replace(room, air=Air(title="Aida")), STREAM, 9).title == "Aida"
+
+
 def test_a_bus_on_air_that_goes() -> None:
     """Its leaving the room concerns listeners; that of another does not."""
     room = replace(ROOM, buses=("fr", "de"), air=Air((AirBus("floor"), AirBus("fr"))))

@@ -51,11 +51,22 @@ ROOMS = st.builds(
             tuple
         ),
         st.none() | st.integers(1, 86_400),
+        st.text(st.characters(codec="utf-8")),
+        st.booleans(),
     ),
 )
 NEWER = (
     *("profile", "loudest", "automix", "buses", "broadcast", "locked"),
-    *("lobby", "chat", "chatListeners", "chatHistory", "broadcastBuses", "dvrSeconds"),
+    *(
+        "lobby",
+        "chat",
+        "chatListeners",
+        "chatHistory",
+        "broadcastBuses",
+        "dvrSeconds",
+        "title",
+        "broadcastNames",
+    ),
 )
 
 

@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from hls.core import adts
-from mixer.types import PeerId, RoomId, Talking
 from server.domain.icy import METAINT
 from server.edge import radio
 from server.services.radio import RadioFormat
@@ -42,14 +41,14 @@ async def test_aac(edge: Edge) -> None:
 async def test_titles(edge: Edge) -> None:
     """Who asks for titles gets the room's, after so many bytes as were said."""
     await edge.new_room(name="Morning talk")
-    edge.node.services.context.radio.handle(Talking(RoomId("demo"), {PeerId("who"): -20}))
+    edge.node.services.context.radio.speaking = lambda _room: ["Ann"]
     async with await listen(edge, **{"Icy-MetaData": "1"}) as answer:
         assert answer.headers["icy-metaint"] == str(METAINT)
         sound = await answer.content.readexactly(METAINT)
         assert sound == (ADTS * (METAINT // len(ADTS) + 1))[:METAINT]
         size = 16 * (await answer.content.readexactly(1))[0]
         said = await answer.content.readexactly(size)
-        assert said.rstrip(b"\0") == b"StreamTitle='Morning talk';"
+        assert said.rstrip(b"\0") == b"StreamTitle='Ann - Morning talk';"
 
 
 async def test_mp3(edge: Edge) -> None:

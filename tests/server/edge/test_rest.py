@@ -149,7 +149,7 @@ async def test_get(edge: Edge) -> None:
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
-    admins |= {"broadcastBuses", "dvrSeconds"}
+    admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -167,6 +167,8 @@ CHANGES: dict[str, Any] = {
     "locked": True,
     "broadcastBuses": [{"bus": "fr", "language": "fr", "label": "Français"}],
     "dvrSeconds": 600,
+    "title": "Symphony No. 5",
+    "broadcastNames": True,
 }
 
 
@@ -216,6 +218,8 @@ async def test_change_of_the_end(edge: Edge) -> None:
         ({"broadcastBuses": [{"bus": "floor", "language": "x"}]}, "BroadcastBuses"),
         ({"broadcastBuses": [{"bus": "floor", "label": '"'}]}, "BroadcastBuses"),
         ({"dvrSeconds": 14}, "DvrSeconds"),
+        ({"title": "x" * 201}, "Title"),
+        ({"title": "a\nb"}, "Title"),
         ({"expiresIn": 0}, "ExpiresIn"),
         ({"name": "x" * 81}, "Name"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from mixer.types import RoomId
 from server.errors import BlockedTooLong, PlaneUnavailable, TooManyBlocked
-from server.media.blocked import Blocked
+from server.media.blocked import Blocked, Waiting
 from server.supervise import Supervisor
 from tests.support.virtual_time import VirtualLoop, run_virtually
 
@@ -166,3 +166,51 @@ def test_no_longer_than_three_target_durations() -> None:
             assert (len(blocked), blocked.expired, blocked.wakeups) == (0, 1, 0)
 
     run_virtually(run(), loop)
+
+
+async def test_who_is_told_may_make_another_leave() -> None:
+    """Whoever left meanwhile is not told any more, and nothing is counted twice."""
+    async with Supervisor() as supervisor:
+        blocked = Blocked(supervisor.spawn, Kitchen().make, most=2)
+        told: list[str] = []
+        waiting: list[Waiting[str, str]] = []
+
+        def done(answer: str | None, error: Exception | None) -> None:
+            told.append(f"{answer} {error}")
+            for one in waiting:
+                blocked.leave(one)
+
+        waiting += [blocked.park(ROOM, 7, "text", done) for _ in range(2)]
+        assert blocked.is_full
+        blocked.reached(ROOM, 8)
+        await turns()
+        assert told == ["text 1 None"]
+        assert (blocked.wakeups, len(blocked), blocked.rooms) == (1, 0, ())
+
+
+def test_one_timer_for_all() -> None:
+    """Each is told when its own time is over, whoever came before or left."""
+    loop = VirtualLoop()
+
+    async def main() -> None:
+        async with Supervisor() as supervisor:
+            blocked = Blocked(supervisor.spawn, Kitchen().make, longest_s=6.0)
+            ends: list[tuple[str, float]] = []
+
+            def park(name: str) -> Waiting[str, str]:
+                def done(_: str | None, error: Exception | None) -> None:
+                    assert isinstance(error, BlockedTooLong)
+                    ends.append((name, loop.time() - began))
+
+                return blocked.park(ROOM, 7, "text", done)
+
+            began = loop.time()
+            _, second = park("first"), park("second")
+            await asyncio.sleep(2.0)
+            _ = park("third")
+            blocked.leave(second)
+            await asyncio.sleep(10.0)
+            assert [(name, round(at, 3)) for name, at in ends] == [("first", 6.0), ("third", 8.0)]
+            assert (blocked.expired, len(blocked)) == (2, 0)
+
+    run_virtually(main(), loop)

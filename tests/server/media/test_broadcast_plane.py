@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from hls.errors import BadSpec
 from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
 from mixer.types import RoomId, tick_at
-from server.domain.reload import PlaylistAsk
+from server.domain.playlist_text import PlaylistText
+from server.domain.reload import PlaylistAsk, Wait
 from server.errors import BlockedTooFar, NotFound, PlaneUnavailable
 from server.media.audio_tap import AudioTap
 from server.media.broadcast_plane import WorkerBroadcastPlane
@@ -278,3 +279,58 @@ async def test_rooms_nobody_follows_cost_nothing(plane: WorkerBroadcastPlane) ->
     assert (await plane.statistics()).gauges[gauge] == 0
     assert await plane.playlist(RoomId("room1"), PlaylistAsk()) is not None
     assert (await plane.statistics()).gauges[gauge] == 1
+
+
+async def test_what_is_known_without_asking(plane: WorkerBroadcastPlane) -> None:
+    """A text and parts that were fetched are at hand; the next part, and what is there, are not."""
+    assert plane.playlist_now(ROOM, PlaylistAsk()) is None
+    await plane.apply(on_air_for(10))
+    assert plane.playlist_now(ROOM, PlaylistAsk()) is None
+    assert plane.media_now(ROOM, "", "seg-1.0.m4s") is None
+    told: list[object] = []
+    due = asyncio.Event()
+
+    def done(found: object, error: Exception | None) -> None:
+        told.append(error or found)
+        due.set()
+
+    position = await next_part(plane)
+    late = f"seg-{position.msn - 1}.0.m4s"
+    for wait in (
+        plane.media_now(ROOM, "", late),  # it only has to be fetched
+        plane.playlist_now(ROOM, waits_for(position)),
+        plane.playlist_now(ROOM, PlaylistAsk("64k")),
+    ):
+        assert isinstance(wait, Wait)
+        due.clear()
+        _ = plane.wait(ROOM, wait, done)
+        async with asyncio.timeout(5):
+            await due.wait()
+    part, text, other = told
+    assert part is plane.media_now(ROOM, "", late)
+    assert isinstance(text, PlaylistText)
+    assert f"seg-{position.msn}.{position.part}.m4s" in text.text
+    assert isinstance(other, PlaylistText)
+    assert plane.playlist_now(ROOM, PlaylistAsk("rate")) is None
+    assert plane.media_now(ROOM, "rate", late) is None
+    assert plane.playlist_now(ROOM, waits_for(Position(position.msn + 9, 0))) is None
+    assert plane.media_now(ROOM, "", f"seg-{position.msn + 9}.0.m4s") is None
+
+
+async def test_who_is_told_no_more(plane: WorkerBroadcastPlane) -> None:
+    """Whoever left is not told; who waits for a room that ends is told so."""
+    await plane.apply(on_air_for(10))
+    ahead = await next_part(plane)
+    ask = PlaylistAsk(msn=ahead.msn + 1)
+    told: list[object] = []
+    wait = plane.playlist_now(ROOM, ask)
+    assert isinstance(wait, Wait)
+    leave = plane.wait(ROOM, wait, lambda found, _: told.append(("left", found)))
+    _ = plane.wait(ROOM, wait, lambda found, _: told.append(("stayed", found)))
+    assert plane.blocked(ROOM) == 2
+    leave()
+    leave()
+    assert plane.blocked(ROOM) == 1
+    await plane.apply(replace(on_air_for(10, version=2), on_air=False))
+    assert told == [("stayed", None)]
+    assert plane.blocked(ROOM) == 0

@@ -1,0 +1,318 @@
+"""What most players ask for, answered as its bytes come: without a task, and from ready bytes.
+
+Whoever asks for anything else, or would be refused, is left to the application. What is answered
+here is answered there by the same bytes; tests hold the two together.
+"""
+
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol
+
+import structlog
+from aiohttp import helpers, web
+
+from mixer.types import RoomId
+from server.domain.address import one_caller
+from server.domain.media import Media
+from server.domain.plain_get import Request, Target, read_cookies, read_target
+from server.domain.playlist_text import PlaylistText
+from server.domain.prepared import MOST_MADE, Prepared, Template
+from server.domain.reload import PlaylistAsk, Wait, read_directives
+from server.edge.context import Context
+from server.edge.errors import refusal, response
+from server.edge.headers import Asked, dress
+from server.edge.hls import KINDS, takes_gzip, text_answer, who, whole_answer
+from server.edge.hls_instruments import HlsInstruments, media_kind
+from server.edge.hls_instruments import kind as counted_kind
+from server.edge.instruments import Instruments
+from server.edge.proxies import Proxies
+from server.edge.rights import bearer_in, listen_cookie
+from server.edge.screen import is_served_host
+from server.edge.stream_keys import hand_on
+from server.errors import BlockedTooLong, ServerError
+from server.services.limits import Limit
+
+log = structlog.get_logger(__name__)
+
+_LEVELS: Final = logging.getLogger(__name__)
+MOST_TEMPLATES: Final = 1024
+_CUT: Final = "\0"  # where a template is cut: in no header
+_Counters = tuple[Callable[[float], None], Callable[[int], None]]
+
+
+class Line(Protocol):
+    """A connection, as far as answers need one."""
+
+    caller: str
+
+    def now(self) -> float:
+        """Return the time, monotonic, in seconds."""
+
+    def reply(self, data: bytes) -> None:
+        """Send an answer."""
+
+    def park(self, leave: Callable[[], None]) -> None:
+        """Have a request under way; `leave` is called if its caller goes away."""
+
+    def unpark(self) -> None:
+        """Have it under way no more."""
+
+    def go_on(self) -> None:
+        """Read what came meanwhile."""
+
+    def hand_over(self, request: Request) -> None:
+        """Let the application answer a request."""
+
+    def cut(self, reason: str) -> None:
+        """End the connection."""
+
+
+@dataclass(slots=True)  # not frozen: that costs as much as the rest of reading a request
+class _Wish:
+    """What is asked for, and by whom; `ask` is None for media."""
+
+    request: Request
+    target: Target
+    room: RoomId
+    ask: PlaylistAsk | None
+    remote: str
+    began: float
+    token: str = ""
+    who: int = 0
+
+    @property
+    def path(self) -> str:
+        return self.request.target.partition("?")[0]
+
+    @property
+    def kind(self) -> str:
+        return media_kind(self.target.name) if self.ask is None else self.ask.kind.value
+
+    @property
+    def route(self) -> str:
+        rendition = "{rendition}/" if self.target.rendition else ""
+        return f"/hls/{{room}}/{rendition}{'{name}' if self.ask is None else self.target.name}"
+
+
+class Prompt:
+    """Answers connections that wait between two requests."""
+
+    def __init__(
+        self, context: Context, proxies: Proxies, counted: tuple[Instruments, HlsInstruments]
+    ) -> None:
+        self._context = context
+        self._proxies = proxies
+        self._http, self._hls = counted
+        self._settings = context.settings
+        self._hosts: dict[str, bool] = {}
+        self._templates: dict[Hashable, Template] = {}
+        self._counters: dict[tuple[str, str, int], _Counters] = {}
+        self._reload = 0
+
+    def take(self, line: Line, request: Request) -> bool:
+        """Answer a request, now or once it can be; return whether that is done here."""
+        wish = self._read(line, request)
+        found = None if wish is None else self._find(wish)
+        if wish is None or found is None:
+            return False
+        if not self._context.limits.take_if_free(Limit.HLS, one_caller(wish.remote)):
+            return False
+        try:
+            self._identify(wish)
+            if isinstance(found, Wait):
+                told = _Told(self, line, wish)
+                line.park(self._context.broadcast.wait(wish.room, found, told.done))
+                return True
+        except ServerError:
+            return False  # it is refused there, and counted as two requests
+        self.answer(line, wish, found)
+        return True
+
+    def answer(self, line: Line, wish: _Wish, found: PlaylistText | Media) -> None:
+        """Send what was found."""
+        audience, date = self._context.audience, helpers.rfc822_formatted_time().encode()
+        if isinstance(found, PlaylistText):
+            assert wish.ask is not None, "a playlist was asked for"
+            audience.asked(wish.room, (wish.ask.rendition, wish.ask.kind), wish.who)
+        if isinstance(found, PlaylistText) and wish.token:
+            body = found.with_token(wish.token)
+            data, size = self._template(wish, found).filled(date, body), len(body)
+        else:
+            prepared = self._prepared(wish, found)
+            data, size = prepared.dated(date), prepared.size
+        line.reply(data)
+        audience.sent(wish.room, wish.kind, size)
+        self._count(line, wish, 200, size)
+
+    def refuse(self, line: Line, wish: _Wish, error: ServerError) -> None:
+        """Send a refusal, as the application would."""
+        refused = refusal(error)
+        assert refused is not None, "it is in the table"
+        answer = response(refused)
+        assert isinstance(answer.body, bytes), "it is JSON"
+        date = helpers.rfc822_formatted_time().encode()
+        line.reply(self._cut(wish, answer).filled(date, answer.body))
+        self._count(line, wish, answer.status, len(answer.body))
+        log.info("refused", method="GET", path=wish.path, address=wish.remote, code=refused.code)
+
+    def _read(self, line: Line, request: Request) -> _Wish | None:
+        if not request.is_plain_get or not line.caller or self._proxies.is_trusted(line.caller):
+            return None
+        if not self._is_served(request.fields.get("host")):
+            return None
+        try:
+            target, ask = _read_target(request.target)
+            is_broadcast = target is not None and self._context.rooms.get(target.room).broadcast
+        except ServerError:
+            return None
+        if target is None or (ask is not None and not is_broadcast):
+            return None
+        return _Wish(request, target, target.room, ask, line.caller, line.now())
+
+    def _find(self, wish: _Wish) -> PlaylistText | Media | Wait | None:
+        broadcast, target = self._context.broadcast, wish.target
+        if wish.ask is None:
+            return broadcast.media_now(wish.room, target.rendition, target.name)
+        if target.rendition and target.name == "master.m3u8":  # it has no such address
+            return None
+        if read_cookies(wish.request.fields.get("cookie")) is None:
+            return None
+        return broadcast.playlist_now(wish.room, wish.ask)
+
+    def _identify(self, wish: _Wish) -> None:
+        """Note who asks for a playlist. Raises BadToken, RoomNotFound."""
+        if wish.ask is None:
+            return
+        fields, query_token = wish.request.fields, wish.target.query.get("token", "")
+        cookies = read_cookies(fields.get("cookie")) or {}
+        cookie = cookies.get(listen_cookie(wish.room), "")
+        header = bearer_in(fields.get("authorization"))
+        is_whole = wish.target.name == "master.m3u8"
+        wish.token = hand_on(
+            self._context, wish.room, query_token, header or cookie, to_playlists=is_whole
+        )
+        shown = header or query_token or cookie
+        wish.who = who(shown, wish.remote, fields.get("user-agent"))
+
+    def _is_served(self, host: str) -> bool:
+        if self._context.settings is not self._settings:
+            self._settings = self._context.settings
+            self._reload += 1
+            self._hosts.clear()
+            self._templates.clear()
+        known = self._hosts.get(host)
+        if known is None:
+            if len(self._hosts) >= MOST_TEMPLATES:
+                self._hosts.clear()
+            known = self._hosts[host] = is_served_host(self._settings, host)
+        return known
+
+    def _prepared(self, wish: _Wish, found: PlaylistText | Media) -> Prepared:
+        fields = wish.request.fields
+        is_packed = wish.ask is not None and takes_gzip(fields.get("accept-encoding"))
+        is_blocked = wish.ask is not None and wish.ask.msn is not None
+        key = (self._reload, fields.get("host"), fields.get("origin"), is_packed, is_blocked)
+        prepared = found.made.get(key)
+        if prepared is None:
+            if isinstance(found, Media):
+                answer = whole_answer(found, wish.target.name)
+            else:
+                assert wish.ask is not None, "a playlist was asked for"
+                answer = text_answer(found, wish.ask, "", is_packed=is_packed)
+            assert isinstance(answer.body, bytes), "both are made of bytes"
+            if len(found.made) >= MOST_MADE:
+                found.made.clear()
+            prepared = found.made[key] = Prepared(self._cut(wish, answer), answer.body)
+        return prepared
+
+    def _template(self, wish: _Wish, text: PlaylistText) -> Template:
+        """Return the head of a playlist with a token in it, whatever the token."""
+        assert wish.ask is not None, "a playlist was asked for"
+        fields = wish.request.fields
+        key = (wish.ask.msn is None, fields.get("host"), fields.get("origin"))
+        template = self._templates.get(key)
+        if template is None:
+            if len(self._templates) >= MOST_TEMPLATES:
+                self._templates.clear()
+            answer = text_answer(text, wish.ask, wish.token, is_packed=False)
+            template = self._templates[key] = self._cut(wish, answer)
+        return template
+
+    def _cut(self, wish: _Wish, answer: web.Response) -> Template:
+        """Return an answer's head as aiohttp writes it."""
+        headers, fields = answer.headers, wish.request.fields
+        headers["Content-Length"] = headers["Date"] = _CUT
+        headers["Server"] = ""
+        dress(
+            self._settings,
+            Asked("GET", wish.path, fields.get("host"), fields.get("origin")),
+            answer,
+        )
+        lines = [f"HTTP/1.1 {answer.status} {answer.reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return Template(*("\r\n".join(lines) + "\r\n\r\n").encode().split(_CUT.encode()))
+
+    def _count(self, line: Line, wish: _Wish, status: int, size: int) -> None:
+        key = (wish.route, wish.kind, status)
+        counters = self._counters.get(key)
+        if counters is None:  # as many as there are routes, kinds and two statuses
+            counters = self._counters[key] = (
+                self._http.counter("GET", wish.route, status),
+                self._hls.counter(counted_kind(wish.path), status),
+            )
+        took_s = line.now() - wish.began
+        counters[0](took_s)
+        counters[1](size)
+        level = logging.INFO if self._settings.access_log else logging.DEBUG
+        if not _LEVELS.isEnabledFor(level):  # a line that is dropped costs as much as the rest
+            return
+        log.log(
+            level,
+            "request",
+            method="GET",
+            path=wish.path,
+            room=wish.room,
+            address=wish.remote,
+            status=status,
+            ms=round(1000 * took_s, 1),
+        )
+
+
+@lru_cache(1024)  # a crowd asks for the same; with tokens everybody for their own
+def _read_target(text: str) -> tuple[Target | None, PlaylistAsk | None]:
+    """Return what a request's target names, and asks of a playlist. Raises BadInput."""
+    target = read_target(text)
+    kind = KINDS.get(target.name) if target is not None else None
+    if target is None or kind is None:
+        return target, None
+    directives = read_directives(tuple(target.query.items()))
+    return target, PlaylistAsk(target.rendition, kind, *directives)
+
+
+class _Told:
+    """Who is told once what was waited for is there."""
+
+    __slots__ = ("_line", "_prompt", "_wish")
+
+    def __init__(self, prompt: Prompt, line: Line, wish: _Wish) -> None:
+        self._prompt = prompt
+        self._line = line
+        self._wish = wish
+
+    def done(self, found: PlaylistText | Media | None, error: Exception | None) -> None:
+        """Answer, and let the connection go on; nothing leaves this, for others are to be told."""
+        line, wish = self._line, self._wish
+        try:
+            line.unpark()
+            if found is not None:
+                self._prompt.answer(line, wish, found)
+            elif isinstance(error, BlockedTooLong):
+                self._prompt.refuse(line, wish, error)
+            else:  # the room is over, or its like: there it is known what to say
+                line.hand_over(wish.request)
+            line.go_on()
+        except Exception:  # the border: see above
+            log.exception("request_failed", method="GET", path=wish.path)
+            line.cut("failed")

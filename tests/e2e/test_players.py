@@ -1,0 +1,101 @@
+"""Players of others on the encrypted stream, with nothing but an address: what do they play?"""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server.config import Settings
+from tests.e2e.test_ffmpeg import join
+from tests.support.program import Program, running
+from tests.support.webrtc_client import RATE, client, level_db, tone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+HZ = 700.0
+PATIENCE_S = 45.0
+CHUNK = RATE // 2
+CHUNKS = 5  # in a row, so that no player passes that only got through one segment
+
+RAW = "audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1,format=S16LE ! fdsink fd=1"
+
+
+def ffmpeg(url: str) -> list[str]:
+    return ["ffmpeg", "-v", "error", "-i", url, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
+
+
+def gstreamer(url: str) -> list[str]:
+    source = ["souphttpsrc", f"location={url}", "!", "hlsdemux", "!", "decodebin", "!"]
+    return ["gst-launch-1.0", "-q", *source, *RAW.split()]
+
+
+def vlc(url: str) -> list[str]:
+    """VLC without a window; it refuses to be root."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    out = "#transcode{acodec=s16l,channels=1,samplerate=48000}:std{access=file,mux=wav,dst=-}"
+    return [
+        *(nobody if os.geteuid() == 0 else []),
+        *("cvlc", "-I", "dummy", "--no-video", "--quiet", "--sout", out, url, "vlc://quit"),
+    ]
+
+
+async def plays(command: list[str], home: Path) -> bool:
+    """Run a player until the tone, and nothing beside it, was heard for some time."""
+    player = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "HOME": str(home)},
+    )
+    assert player.stdout is not None, "asked for as a pipe"
+    heard = 0
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while heard < CHUNKS:
+                pcm = np.frombuffer(await player.stdout.readexactly(2 * CHUNK), np.int16)
+                is_tone = level_db(pcm, HZ) > -20 and level_db(pcm, 2 * HZ) < -50
+                heard = heard + 1 if is_tone else 0
+    except (TimeoutError, asyncio.IncompleteReadError):
+        return False
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            player.kill()
+        await player.communicate()  # what it still had to say holds its end up
+    return True
+
+
+async def address(program: Program, room: str, name: str) -> str:
+    _, token = await program.call("POST", "/api/token", {"roomId": room})
+    return f"{program.url}/hls/{room}/{name}?token={token['token']}"
+
+
+needs_containers = pytest.mark.skipif(
+    "broadcast_container" not in Settings.model_fields, reason="the container cannot be chosen"
+)
+
+
+@pytest.mark.parametrize(
+    "container",
+    ["fmp4", *(pytest.param(one, marks=needs_containers) for one in ("ts", "adts"))],
+)
+async def test_players(tmp_path: Path, container: str) -> None:
+    """FFmpeg and VLC play every playlist, GStreamer the classic one in TS and ADTS, decrypted."""
+    options = ["--broadcast-key-segments", "5"]
+    if container != "fmp4":
+        options += ["--broadcast-container", container]
+    async with running(tmp_path / "state", *options) as program, client(tone(HZ)) as anchor:
+        room = (await program.new_room())["roomId"]
+        await anchor.accept(await join(program, room, await anchor.offer()))
+        low = await address(program, room, "stream.m3u8")
+        classic = await address(program, room, "classic.m3u8")
+        commands = {"FFmpeg, classic": ffmpeg(classic), "VLC, classic": vlc(classic)}
+        if container == "fmp4":
+            commands["VLC, low latency"] = vlc(low)
+        else:
+            commands["GStreamer, classic"] = gstreamer(classic)
+        heard = await asyncio.gather(*(plays(one, tmp_path) for one in commands.values()))
+    assert dict(zip(commands, heard, strict=True)) == dict.fromkeys(commands, True)
