@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hls.codec import codec
 from hls.core.playlist import DateRange, Window
+from hls.core.soundpart import SoundPart
 from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
 from hls.disk import DiskWindow
@@ -144,6 +145,11 @@ class Broadcaster:
         """
         found = self._rooms.get(room)
         return found.fetch(rendition, name, now_tick) if found else None
+
+    def sound(self, room: str, wanted: Position, now_tick: int) -> SoundPart | None:
+        """Return a complete part of the default rendition, not encrypted; None if not in memory."""
+        found = self._rooms.get(room)
+        return found.sound(wanted, now_tick) if found else None
 
     def statistics(self) -> dict[str, int]:
         """Return counters (their names end in `_total`) and gauges (the others)."""

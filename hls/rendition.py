@@ -12,6 +12,7 @@ from hls.core.channels import fitted
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.segmenter import Segmenter
+from hls.core.soundpart import SoundPart
 from hls.core.timeline import AAC_SAMPLES, LOOKAHEAD_FRAMES, SEGMENT_FRAMES
 from hls.encoder import GatedEncoder
 from hls.errors import EncoderLost
@@ -85,6 +86,13 @@ class Rendition:
         first = msn * SEGMENT_FRAMES + part * self._part_frames
         silent = self.codec_of(msn).silent_frame
         return self._fragment(first, self._segmenter.frames(first, self._part_frames, silent))
+
+    def sound(self, msn: int, part: int) -> SoundPart:
+        """Return the frames of part `part` of segment `msn`, final or not."""
+        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        its = self.codec_of(msn)
+        frames = self._segmenter.frames(first, self._part_frames, its.silent_frame)
+        return SoundPart(its.audio, tuple(frames), its.silent_frame)
 
     def frames(self, msn: int) -> list[bytes]:
         """Return the AAC frames of segment `msn`, final or not."""

@@ -15,6 +15,7 @@ from hls.core.dates import Dates
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.playlist import DateRange, Window
+from hls.core.soundpart import SoundPart
 from hls.core.ticks import Fate
 from hls.core.timeline import (
     AAC_SAMPLES,
@@ -178,6 +179,15 @@ class Room:
                 return None
             return program.shelf.part(wanted.msn, wanted.part)
         return program.rendition.init(name)
+
+    def sound(self, wanted: Position, now_tick: int) -> SoundPart | None:
+        """Return a complete part of the default rendition in the clear; None if not in memory."""
+        position, program = self.position(now_tick), self._find("")
+        assert program is not None, "the first rendition is there"
+        is_there = _comes_before(wanted, position) and 0 <= wanted.part < self._facts.parts
+        if not is_there or wanted.msn < max(0, self._complete - MEMORY_SEGMENTS):
+            return None
+        return program.rendition.sound(wanted.msn, wanted.part)
 
     def close(self) -> None:
         """Delete what is on disk."""

@@ -10,6 +10,8 @@ WORKERS = {
     "broadcast": "server.media.broadcast_worker",
     "decoder": "server.media.decoder_worker",
     "upload": "server.media.upload_worker",
+    "mp3": "server.media.mp3_worker",
+    "publish": "server.media.publish_worker",
 }
 
 

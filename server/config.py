@@ -99,6 +99,7 @@ class ConfiguredRoom(BaseModel):
     automix: bool = False
     buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
@@ -284,7 +285,7 @@ class Settings(BaseSettings):
     rooms: Annotated[tuple[ConfiguredRoom, ...], NoDecode] = Field(
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
-        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `locked`,"
+        " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
         " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
         " repeat the option, or a list in the variable.",
     )
@@ -324,6 +325,11 @@ class Settings(BaseSettings):
         description="Network (CIDR) that webhooks may call although it is private, and without"
         " HTTPS; none = public addresses over HTTPS only. Several: repeat the option, or separate"
         " by commas.",
+    )
+    output_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Network (CIDR) that RTMP outputs may go to although it is private; none ="
+        " public addresses only. Several: repeat the option, or separate by commas.",
     )
     state_dir: Path = Field(
         default_factory=default_state_dir,
@@ -585,7 +591,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("public_ip", "forward_to", "trusted_proxy", "webhook_networks", "room_warnings_s"),
-        *("ice_servers", "broadcast_bitrates"),
+        *("ice_servers", "broadcast_bitrates", "output_networks"),
         *("allow_host", "allow_origin", "hls_origin", "embed_origin"),
         mode="before",
     )
@@ -605,7 +611,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not an IP address") from None
         return value
 
-    @field_validator("forward_to", "webhook_networks", "trusted_proxy")
+    @field_validator("forward_to", "webhook_networks", "output_networks", "trusted_proxy")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:

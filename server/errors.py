@@ -363,6 +363,12 @@ class HookFailed(ServerError):  # noqa: N818
     code = "hook_failed"
 
 
+class OutputFailed(ServerError):  # noqa: N818
+    """A process that sends a room's sound on is of no use any more; the sentence says why."""
+
+    code = "output_failed"
+
+
 class KeyNotYet(Delayed):
     """The key is for segments that are yet to come."""
 

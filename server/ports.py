@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from hls.core.soundpart import SoundPart
 from hls.types import BroadcastSpec, Reading, RecordingReport
 from mixer.types import (
     PeerId,
@@ -16,6 +17,7 @@ from mixer.types import (
     RoomSpec,
 )
 from server.domain.media import Media
+from server.domain.output import Target
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import PlaylistAsk, Wait
 
@@ -281,6 +283,39 @@ class SoundDecoder(Protocol):
         """Begin to decode an open file, again and again if it is looped. Raises SoundRefused."""
 
 
+class SoundProcess(Protocol):
+    """A process that makes something of a room's sound."""
+
+    @property
+    def last_words(self) -> str:
+        """Why it ended, once `read` raised."""
+
+    def feed(self, first_frame: int, part: SoundPart) -> bool:
+        """Give it the next part; False if it could not take it now, which is lost then."""
+
+    async def read(self) -> bytes:
+        """Return the next piece of what it makes: of MP3, or nothing for each part it sent.
+
+        Raises OutputFailed when it is over.
+        """
+
+    async def close(self) -> None:
+        """End it."""
+
+
+class SoundProcesses(Protocol):
+    """Starts processes that are fed with a room's sound: what harms one is its own."""
+
+    def check(self, target: Target) -> None:
+        """Raise Forbidden if nothing may be sent there, as far as it can be told by now."""
+
+    async def encoder(self) -> SoundProcess:
+        """Start an MP3 encoder. Raises OutputFailed."""
+
+    async def publisher(self, target: Target) -> SoundProcess:
+        """Start to publish by RTMP. Raises OutputFailed, also for what may not be reached."""
+
+
 class HookSender(Protocol):
     """Calls other programs over HTTP."""
 
@@ -339,6 +374,13 @@ class BroadcastPlane(PromptBroadcast, Protocol):
 
         The part that a playlist gives a hint of is waited for. None if there is no such name, or
         not any more. Raises as `playlist` does.
+        """
+
+    async def sound(self, room: RoomId, part: int) -> SoundPart | None:
+        """Return part `part` (see Parts) of the default rendition, not encrypted.
+
+        The next part is waited for. None if the room is not on air or the part is too old. Raises
+        as `playlist` does.
         """
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:

@@ -20,7 +20,14 @@ from server.edge.hook_sender import HttpHookSender
 from server.edge.pages import static_folder
 from server.media.archive import Archive
 from server.media.recordings import FolderShelf
-from server.ports import BroadcastPlane, HookSender, MixingPlane, SoundDecoder, StateStore
+from server.ports import (
+    BroadcastPlane,
+    HookSender,
+    MixingPlane,
+    SoundDecoder,
+    SoundProcesses,
+    StateStore,
+)
 from server.services.access import Access, Lifetimes
 from server.services.announcer import Announcer
 from server.services.api_keys import ApiKeys
@@ -34,6 +41,7 @@ from server.services.desk import Desk
 from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.endings import Endings
+from server.services.feeds import Feeds
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.kicks import Kicks
@@ -43,10 +51,12 @@ from server.services.listeners import Listeners
 from server.services.listening import Listening
 from server.services.marks import Marks
 from server.services.media_events import MediaEvents
+from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
+from server.services.radio import Radio
 from server.services.reconcile import Reconciler
 from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
@@ -76,6 +86,7 @@ class Ground:
     mixer: MixingPlane
     broadcast: BroadcastPlane
     decoder: SoundDecoder
+    sound: SoundProcesses
     hook_sender: HookSender = field(default_factory=HttpHookSender)
     is_up: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
@@ -99,11 +110,14 @@ class Services:
         _ = supervisor.keep_running(Pulse(self.context.registry).run, name="pulse")
         self.context.announcer.serve(supervisor.scope("announcer"))
         self.context.webhooks.serve(supervisor.scope("webhooks"))
+        self.context.radio.serve(supervisor.scope("radio"))
+        self.context.outputs.serve(supervisor.scope("outputs"))
         _ = supervisor.keep_running(self.context.webhooks.run, name="webhooks")
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
         credits_ = Credits(self.context.broadcast, self.context.rooms, presence)
+        self.context.radio.speaking = credits_.of
         _ = supervisor.keep_running(credits_.run, name="credits")
         _ = supervisor.keep_running(partial(self._hear, credits_), name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
@@ -148,6 +162,7 @@ class Services:
         await self.context.lines.load()
         await self.context.desk.load()
         await self.context.webhooks.load()
+        await self.context.outputs.load()
 
 
 def recordings_folder(settings: Settings) -> Path:
@@ -224,6 +239,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         chat=chat,
         recorder=recorder,
     )
+    feeds = Feeds(ground.broadcast, clock)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     context = Context(
@@ -254,6 +270,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
+        radio=Radio(rooms, feeds, ground.sound, clock),
+        outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
         permanent=PermanentRooms(store, rooms),
@@ -266,6 +284,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.when_gone = _each(
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
+        context.outputs.forget_room,
     )
     return Services(context, specs, streams, MediaEvents(presence))
 

@@ -45,6 +45,7 @@ from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.decoder_process import DecoderProcesses
 from server.media.fleet import LINES_HOME, Fleet
 from server.media.mixer_plane import Recording, WorkerPlane
+from server.media.sound_process import WorkerSoundProcesses
 from server.media.upload_plane import WorkerUploadPlane
 from server.services.clock import Clock, system_clock
 from server.services.keyring import Keyring
@@ -119,6 +120,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         upload = await _start_upload(settings, supervisor, stack)
         is_up = {"mixer": lambda: mixer.is_up, "broadcast": lambda: broadcast.is_up}
         decoder = DecoderProcesses(supervisor.scope("decoders"))
+        sound = WorkerSoundProcesses(supervisor.scope("sound"), settings.output_networks)
         hook_sender = HttpHookSender(settings.webhook_networks)
         stack.push_async_callback(hook_sender.close)
         turn_secret = await asyncio.to_thread(_turn_secret, settings.turn_secret_file)
@@ -126,7 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             remote = signer
             is_up["signing"] = lambda: remote.is_up
         ground = Ground(
-            *(store, keyring, signer, clock, mixer, broadcast, decoder, hook_sender, is_up),
+            *(store, keyring, signer, clock, mixer, broadcast, decoder, sound, hook_sender, is_up),
             shared=shared,
             turn_secret=turn_secret,
             upload=upload,

@@ -53,6 +53,10 @@ class Parts:
         """Return a place in the row. A part beyond its segment's last is the next one's first."""
         return position.msn * self.count + min(position.part, self.count)
 
+    def position(self, index: int) -> Position:
+        """Return where part `index` of the row is."""
+        return Position(*divmod(index, self.count))
+
     def msn(self, index: int) -> int:
         """Return the segment that a part is of."""
         return index // self.count

@@ -87,11 +87,11 @@ class Room:
     """What was decided about the room; `pin` is empty if there is none.
 
     `profile`, `loudest`, `automix` and `buses` are how it is mixed (see RoomSpec). `broadcast`:
-    whether listeners can hear it. `locked`: nobody new is let in. `lobby`: who comes waits until
-    somebody lets them in. `chat`: people may write to each other, listeners too if `listener_chat`;
-    who comes later gets the last `chat_history` messages. So many may hear it without delay
-    (`live_listeners`). `record`: when it is recorded by itself, None as the setting says.
-    `air` is what listeners hear.
+    whether listeners can hear it, `radio`: also as AAC and MP3. `locked`: nobody new is let in.
+    `lobby`: who comes waits until somebody lets them in. `chat`: people may write to each other,
+    listeners too if `listener_chat`; who comes later gets the last `chat_history` messages. So many
+    may hear it without delay (`live_listeners`). `record`: when it is recorded by itself, None as
+    the setting says. `air` is what listeners hear.
     """
 
     id: RoomId
@@ -106,6 +106,7 @@ class Room:
     automix: bool = False
     buses: tuple[str, ...] = ()
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -198,6 +199,7 @@ class _StoredRoom(BaseModel):
     automix: bool = False
     buses: Annotated[tuple[str, ...], Field(strict=False)] = ()
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -228,6 +230,7 @@ def encode_room(room: Room) -> bytes:
             automix=room.automix,
             buses=room.buses,
             broadcast=room.broadcast,
+            radio=room.radio,
             locked=room.locked,
             lobby=room.lobby,
             chat=room.chat,
@@ -268,6 +271,7 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
         automix=stored.automix,
         buses=stored.buses,
         broadcast=stored.broadcast,
+        radio=stored.radio,
         locked=stored.locked,
         lobby=stored.lobby,
         chat=stored.chat,

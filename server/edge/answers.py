@@ -14,6 +14,7 @@ from server.domain.people import Status
 from server.domain.recording import Automatic, RecordingState
 from server.domain.room import RoomState
 from server.domain.webhook import Kind
+from server.services.outputs import OutputState
 
 RoomName = Annotated[str, Field(examples=["demo"])]
 UserName = Annotated[str, Field(examples=["6f1f0c3e-1d52-4c6e-9a3b-0a4f5e6d7c8b"])]
@@ -145,6 +146,7 @@ class RoomFull(RoomNotice):
     loudest: int
     liveListeners: int | None
     automix: bool
+    radio: bool
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
     title: str
@@ -154,7 +156,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last five are the admin's."""
+    """A room by its id; the last six are the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -165,6 +167,7 @@ class RoomSeen(RoomNotice):
     loudest: int | None = None
     liveListeners: int | None = None
     automix: bool | None = None
+    radio: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
     title: str | None = None
@@ -353,6 +356,32 @@ class Listener(Answer):
     userId: UserName
     since: Moment
     keys: int
+
+
+class OutputShape(Answer):
+    """An RTMP output; its address is shown without the stream key."""
+
+    outputId: str
+    name: str
+    url: str
+    enabled: bool
+    state: OutputState
+    since: Moment
+    reason: str
+    retryAt: Moment | None
+    failures: int
+
+
+class OutputAnswer(Success):
+    """An output that was made or changed."""
+
+    output: OutputShape
+
+
+class OutputsAnswer(Success):
+    """A room's outputs."""
+
+    outputs: list[OutputShape]
 
 
 class ListenersAnswer(Page):

@@ -22,8 +22,10 @@ from server.edge import (
     modules,
     openapi,
     operations,
+    outputs,
     pages,
     participants,
+    radio,
     recordings,
     rest,
     stream_keys,
@@ -87,6 +89,10 @@ ROUTES: Final = (
     web.delete("/api/rooms/{room}/rtp/{user}", lines.delete_line),
     web.get("/api/rooms/{room}/listeners", listeners.list_listeners),
     web.delete("/api/rooms/{room}/listeners/{user}", listeners.delete_listener),
+    web.post("/api/rooms/{room}/outputs", outputs.create_output),
+    web.get("/api/rooms/{room}/outputs", outputs.list_outputs),
+    web.patch("/api/rooms/{room}/outputs/{outputId}", outputs.change_output),
+    web.delete("/api/rooms/{room}/outputs/{outputId}", outputs.delete_output),
     web.post("/api/rooms/{room}/arrivals", arrivals.start_arrivals),
     web.get("/api/rooms/{room}/arrivals", arrivals.list_arrivals),
     web.delete("/api/rooms/{room}/arrivals", arrivals.stop_arrivals),
@@ -139,6 +145,8 @@ ROUTES: Final = (
     web.get("/hls/{room}/{rendition}/classic.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),
     web.get("/hls/{room}/{rendition}/{name}", hls.get_media),
+    web.get("/radio/{room}.aac", radio.get_aac),
+    web.get("/radio/{room}.mp3", radio.get_mp3),
     web.options("/hls/{path:.+}", headers.preflight),
     web.get("/health", operations.health),
     web.get("/ready", operations.ready),
@@ -165,6 +173,7 @@ def create_app(context: Context) -> web.Application:
     app.add_routes(ROUTES)
     app.on_response_prepare.append(headers.add_headers)
     app.on_shutdown.append(stop_sockets)
+    app.on_shutdown.append(radio.end_radio)
     return app
 
 

@@ -24,8 +24,10 @@ from server.services.limits import Limits
 from server.services.lines import LineKeeper
 from server.services.listening import Listening
 from server.services.marks import Marks
+from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.presence import Presence
+from server.services.radio import Radio
 from server.services.recorder import Recorder
 from server.services.rooms import Rooms
 from server.services.signalling import Signalling
@@ -65,6 +67,8 @@ class Context:
     webhooks: Webhooks
     endings: Endings
     audience: Audience
+    radio: Radio
+    outputs: Outputs
     permanent: PermanentRooms
     auto_rooms: AutoRooms
     marks: Marks

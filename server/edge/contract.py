@@ -165,6 +165,18 @@ def _media(name: str, what: str) -> Operation:
     )
 
 
+def _radio(name: str, kind: str, what: str) -> Operation:
+    return Operation(
+        name,
+        "broadcast",
+        what,
+        kind,
+        query=queries.TokenQuery,
+        errors=("room_not_found", "not_found", "not_ready", "too_many"),
+        needs=Needs.SOMETHING,
+    )
+
+
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/"): Operation("index", summary="The rooms", **_PAGE),
     ("GET", "/api"): Operation("apiPage", summary="This interface, to try", **_PAGE),
@@ -435,6 +447,31 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "broadcast",
         "Let somebody listen no more",
         answers.Success,
+    ),
+    ("POST", "/api/rooms/{room}/outputs"): Operation(
+        "createOutput",
+        "broadcast",
+        "Publish a room by RTMP",
+        answers.OutputAnswer,
+        status=201,
+        body=models.OutputRequest,
+        example={"url": "rtmp://live.example.org/app/key", "name": "Our channel"},
+        errors=("too_many",),
+    ),
+    ("GET", "/api/rooms/{room}/outputs"): Operation(
+        "listOutputs", "broadcast", "The RTMP outputs, and how they are", answers.OutputsAnswer
+    ),
+    ("PATCH", "/api/rooms/{room}/outputs/{outputId}"): Operation(
+        "changeOutput",
+        "broadcast",
+        "Change an output, or switch it off",
+        answers.OutputAnswer,
+        body=models.OutputPatch,
+        example={"enabled": False},
+        errors=("not_found",),
+    ),
+    ("DELETE", "/api/rooms/{room}/outputs/{outputId}"): Operation(
+        "deleteOutput", "broadcast", "End an output", answers.Success, errors=("not_found",)
     ),
     ("POST", "/api/rooms/{room}/arrivals"): Operation(
         "startCapture",
@@ -716,6 +753,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/hls/{room}/{rendition}/{name}"): _media(
         "getRenditionSegment", "The same of another rendition"
     ),
+    ("GET", "/radio/{room}.aac"): _radio("radioAac", "audio/aac", "A room as a stream of AAC"),
+    ("GET", "/radio/{room}.mp3"): _radio("radioMp3", "audio/mpeg", "A room as a stream of MP3"),
     ("OPTIONS", "/hls/{path}"): Operation(
         "allowPlayers",
         "broadcast",

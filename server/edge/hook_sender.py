@@ -1,6 +1,5 @@
 """The HTTP client of the webhooks: it goes where the operator lets it, and nowhere else."""
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from typing import Final
@@ -10,40 +9,31 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from server.domain.reach import Reach
 from server.errors import Forbidden, HookFailed
 
 CALL_S: Final = 15.0  # connection, request and answer
 READ_BYTES: Final = 4096  # of an answer; nobody reads it, and the connection may be used again
-# Addresses that hold an IPv4 address, which may be any: NAT64 (RFC 6052), 6to4, Teredo.
-_CARRIERS: Final = tuple(
-    ipaddress.ip_network(one) for one in ("64:ff9b::/96", "2002::/16", "2001::/32")
-)
 _NOT_ALLOWED: Final = (
     "is no address that webhooks may go to: name its network in the setting webhook_networks"
 )
 
 
-class Reach:
+class HookReach:
     """Which addresses may be called: public ones over HTTPS, and those of `networks`."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
-        self._networks = tuple(ipaddress.ip_network(one) for one in networks)
+        self._reach = Reach(networks)
 
     def allows(self, scheme: str, text: str) -> bool:
-        """Whether an IP address may be called."""
-        address = ipaddress.ip_address(text.partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in self._networks):
-            return True
-        is_public = address.is_global and not address.is_multicast
-        return scheme == "https" and is_public and not any(address in one for one in _CARRIERS)
+        """Whether an IP address may be called. Raises ValueError if it is none."""
+        return self._reach.allows(text) if scheme == "https" else self._reach.is_named(text)
 
 
 class GuardedResolver(AbstractResolver):
     """Finds the addresses of a name that may be called, when it is called: names can move."""
 
-    def __init__(self, scheme: str, reach: Reach) -> None:
+    def __init__(self, scheme: str, reach: HookReach) -> None:
         self._scheme = scheme
         self._reach = reach
         self._names = ThreadedResolver()
@@ -67,7 +57,7 @@ class HttpHookSender:
     """A HookSender: one call at a time per `post`, no redirects, no proxies, no cookies."""
 
     def __init__(self, networks: tuple[str, ...] = (), *, call_s: float = CALL_S) -> None:
-        self._reach = Reach(networks)
+        self._reach = HookReach(networks)
         self._call_s = call_s
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 

@@ -92,6 +92,7 @@ class CreateRoomRequest(Body):
     automix: bool = False
     buses: Buses = []
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -123,6 +124,7 @@ class ChangeRoomRequest(Body):
     automix: bool = False
     buses: Buses = []
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -369,6 +371,24 @@ class WebhookRequest(Body):
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
     events: Annotated[list[Annotated[Kind, Field(strict=False)]], Field(max_length=len(Kind))] = []
+
+
+OutputUrl = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+
+
+class OutputRequest(Body):
+    """`POST /api/rooms/{id}/outputs`."""
+
+    url: OutputUrl
+    name: Name = ""
+
+
+class OutputPatch(Body):
+    """`PATCH /api/rooms/{id}/outputs/{outputId}`: what is absent stays."""
+
+    name: Name | None = None
+    url: OutputUrl | None = None
+    enabled: bool | None = None
 
 
 class AdmitRequest(Body):

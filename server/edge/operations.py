@@ -23,6 +23,8 @@ from server.edge.rights import require
 from server.edge.signalling import OPEN_SOCKETS
 from server.errors import ServerError
 from server.memory import resident_bytes
+from server.services.outputs import OutputState
+from server.services.radio import RadioFormat
 
 ASK_S: Final = 1.0  # a plane that needs longer to say how it is is not well
 MOST_LATE: Final = 0.1  # of the mixer's last 5 s of ticks: another call would be heard in all
@@ -112,6 +114,9 @@ def _own(app: web.Application) -> PlaneStatistics:
             "broadcast_listeners": len(context.listening.listeners),
             "sockets": len(app[OPEN_SOCKETS]),
             "announcements": context.announcer.count,
+            "radio_feeds": len(context.radio.feeds),
+            **{f"radio_listeners_{one}": context.radio.listeners[one] for one in RadioFormat},
+            **{f"outputs_{one}": context.outputs.states()[one] for one in OutputState},
             "recordings": context.recorder.count,
             "draining": float(context.drain.is_on),
             "resident_bytes": float(resident_bytes() or 0),
@@ -119,6 +124,9 @@ def _own(app: web.Application) -> PlaneStatistics:
         },
         counters={
             **context.announcer.counters,
+            **context.radio.counters,
+            **context.radio.feeds.counters,
+            **context.outputs.counters,
             **context.listening.listeners.counters,
             **context.listening.keys.counters,
             **{f"refused_{limit.value}": count for limit, count in context.limits.refused.items()},

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
 
+from hls.core.soundpart import SoundPart, decode
 from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
@@ -63,6 +64,12 @@ class _Name(NamedTuple):
     @property
     def path(self) -> str:
         return f"{self.rendition}/{self.name}"
+
+
+class _Sound(NamedTuple):
+    """A part in the clear."""
+
+    part: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ class WorkerBroadcastPlane:
         self._fetching: SingleFlight[tuple[str, _Name], Media | None] = SingleFlight(
             self._spawn, name="segment"
         )
-        self._blocked: Blocked[_Form | _Name, PlaylistText | Media] = Blocked(
+        self._blocked: Blocked[_Form | _Name | _Sound, PlaylistText | Media | SoundPart] = Blocked(
             self._spawn, self._answer
         )
 
@@ -206,7 +213,7 @@ class WorkerBroadcastPlane:
         elif parts.is_too_far(ask, position):
             raise BlockedTooFar
         answer = await self._blocked.wait(room, wanted, form)
-        assert not isinstance(answer, Media), "a form is answered by a text"
+        assert not isinstance(answer, Media | SoundPart), "a form is answered by a text"
         return answer
 
     async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
@@ -225,9 +232,22 @@ class WorkerBroadcastPlane:
                 return None
             if part == position:  # what a playlist gives a hint of
                 answer = await self._blocked.wait(room, part, wanted)
-                assert not isinstance(answer, PlaylistText), "a name is answered by media"
+                assert not isinstance(answer, PlaylistText | SoundPart), "a name is media"
                 return answer
         return await self._fetching.do((room, wanted), lambda: self._ask_segment(room, wanted))
+
+    async def sound(self, room: RoomId, part: int) -> SoundPart | None:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return None
+        position = await self._position(room)
+        if position is None:
+            return None
+        if part < position:
+            return await self._ask_sound(room, part)
+        answer = await self._blocked.wait(room, part, _Sound(part))
+        assert answer is None or isinstance(answer, SoundPart), "that is how it is answered"
+        return answer
 
     def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
         """See PromptBroadcast."""
@@ -263,7 +283,12 @@ class WorkerBroadcastPlane:
         """See PromptBroadcast."""
         what = wait.what
         assert isinstance(what, _Form | _Name), "it is one of ours"
-        leave = partial(self._blocked.leave, self._blocked.park(room, wait.part, what, done))
+
+        def tell(answer: PlaylistText | Media | SoundPart | None, error: Exception | None) -> None:
+            assert not isinstance(answer, SoundPart), "forms and names are answered otherwise"
+            done(answer, error)
+
+        leave = partial(self._blocked.leave, self._blocked.park(room, wait.part, what, tell))
         seen = self._seen.get(room)
         if seen is not None and wait.part < seen.position:
             self._blocked.hurry(room, what, seen.position)  # it is there, and only to be fetched
@@ -346,9 +371,13 @@ class WorkerBroadcastPlane:
                 raise
             return seen.position
 
-    async def _answer(self, room: str, what: _Form | _Name) -> PlaylistText | Media | None:
+    async def _answer(
+        self, room: str, what: _Form | _Name | _Sound
+    ) -> PlaylistText | Media | SoundPart | None:
         if isinstance(what, _Form):
             return await self._current(room, what)
+        if isinstance(what, _Sound):
+            return await self._ask_sound(room, what.part)
         return await self._fetching.do((room, what), lambda: self._ask_segment(room, what))
 
     # What the process is asked, and says
@@ -372,23 +401,35 @@ class WorkerBroadcastPlane:
         return held
 
     async def _ask_segment(self, room: str, wanted: _Name) -> Media | None:
-        spec, number = self._link.spec(room), next(self._blob_numbers)
-        self._blobs[number] = None
-        try:
-            found = await self._link.ask(
-                wire.FLAG, "fetch", {"room": room, **wanted._asdict(), "blob": number}
-            )
-        finally:
-            data = self._blobs.pop(number)
-        if not found:
-            return None
+        spec = self._link.spec(room)
+        data = await self._ask_blob("fetch", {"room": room, **wanted._asdict()})
         if data is None:
-            log.error("blob_missing", room=room, name=wanted.name)
-            raise PlaneUnavailable
+            return None
         media = Media(data)
         if self._link.spec(room) is spec:
             self._segments.put(room, wanted.path, media)
         return media
+
+    async def _ask_sound(self, room: str, index: int) -> SoundPart | None:
+        spec = self._link.spec(room)
+        if spec is None or not spec.on_air:  # it went off the air meanwhile
+            return None
+        position = asdict(Parts(spec).position(index))
+        data = await self._ask_blob("sound", {"room": room, "position": position})
+        return None if data is None else decode(data)
+
+    async def _ask_blob(self, method: str, params: Mapping[str, object]) -> bytes | None:
+        """Return the bytes that come beside the answer of a call, None if there are none."""
+        number = next(self._blob_numbers)
+        self._blobs[number] = None
+        try:
+            found = await self._link.ask(wire.FLAG, method, {**params, "blob": number})
+        finally:
+            data = self._blobs.pop(number)
+        if found and data is None:
+            log.error("blob_missing", method=method, room=params["room"])
+            raise PlaneUnavailable
+        return data if found else None
 
     def _note(self, spec: BroadcastSpec | None, position: Position, asked: float) -> int:
         """Remember how far a room is, as it was told to who asked at that time."""

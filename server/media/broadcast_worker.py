@@ -41,6 +41,7 @@ class BroadcastService:
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
+        self.dispatcher.add("sound", wire.AskSound, self._sound)
         self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
         self.dispatcher.add("talk", wire.Talk, self._talk)
         self.dispatcher.add("statistics", None, self._statistics)
@@ -92,6 +93,13 @@ class BroadcastService:
         if data is None:
             return False
         await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, data))
+        return True
+
+    async def _sound(self, params: wire.AskSound) -> object:
+        part = self._broadcaster.sound(params.room, params.position, _now_tick())
+        if part is None:
+            return False
+        await self._transport.send_frame(FrameKind.BLOB, wire.blob_body(params.blob, part.encode()))
         return True
 
     async def _talk(self, params: wire.Talk) -> object:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 import numpy as np
 from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
+from hls.core.soundpart import SoundPart, decode
 from hls.errors import BadSpec
 from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
@@ -213,6 +214,14 @@ class AskSegment(BaseModel):
     blob: Annotated[int, Field(ge=0, lt=2**64)]
 
 
+class AskSound(BaseModel):
+    """`sound`: a part of the default rendition in the clear; the result is as that of `fetch`."""
+
+    room: str
+    position: Position
+    blob: Annotated[int, Field(ge=0, lt=2**64)]
+
+
 # Greetings
 
 
@@ -254,6 +263,27 @@ class SpoolSettings(BaseModel):
     folder: str
     max_bytes: int
     are_keys_sent: bool = False
+
+
+class SoundSettings(BaseModel):
+    """How a process is started that is fed with a room's sound."""
+
+    control_fd: int
+
+
+class Publish(BaseModel):
+    """The notification `publish`: where to send what follows, and what is said there.
+
+    `address` is an IP address that was looked at; `host` is the name that it was given for.
+    """
+
+    address: str
+    host: str
+    port: Annotated[int, Field(ge=1, le=_MAX_PORT)]
+    tls: bool
+    app: str
+    key: Annotated[str, Field(repr=False)]
+    base: str
 
 
 class BroadcastSettings(BaseModel):
@@ -406,6 +436,21 @@ def read_audio(kind: FrameKind, body: bytes) -> AudioTick:
         raise WireError("a tick is of a bus of a room")
     pcm = np.frombuffer(body, "<i2", channels * FRAME_SAMPLES, _AUDIO.size)
     return AudioTick(RoomId(room), bus, tick, pcm.astype(np.int16, copy=False))
+
+
+def part_body(first_frame: int, part: SoundPart) -> bytes:
+    """Return the body of a SOUND frame that holds a part of a broadcast."""
+    return _TICK.pack(first_frame) + part.encode()
+
+
+def read_part(kind: FrameKind, body: bytes) -> tuple[int, SoundPart]:
+    """Read such a frame: the number of its first AAC frame, and the part. Raises WireError."""
+    if kind is not FrameKind.SOUND or len(body) < _TICK.size:
+        raise WireError(f"{kind.name} of {len(body)} bytes is no part")
+    try:
+        return _TICK.unpack_from(body)[0], decode(body[_TICK.size :])
+    except ValueError as error:
+        raise WireError(str(error)) from None
 
 
 def blob_body(number: int, data: bytes) -> bytes:

@@ -40,6 +40,10 @@ class Credits:
             for room in tuple(self._told) if event.rooms is None else event.rooms:
                 self._want(room, frozenset())
 
+    def of(self, room: RoomId) -> list[str]:
+        """Return who speaks in a room now, as far as its listeners are told."""
+        return sorted(self._told.get(room, ()))
+
     async def run(self) -> None:
         """Tell whatever is due, for ever."""
         while True:

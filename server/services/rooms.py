@@ -76,6 +76,7 @@ class Wanted:
     automix: bool = False
     buses: tuple[str, ...] = ()
     broadcast: bool = True
+    radio: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -208,6 +209,7 @@ class Rooms:
             automix=wanted.automix,
             buses=wanted.buses,
             broadcast=wanted.broadcast,
+            radio=wanted.radio,
             locked=wanted.locked,
             lobby=wanted.lobby,
             chat=wanted.chat,

@@ -200,6 +200,30 @@ export const deleteRoom = (roomId) => call("DELETE", `/api/rooms/${roomId}`);
 export const changeRoom = async (roomId, change) => (await call("PATCH", `/api/rooms/${roomId}`, change)).room;
 
 /**
+ * An RTMP output; its address has no key.
+ * @typedef {{outputId: string, name: string, url: string, reason: string,
+ *   state: "off" | "waiting" | "connecting" | "live" | "failed"}} Output
+ */
+
+/**
+ * @param {string} roomId
+ * @returns {Promise<Output[]>}
+ */
+export const listOutputs = async (roomId) => (await call("GET", `/api/rooms/${roomId}/outputs`)).outputs;
+
+/**
+ * @param {string} roomId
+ * @param {{url: string}} output
+ */
+export const createOutput = (roomId, output) => call("POST", `/api/rooms/${roomId}/outputs`, output);
+
+/**
+ * @param {string} roomId
+ * @param {string} outputId
+ */
+export const deleteOutput = (roomId, outputId) => call("DELETE", `/api/rooms/${roomId}/outputs/${outputId}`);
+
+/**
  * @param {string} roomId
  * @returns {Promise<Participant[]>}
  */

@@ -6,6 +6,7 @@ import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
 import { makeItem, Recordings } from "./recordings.js";
+import { Outputs } from "./outputs.js";
 import { explainError } from "./sentences.js";
 import { Sounds } from "./sounds.js";
 
@@ -27,6 +28,8 @@ const cards = new Map();
 const links = new Map();
 /** @type {Map<string, Desk>} */
 const desks = new Map();
+/** @type {Map<string, Outputs>} */
+const outputs = new Map();
 /** @type {Map<string, Sounds>} */
 const sounds = new Map();
 /** @type {Map<string, Recordings>} */
@@ -145,6 +148,7 @@ function draw(found) {
     cards.delete(roomId);
     links.delete(roomId);
     desks.delete(roomId);
+    outputs.delete(roomId);
     sounds.get(roomId)?.end();
     sounds.delete(roomId);
     recordings.get(roomId)?.end();
@@ -155,6 +159,7 @@ function draw(found) {
     if (!card) cards.set(room.roomId, (card = makeCard(room)));
     update(card, room);
     desks.get(room.roomId)?.refresh();
+    outputs.get(room.roomId)?.refresh();
     if (rooms.children[place] !== card) rooms.insertBefore(card, rooms.children[place] ?? null);
   });
   byId("empty", HTMLElement).hidden = found.length > 0;
@@ -192,6 +197,7 @@ async function drawLeftBehind(alive) {
 function makeCard(room) {
   const card = fromTemplate("room-template");
   desks.set(room.roomId, new Desk(part(card, "desk", HTMLDetailsElement), room.roomId));
+  outputs.set(room.roomId, new Outputs(part(card, "outputs", HTMLDetailsElement), room.roomId));
   const remove = part(card, "delete", HTMLButtonElement);
   remove.title = "Delete this room";
   remove.addEventListener("click", () =>
@@ -214,6 +220,7 @@ function update(card, room) {
   say(part(card, "id", HTMLElement), room.name ? room.roomId : "");
   say(/** @type {Element} */ (card.querySelector("[data-part=delete] .sr-only")), `Delete ${title}`);
   say(part(card, "desk-of", HTMLElement), ` of ${title}`);
+  say(part(card, "outputs-of", HTMLElement), ` of ${title}`);
   const people = part(card, "people", HTMLElement);
   say(people, count === 0 ? "empty" : count === 1 ? "1 person in it" : `${count} people in it`);
   people.classList.toggle("busy", count > 0);

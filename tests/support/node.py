@@ -21,7 +21,7 @@ from server.services.tokens import Audience, Grant
 from server.services.verifying import SIGNED
 from server.state.sqlite import SqliteStore, open_store
 from tests.support.clock import FakeClock
-from tests.support.planes import FakeBroadcast, FakeDecoder, FakeMixer
+from tests.support.planes import FakeBroadcast, FakeDecoder, FakeMixer, FakeSoundProcesses
 
 NOON = 1_700_000_000.0
 SDP = "v=0\r\noffer\r\n"
@@ -54,6 +54,7 @@ class Node:
         self.mixer = FakeMixer()
         self.broadcast = FakeBroadcast()
         self.decoder = FakeDecoder()
+        self.sound = FakeSoundProcesses()
         self.hook_sender = HttpHookSender(settings.webhook_networks, call_s=0.5)
         self.services = self.build()
 
@@ -67,6 +68,7 @@ class Node:
             self.mixer,
             self.broadcast,
             self.decoder,
+            self.sound,
             self.hook_sender,
             is_up={"mixer": lambda: not self.mixer.is_away},
         )

@@ -5,6 +5,8 @@ import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
+from hls.core.fmp4 import AacFormat
+from hls.core.soundpart import SoundPart
 from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
@@ -19,11 +21,13 @@ from mixer.types import (
     RoomSpec,
 )
 from server.domain.media import Media
+from server.domain.output import Target
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import PlaylistAsk, Wait
-from server.errors import PlaneUnavailable, SoundRefused
+from server.errors import OutputFailed, PlaneUnavailable, SoundRefused
 from server.ports import PlaneLost, Told
 
+SOUND = SoundPart(AacFormat(b"\x11\x88", 1, 128_000), (b"sound",) * 15, b"silence")
 ANSWER = "v=0\r\nanswer\r\n"
 
 
@@ -213,6 +217,7 @@ class FakeBroadcast:
         self.hinted: set[str] = set()
         self.asked: list[PlaylistAsk] = []
         self.refusal: Exception | None = None
+        self.missing: set[int] = set()
         self.is_prompt = True
         self.waiting: dict[asyncio.Future[None], str] = {}
 
@@ -248,6 +253,13 @@ class FakeBroadcast:
     def _media(self, rendition: str, name: str) -> Media | None:
         data = self.media.get(f"{rendition}/{name}", self.media.get(name))
         return None if data is None else Media(data)
+
+    async def sound(self, room: RoomId, part: int) -> SoundPart | None:
+        await asyncio.sleep(0.002)  # sleep: a part takes its time, or readers would get no turn
+        self._check()
+        if part in self.missing or self.spec(room) is None:
+            return None
+        return SOUND
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
         self._check()
@@ -314,6 +326,68 @@ class FakeBroadcast:
     def _check(self) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+
+class FakeSoundProcess:
+    """A SoundProcess that answers each part with its own frames; `die` ends it."""
+
+    def __init__(self, target: Target | None) -> None:
+        self.target = target
+        self.fed: list[tuple[int, SoundPart]] = []
+        self.last_words = ""
+        self.is_closed = False
+        self.is_full = False
+        self._answers: deque[bytes] = deque()
+        self._came = asyncio.Event()
+
+    def feed(self, first_frame: int, part: SoundPart) -> bool:
+        if self.is_full:
+            return False
+        self.fed.append((first_frame, part))
+        self._answers.append(b"" if self.target else b"mp3 " * 100)
+        self._came.set()
+        return True
+
+    async def read(self) -> bytes:
+        while not self._answers:
+            if self.last_words or self.is_closed:
+                raise OutputFailed(self.last_words)
+            self._came.clear()
+            await self._came.wait()
+        return self._answers.popleft()
+
+    async def close(self) -> None:
+        self.is_closed = True
+        self._came.set()
+
+    def die(self, last_words: str) -> None:
+        self.last_words = last_words
+        self._came.set()
+
+
+class FakeSoundProcesses:
+    """A SoundProcesses; `refusal` is raised instead of starting one."""
+
+    def __init__(self) -> None:
+        self.started: list[FakeSoundProcess] = []
+        self.refusal: Exception | None = None
+        self.forbidden: Exception | None = None
+
+    def check(self, _target: Target) -> None:
+        if self.forbidden is not None:
+            raise self.forbidden
+
+    async def encoder(self) -> FakeSoundProcess:
+        return self._start(None)
+
+    async def publisher(self, target: Target) -> FakeSoundProcess:
+        return self._start(target)
+
+    def _start(self, target: Target | None) -> FakeSoundProcess:
+        if self.refusal is not None:
+            raise self.refusal
+        self.started.append(FakeSoundProcess(target))
+        return self.started[-1]
 
 
 class FakeDecoding:

@@ -1,11 +1,12 @@
 """A broadcast plane that makes real segments, on the clock of a test."""
 
+from hls.core.soundpart import SoundPart
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec
 from mixer.types import RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
-from server.domain.reload import PlaylistAsk
+from server.domain.reload import Parts, PlaylistAsk
 from server.services.clock import Clock
 from tests.support.planes import FakeBroadcast
 
@@ -31,3 +32,10 @@ class RealBroadcast(FakeBroadcast):
     async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
         data = self.broadcaster.fetch(room, rendition, name, self._clock.tick())
         return None if data is None else Media(data)
+
+    async def sound(self, room: RoomId, part: int) -> SoundPart | None:
+        spec = self.spec(room)
+        if spec is None:
+            return None
+        position = Parts(spec).position(part)
+        return self.broadcaster.sound(room, position, self._clock.tick())

@@ -131,3 +131,8 @@ def test_directives_that_contradict(query: list[tuple[str, str]]) -> None:
     """A part needs its segment, and nothing is said twice."""
     with pytest.raises(BadInput):
         read_directives(query)
+
+
+def test_positions() -> None:
+    """Where a part of the row is, is its segment and which of it."""
+    assert PARTS.position(PARTS.index(Position(7, 5))) == Position(7, 5)

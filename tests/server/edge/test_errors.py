@@ -13,7 +13,9 @@ from server.errors import Delayed, PlaneUnavailable, ServerError, TooFast, Wrong
 from tests.server.edge.conftest import Edge
 
 # Raised to the operator or between our own parts, never to a caller.
-INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition", "hook_failed"}
+INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition", "hook_failed"} | {
+    "output_failed"
+}
 ERRORS = Path("docs/errors.md").read_text(encoding="utf-8")
 TOLD = {"chat_too_fast", "too_many_requests", "pin_locked", "key_not_yet"}
 USER = "aaaaaaaa-0000-4000-8000-000000000001"

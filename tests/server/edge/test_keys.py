@@ -26,6 +26,8 @@ SCOPES = {
     f"DELETE /api/rooms/demo/users/{USER}": Scope.PEOPLE,
     "POST /api/rooms/demo/forwarders": Scope.LINES,
     "GET /api/rooms/demo/forwarders": Scope.LINES,
+    "POST /api/rooms/demo/outputs": Scope.LINES,
+    "GET /api/rooms/demo/outputs": Scope.LINES,
     "POST /api/rooms/demo/rtp": Scope.LINES,
     "GET /api/rooms/demo/rtp": Scope.LINES,
     "POST /api/rooms/demo/announcements": Scope.ANNOUNCEMENTS,

@@ -148,7 +148,7 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record"}
+    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
     admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")

@@ -15,7 +15,7 @@ from mixer.types import RoomId
 from server.domain.grants import Role
 from server.domain.identity import UserId
 from server.domain.webhook import Kind, signature
-from server.edge.hook_sender import HttpHookSender, Reach
+from server.edge.hook_sender import HookReach, HttpHookSender
 from server.errors import HookFailed, StoreLost
 from server.services.presence import Arrival
 from server.services.webhooks import Webhooks
@@ -301,7 +301,7 @@ async def test_names_of_private_addresses(host: str) -> None:
 
 def test_reach() -> None:
     """HTTPS to public addresses; anything to the networks that are named."""
-    reach = Reach(("10.0.0.0/8",))
+    reach = HookReach(("10.0.0.0/8",))
     assert reach.allows("https", "9.9.9.9")
     assert not reach.allows("http", "9.9.9.9")
     assert reach.allows("http", "10.1.2.3")

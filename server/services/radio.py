@@ -1,0 +1,204 @@
+"""The rooms as internet radio: AAC as it is broadcast, or MP3 of an encoder that runs meanwhile."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from mixer.types import RoomId
+from server.backoff import delays_s
+from server.domain import icy
+from server.errors import NotReady, OutputFailed, TooMany
+from server.ports import SoundProcess, SoundProcesses
+from server.services.clock import Clock
+from server.services.fan import Fan, Tap
+from server.services.feeds import LINGER_S, Feeds, HeardPart
+from server.services.rooms import Rooms
+from server.supervise import Supervisor
+
+log = structlog.get_logger(__name__)
+
+MOST: Final = 2000  # listeners: each is a connection that never ends, and 16 kB/s
+
+
+class RadioFormat(StrEnum):
+    """What is sent; the value is the end of the address."""
+
+    AAC = "aac"
+    MP3 = "mp3"
+
+
+class RadioTap:
+    """One listener's sound."""
+
+    def __init__(self, tap: Tap[HeardPart] | Tap[bytes]) -> None:
+        self._tap = tap
+
+    async def next(self) -> bytes | None:
+        """Return the next piece of the stream, None at its end."""
+        piece = await self._tap.next()
+        return piece.adts if isinstance(piece, HeardPart) else piece
+
+
+@dataclass(slots=True)
+class _Station:
+    """A room's MP3 encoder."""
+
+    fan: Fan[bytes]
+    readers: int = 0
+    idle_since_s: float = 0.0
+
+
+class Radio:
+    """Everybody who listens to a room by a plain address; one MP3 encoder a room serves all.
+
+    The encoder is a process of its own, there from the first MP3 listener until some seconds after
+    the last. When it dies the next one goes on, and nobody else hears of it.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        feeds: Feeds,
+        processes: SoundProcesses,
+        clock: Clock,
+    ) -> None:
+        self.feeds = feeds
+        self.speaking: Callable[[RoomId], Iterable[str]] = _nobody_speaks
+        self.counters: Counter[str] = Counter(radio_encoder_failures_total=0, radio_bytes_total=0)
+        self.listeners: Counter[RadioFormat] = Counter()
+        self._rooms = rooms
+        self._processes = processes
+        self._clock = clock
+        self._stations: dict[RoomId, _Station] = {}
+        self._owner: Supervisor | None = None
+
+    def serve(self, owner: Supervisor) -> None:
+        """Run on tasks of this supervisor."""
+        self._owner = owner
+        self.feeds.serve(owner)
+
+    def end(self) -> None:
+        """Let every listener come to the end: the server stops."""
+        self.feeds.end()
+        for station in list(self._stations.values()):
+            station.fan.end()
+
+    def name(self, room: RoomId) -> str:
+        """Return what a station is called. Raises RoomNotFound."""
+        return self._rooms.get(room).name or room
+
+    def title(self, room: RoomId) -> str:
+        """Return what is heard now: who speaks, and the room. Raises RoomNotFound."""
+        title = self._rooms.get(room).air.title or self.name(room)
+        return icy.title(title, self.speaking(room))
+
+    @contextmanager
+    def open(self, room: RoomId, kind: RadioFormat) -> Iterator[RadioTap]:
+        """Listen. Raises RoomNotFound, NotReady (no radio, or not now), TooMany."""
+        self.check(room)
+        if self.listeners.total() >= MOST:
+            raise TooMany(f"At most {MOST} listen to the radio of this server")
+        self.listeners[kind] += 1
+        try:
+            if kind is RadioFormat.AAC:
+                with self.feeds.open(room, burst=True) as tap:
+                    yield RadioTap(tap)
+            else:
+                with self._open_mp3(room) as encoded:
+                    yield RadioTap(encoded)
+        finally:
+            self.listeners[kind] -= 1
+
+    def check(self, room: RoomId) -> None:
+        """Raise NotReady unless the room is on the radio. Raises RoomNotFound."""
+        found = self._rooms.get(room)
+        if not found.radio:
+            raise NotReady("This room has no radio")
+        if not (found.broadcast and self.feeds.is_on_air(room)):
+            raise NotReady("This room is not being broadcast now")
+
+    # MP3
+
+    @contextmanager
+    def _open_mp3(self, room: RoomId) -> Iterator[Tap[bytes]]:
+        station = self._stations.get(room)
+        if station is None or station.fan.is_over:
+            station = self._start(room)
+        station.readers += 1
+        try:
+            with station.fan.open(burst=True) as tap:
+                yield tap
+        finally:
+            station.readers -= 1
+            station.idle_since_s = self._clock.monotonic()
+
+    def _start(self, room: RoomId) -> _Station:
+        assert self._owner is not None, "serve() comes first"
+        station = self._stations[room] = _Station(Fan(self.feeds.counters))
+        # Ends without readers, when the room goes off the air, or with the server.
+        _ = self._owner.spawn(self._run(room, station), name=f"radio {room}")
+        return station
+
+    async def _run(self, room: RoomId, station: _Station) -> None:
+        waits = delays_s(first_s=0.1, limit_s=5.0)
+        try:
+            with self.feeds.open(room, burst=True) as tap:
+                while True:
+                    try:
+                        await self._encode(station, tap)
+                    except OutputFailed as error:
+                        self.counters["radio_encoder_failures_total"] += 1
+                        log.warning("radio_encoder_failed", room=room, reason=str(error))
+                        await asyncio.sleep(next(waits))  # waits: the next one is no better at once
+                    else:
+                        return
+        except NotReady:
+            return
+        finally:
+            station.fan.end()
+            if self._stations.get(room) is station:
+                del self._stations[room]
+
+    async def _encode(self, station: _Station, tap: Tap[HeardPart]) -> None:
+        """Encode until nobody listens any more, or nothing comes. Raises OutputFailed."""
+        assert self._owner is not None, "serve() comes first"
+        process = await self._processes.encoder()
+        # Ends with the process, in this call.
+        reading = self._owner.spawn(_publish(process, station.fan), name="radio encoder")
+        try:
+            while self._is_wanted(station) and not reading.done():
+                heard = await tap.next()
+                if heard is None:
+                    return
+                process.feed(heard.first_frame, heard.part)
+            if reading.done():
+                raise OutputFailed(process.last_words)
+        finally:
+            await process.close()
+            reading.cancel()
+
+    def _is_wanted(self, station: _Station) -> bool:
+        if station.fan.is_over:
+            return False
+        return station.readers > 0 or self._clock.monotonic() - station.idle_since_s < LINGER_S
+
+
+async def _publish(process: SoundProcess, fan: Fan[bytes]) -> None:
+    try:
+        while True:
+            piece = await process.read()
+            if piece:
+                fan.publish(piece)
+    except OutputFailed as error:
+        log.debug("radio_encoder_over", reason=str(error))
+
+
+def _nobody_speaks(_room: RoomId) -> Iterable[str]:
+    """Nobody is known to speak."""
+    return ()
