@@ -143,8 +143,8 @@ class BroadcastSpec:
     ones are for times to come. The first of `renditions` is the default one. Another number of
     `channels` is a discontinuity with another init segment. A part has `part_frames` AAC frames, a
     multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
-    the level that the broadcast is brought to, None as it comes; `hold` is the path of a sound file
-    to play now in place of silence, "" for none; `title` is what listeners are told they hear.
+    the level that the broadcast is brought to, None as it comes; `title` is what
+    listeners are told they hear.
     """
 
     room: str
@@ -159,7 +159,6 @@ class BroadcastSpec:
     window_s: float = 15.36  # 8 segments: a player that paused for a breath still finds its place
     container: Container = Container.FMP4
     loudness_lufs: float | None = None
-    hold: str = ""
     title: str = ""
     recording: RecordingSpec | None = None
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.config import Settings
 from tests.e2e.test_ffmpeg import join
 from tests.support.program import Program, running
 from tests.support.webrtc_client import RATE, client, level_db, tone
@@ -78,15 +77,7 @@ async def address(program: Program, room: str, name: str) -> str:
     return f"{program.url}/hls/{room}/{name}?token={token['token']}"
 
 
-needs_containers = pytest.mark.skipif(
-    "broadcast_container" not in Settings.model_fields, reason="the container cannot be chosen"
-)
-
-
-@pytest.mark.parametrize(
-    "container",
-    ["fmp4", *(pytest.param(one, marks=needs_containers) for one in ("ts", "adts"))],
-)
+@pytest.mark.parametrize("container", ["fmp4", "ts", "adts"])
 async def test_players(tmp_path: Path, container: str) -> None:
     """FFmpeg and VLC play every playlist, GStreamer the classic one in TS and ADTS, decrypted."""
     options = ["--broadcast-key-segments", "5"]
