@@ -206,10 +206,10 @@ def test_one_timer_for_all() -> None:
 
             began = loop.time()
             _, second = park("first"), park("second")
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(2.0)  # sleep: on a virtual clock
             _ = park("third")
             blocked.leave(second)
-            await asyncio.sleep(10.0)
+            await asyncio.sleep(10.0)  # sleep: on a virtual clock
             assert [(name, round(at, 3)) for name, at in ends] == [("first", 6.0), ("third", 8.0)]
             assert (blocked.expired, len(blocked)) == (2, 0)
 
