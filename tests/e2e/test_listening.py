@@ -23,13 +23,14 @@ from tests.support.chromium import wait_for_state, write_tone
 from tests.support.program import Program, running
 
 LISTEN_S = float(os.environ.get("LISTEN_S", "20"))
+ATTEMPTS = 3
 CHUNK_S = 5.0
 HERTZ = 440.0
 WINDOW = 240  # samples, 5 ms: two periods of the tone
 QUIET = 0.25  # of the usual level: a hole, and not the edge of one packet
 LONGEST_HOLE_S = 0.02
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120 + 1.5 * LISTEN_S)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120 + (ATTEMPTS + 0.5) * LISTEN_S)]
 
 _LOOK = """() => {
   const { buffered, currentTime } = roomtone.audio;
@@ -122,26 +123,42 @@ async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
     options = ("--broadcast-key-segments", "5", "--broadcast-window-s", "120")
     async with listening(tmp_path, *options) as ears:
         await ears.page.wait_for_timeout(4000)  # the distance from the edge settles
-        late_before = await ears.program.metric("roomtone_ticks_late_total")
-        looks, holes = await hear(ears, LISTEN_S)
-        late = await ears.program.metric("roomtone_ticks_late_total") - late_before
-        is_busy = late > 0 or looks[-1]["late"] > TOO_LATE_MS
-        stalls = looks[-1]["stalls"]
-        if (holes or stalls) and is_busy:
-            pytest.skip(f"this machine is too busy: {late} late ticks, {looks[-1]['late']} ms")
-        assert (holes, stalls) == ([], 0)
+        looks, holes = await hear_all(ears)
         assert {look["state"] for look in looks} == {"live"}
         assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
-        nothing_piles_up(looks)
+        nothing_piles_up(looks, 0.1 + 0.32 * holes)  # the page keeps a part more after each
         await back_in_time(ears.page)
 
 
-def nothing_piles_up(looks: list[dict[str, Any]]) -> None:
+async def hear_all(ears: Ears) -> tuple[list[dict[str, Any]], float]:
+    """Listen until it was all there; return what the player said, and how often it was not.
+
+    A hole is forgiven only where the machine was late as well, which is known from the mixer's
+    ticks and the page's own timers: those do not hear the stream. Whoever is late three times in a
+    row may have a hole for each late tick.
+    """
+    attempt = 1
+    while True:
+        late_before = await ears.program.metric("roomtone_ticks_late_total")
+        stalls_before = (await ears.page.evaluate(_LOOK))["stalls"]
+        await ears.page.evaluate("window.lateMs = 0")
+        looks, holes = await hear(ears, LISTEN_S)
+        late = await ears.program.metric("roomtone_ticks_late_total") - late_before
+        late += looks[-1]["late"] // TOO_LATE_MS
+        heard_not = len(holes) + looks[-1]["stalls"] - stalls_before
+        assert not heard_not or late, holes
+        if not heard_not or attempt == ATTEMPTS:
+            assert heard_not <= late, holes
+            return looks, heard_not
+        attempt += 1
+
+
+def nothing_piles_up(looks: list[dict[str, Any]], most_drift_s: float) -> None:
     """Neither delay nor buffer nor memory is more at the end than at the beginning."""
     latencies = [look["latency"] for look in looks]
     third = max(1, len(latencies) // 3)
     drift = statistics.median(latencies[-third:]) - statistics.median(latencies[:third])
-    assert abs(drift) < 0.1
+    assert abs(drift) < most_drift_s
     assert max(latencies) < 2.0
     assert max(look["ahead"] for look in looks) < 2.0
     assert max(look["held"] for look in looks) < 40

@@ -42,12 +42,17 @@ def vlc(url: str) -> list[str]:
 
 
 async def plays(command: list[str], home: Path) -> bool:
-    """Whether a player plays; one that a busy machine threw off the stream begins once more."""
-    return await _plays(command, home) or await _plays(command, home)
+    """Whether a player plays; one that a busy machine threw off the stream begins again."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while not await _plays(command, home):
+                pass
+            return True
+    return False
 
 
 async def _plays(command: list[str], home: Path) -> bool:
-    """Run a player until the tone, and nothing beside it, was heard for some time."""
+    """Run a player until the tone, and nothing beside it, was heard for some time, or it ends."""
     player = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -58,12 +63,11 @@ async def _plays(command: list[str], home: Path) -> bool:
     assert player.stdout is not None, "asked for as a pipe"
     heard = 0
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while heard < CHUNKS:
-                pcm = np.frombuffer(await player.stdout.readexactly(2 * CHUNK), np.int16)
-                is_tone = level_db(pcm, HZ) > -20 and level_db(pcm, 2 * HZ) < -50
-                heard = heard + 1 if is_tone else 0
-    except (TimeoutError, asyncio.IncompleteReadError):
+        while heard < CHUNKS:
+            pcm = np.frombuffer(await player.stdout.readexactly(2 * CHUNK), np.int16)
+            is_tone = level_db(pcm, HZ) > -20 and level_db(pcm, 2 * HZ) < -50
+            heard = heard + 1 if is_tone else 0
+    except asyncio.IncompleteReadError:
         return False
     finally:
         with contextlib.suppress(ProcessLookupError):
