@@ -13,7 +13,15 @@ from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
 from hls.disk import DiskWindow
 from hls.room import Room, Station
-from hls.types import DEFAULT_RENDITIONS, BroadcastSpec, PlaylistKind, Position, Reading
+from hls.types import (
+    DEFAULT_RENDITIONS,
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    PlaylistKind,
+    Position,
+    Reading,
+)
 
 DEFAULT_DELAY_TICKS = 5  # 100 ms for a tick on its way from a mixer
 _REMOVED_ROOMS = 4096  # whose versions are remembered, against a late spec
@@ -94,6 +102,13 @@ class Broadcaster:
         if found is not None:
             found.talk(names, now_tick)
 
+    def caption(self, room: str, caption: Caption, now_tick: int) -> CaptionFate:
+        """Show listeners of a room what is said, if it is captioned in that language."""
+        found = self._rooms.get(room)
+        fate = found.caption(caption, now_tick) if found else CaptionFate.UNKNOWN
+        self._counters[f"captions_{fate.value}_total"] += 1
+        return fate
+
     def mark(self, room: str, date: DateRange) -> None:
         """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""
         found = self._rooms.get(room)
@@ -156,6 +171,7 @@ class Broadcaster:
         rooms = self._rooms.values()
         found = {**self._counters, "rooms": len(rooms)}
         found["segments_held"] = sum(room.segments_held for room in rooms)
+        found["captions_held"] = sum(room.captions_held for room in rooms)
         found["dates_dropped_total"] = sum(room.dates.dropped for room in rooms)
         if self._disk is not None:
             found["disk_bytes"] = self._disk.held_bytes
