@@ -75,6 +75,7 @@ class _Seat:
     make_anchor: MakeAnchor = Anchor
     journal: Journal = field(default_factory=Journal)
     wish: ArrivalsSpec | None = None  # the recording that was begun last because of one
+    counted: Counter[str] = field(default_factory=Counter)  # what is in the engine's sums of it
 
     def admit(self, peer: PeerId, *, listener: bool) -> AnchorSpec | None:
         """Return how a person is wanted who comes to speak, or only to hear; None if not at all."""
@@ -171,8 +172,7 @@ class Engine:
         self._settle(seat)
         self._heed_wish(seat)
         if spec.closed:
-            self._counters.update(seat.room.counters())
-            self._counters.update(seat.journal.counters())
+            self._count(seat)
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
 
@@ -230,7 +230,8 @@ class Engine:
     def _record(self, seat: _Seat, recordings: Recordings) -> None:
         """Begin a recording; its room is as new, or the replay could not begin where it did."""
         room, limits = seat.spec.room, Limits(recordings.limit_bytes)
-        self._counters.update(seat.room.counters())
+        self._count(seat)
+        seat.counted = Counter(seat.journal.counters())
         seat.journal.recorder = Recorder(recordings.sink, room, self._name(seat), limits)
         seat.room = RecordedRoom(room, self._tap, seat.journal)
         seat.room.spend(self._quality)
@@ -259,6 +260,7 @@ class Engine:
         if self._lines is not None:
             self._lines.clear(seat.spec.room)
         seat.journal.end()
+        self._count(seat)
         self._say_who_talks(seat)
 
     def end_recordings(self) -> None:
@@ -537,12 +539,14 @@ class Engine:
 
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges; names are Prometheus names without a prefix."""
-        seats, anchors = self._seats.values(), (anchor for _, anchor in self._anchors.values())
+        for seat in self._occupied.values():
+            self._count(seat)
         counters = Counter(self._counters)
         counters.update(self.port.counters)
         counters.update(self.port.socket_counters)
-        counters.update(census.count(seats, anchors))
-        gauges = census.of_rooms(seats)
+        counters.update(census.of_anchors(anchor for _, anchor in self._anchors.values()))
+        gauges = census.of_rooms(self._occupied.values())
+        gauges["rooms"] = float(len(self._seats))
         gauges["players"] = float(len(self.players))
         gauges["tick_busy_share"] = self._strain.busy_share
         gauges["overload_level"] = float(self._overload.level)
@@ -550,6 +554,16 @@ class Engine:
             counters.update(self._lines.counters())
             gauges |= self._lines.gauges()
         return PlaneStatistics(dict(counters), gauges).joined(census.of_ticks(self._lateness))
+
+    def _count(self, seat: _Seat) -> None:
+        """Bring the sums up to date with a room: at its end, and of those with people when asked.
+
+        What an empty room has counted stays as it is: a thousand of them cost nothing.
+        """
+        counted = census.of_room(seat)
+        self._counters.update(counted)
+        self._counters.subtract(seat.counted)
+        seat.counted = counted
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the anchors' connections are; none if there is no such room."""

@@ -97,6 +97,15 @@ class _Live:
     revoked: dict[UserId, float] = field(default_factory=dict)
     closing: Closing = NOT_CLOSING
 
+    def is_calm(self, until_s: float) -> bool:
+        """Whether nothing will be over before then (Unix s), nor anybody be told that it will."""
+        return (
+            self.state is RoomState.ON_AIR
+            and self.closing is NOT_CLOSING
+            and not self.revoked
+            and self.room.ends_unix_s > until_s
+        )
+
     def happen(self, event: RoomEvent) -> None:
         """Move on. Raises IllegalTransition."""
         self.state = transition(self.state, event)
@@ -165,6 +174,10 @@ class Rooms:
         """Return the rooms in a state (on air), oldest first."""
         rooms = [live.room for live in self._live.values() if live.state is state]
         return sorted(rooms, key=lambda room: room.created_at)
+
+    def each(self) -> list[Room]:
+        """Return the rooms on air in no order, for who looks at them again and again."""
+        return [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
 
     def stream(self, room: RoomId) -> Stream:
         """Return the clock and keys of a room's broadcast. Raises RoomNotFound."""
@@ -286,7 +299,10 @@ class Rooms:
 
     async def expire(self) -> None:
         """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
+        until_s = self._clock.unix() + max(self.warnings_s, default=0)
         for live in list(self._live.values()):
+            if live.is_calm(until_s):
+                continue
             if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
             elif (
