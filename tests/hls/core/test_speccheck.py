@@ -47,6 +47,8 @@ def test_good(good: BroadcastSpec) -> None:
         ("part_frames", replace(spec(), part_frames=12)),
         ("part_frames", replace(spec(), part_frames=180)),
         ("title", replace(spec(), title="x" * 1001)),
+        ("hold", replace(spec(), hold="/" + "x" * 4096)),
+        ("hold", replace(spec(), hold="/a\0b")),
         ("window_s", replace(spec(), window_s=0.0)),
         ("window_s", replace(spec(), window_s=1e6)),
         ("window_s", replace(spec(), window_s=float("nan"))),
