@@ -144,7 +144,8 @@ class BroadcastSpec:
     `channels` is a discontinuity with another init segment. A part has `part_frames` AAC frames, a
     multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
     the level that the broadcast is brought to, None as it comes; `title` is what
-    listeners are told they hear.
+    listeners are told they hear. `stream` (0 to 16 of a-z and digits) is in the name of each piece
+    of media, so that caches never take one stream's for another's; another one is another stream.
     """
 
     room: str
@@ -161,6 +162,7 @@ class BroadcastSpec:
     loudness_lufs: float | None = None
     title: str = ""
     recording: RecordingSpec | None = None
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import math
 import re
 from itertools import pairwise
 
+from hls.core.names import STREAM
 from hls.core.timeline import PART_FRAMES, SEGMENT_FRAMES
 from hls.errors import BadSpec
 from hls.types import BroadcastSpec, KeySpec, RenditionSpec
@@ -35,6 +36,8 @@ def check_spec(spec: BroadcastSpec) -> None:
         raise BadSpec("part_frames", f"a part has {PART_FRAMES} frames or a multiple of that")
     if SEGMENT_FRAMES % frames:
         raise BadSpec("part_frames", "parts end where a segment does")
+    if STREAM.fullmatch(spec.stream) is None:
+        raise BadSpec("stream", "it is 0 to 16 of a-z and digits")
     if len(spec.title) > MAX_TITLE:
         raise BadSpec("title", f"a title has at most {MAX_TITLE} characters")
     if spec.loudness_lufs is not None and not LOUDNESS[0] <= spec.loudness_lufs <= LOUDNESS[1]:
