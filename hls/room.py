@@ -1,7 +1,6 @@
 """A room on air: ticks of its buses in, playlists, parts and segments of its renditions out."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hls.core.dates import Dates
 from hls.core.formats import Formats
 from hls.core.hold import Music
 from hls.core.keyring import Keyring
+from hls.core.names import Names
 from hls.core.playlist import DateRange, Window
 from hls.core.soundpart import SoundPart
 from hls.core.ticks import Fate
@@ -33,8 +33,6 @@ from hls.types import BroadcastSpec, LoopSpec, PlaylistKind, Position, Reading, 
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
-_PART = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
-_SEGMENT = re.compile(r"seg-(0|[1-9]\d{0,14})\.(m4s|ts|aac)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,10 @@ class Room:
         self._sealed = self._final = self._complete = 0
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
-        self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
+        self._names = Names(spec.stream)
+        self._facts = Facts(
+            *(self.timeline, self._keys, self._formats, self.dates), spec.part_frames, self._names
+        )
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
         self._first = 0
@@ -99,7 +100,8 @@ class Room:
     def goes_on_as(self, spec: BroadcastSpec) -> bool:
         """Whether `spec` is of this stream, so that it can be applied to it."""
         timeline = Timeline(spec.base_tick, spec.base_unix_s)
-        return timeline == self.timeline and spec.part_frames == self.spec.part_frames
+        is_same = (spec.part_frames, spec.stream) == (self.spec.part_frames, self.spec.stream)
+        return is_same and timeline == self.timeline
 
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Go on as a checked spec says, from the next segment on. Raises EncoderLost."""
@@ -178,12 +180,11 @@ class Room:
         if program is None:
             return None
         oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
-        if (found := _SEGMENT.fullmatch(name)) is not None:
-            msn, container = int(found[1]), CONTAINERS[found[2]]
+        if (segment := self._names.read_segment(name)) is not None:
+            msn, container = segment[0], CONTAINERS[segment[1]]
             is_here = oldest <= msn < position.msn
             return program.shelf.segment(msn, container) if is_here else None
-        if (found := _PART.fullmatch(name)) is not None:
-            wanted = Position(int(found[1]), int(found[2]))
+        if (wanted := self._names.read_part(name)) is not None:
             is_here = oldest <= wanted.msn and _comes_before(wanted, position)
             if not is_here or wanted.part >= self._facts.parts:
                 return None

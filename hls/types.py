@@ -145,7 +145,8 @@ class BroadcastSpec:
     multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
     the level that the broadcast is brought to, None as it comes; `title` is what
     listeners are told they hear. `hold` is the path of a sound file that is to be heard now in
-    place of silence, "" for none.
+    place of silence, "" for none. `stream` (0 to 16 of a-z and digits) is in the name of each piece
+    of media, so that caches never take one stream's for another's; another one is another stream.
     """
 
     room: str
@@ -163,6 +164,7 @@ class BroadcastSpec:
     hold: str = ""
     title: str = ""
     recording: RecordingSpec | None = None
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import math
 import re
 from itertools import pairwise
 
+from hls.core.names import STREAM
 from hls.core.timeline import PART_FRAMES, SEGMENT_FRAMES
 from hls.errors import BadSpec
 from hls.types import BroadcastSpec, KeySpec, RenditionSpec
@@ -37,6 +38,8 @@ def check_spec(spec: BroadcastSpec) -> None:
     if SEGMENT_FRAMES % frames:
         raise BadSpec("part_frames", "parts end where a segment does")
     _check_texts(spec)
+    if STREAM.fullmatch(spec.stream) is None:
+        raise BadSpec("stream", "it is 0 to 16 of a-z and digits")
     if spec.loudness_lufs is not None and not LOUDNESS[0] <= spec.loudness_lufs <= LOUDNESS[1]:
         raise BadSpec("loudness_lufs", f"a loudness is {LOUDNESS[0]:g} to {LOUDNESS[1]:g} LUFS")
     if not 0 < spec.window_s <= MAX_WINDOW_S:

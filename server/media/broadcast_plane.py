@@ -490,7 +490,7 @@ class WorkerBroadcastPlane:
 
 def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
     """Return what must stay for names and positions to mean the same."""
-    return (spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
+    return (spec.stream, spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
 
 
 def _has(spec: BroadcastSpec, rendition: str) -> bool:
