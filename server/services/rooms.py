@@ -129,6 +129,7 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.when_revoked: Callable[[RoomId, UserId], Awaitable[None]] = _nothing_to_end
         self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
@@ -355,6 +356,7 @@ class Rooms:
             raise RoomNotFound(room)
         live.revoked[user] = until
         self._presence.leave(room, user, Farewell.REVOKED)
+        await self.when_revoked(room, user)
 
     def is_revoked(self, room: RoomId, user: UserId) -> bool:
         """Whether that person was taken out of that room."""
@@ -468,6 +470,10 @@ async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
 
 async def _nothing_to_finish(_room: RoomId) -> None:
     """Nothing has to be finished before a room is removed."""
+
+
+async def _nothing_to_end(_room: RoomId, _user: UserId) -> None:
+    """Somebody who was taken out hears nothing in any other way."""
 
 
 def _not_recorded(_room: RoomId) -> RecordingSpec | None:
