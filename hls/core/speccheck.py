@@ -38,8 +38,6 @@ def check_spec(spec: BroadcastSpec) -> None:
     if SEGMENT_FRAMES % frames:
         raise BadSpec("part_frames", "parts end where a segment does")
     _check_texts(spec)
-    if STREAM.fullmatch(spec.stream) is None:
-        raise BadSpec("stream", "it is 0 to 16 of a-z and digits")
     if spec.loudness_lufs is not None and not LOUDNESS[0] <= spec.loudness_lufs <= LOUDNESS[1]:
         raise BadSpec("loudness_lufs", f"a loudness is {LOUDNESS[0]:g} to {LOUDNESS[1]:g} LUFS")
     if not 0 < spec.window_s <= MAX_WINDOW_S:
@@ -51,6 +49,8 @@ def _check_texts(spec: BroadcastSpec) -> None:
         raise BadSpec("title", f"a title has at most {MAX_TITLE} characters")
     if len(spec.hold) > MAX_PATH or "\0" in spec.hold:
         raise BadSpec("hold", "it is no path of a file")
+    if STREAM.fullmatch(spec.stream) is None:
+        raise BadSpec("stream", "it is 0 to 16 of a-z and digits")
 
 
 def _check_keys(keys: tuple[KeySpec, ...]) -> None:
