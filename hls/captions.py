@@ -11,6 +11,8 @@ from hls.core.webvtt import Cue, segment
 from hls.encryption import encrypt
 from hls.types import Caption, CaptionFate, CaptionsSpec
 
+WEBVTT = "vtt"  # their segments' extension
+
 
 class Captions:
     """One language. Its segments are those of the sound, and have the sound's keys.
@@ -23,7 +25,7 @@ class Captions:
         self.spec = spec
         self.cues = Cues()
         self._facts = facts
-        self._listing = Listing(partial(entry_of, facts, "vtt", ""))
+        self._listing = Listing(partial(entry_of, facts, WEBVTT, ""))
         self._writer = PlaylistWriter()
 
     def add(self, caption: Caption, open_msn: int) -> CaptionFate:
@@ -43,7 +45,7 @@ class Captions:
 
     def finished(self, first: int, open_msn: int) -> Window:
         """Return the segments from `first` to the one before `open_msn`."""
-        entries = (entry_of(self._facts, "vtt", "", msn) for msn in range(first, open_msn))
+        entries = (entry_of(self._facts, WEBVTT, "", msn) for msn in range(first, open_msn))
         return Window(tuple(entries), discontinuity_sequence=self._facts.formats.sequence(first))
 
     def segment(self, msn: int) -> bytes:

@@ -10,6 +10,7 @@ from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
 from hls.core.multivariant import Subtitles, Variant, multivariant
+from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
 from hls.rendition import Rendition
@@ -31,6 +32,7 @@ class Facts:
     formats: Formats
     dates: Dates
     part_frames: int
+    names: Names
 
     @property
     def parts(self) -> int:
@@ -52,7 +54,7 @@ class Catalogue:
         """Return the playlist from segment `first` to the part before `position`."""
         listing, writer = self._text(Container.FMP4)
         open_ = self._entry(Container.FMP4, position.msn, position.part)
-        hint = _part_name(position.msn, position.part)
+        hint = self._facts.names.part(position.msn, position.part)
         window = replace(
             self._window(listing, first, position), open=open_, hint=hint, reports=others
         )
@@ -90,7 +92,7 @@ class Catalogue:
         if container is Container.FMP4:
             init = self._rendition.codec_of(msn).init_name
         numbers = range(facts.parts if parts is None else parts)
-        named = tuple(Part(_part_name(msn, part), facts.part_frames) for part in numbers)
+        named = tuple(Part(facts.names.part(msn, part), facts.part_frames) for part in numbers)
         return replace(entry_of(facts, _EXTENSIONS[container], init, msn), parts=named)
 
 
@@ -98,7 +100,7 @@ def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
     """Return a segment without its parts."""
     return Entry(
         msn=msn,
-        name=f"seg-{msn}.{extension}",
+        name=facts.names.segment(msn, extension),
         init=init,
         key=facts.keys.of(msn),
         unix_s=facts.timeline.unix_s(msn),
@@ -148,7 +150,3 @@ def variants(
 
 def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
     return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
-
-
-def _part_name(msn: int, part: int) -> str:
-    return f"seg-{msn}.{part}.m4s"
