@@ -282,17 +282,36 @@ def test_room_that_is_gone_ends(live: Page, on_air: ScriptedSite) -> None:
     on_air.script.on_air_since = 0
     live.wait_for_selector("html[data-state=ended]", timeout=30_000)
     expect(live.get_by_text("This broadcast has ended.")).to_be_visible()
+    expect(live.get_by_role("button", name="Raise your hand")).to_be_hidden()
 
 
 def test_pin_is_asked_for_before_playing(page: Page, on_air: ScriptedSite) -> None:
     """A room with a PIN plays after the right one and explains the wrong one."""
     on_air.script.pin = "abc123"
     page.goto(LINK)
+    for early in ("Volume", "Your name"):
+        expect(page.get_by_label(early)).to_be_hidden()
     page.get_by_label("PIN").fill("wrong1")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("not the PIN")
     page.get_by_label("PIN").fill("abc123")
     page.keyboard.press("Enter")
+    page.wait_for_selector(LIVE)
+
+
+def test_a_browser_that_holds_the_sound_back_is_explained(
+    page: Page, on_air: ScriptedSite
+) -> None:
+    """Where a press was not enough the page asks for another one, and that one plays."""
+    page.add_init_script(
+        "window.play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = () => "
+        "Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    )
+    page.goto(LINK)
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text("Press play once more")).to_be_visible()
+    page.evaluate("HTMLMediaElement.prototype.play = window.play")
+    page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_selector(LIVE)
 
 
