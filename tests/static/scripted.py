@@ -157,9 +157,6 @@ class ScriptedSite:
         add.add_post("/api/rooms/{room}/recordings", self._record)
         add.add_patch("/api/rooms/{room}/recordings/{name}", self._steer)
         add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
-        add.add_get("/api/rooms/{room}/outputs", self._published)
-        add.add_post("/api/rooms/{room}/outputs", self._publish)
-        add.add_delete("/api/rooms/{room}/outputs/{id}", self._unpublish)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
         add.add_get("/hls/{room}/master.m3u8", self._master)
@@ -167,12 +164,18 @@ class ScriptedSite:
         add.add_get("/hls/{room}/classic.m3u8", self._playlist)
         add.add_get("/hls/{room}/{name}", self._segment)
         add.add_get("/hls/rooms/{room}/enc.key", self._key)
+        self._add_outputs(add)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}"
+
+    def _add_outputs(self, add: web.UrlDispatcher) -> None:
+        add.add_get("/api/rooms/{room}/outputs", self._published)
+        add.add_post("/api/rooms/{room}/outputs", self._publish)
+        add.add_delete("/api/rooms/{room}/outputs/{id}", self._unpublish)
 
     async def _stop(self) -> None:
         await self._close_sockets(WSCloseCode.GOING_AWAY)

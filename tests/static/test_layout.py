@@ -20,9 +20,9 @@ ASTRAY = """
   const dock = document.querySelector(".dock");
   const box = dock.getBoundingClientRect();
   const padding = parseFloat(getComputedStyle(dock).paddingRight);
-  const parts = [...dock.children].map((one) => [one.id || one.className, one.getBoundingClientRect()]);
-  const out = ([, { left, right, top, bottom }]) =>
-    left < box.left + padding || right > box.right - padding || top < box.top || bottom > box.bottom;
+  const parts = [...dock.children].map((one) => [one.className, one.getBoundingClientRect()]);
+  const out = ([, { left, right, top, bottom }]) => left < box.left + padding ||
+    right > box.right - padding || top < box.top || bottom > box.bottom;
   const over = ([, one]) => parts.some(([, other]) => one !== other && one.left < other.right &&
     other.left < one.right && one.top < other.bottom && other.top < one.bottom);
   return parts.filter((one) => out(one) || over(one)).map(([name]) => name);
@@ -88,7 +88,7 @@ def test_nothing_comes_from_elsewhere(page: Page, site: ScriptedSite) -> None:
 
 
 def test_room_fits_a_narrow_phone(page: Page, site: ScriptedSite) -> None:
-    """Ten people with long names fit 320 px, and the dock's buttons stay in view and in the dock."""
+    """Ten people with long names fit 320 px, and the dock's buttons lie in the dock, in view."""
     names = [LONG, *(f"Person {n}" for n in range(9))]
     site.script.people = [
         {"userId": str(n), "status": "onair", "displayName": name} for n, name in enumerate(names)

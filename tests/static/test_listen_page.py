@@ -1,18 +1,17 @@
 """The listen page against a real, encrypted live playlist."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.static.axe import complaints_of_axe
 from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(40)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
-AXE = Path(__file__).parents[1] / "interop" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +210,6 @@ def until(page: Page, expression: str) -> None:
     raise AssertionError(expression)
 
 
-def complaints_of_axe(page: Page) -> list[Any]:
-    """Return every rule that is broken, with where."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
-
-
 @pytest.mark.parametrize(
     ("excesses", "rates"),
     [
@@ -299,9 +291,7 @@ def test_pin_is_asked_for_before_playing(page: Page, on_air: ScriptedSite) -> No
     page.wait_for_selector(LIVE)
 
 
-def test_a_browser_that_holds_the_sound_back_is_explained(
-    page: Page, on_air: ScriptedSite
-) -> None:
+def test_a_browser_that_holds_the_sound_back_is_explained(page: Page, on_air: ScriptedSite) -> None:
     """Where a press was not enough the page asks for another one, and that one plays."""
     page.add_init_script(
         "window.play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = () => "
@@ -310,7 +300,7 @@ def test_a_browser_that_holds_the_sound_back_is_explained(
     page.goto(LINK)
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_text("Press play once more")).to_be_visible()
-    page.evaluate("HTMLMediaElement.prototype.play = window.play")
+    page.evaluate("HTMLMediaElement.prototype.play = window.play; null")
     page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_selector(LIVE)
 
