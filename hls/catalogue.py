@@ -9,6 +9,7 @@ from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
 from hls.core.multivariant import Variant, multivariant
+from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
 from hls.rendition import Rendition
@@ -30,6 +31,7 @@ class Facts:
     formats: Formats
     dates: Dates
     part_frames: int
+    names: Names
 
     @property
     def parts(self) -> int:
@@ -51,7 +53,7 @@ class Catalogue:
         """Return the playlist from segment `first` to the part before `position`."""
         listing, writer = self._text(Container.FMP4)
         open_ = self._entry(Container.FMP4, position.msn, position.part)
-        hint = _part_name(position.msn, position.part)
+        hint = self._facts.names.part(position.msn, position.part)
         window = replace(
             self._window(listing, first, position), open=open_, hint=hint, reports=others
         )
@@ -91,11 +93,11 @@ class Catalogue:
         numbers = range(facts.parts if parts is None else parts)
         return Entry(
             msn=msn,
-            name=f"seg-{msn}.{_EXTENSIONS[container]}",
+            name=facts.names.segment(msn, _EXTENSIONS[container]),
             init=init,
             key=facts.keys.of(msn),
             unix_s=facts.timeline.unix_s(msn),
-            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in numbers),
+            parts=tuple(Part(facts.names.part(msn, part), facts.part_frames) for part in numbers),
             is_discontinuous=facts.formats.is_turn(msn),
         )
 
@@ -136,7 +138,3 @@ def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: 
 
 def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
     return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
-
-
-def _part_name(msn: int, part: int) -> str:
-    return f"seg-{msn}.{part}.m4s"

@@ -1,5 +1,6 @@
 """The AAC-LC encoder: libavcodec's own, and a gate that lets it sleep through digital silence."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import av
@@ -88,6 +89,27 @@ class GatedEncoder:
         self._encoder: AacEncoder | None = None  # opened at the first sound
         self._next = 0
         self._tail = 0  # silent frames still to be encoded before it may sleep
+
+    @property
+    def next_index(self) -> int:
+        """The input frame that is to come."""
+        return self._next
+
+    def join(self, index: int, lead: Iterable[NDArray[np.int16]]) -> None:
+        """Go on at input frame `index` as if `lead` had been encoded right before it, by somebody.
+
+        Raises EncoderLost.
+        """
+        self._tail, self._next = 0, max(self._next, index)
+        self._encoder = None
+        encoder = AacEncoder(self._bit_rate, self._channels)
+        for samples in lead:
+            encoder.encode(samples)
+        self._encoder = encoder
+
+    def leave(self) -> None:
+        """Let somebody else encode what comes: no tail of silence follows."""
+        self._tail = 0
 
     def push(self, index: int, samples: NDArray[np.int16]) -> list[tuple[int, bytes]]:
         """Take input frame `index` (ascending), int16[1024 * channels]. Raises EncoderLost.

@@ -1,7 +1,6 @@
 """A room on air: ticks of its buses in, playlists, parts and segments of its renditions out."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
 from hls.core.dates import Dates
 from hls.core.formats import Formats
+from hls.core.hold import Music
 from hls.core.keyring import Keyring
+from hls.core.names import Names
 from hls.core.playlist import DateRange, Window
 from hls.core.soundpart import SoundPart
 from hls.core.ticks import Fate
@@ -28,12 +29,10 @@ from hls.disk import DiskWindow
 from hls.feed import Feed
 from hls.rendition import Rendition
 from hls.shelf import MEMORY_SEGMENTS, Shelf
-from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RenditionSpec
+from hls.types import BroadcastSpec, LoopSpec, PlaylistKind, Position, Reading, RenditionSpec
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
-_PART = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
-_SEGMENT = re.compile(r"seg-(0|[1-9]\d{0,14})\.(m4s|ts|aac)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class Station:
     delay_ticks: int
     disk: DiskWindow | None
     counters: Counter[str]
+    loops: dict[LoopSpec, Music]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,16 @@ class Room:
         self._sealed = self._final = self._complete = 0
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
-        self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
+        self._names = Names(spec.stream)
+        self._facts = Facts(
+            *(self.timeline, self._keys, self._formats, self.dates), spec.part_frames, self._names
+        )
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
         self._first = 0
         self._set_renditions(spec)
         self._advance(now_tick)
+        self._set_music()
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
 
     @property
@@ -96,7 +100,8 @@ class Room:
     def goes_on_as(self, spec: BroadcastSpec) -> bool:
         """Whether `spec` is of this stream, so that it can be applied to it."""
         timeline = Timeline(spec.base_tick, spec.base_unix_s)
-        return timeline == self.timeline and spec.part_frames == self.spec.part_frames
+        is_same = (spec.part_frames, spec.stream) == (self.spec.part_frames, self.spec.stream)
+        return is_same and timeline == self.timeline
 
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Go on as a checked spec says, from the next segment on. Raises EncoderLost."""
@@ -108,7 +113,14 @@ class Room:
             self._formats.plan(spec.channels, begun)
         self._set_renditions(spec)
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
+        is_left = bool(spec.hold) and not self.spec.hold
         self.spec = spec
+        self._set_music(is_left=is_left)
+
+    def play(self, now_tick: int) -> None:
+        """Have the hold music that has come for it."""
+        self._advance(now_tick)
+        self._set_music()
 
     def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
         """Take one tick of a bus, int16[960 * channels]; None if no rendition is of that bus."""
@@ -168,12 +180,11 @@ class Room:
         if program is None:
             return None
         oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
-        if (found := _SEGMENT.fullmatch(name)) is not None:
-            msn, container = int(found[1]), CONTAINERS[found[2]]
+        if (segment := self._names.read_segment(name)) is not None:
+            msn, container = segment[0], CONTAINERS[segment[1]]
             is_here = oldest <= msn < position.msn
             return program.shelf.segment(msn, container) if is_here else None
-        if (found := _PART.fullmatch(name)) is not None:
-            wanted = Position(int(found[1]), int(found[2]))
+        if (wanted := self._names.read_part(name)) is not None:
             is_here = oldest <= wanted.msn and _comes_before(wanted, position)
             if not is_here or wanted.part >= self._facts.parts:
                 return None
@@ -205,10 +216,10 @@ class Room:
             return
         self._sealed = sealed
         for bus, feed in self._feeds.items():
-            for index, samples in feed.seal(before_tick):
+            for frame in feed.seal(before_tick):
                 for one in self._programs.values():
                     if one.rendition.spec.bus == bus:
-                        one.rendition.push(index, samples)
+                        one.rendition.push(frame)
         for one in self._programs.values():
             one.rendition.advance(sealed)
         self._final = max(0, sealed - LOOKAHEAD_FRAMES)
@@ -224,6 +235,8 @@ class Room:
             one.shelf.settle(oldest, self._complete)
         oldest = self._oldest(kept)  # the disk may have been full
         self._keys.forget_before(oldest)
+        for feed in self._feeds.values():
+            feed.hold.forget_before(oldest * SEGMENT_FRAMES)
         self._formats.forget_before(oldest)
 
     @property
@@ -246,6 +259,7 @@ class Room:
 
     def _set_renditions(self, wanted: BroadcastSpec) -> None:
         """Have these renditions. One that is new or another begins with silence in its past."""
+        self._set_feeds({one.bus for one in wanted.renditions}, wanted.loudness_lufs)
         before, programs = self._programs, dict[str, _Program]()
         for spec in wanted.renditions:
             known = before.get(spec.name)
@@ -256,11 +270,10 @@ class Room:
         for one in before.values():
             one.shelf.close()
         self._programs = programs
-        self._set_feeds({one.bus for one in wanted.renditions}, wanted.loudness_lufs)
 
     def _begin(self, spec: RenditionSpec) -> _Program:
-        counters = self._station.counters
-        rendition = Rendition(spec, self._formats, self._facts.part_frames, counters)
+        counters, hold = self._station.counters, self._feeds[spec.bus].hold
+        rendition = Rendition(spec, self._formats, hold, self._facts.part_frames, counters)
         rendition.advance(self._sealed)
         shelf = Shelf(self.spec.room, rendition, self._keys, self._station.disk, counters)
         shelf.settle(0, self._complete)
@@ -277,6 +290,15 @@ class Room:
                 feed = Feed(self.timeline, first, station.delay_ticks, station.counters)
             feed.configure(channels, loudness_lufs)
             self._feeds[bus] = feed
+
+    def _set_music(self, *, is_left: bool = False) -> None:
+        """Have the hold music that is wanted and here; not at once if everybody has just left."""
+        wanted = LoopSpec.of(self.spec)
+        music = None if wanted is None else self._station.loops.get(wanted)
+        for feed in self._feeds.values():
+            if is_left:
+                feed.hold.pause()
+            feed.hold.want(music)
 
     def _find(self, rendition: str) -> _Program | None:
         return self._programs.get(rendition or self.spec.renditions[0].name)

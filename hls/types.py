@@ -144,7 +144,9 @@ class BroadcastSpec:
     `channels` is a discontinuity with another init segment. A part has `part_frames` AAC frames, a
     multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
     the level that the broadcast is brought to, None as it comes; `title` is what
-    listeners are told they hear.
+    listeners are told they hear. `hold` is the path of a sound file that is to be heard now in
+    place of silence, "" for none. `stream` (0 to 16 of a-z and digits) is in the name of each piece
+    of media, so that caches never take one stream's for another's; another one is another stream.
     """
 
     room: str
@@ -159,8 +161,28 @@ class BroadcastSpec:
     window_s: float = 15.36  # 8 segments: a player that paused for a breath still finds its place
     container: Container = Container.FMP4
     loudness_lufs: float | None = None
+    hold: str = ""
     title: str = ""
     recording: RecordingSpec | None = None
+    stream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSpec:
+    """What of a sound file rooms can play in a loop: how it is coded, and how loud (LUFS)."""
+
+    path: str
+    channels: int
+    bit_rates: tuple[int, ...]
+    loudness_lufs: float | None
+
+    @classmethod
+    def of(cls, spec: BroadcastSpec) -> "LoopSpec | None":
+        """Return what a broadcast wants, None if it wants nothing."""
+        if not spec.hold:
+            return None
+        rates = tuple(sorted({one.bit_rate for one in spec.renditions}))
+        return cls(spec.hold, spec.channels, rates, spec.loudness_lufs)
 
 
 @dataclass(frozen=True, slots=True)

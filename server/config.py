@@ -47,6 +47,7 @@ DAY_S = 86_400
 # mixing carry more people than a machine with defaults will see.
 MOST_MIXERS = 8
 MOST_PER_MINUTE = 10**9
+MOST_RADIO = 2000  # of all rooms and addresses
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
 _BUCKET: Final = re.compile(
@@ -434,6 +435,24 @@ class Settings(BaseSettings):
         ge=0,
         le=MOST_PER_MINUTE,
         description="Playlists, segments and keys a minute to one address.",
+    )
+    limit_radio: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Radio streams a minute that one address begins.",
+    )
+    limit_radio_address: int = Field(
+        default=200,
+        ge=0,
+        le=MOST_RADIO,
+        description="Radio streams that one address has open.",
+    )
+    limit_radio_room: int = Field(
+        default=1000,
+        ge=0,
+        le=MOST_RADIO,
+        description="Radio streams of one room; all rooms of a server have 2,000 together.",
     )
     limit_connections: int = Field(
         default=4000,

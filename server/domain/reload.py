@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hls.core.names import Names
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES
 from hls.types import BroadcastSpec, PlaylistKind, Position
 from server.errors import BadInput, FieldMistake
@@ -16,7 +17,6 @@ AHEAD_SEGMENTS: Final = 2  # §6.2.5.2: beyond the last segment of the playlist
 AHEAD_S: Final = 3.0  # §6.2.5.2, the Advance Part Limit
 
 _DECIMAL: Final = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)  # no stream gets further
-_PART: Final = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Parts:
     def __init__(self, spec: BroadcastSpec) -> None:
         self.count = SEGMENT_FRAMES // spec.part_frames
         self.seconds = spec.part_frames * AAC_SAMPLES / SAMPLE_RATE
+        self._names = Names(spec.stream)
 
     def index(self, position: Position) -> int:
         """Return a place in the row. A part beyond its segment's last is the next one's first."""
@@ -86,10 +87,8 @@ class Parts:
 
     def named(self, name: str) -> int | None:
         """Return which part a name is that of; None for everything else."""
-        found = _PART.fullmatch(name)
-        if found is None or int(found[2]) >= self.count:
-            return None
-        return self.index(Position(int(found[1]), int(found[2])))
+        found = self._names.read_part(name)
+        return self.index(found) if found is not None and found.part < self.count else None
 
 
 def read_directives(query: Sequence[tuple[str, str]]) -> tuple[int | None, int | None, bool]:

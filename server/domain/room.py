@@ -1,5 +1,6 @@
 """A room as it is stored, with the transitions of its life."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
@@ -132,6 +133,13 @@ class Room:
         if self.expires_in_s is None:
             return None
         return self.created_at + timedelta(seconds=self.expires_in_s)
+
+    @property
+    def ends_unix_s(self) -> float:
+        """When its time is over, in seconds since 1970; infinity: never."""
+        if self.expires_in_s is None:
+            return math.inf
+        return self.created_at.timestamp() + self.expires_in_s
 
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over at `now` (aware)."""

@@ -172,7 +172,7 @@ def _radio(name: str, kind: str, what: str) -> Operation:
         what,
         kind,
         query=queries.TokenQuery,
-        errors=("room_not_found", "not_found", "not_ready", "too_many"),
+        errors=("room_not_found", "not_found", "not_ready", "radio_full"),
         needs=Needs.SOMETHING,
     )
 

@@ -15,6 +15,7 @@ LANGUAGES = (RenditionSpec("64k", 64_000), RenditionSpec("fr", 64_000, "fr", "fr
     [
         spec(),
         replace(spec(), renditions=LANGUAGES, channels=2, part_frames=9),
+        replace(spec(), stream="abcdefghij234567"),
         replace(spec(), window_s=86_400.0, keys=(KEY, replace(KEY, epoch=2, first_msn=7))),
         *(replace(spec(), part_frames=frames) for frames in (3, 6, 9, 15, 18, 30, 45, 90)),
     ],
@@ -46,7 +47,10 @@ def test_good(good: BroadcastSpec) -> None:
         ("part_frames", replace(spec(), part_frames=10)),
         ("part_frames", replace(spec(), part_frames=12)),
         ("part_frames", replace(spec(), part_frames=180)),
+        *(("stream", replace(spec(), stream=bad)) for bad in ("A", "a-b", '"', "a" * 17)),
         ("title", replace(spec(), title="x" * 1001)),
+        ("hold", replace(spec(), hold="/" + "x" * 4096)),
+        ("hold", replace(spec(), hold="/a\0b")),
         ("window_s", replace(spec(), window_s=0.0)),
         ("window_s", replace(spec(), window_s=1e6)),
         ("window_s", replace(spec(), window_s=float("nan"))),

@@ -271,6 +271,23 @@ async def test_off_the_air_while_players_wait(plane: WorkerBroadcastPlane) -> No
     assert await waiting == [None] * 50
 
 
+async def test_off_the_air_while_the_first_player_asks(plane: WorkerBroadcastPlane) -> None:
+    """Who was asking when it ended waits for nothing: they are told at once, as everybody is."""
+    await plane.apply(on_air_for(30))
+    asked = asyncio.gather(
+        plane.playlist(ROOM, waits_for(Position(21, 0))),
+        plane.playlist(ROOM, CLASSIC),
+        plane.fetch(ROOM, "", "seg-20.0.m4s"),
+    )
+    for _ in range(3):  # so that the process has been asked
+        await asyncio.sleep(0)
+    await plane.apply(replace(on_air_for(30, version=2), on_air=False))
+    async with asyncio.timeout(3):
+        assert await asked == [None] * 3
+    assert plane.blocked(ROOM) == 0
+    assert plane._seen == {}
+
+
 async def test_rooms_nobody_follows_cost_nothing(plane: WorkerBroadcastPlane) -> None:
     """Only a room that somebody asks for has a timer in the process."""
     for number in range(5):
