@@ -157,7 +157,7 @@ function drawRow(row, person, isStereo) {
   say(part(row, "words", HTMLElement), words.filter(Boolean).join(" · "));
   const mute = part(row, "mute", HTMLButtonElement);
   mute.setAttribute("aria-pressed", String(person.muted));
-  mute.setAttribute("aria-label", `Mute ${name} for everybody`);
+  mute.setAttribute("aria-label", `${person.muted ? "Muted:" : "Mute"} ${name} for everybody`);
   say(part(mute, "word", HTMLElement), person.muted ? "Muted" : "Mute");
   mute.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${person.muted ? "mic-off" : "mic"}`);
   place(part(row, "gain", HTMLInputElement), person.gainDb, `Volume of ${name} for everybody`, `${person.gainDb} dB`);

@@ -196,7 +196,7 @@ def test_axe_finds_nothing(
         expect(page.get_by_role("button", name="Play")).to_be_visible()
         assert complaints_of_axe(page) == []
         page.get_by_role("button", name="Play").click()
-        expect(page.get_by_label("Time")).to_be_visible()
+        expect(page.get_by_label("Time")).to_be_visible(timeout=15_000)
         expect(page.get_by_label("Channel")).to_be_visible()
         assert complaints_of_axe(page) == []
 
