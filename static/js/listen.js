@@ -202,6 +202,7 @@ async function refreshRoom() {
 function askPin() {
   pinForm.hidden = false;
   playButton.hidden = true;
+  draw();
 }
 
 pinForm.addEventListener("submit", async (event) => {
@@ -246,7 +247,9 @@ function stateChanged(state, reason) {
 
 /** What is to be said about a state, and why it is so. */
 function words() {
-  const { state, trouble } = player;
+  const { state, trouble, isBlocked } = player;
+  if (!pinForm.hidden) return ""; // the form says what to do
+  if (state === "stopped" && isBlocked) return "Your browser held the sound back. Press play once more.";
   if (state === "stopped" && !isOnAir) return "Not on air yet. Press play, and it starts by itself.";
   if (state === "reconnecting" || (state === "starting" && trouble)) return RECONNECTING[trouble];
   return {

@@ -62,6 +62,8 @@ export class Player {
   #hls = null;
   #pace = new Pace();
   #wanted = false;
+  /** The browser wants another press before anything sounds. */
+  isBlocked = false;
   #follows = true; // the edge, and not what somebody looked for in the past
   #language = "";
   #readIn = ""; // the language of the captions
@@ -124,6 +126,7 @@ export class Player {
   play() {
     if (this.#wanted) return;
     this.#wanted = true;
+    this.isBlocked = false;
     this.#stalls = 0;
     this.#tries = 0;
     this.#startedAt = performance.now();
@@ -297,7 +300,9 @@ export class Player {
 
   /** @param {unknown} error */
   #playRefused(error) {
-    if (error instanceof DOMException && error.name === "NotAllowedError") this.pause();
+    if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    this.isBlocked = true;
+    this.pause();
   }
 
   /** The system's own pause (lock screen, headset, another call). */
