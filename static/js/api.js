@@ -30,6 +30,7 @@ import { ServerClock } from "./serverclock.js";
  * @property {import("./channels.js").AirBus[]} [broadcastBuses]  what listeners can choose among; none: the floor
  * @property {string} [title]  what listeners are told they hear; "": the room's name
  * @property {boolean} [broadcastNames]  they are told who speaks
+ * @property {string[]} [captions]  the languages in which they can read what is said
  * @property {number | null} [dvrSeconds]  so far back they may go; null: as the server's setting says
  * @property {boolean} [locked]
  * @property {"off" | "on-air" | "when-occupied" | null} [record]  by itself; null: as the server's setting says

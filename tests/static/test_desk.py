@@ -40,6 +40,10 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     expect(desk.get_by_label("They can go back")).to_have_value("90")
     desk.get_by_label("They can go back").select_option("30 minutes")
     desk.get_by_label("Title").fill("Winterreise")
+    desk.get_by_label("Captions in").fill("deutsch!, en")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("de or pt-BR")
+    desk.get_by_label("Captions in").fill("de, pt-BR")
     desk.get_by_label("Tell listeners who speaks").check()
     desk.get_by_label("Radio too").uncheck()
     desk.get_by_role("button", name="Save").click()
@@ -58,6 +62,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "title": "Winterreise",
         "broadcastNames": True,
         "radio": False,
+        "captions": ["de", "pt-BR"],
         "dvrSeconds": 1800,
     }
     assert [call for call in site.calls if call[0] == "change"] == [("change", expected)]
