@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hls.codec import Codec, codec
 from hls.core import adts, mpegts
 from hls.core.channels import fitted
+from hls.core.extent import Extent
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.segmenter import Segmenter
@@ -23,11 +24,17 @@ class Rendition:
     """Encoder and segmenter of one rendition; where the format changes, another encoder goes on."""
 
     def __init__(
-        self, spec: RenditionSpec, formats: Formats, part_frames: int, counters: Counter[str]
+        self,
+        spec: RenditionSpec,
+        formats: Formats,
+        extent: Extent,
+        part_frames: int,
+        counters: Counter[str],
     ) -> None:
-        """Follow `formats`, which are the room's."""
+        """Follow `formats` and `extent`, which are the room's."""
         self.spec = spec
         self._formats = formats
+        self._extent = extent
         self._part_frames = part_frames
         self._counters = counters
         self._segmenter = Segmenter()
@@ -83,28 +90,28 @@ class Rendition:
 
     def part(self, msn: int, part: int) -> bytes:
         """Return part `part` of segment `msn` in the clear, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        first, count = self._place(msn, part)
         silent = self.codec_of(msn).silent_frame
-        return self._fragment(first, self._segmenter.frames(first, self._part_frames, silent))
+        return self._fragment(first, self._segmenter.frames(first, count, silent))
 
     def sound(self, msn: int, part: int) -> SoundPart:
         """Return the frames of part `part` of segment `msn`, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        first, count = self._place(msn, part)
         its = self.codec_of(msn)
-        frames = self._segmenter.frames(first, self._part_frames, its.silent_frame)
+        frames = self._segmenter.frames(first, count, its.silent_frame)
         return SoundPart(its.audio, tuple(frames), its.silent_frame)
 
     def frames(self, msn: int) -> list[bytes]:
         """Return the AAC frames of segment `msn`, final or not."""
         silent = self.codec_of(msn).silent_frame
-        return self._segmenter.frames(msn * SEGMENT_FRAMES, SEGMENT_FRAMES, silent)
+        return self._segmenter.frames(msn * SEGMENT_FRAMES, self._extent.frames(msn), silent)
 
     def segment(self, msn: int, frames: Sequence[bytes], container: Container) -> bytes:
-        """Return segment `msn` in the clear, of its 90 frames: in fMP4 it is its parts in a row."""
+        """Return segment `msn` in the clear, of its frames: in fMP4 it is its parts in a row."""
         audio, first = self.codec_of(msn).audio, msn * SEGMENT_FRAMES
         match container:
             case Container.FMP4:
-                starts = range(0, SEGMENT_FRAMES, self._part_frames)
+                starts = range(0, len(frames), self._part_frames)
                 return b"".join(
                     self._fragment(first + start, frames[start : start + self._part_frames])
                     for start in starts
@@ -113,6 +120,11 @@ class Rendition:
                 return mpegts.segment(audio, msn, first * AAC_SAMPLES, frames)
             case Container.ADTS:
                 return adts.segment(audio, first * AAC_SAMPLES, frames)
+
+    def _place(self, msn: int, part: int) -> tuple[int, int]:
+        """Return the first frame of a part and how many it has."""
+        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        return first, self._extent.parts(msn, self._part_frames)[part]
 
     def _fragment(self, first: int, frames: Sequence[bytes]) -> bytes:
         return media_segment(first // self._part_frames + 1, first * AAC_SAMPLES, frames)

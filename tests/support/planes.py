@@ -212,6 +212,8 @@ class FakeBroadcast:
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
         self.talking: list[tuple[str, list[str]]] = []
+        self.ended: list[str] = []
+        self.last_words: str | None = None  # the playlist as it is when the stream has ended
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
@@ -229,6 +231,12 @@ class FakeBroadcast:
     def spec(self, room: RoomId) -> BroadcastSpec | None:
         spec = self.specs.get(room)
         return spec if spec is not None and spec.on_air else None
+
+    async def end(self, room: RoomId) -> None:
+        self._check()
+        self.ended.append(room)
+        if self.last_words is not None:
+            self.playlist_text = self.last_words
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         self.asked.append(ask)
@@ -262,7 +270,6 @@ class FakeBroadcast:
         return SOUND
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
-        self._check()
         self.talking.append((room, sorted(names)))
 
     def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
