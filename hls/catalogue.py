@@ -1,5 +1,6 @@
 """The catalogue of a room: what its playlists say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,7 +10,8 @@ from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
-from hls.core.multivariant import Variant, multivariant
+from hls.core.multivariant import Subtitles, Variant, multivariant
+from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
 from hls.rendition import Rendition
@@ -31,7 +33,12 @@ class Facts:
     formats: Formats
     extent: Extent
     dates: Dates
-    part_frames: int
+    names: Names
+
+    @property
+    def part_frames(self) -> int:
+        """How many frames a whole part has."""
+        return self.extent.part_frames
 
     @property
     def parts(self) -> int:
@@ -55,7 +62,7 @@ class Catalogue:
         if self._facts.extent.is_over:
             return writer.low_latency(self._ended(Container.FMP4, listing, first, position))
         open_ = self._entry(Container.FMP4, position.msn, position.part)
-        hint = _part_name(position.msn, position.part)
+        hint = self._facts.names.part(position.msn, position.part)
         window = replace(
             self._window(listing, first, position), open=open_, hint=hint, reports=others
         )
@@ -104,17 +111,22 @@ class Catalogue:
         facts, init = self._facts, ""
         if container is Container.FMP4:
             init = self._rendition.codec_of(msn).init_name
-        sizes = facts.extent.parts(msn, facts.part_frames)[:parts]
-        return Entry(
-            msn=msn,
-            name=f"seg-{msn}.{_EXTENSIONS[container]}",
-            init=init,
-            key=facts.keys.of(msn),
-            unix_s=facts.timeline.unix_s(msn),
-            parts=tuple(Part(_part_name(msn, n), frames) for n, frames in enumerate(sizes)),
-            is_discontinuous=facts.formats.is_turn(msn),
-            frames=facts.extent.frames(msn),
-        )
+        sizes = facts.extent.parts(msn)[:parts]
+        named = tuple(Part(facts.names.part(msn, n), frames) for n, frames in enumerate(sizes))
+        return replace(entry_of(facts, _EXTENSIONS[container], init, msn), parts=named)
+
+
+def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
+    """Return a segment without its parts."""
+    return Entry(
+        msn=msn,
+        name=facts.names.segment(msn, extension),
+        init=init,
+        key=facts.keys.of(msn),
+        unix_s=facts.timeline.unix_s(msn),
+        is_discontinuous=facts.formats.is_turn(msn),
+        frames=facts.extent.frames(msn),
+    )
 
 
 def reports(
@@ -129,7 +141,12 @@ def reports(
     )
 
 
-def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: int) -> str:
+def variants(
+    renditions: tuple[RenditionSpec, ...],
+    channels: int,
+    part_frames: int,
+    captions: Sequence[Subtitles] = (),
+) -> str:
     """Return the multivariant playlist."""
     parts = SEGMENT_FRAMES // part_frames
     empty = parts * len(media_segment(1, 0, [b""] * part_frames))
@@ -147,13 +164,10 @@ def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: 
                 channels=channels,
             )
             for one in renditions
-        ]
+        ],
+        captions,
     )
 
 
 def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
     return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
-
-
-def _part_name(msn: int, part: int) -> str:
-    return f"seg-{msn}.{part}.m4s"

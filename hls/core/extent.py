@@ -6,7 +6,9 @@ from hls.core.timeline import PART_FRAMES, SEGMENT_FRAMES
 class Extent:
     """The frames of a stream; once it is over, its last segment may have fewer than others."""
 
-    def __init__(self) -> None:
+    def __init__(self, part_frames: int) -> None:
+        """Have parts of `part_frames`, a multiple of PART_FRAMES."""
+        self.part_frames = part_frames
         self._end: int | None = None
 
     @property
@@ -28,7 +30,7 @@ class Extent:
             return SEGMENT_FRAMES
         return min(SEGMENT_FRAMES, max(0, self._end - msn * SEGMENT_FRAMES))
 
-    def parts(self, msn: int, part_frames: int) -> tuple[int, ...]:
+    def parts(self, msn: int) -> tuple[int, ...]:
         """Return how many frames each part of segment `msn` has; only the last may have fewer."""
-        whole, rest = divmod(self.frames(msn), part_frames)
-        return (part_frames,) * whole + ((rest,) if rest else ())
+        whole, rest = divmod(self.frames(msn), self.part_frames)
+        return (self.part_frames,) * whole + ((rest,) if rest else ())

@@ -40,9 +40,8 @@ _TYPES: Final = {
 # RFC 8216bis B.1: what was waited for is that one answer for good; what was not is old at once.
 _BLOCKED_S: Final = round(6 * TARGET_S)
 _PLAIN_S: Final = round(TARGET_S / 2)
-# They never change, but a room of the same id begins anew with the same names: a cache must have
-# forgotten the old one's by then. Who needs one longer asks with its ETag and is told 304.
-_MEDIA: Final = "public, max-age=60, immutable"
+# A year, the longest there is: a name is one stream's for good, an init segment's its content's.
+_MEDIA: Final = "public, max-age=31536000, immutable"
 _NO_MEDIA: Final = "There is no such segment, or not any more"
 
 

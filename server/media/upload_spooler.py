@@ -73,12 +73,12 @@ class Spooler:
         """Take some of what is complete; return whether there may be more."""
         stream, more = stream_name(spec), False
         await self._begin(spec, stream)
-        for rendition in spec.renditions:
-            key = (stream, rendition.name)
+        for name in spec.names:
+            key = (stream, name)
             if key not in self._next:
                 last = await asyncio.to_thread(self.spool.last_msn, *key)
                 self._next[key] = last + 1
-            count = await self._take_rendition(spec, stream, rendition.name)
+            count = await self._take_rendition(spec, stream, name)
             more = more or count == A_ROUND
         return more
 
@@ -86,8 +86,7 @@ class Spooler:
         text = self._broadcaster.playlist(
             spec.room, "", PlaylistKind.MULTIVARIANT, self._now_tick()
         )
-        names = tuple(one.name for one in spec.renditions)
-        head = Head(spec.room, _moment(spec), names, text or "")
+        head = Head(spec.room, _moment(spec), spec.names, text or "")
         if text is not None and self._heads.get(stream) != head:
             await asyncio.to_thread(self.spool.begin, head)
             self._heads[stream] = head

@@ -1,6 +1,7 @@
 """A broadcast's clock and keys."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 
@@ -54,6 +55,21 @@ def test_any_bytes(records: dict[str, bytes]) -> None:
     """Whatever lies in the store is a stream or a BadRecord."""
     with suppress(BadRecord):
         decode_stream(DEMO, records, FRESH)
+
+
+@given(STREAMS, st.integers(0, 10**9))
+def test_id(stream: Stream, later_s: int) -> None:
+    """A stream's id is eight letters and digits, and outlives reboots and keys."""
+    assert re.fullmatch("[a-z2-7]{8}", stream.id)
+    assert stream.spec(DEMO, 1).stream == stream.id
+    rebooted = stream.continued("another", 7, stream.base_unix_s + later_s)
+    assert replace(rebooted, keys=(SECOND,)).id == stream.id
+
+
+def test_id_of_another_stream() -> None:
+    """A room made anew has another id, and so has one whose media time begins anew."""
+    anew = STREAM.continued("another", 7, STREAM.base_unix_s - 1)
+    assert len({STREAM.id, anew.id, replace(STREAM, secret=FRESH).id}) == 3
 
 
 def test_record_of_one_key() -> None:
