@@ -45,7 +45,7 @@ class Patience:
     """How long a child may take."""
 
     ready_s: float = 20.0  # a cold start from a slow disk
-    ping_every_s: float = 1.0
+    ping_every_s: float = 2.0  # who was silent for so long is asked whether it lives
     ping_s: float = 5.0
     terminate_s: float = 0.7  # two stubborn children still end within two seconds of Ctrl-C
 
@@ -168,7 +168,7 @@ class Child:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_read(peer), name=f"{self._spec.name} reader")
-                await self._watch(peer, started)
+                await self._watch(peer, transport, started)
         except* ChildLost as lost:
             reason = str(lost.exceptions[0])
         except* Exception as failed:  # the border of the owner: a bug there costs one life
@@ -180,16 +180,21 @@ class Child:
             self._owner.went_down(reason)
         return reason
 
-    async def _watch(self, peer: Peer, started: "asyncio.Future[Ready | Failed]") -> None:
+    async def _watch(
+        self, peer: Peer, transport: UnixTransport, started: "asyncio.Future[Ready | Failed]"
+    ) -> None:
         with span("worker.start", process=self._spec.name, starts=self.starts):
             await self._await_start(peer, started)
         log.info("worker_up", process=self._spec.name, pid=self.pid, starts=self.starts)
         patience = self._spec.patience
         while True:
             await asyncio.sleep(patience.ping_every_s)
+            if transport.has_come():
+                continue  # who speaks is alive, and a call wakes both sides up
             try:
                 if not await _answers(peer, patience.ping_s):
                     raise ChildLost(f"it did not answer for {patience.ping_s:g} s")
+                transport.has_come()  # its answer says nothing of the time to come
             except TransportClosed:
                 raise ChildLost("it closed the connection") from None
 

@@ -340,8 +340,9 @@ class Recorder:
             elif now >= live.ends_at:  # who wrote it died, and what it wrote is kept
                 await self._quietly(partial(self.finished, live.now.room, live.now.name))
         if not self._is_closing:
-            for room in self._rooms.all():
-                await self._follow(room, now)
+            for room in self._rooms.each():
+                if room.id in self._wishes or (room.record or self.policy.automatic).is_on:
+                    await self._follow(room, now)
 
     async def keep_space(self) -> None:
         """End what would fill the disk, and remove what is kept no longer."""

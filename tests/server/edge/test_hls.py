@@ -61,7 +61,7 @@ async def test_playlist_with_token(edge: Edge) -> None:
     """One that was asked for with a token is its listener's alone, and not packed."""
     token = await edge.listen_token()
     async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
-        assert "seg-1.m4s?token=" in await answer.text()
+        assert "enc.key?token=k2." in await answer.text()
         assert answer.headers["Cache-Control"].startswith("private")
         assert "Content-Encoding" not in answer.headers
 

@@ -152,6 +152,17 @@ async def test_a_worker_that_hangs_is_killed(
     assert reasons(logs) == ["it did not answer for 0.2 s"]
 
 
+async def test_who_speaks_is_not_asked_whether_it_lives(supervisor: Supervisor) -> None:
+    """A call wakes both sides up; only a silent worker gets one for nothing."""
+    link = LinkUnderTest(Patience(ping_every_s=0.5), dies_at="ping")
+    await link.start(supervisor)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 1.2
+    while loop.time() < until:
+        assert await link.ask(ANY, "applied") == []
+    await link.lost_once.wait()
+
+
 async def test_our_own_standstill_is_not_the_workers(
     supervisor: Supervisor, logs: MutableSequence[EventDict]
 ) -> None:
