@@ -131,6 +131,7 @@ class Services:
         _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self.context.uploads.run, name="uploads")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
+        _ = supervisor.keep_running(self._keep_recordings, name="recordings kept")
 
     async def _hear(self, credits_: Credits) -> None:
         async for event in self.context.mixer.events():
@@ -146,9 +147,7 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
-                await self.context.recorder.sweep()
                 self.context.listening.listeners.sweep()
-            await self.context.recorder.keep_space()
             await self.context.listening.sessions.settle()
             self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
@@ -156,6 +155,14 @@ class Services:
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
             await self.context.desk.kicks.forget()
+
+    async def _keep_recordings(self) -> None:
+        """Apart from the rest, which must not wait for a disk that hangs."""
+        while True:
+            for _ in range(EXPIRE_EVERY):
+                await asyncio.sleep(SWEEP_S)
+                await self.context.recorder.sweep()
+            await self.context.recorder.keep_space()
 
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
