@@ -1,5 +1,6 @@
 """The AAC-LC encoder: libavcodec's own, and a gate that lets it sleep through digital silence."""
 
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import av
@@ -35,6 +36,11 @@ class AacEncoder:
     def __init__(self, bit_rate: int = DEFAULT_BIT_RATE, channels: int = 1) -> None:
         """Open the encoder. Raises EncoderLost."""
         self._context = _open(bit_rate, channels)
+        # `encode` passes each frame through a filter graph that could cut and resample it, and
+        # rebases its time: a fifth of what encoding costs. Frames here fit, and have no time.
+        self._send: Callable[[av.AudioFrame], Iterable[av.Packet[av.AudioStream]]] = getattr(
+            self._context, "_send_frame_and_recv", self._context.encode
+        )
         self._channels = channels
         for _ in range(LOOKAHEAD_FRAMES):  # the first packets are priming: two frames before zero
             self._push(silence(channels))
@@ -55,7 +61,7 @@ class AacEncoder:
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
         frame.sample_rate = SAMPLE_RATE
         try:
-            return [bytes(packet) for packet in self._context.encode(frame)]
+            return [bytes(packet) for packet in self._send(frame)]
         except (av.FFmpegError, ValueError) as error:
             raise EncoderLost("the AAC encoder gave up") from error
 
@@ -88,6 +94,27 @@ class GatedEncoder:
         self._encoder: AacEncoder | None = None  # opened at the first sound
         self._next = 0
         self._tail = 0  # silent frames still to be encoded before it may sleep
+
+    @property
+    def next_index(self) -> int:
+        """The input frame that is to come."""
+        return self._next
+
+    def join(self, index: int, lead: Iterable[NDArray[np.int16]]) -> None:
+        """Go on at input frame `index` as if `lead` had been encoded right before it, by somebody.
+
+        Raises EncoderLost.
+        """
+        self._tail, self._next = 0, max(self._next, index)
+        self._encoder = None
+        encoder = AacEncoder(self._bit_rate, self._channels)
+        for samples in lead:
+            encoder.encode(samples)
+        self._encoder = encoder
+
+    def leave(self) -> None:
+        """Let somebody else encode what comes: no tail of silence follows."""
+        self._tail = 0
 
     def push(self, index: int, samples: NDArray[np.int16]) -> list[tuple[int, bytes]]:
         """Take input frame `index` (ascending), int16[1024 * channels]. Raises EncoderLost.

@@ -37,6 +37,7 @@ from server.domain.air import (
     AirBus,
     air_mistake,
 )
+from server.domain.captions import MAX_LANGUAGES
 from server.domain.iceservers import is_ice_url, is_turn
 from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
@@ -47,6 +48,7 @@ DAY_S = 86_400
 # mixing carry more people than a machine with defaults will see.
 MOST_MIXERS = 8
 MOST_PER_MINUTE = 10**9
+MOST_RADIO = 2000  # of all rooms and addresses
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,255}")
 _BUCKET: Final = re.compile(
@@ -103,6 +105,7 @@ class ConfiguredRoom(BaseModel):
     locked: bool = False
     broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
+    captions: Annotated[tuple[str, ...], Field(max_length=MAX_LANGUAGES)] = ()
     record: Automatic | None = None
 
     @field_validator("buses")
@@ -123,7 +126,7 @@ class ConfiguredRoom(BaseModel):
     def air(self) -> Air:
         """What listeners hear."""
         buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
-        return Air(tuple(buses), self.dvr_seconds)
+        return Air(tuple(buses), self.dvr_seconds, captions=self.captions)
 
 
 class Settings(BaseSettings):
@@ -286,7 +289,7 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
@@ -434,6 +437,24 @@ class Settings(BaseSettings):
         ge=0,
         le=MOST_PER_MINUTE,
         description="Playlists, segments and keys a minute to one address.",
+    )
+    limit_radio: int = Field(
+        default=1200,
+        ge=0,
+        le=MOST_PER_MINUTE,
+        description="Radio streams a minute that one address begins.",
+    )
+    limit_radio_address: int = Field(
+        default=200,
+        ge=0,
+        le=MOST_RADIO,
+        description="Radio streams that one address has open.",
+    )
+    limit_radio_room: int = Field(
+        default=1000,
+        ge=0,
+        le=MOST_RADIO,
+        description="Radio streams of one room; all rooms of a server have 2,000 together.",
     )
     limit_connections: int = Field(
         default=4000,

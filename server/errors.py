@@ -122,6 +122,17 @@ class PinLocked(Delayed):
         super().__init__(sentence, retry_after_ms)
 
 
+class RadioFull(Delayed):
+    """As many listen to the radio as may: in that room, from that address, or at all."""
+
+    code = "radio_full"
+
+    def __init__(self, most: int, whose: str, retry_after_ms: int) -> None:
+        wait_s = _seconds(retry_after_ms)
+        sentence = f"At most {most} listen to the radio {whose}: try again in {wait_s} s"
+        super().__init__(sentence, retry_after_ms)
+
+
 class BadInvite(ServerError):  # noqa: N818
     """The invite was never given out for this, or was revoked."""
 

@@ -22,6 +22,7 @@ PARTS_LISTED_S = 3 * TARGET_DURATION_S  # §6.2.2: parts further from the end go
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLEAR = "#EXT-X-KEY:METHOD=NONE"
 _GAP = "#EXT-X-GAP\n"
+_WAITABLE = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
 _MAP = '#EXT-X-MAP:URI="'
 _LIVE_ONLY = (
     "#EXT-X-PART:",
@@ -188,6 +189,16 @@ class PlaylistWriter:
         if window.is_ended:
             last = _open_lines(window)
             pieces += ["" if last is None else last.plain, "#EXT-X-ENDLIST\n"]
+        return "".join(pieces)
+
+    def subtitles(self, window: Window) -> str:
+        """Return the playlist of a rendition of captions: without parts, but it can be waited for.
+
+        Its content at the end may be ahead of the sound's by up to a target duration (§6.2.4).
+        """
+        self._follow(window.entries)
+        pieces = [_head(window, self._version(window)), _WAITABLE, self._before_tail]
+        pieces += [lines.plain for lines in self._tail]
         return "".join(pieces)
 
     def _follow(self, entries: tuple[Entry, ...]) -> None:

@@ -13,6 +13,7 @@ from mixer.types import RoomId, RoomSpec
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.domain.air import Studio, part_frames
+from server.domain.identity import UserId
 from server.domain.recording import Automatic, Retention
 from server.domain.rotation import Rotation
 from server.edge.context import Context
@@ -34,6 +35,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
+from server.services.captions import Captions
 from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.credits import Credits
@@ -54,6 +56,7 @@ from server.services.media_events import MediaEvents
 from server.services.outputs import Outputs
 from server.services.permanent import PermanentRooms
 from server.services.pins import PinGuard
+from server.services.places import Places
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.radio import Radio
@@ -61,6 +64,7 @@ from server.services.reconcile import Reconciler
 from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
 from server.services.rooms import Rooms
+from server.services.sessions import Sessions
 from server.services.signalling import Signalling
 from server.services.sounds import Sounds
 from server.services.spent import Spent
@@ -145,6 +149,7 @@ class Services:
                 await self.context.recorder.sweep()
                 self.context.listening.listeners.sweep()
             await self.context.recorder.keep_space()
+            await self.context.listening.sessions.settle()
             self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
             await self.context.rooms.expire()
@@ -158,6 +163,7 @@ class Services:
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
         await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.listening.sessions.load({room.id for room in self.context.rooms.all()})
         await self.context.recorder.load()
         await self.context.lines.load()
         await self.context.desk.load()
@@ -214,7 +220,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
-    listening = Listening(access, keys, Listeners(clock))
+    listening = _listening(access, keys, store, clock)
     uploads = Uploads(
         ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
     )
@@ -270,7 +276,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
-        radio=Radio(rooms, feeds, ground.sound, clock),
+        captions=Captions(rooms, ground.broadcast, clock),
+        radio=Radio(rooms, feeds, ground.sound, clock, places_of(settings)),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
         marks=Marks(store),
@@ -286,7 +293,20 @@ def build(settings: Settings, ground: Ground) -> Services:
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
         context.outputs.forget_room,
     )
+    rooms.when_revoked = partial(_end_hearing, context)
     return Services(context, specs, streams, MediaEvents(presence))
+
+
+def _listening(access: Access, keys: StreamKeys, store: StateStore, clock: Clock) -> Listening:
+    listeners = Listeners(clock)
+    return Listening(access, keys, listeners, Sessions(store, clock, listeners))
+
+
+async def _end_hearing(context: Context, room: RoomId, user: UserId) -> None:
+    """End at once whatever a person hears who was taken out."""
+    context.listening.listeners.forget(room, user)
+    context.radio.revoke(room, user)
+    await context.standings.revoke(room, user)
 
 
 def _each(*told: Callable[[RoomId], None]) -> Callable[[RoomId], None]:
@@ -313,6 +333,11 @@ def _wire_recorder(
 def limits_of(settings: Settings) -> dict[Limit, int]:
     """Return how often a minute each caller may do what."""
     return {limit: getattr(settings, f"limit_{limit.value}") for limit in Limit}
+
+
+def places_of(settings: Settings) -> Places:
+    """Return how many may listen to the radio."""
+    return Places(settings.limit_radio_room, settings.limit_radio_address)
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:

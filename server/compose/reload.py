@@ -62,6 +62,9 @@ RELOADABLE: Final = frozenset(
         "limit_sockets_all",
         "limit_messages",
         "limit_hls",
+        "limit_radio",
+        "limit_radio_address",
+        "limit_radio_room",
     }
 )
 
@@ -130,6 +133,7 @@ class Reloader:
         context.lines.policy = policy_of(settings)
         context.recorder.policy = recorder_policy_of(settings)
         context.limits.change(limits_of(settings))
+        context.radio.places.change(settings.limit_radio_room, settings.limit_radio_address)
         context.rooms.warnings_s = settings.room_warnings_s
         context.rooms.pins.let_try(settings.pin_tries)
         sounds = sounds_of(settings)

@@ -172,7 +172,7 @@ def _radio(name: str, kind: str, what: str) -> Operation:
         what,
         kind,
         query=queries.TokenQuery,
-        errors=("room_not_found", "not_found", "not_ready", "too_many"),
+        errors=("room_not_found", "not_found", "not_ready", "radio_full"),
         needs=Needs.SOMETHING,
     )
 
@@ -447,6 +447,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "broadcast",
         "Let somebody listen no more",
         answers.Success,
+    ),
+    ("POST", "/api/rooms/{room}/captions"): Operation(
+        "createCaption",
+        "broadcast",
+        "Let listeners read what is said",
+        answers.CaptionAnswer,
+        body=models.CaptionRequest,
+        example={"language": "en", "text": "Good morning.", "durationMs": 2000},
+        errors=("not_ready", "too_many", "media_unavailable"),
     ),
     ("POST", "/api/rooms/{room}/outputs"): Operation(
         "createOutput",

@@ -75,6 +75,7 @@ TABLE: Final = {
     "pin_locked": Row(429, retry_after_ms=10_000),
     "draining": Row(503, retry_after_ms=5000),
     "not_ready": Row(503, retry_after_ms=500),
+    "radio_full": Row(503, retry_after_ms=30_000),  # the error itself knows better
     "no_capacity": Row(503, retry_after_ms=5000),  # an overload is over in some seconds, or is not
     "media_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=500),
     "signing_unavailable": Row(503, INTERNAL_ERROR, retry_after_ms=2000),

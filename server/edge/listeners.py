@@ -32,7 +32,7 @@ async def delete_listener(request: web.Request) -> web.Response:
     """`DELETE /api/rooms/{id}/listeners/{userId}`: also of somebody who does not listen now."""
     require(request, Scope.PEOPLE)
     room, user = path_room(request), path_user(request)
-    await request.app[CONTEXT].listening.revoke(room, user)
+    await request.app[CONTEXT].access.remove(room, user)
     return web.json_response({"success": True})
 
 

@@ -125,6 +125,7 @@ def _own(app: web.Application) -> PlaneStatistics:
         counters={
             **context.announcer.counters,
             **context.radio.counters,
+            "radio_refused_total": context.radio.places.refused,
             **context.radio.feeds.counters,
             **context.outputs.counters,
             **context.listening.listeners.counters,

@@ -8,13 +8,13 @@ from aiohttp import web
 
 from mixer.types import RoomId
 from server.domain import icy
-from server.domain.identity import UserId
+from server.domain.address import one_caller
 from server.edge.connections import ends_with_caller
 from server.edge.context import CONTEXT, Context
 from server.edge.reading import path_room
 from server.edge.rights import listen_token
 from server.errors import BadToken, NotReady, RoomNotFound, Unauthorized
-from server.services.radio import RadioFormat, RadioTap
+from server.services.radio import Hearer, RadioFormat, RadioTap
 
 STUCK_S: Final = 20.0  # a listener who takes nothing for so long is cut off
 RENEW_S: Final = 15.0  # a token is looked at again; a listener is gone after a minute
@@ -43,18 +43,19 @@ async def _serve(request: web.Request, kind: RadioFormat) -> web.StreamResponse:
     token = listen_token(request, room)
     if not token:
         raise Unauthorized("This needs a listen token")
-    user = context.listening.access.check_hearing(room, token)
+    user = context.listening.access.check_hearing(room, token).user
     context.radio.check(room)
     answer = _answer(context, room, kind, wants_titles=_wants_titles(request))
     if request.method == "HEAD":
         return answer
-    with context.radio.open(room, kind) as tap:
-        context.listening.listeners.seen(room, user)
+    hearer = Hearer(room, user, one_caller(request.remote or ""))
+    with context.radio.open(hearer, kind) as tap:
+        _ = context.listening.seen(room, token)
         await answer.prepare(request)
         weaver = icy.Weaver() if _wants_titles(request) else None
         sending = _Sending(request, answer, weaver)
         with suppress(BadToken, NotReady, RoomNotFound, ConnectionError):
-            await sending.run(tap, (room, user, token))
+            await sending.run(tap, room, token)
     return answer
 
 
@@ -69,13 +70,12 @@ class _Sending:
         self._weaver = weaver
         self._context = request.app[CONTEXT]
 
-    async def run(self, tap: RadioTap, who: tuple[RoomId, UserId, str]) -> None:
-        """Send until the room or the right to hear it ends.
+    async def run(self, tap: RadioTap, room: RoomId, token: str) -> None:
+        """Send until the room or the right to hear it ends: who is revoked is cut off at once.
 
         Raises BadToken, NotReady, RoomNotFound, ConnectionError.
         """
         clock = self._context.clock
-        room, user, token = who
         renewed_s = clock.monotonic()
         while True:
             with ends_with_caller(self._request):
@@ -83,20 +83,23 @@ class _Sending:
             if piece is None:
                 return
             self._context.radio.check(room)
-            self._context.listening.access.check_welcome(room, user)
             if clock.monotonic() - renewed_s >= RENEW_S:
                 _ = self._context.listening.seen(room, token)
                 renewed_s = clock.monotonic()
-            await self._send(room, piece)
+            await self._send(tap, room, piece)
 
-    async def _send(self, room: RoomId, piece: bytes) -> None:
+    async def _send(self, tap: RadioTap, room: RoomId, piece: bytes) -> None:
         radio = self._context.radio
         radio.counters["radio_bytes_total"] += len(piece)
         if self._weaver is not None:
             piece = self._weaver.weave(piece, radio.title(room))
         try:
-            async with asyncio.timeout(STUCK_S):
-                await self._answer.write(piece)
+            async with asyncio.timeout(STUCK_S) as patience:
+                tap.patience = patience
+                try:
+                    await self._answer.write(piece)
+                finally:
+                    tap.patience = None
         except TimeoutError:
             if self._request.transport is not None:
                 self._request.transport.abort()

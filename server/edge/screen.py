@@ -104,6 +104,9 @@ def _check_rate(request: web.Request) -> None:
     if request.path.startswith("/hls/"):
         limits.check(Limit.HLS, caller)
         return
+    if request.path.startswith("/radio/"):
+        limits.check(Limit.RADIO, caller)
+        return
     token = bearer(request)
     if token and context.access.is_admin_key(token):
         return

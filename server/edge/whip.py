@@ -71,9 +71,9 @@ async def listen(request: web.Request) -> web.Response:
     """`POST /whep/{room}`."""
     context = request.app[CONTEXT]
     room, token = path_room(request), _token(request)
-    _check_hearing(request, room, token)
+    grant = _hearing(request, room, token)
     offer = await _read(request, SDP)
-    one, answer = await context.standings.listen(room, token, offer)
+    one, answer = await context.standings.listen(grant, token, offer)
     return _created(request, one, answer)
 
 
@@ -144,17 +144,21 @@ def _joining(request: web.Request, room: RoomId, token: str) -> Grant:
     return grant
 
 
-def _check_hearing(request: web.Request, room: RoomId, token: str) -> None:
-    """Raise BadToken unless it is a listen or join token of the room, NotGranted if it lets not."""
+def _hearing(request: web.Request, room: RoomId, token: str) -> Grant:
+    """Return what a listen or join token grants.
+
+    Raises BadToken unless it is of the room, NotGranted if it does not let them listen.
+    """
     access = request.app[CONTEXT].access
     try:
-        access.check_listening(room, token)
+        return access.check_listening(room, token)
     except BadToken as refused:
         try:
             grant = _joining(request, room, token)
         except BadToken:
             raise refused from None
         require_right(grant.rights, Right.LISTEN)
+        return grant
 
 
 def _standing(request: web.Request) -> Standing:

@@ -7,12 +7,20 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import structlog
 
 from hls.core.soundpart import SoundPart, decode
-from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -185,6 +193,7 @@ class WorkerBroadcastPlane:
             self._blocked.end(spec.room)
         elif (seen := self._seen.get(spec.room)) is not None:
             seen.texts.clear()
+            seen.parts = Parts(spec)
         await self._link.apply(spec)
 
     def spec(self, room: RoomId) -> BroadcastSpec | None:
@@ -198,7 +207,7 @@ class WorkerBroadcastPlane:
         if spec is None:
             return None
         parts = Parts(spec)
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, parts.may_skip(ask))
+        form = _Form(_rendition(spec, ask.rendition), parts.kind(ask), parts.may_skip(ask))
         wanted = parts.wanted(ask)
         if wanted is None:
             return await self._newest(room, form)
@@ -255,7 +264,9 @@ class WorkerBroadcastPlane:
         now = asyncio.get_running_loop().time()
         if spec is None or seen is None or now >= seen.until or not _has(spec, ask.rendition):
             return None
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, seen.parts.may_skip(ask))
+        form = _Form(
+            _rendition(spec, ask.rendition), seen.parts.kind(ask), seen.parts.may_skip(ask)
+        )
         wanted = seen.parts.wanted(ask)
         if wanted is None or seen.position > wanted:
             held = seen.texts.get(form)
@@ -302,6 +313,13 @@ class WorkerBroadcastPlane:
         """See BroadcastPlane."""
         if self.spec(room) is not None:
             await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return CaptionFate.UNKNOWN
+        params = {"room": room, "caption": asdict(caption)}
+        return await self._link.ask(wire.CAPTION_FATE, "caption", params)
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """See BroadcastPlane."""
@@ -360,13 +378,17 @@ class WorkerBroadcastPlane:
         return None if told is None else told.text
 
     async def _position(self, room: str) -> int | None:
-        """Return the part to come, as far as we know while the process is away."""
+        """Return the part to come, as far as we know while the process is away.
+
+        None if there is no such stream, or not any more now that we have asked.
+        """
         seen = self._seen.get(room)
         if seen is not None and asyncio.get_running_loop().time() < seen.until:
             return seen.position
         try:
             return await self._following.do(room, lambda: self._follow(room))
         except PlaneUnavailable:
+            seen = self._seen.get(room)  # none any more if the room has ended meanwhile
             if seen is None:
                 raise
             return seen.position
@@ -385,14 +407,16 @@ class WorkerBroadcastPlane:
     async def _follow(self, room: str) -> int | None:
         spec, now = self._link.spec(room), asyncio.get_running_loop().time()
         position = await self._link.ask(wire.POSITION_OR_NONE, "follow", {"room": room})
-        return None if position is None else self._note(spec, position, now)
+        if position is None or not self._is_still(spec):
+            return None
+        return self._note(spec, position, now)
 
     async def _ask_playlist(self, room: str, form: _Form) -> _Held | None:
         spec, now = self._link.spec(room), asyncio.get_running_loop().time()
         told = await self._link.ask(
             wire.PLAYLIST_OR_NONE, "playlist", {"room": room, **form._asdict()}
         )
-        if told is None:
+        if told is None or not self._is_still(spec):
             return None
         index = self._note(spec, told.position, now)
         held = _Held(now, index, PlaylistText(told.text))
@@ -403,7 +427,7 @@ class WorkerBroadcastPlane:
     async def _ask_segment(self, room: str, wanted: _Name) -> Media | None:
         spec = self._link.spec(room)
         data = await self._ask_blob("fetch", {"room": room, **wanted._asdict()})
-        if data is None:
+        if data is None or not self._is_still(spec):
             return None
         media = Media(data)
         if self._link.spec(room) is spec:
@@ -431,13 +455,14 @@ class WorkerBroadcastPlane:
             raise PlaneUnavailable
         return data if found else None
 
-    def _note(self, spec: BroadcastSpec | None, position: Position, asked: float) -> int:
+    def _is_still(self, spec: BroadcastSpec | None) -> TypeGuard[BroadcastSpec]:
+        """Whether the stream that was asked of is the one that is on air now."""
+        known = None if spec is None else self.spec(RoomId(spec.room))
+        return spec is not None and known is not None and _stream(known) == _stream(spec)
+
+    def _note(self, spec: BroadcastSpec, position: Position, asked: float) -> int:
         """Remember how far a room is, as it was told to who asked at that time."""
-        assert spec is not None, "nothing else is asked for"
         index = Parts(spec).index(position)
-        known = self._link.spec(spec.room)
-        if known is None or _stream(known) != _stream(spec):
-            return index
         seen = self._seen.setdefault(spec.room, _Seen(Parts(spec)))
         seen.until = max(seen.until, asked + _TRUSTED_S)
         self._go_on(spec.room, seen, index)
@@ -494,7 +519,7 @@ def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
 
 
 def _has(spec: BroadcastSpec, rendition: str) -> bool:
-    return not rendition or any(one.name == rendition for one in spec.renditions)
+    return not rendition or rendition in spec.names
 
 
 def _rendition(spec: BroadcastSpec, name: str) -> str:

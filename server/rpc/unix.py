@@ -1,9 +1,10 @@
 """JSON-RPC and binary frames over a Unix stream socket."""
 
 import asyncio
+import itertools
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -53,11 +54,17 @@ class UnixTransport(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._closed = asyncio.Event()
+        self._has_come = False
 
     @property
     def is_closed(self) -> bool:
         """Nothing can be sent any more."""
         return self._stream is None or self._stream.is_closing()
+
+    def has_come(self) -> bool:
+        """Whether anything came since this was asked the last time."""
+        has_come, self._has_come = self._has_come, False
+        return has_come
 
     def take_frames(self, on_frame: OnFrame) -> None:
         """Hand the binary frames that come from now on to `on_frame`."""
@@ -77,6 +84,13 @@ class UnixTransport(asyncio.Protocol):
         if self.is_closed or not self._may_write.is_set():
             return False
         self._write(kind, body)
+        return True
+
+    def offer_frames(self, frames: Sequence[tuple[FrameKind, bytes]]) -> bool:
+        """Send many at once, all or none of them, as `offer_frame` does."""
+        if self.is_closed or not self._may_write.is_set():
+            return False
+        self._write_all(frames)
         return True
 
     async def receive(self) -> str:
@@ -119,6 +133,7 @@ class UnixTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Sort what came; a broken framing ends the connection."""
+        self._has_come = True
         try:
             frames = self._frames.feed(data)
         except FrameError as error:
@@ -158,13 +173,18 @@ class UnixTransport(asyncio.Protocol):
                 log.exception("frame_failed", kind=frame.kind.name)
 
     def _write(self, kind: FrameKind, body: bytes) -> None:
+        self._write_all(((kind, body),))
+
+    def _write_all(self, frames: Sequence[tuple[FrameKind, bytes]]) -> None:
         if self._stream is None or self._stream.is_closing():
             raise TransportClosed
-        if self._stream.get_write_buffer_size() + len(body) > MAX_OUTGOING_BYTES:
+        size = sum(len(body) for _, body in frames)
+        if self._stream.get_write_buffer_size() + size > MAX_OUTGOING_BYTES:
             log.warning("reader_stalled", waiting_bytes=self._stream.get_write_buffer_size())
             self._stream.abort()
             raise TransportClosed
-        self._stream.writelines((frame_head(kind, len(body)), body))
+        pieces = ((frame_head(kind, len(body)), body) for kind, body in frames)
+        self._stream.writelines(itertools.chain.from_iterable(pieces))
 
 
 async def adopt(end: socket.socket, on_frame: OnFrame | None = None) -> UnixTransport:

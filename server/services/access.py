@@ -185,10 +185,12 @@ class Access:
         """Return what a listen token grants. Raises BadToken as `joining` does."""
         return self._current(token, Audience.LISTEN)
 
-    def check_listening(self, room: RoomId, token: str) -> None:
-        """Raise BadToken unless the listen token is good for that room."""
-        if self.listening(token).room != room:
+    def check_listening(self, room: RoomId, token: str) -> Grant:
+        """Return what the listen token grants. Raises BadToken unless it is good for that room."""
+        grant = self.listening(token)
+        if grant.room != room:
             raise BadToken(_ANOTHER_ROOM)
+        return grant
 
     def hearing(self, token: str) -> Grant:
         """Return what a listen token grants whose holder may be listening already.
@@ -204,12 +206,12 @@ class Access:
                 raise
             return grant
 
-    def check_hearing(self, room: RoomId, token: str) -> UserId:
-        """Return who shows the listen token. Raises BadToken unless it is good for that room."""
+    def check_hearing(self, room: RoomId, token: str) -> Grant:
+        """Return what the listen token grants. Raises BadToken unless it is good for that room."""
         grant = self.hearing(token)
         if grant.room != room:
             raise BadToken(_ANOTHER_ROOM)
-        return grant.user
+        return grant
 
     def check_welcome(self, room: RoomId, user: UserId) -> None:
         """Raise BadToken if that person's tokens are refused."""

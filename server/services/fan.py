@@ -38,6 +38,11 @@ class Tap(Generic[T]):
         self.is_over = True
         self._came.set()
 
+    def cut(self) -> None:
+        """Let the reader come to the end now, without what they have yet to take."""
+        self._ring.clear()
+        self.end()
+
     async def next(self) -> T | None:
         """Return the next piece when it is there, None at the end."""
         while not self._ring:

@@ -24,6 +24,7 @@ class Limit(Enum):
     SOCKETS_ALL = "sockets_all"
     MESSAGES = "messages"
     HLS = "hls"
+    RADIO = "radio"
 
 
 class Limits:

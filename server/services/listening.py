@@ -12,7 +12,9 @@ from server.domain.stream import Stream, StreamKey
 from server.errors import BadToken
 from server.services.access import Access
 from server.services.listeners import Listener, Listeners
+from server.services.sessions import Sessions
 from server.services.stream_keys import StreamKeys
+from server.services.tokens import Grant
 
 _KEPT: Final = 2  # epochs: the one in force, and the one that is announced
 
@@ -54,11 +56,14 @@ class Listening:
     nothing else, and renews nothing.
     """
 
-    def __init__(self, access: Access, keys: StreamKeys, listeners: Listeners) -> None:
+    def __init__(
+        self, access: Access, keys: StreamKeys, listeners: Listeners, sessions: Sessions
+    ) -> None:
         self.access = access
         self.keys = keys
         self.listeners = listeners
-        access.is_listening = listeners.is_here
+        self.sessions = sessions
+        access.is_listening = sessions.is_under_way
 
     def pass_of(self, room: RoomId, stream: Stream, token: str) -> Pass:
         """Return what a playlist that is asked for with `token` carries. Raises BadToken."""
@@ -69,38 +74,42 @@ class Listening:
         """Note that somebody with a listen token is listening. Raises BadToken."""
         if token.startswith(key_token.PREFIX):
             raise BadToken("This token opens a key alone: show the one you listen with")
-        return self._seen(room, self.access.check_hearing(room, token))
+        grant = self.access.check_hearing(room, token)
+        return self._seen(room, grant.user, grant)
 
     def key(self, room: RoomId, stream: Stream, token: str, epoch: str | None) -> StreamKey:
         """Give out the key of an epoch, or the one in force now.
 
         Raises BadToken, NotFound, KeyNotYet.
         """
+        grant = None
         if token.startswith(key_token.PREFIX):
             user = self._holder(room, stream, token, epoch)
         else:
-            user = self.access.check_hearing(room, token)
+            grant = self.access.check_hearing(room, token)
+            user = grant.user
         if epoch is None:
             key = self.keys.current(room, stream)
         else:
             key = self.keys.of_epoch(room, stream, epoch)
-        self._seen(room, user).keys += 1
+        self._seen(room, user, grant).keys += 1
         return key
-
-    async def revoke(self, room: RoomId, user: UserId) -> None:
-        """Let somebody listen no more, with whatever they have."""
-        await self.access.remove(room, user)
-        self.listeners.forget(room, user)
 
     def forget_room(self, room: RoomId) -> None:
         """Forget what was known of a room that is gone."""
         self.keys.forget_room(room)
         self.listeners.forget_room(room)
 
-    def _seen(self, room: RoomId, user: UserId) -> Listener:
-        """Of a broadcast that is over nobody is counted any more: they come to its end."""
+    def _seen(self, room: RoomId, user: UserId, grant: Grant | None) -> Listener:
+        """Note that somebody listens, by what they showed (a listen token, or one made of it).
+
+        Of a broadcast that is over nobody is counted any more: they come to its end.
+        """
         if self.keys.is_on_air(room):
-            return self.listeners.seen(room, user)
+            listener = self.listeners.seen(room, user)
+            if grant is not None:
+                self.sessions.note(listener, grant.expires_at)
+            return listener
         return Listener(room, user, since_unix_s=0.0, since_s=0.0, seen_s=0.0)
 
     def _holder(self, room: RoomId, stream: Stream, token: str, epoch: str | None) -> UserId:

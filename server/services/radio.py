@@ -1,29 +1,28 @@
 """The rooms as internet radio: AAC as it is broadcast, or MP3 of an encoder that runs meanwhile."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 import structlog
 
 from mixer.types import RoomId
 from server.backoff import delays_s
 from server.domain import icy
-from server.errors import NotReady, OutputFailed, TooMany
+from server.domain.identity import UserId
+from server.errors import NotReady, OutputFailed
 from server.ports import SoundProcess, SoundProcesses
 from server.services.clock import Clock
 from server.services.fan import Fan, Tap
 from server.services.feeds import LINGER_S, Feeds, HeardPart
+from server.services.places import Places
 from server.services.rooms import Rooms
 from server.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
-
-MOST: Final = 2000  # listeners: each is a connection that never ends, and 16 kB/s
 
 
 class RadioFormat(StrEnum):
@@ -33,11 +32,27 @@ class RadioFormat(StrEnum):
     MP3 = "mp3"
 
 
+@dataclass(frozen=True, slots=True)
+class Hearer:
+    """Who listens to which room, and from where."""
+
+    room: RoomId
+    user: UserId
+    address: str
+
+
 class RadioTap:
-    """One listener's sound."""
+    """One listener's sound; `patience` is what sending a piece of it has, meanwhile."""
 
     def __init__(self, tap: Tap[HeardPart] | Tap[bytes]) -> None:
+        self.patience: asyncio.Timeout | None = None
         self._tap = tap
+
+    def cut(self) -> None:
+        """Come to the end now: its listener may hear no more."""
+        self._tap.cut()
+        if self.patience is not None:
+            self.patience.reschedule(0.0)
 
     async def next(self) -> bytes | None:
         """Return the next piece of the stream, None at its end."""
@@ -67,8 +82,10 @@ class Radio:
         feeds: Feeds,
         processes: SoundProcesses,
         clock: Clock,
+        places: Places,
     ) -> None:
         self.feeds = feeds
+        self.places = places
         self.speaking: Callable[[RoomId], Iterable[str]] = _nobody_speaks
         self.counters: Counter[str] = Counter(radio_encoder_failures_total=0, radio_bytes_total=0)
         self.listeners: Counter[RadioFormat] = Counter()
@@ -76,6 +93,7 @@ class Radio:
         self._processes = processes
         self._clock = clock
         self._stations: dict[RoomId, _Station] = {}
+        self._taps: defaultdict[tuple[RoomId, UserId], set[RadioTap]] = defaultdict(set)
         self._owner: Supervisor | None = None
 
     def serve(self, owner: Supervisor) -> None:
@@ -99,21 +117,29 @@ class Radio:
         return icy.title(title, self.speaking(room))
 
     @contextmanager
-    def open(self, room: RoomId, kind: RadioFormat) -> Iterator[RadioTap]:
-        """Listen. Raises RoomNotFound, NotReady (no radio, or not now), TooMany."""
-        self.check(room)
-        if self.listeners.total() >= MOST:
-            raise TooMany(f"At most {MOST} listen to the radio of this server")
-        self.listeners[kind] += 1
-        try:
-            if kind is RadioFormat.AAC:
-                with self.feeds.open(room, burst=True) as tap:
-                    yield RadioTap(tap)
-            else:
-                with self._open_mp3(room) as encoded:
-                    yield RadioTap(encoded)
-        finally:
-            self.listeners[kind] -= 1
+    def open(self, hearer: Hearer, kind: RadioFormat) -> Iterator[RadioTap]:
+        """Listen. Raises RoomNotFound, NotReady (no radio, or not now), RadioFull."""
+        self.check(hearer.room)
+        opened = self.feeds.open(hearer.room, burst=True)
+        with (
+            self.places.hold(hearer.room, hearer.address),
+            opened if kind is RadioFormat.AAC else self._open_mp3(hearer.room) as sound,
+        ):
+            tap, whose = RadioTap(sound), (hearer.room, hearer.user)
+            self.listeners[kind] += 1
+            self._taps[whose].add(tap)
+            try:
+                yield tap
+            finally:
+                self.listeners[kind] -= 1
+                self._taps[whose].discard(tap)
+                if not self._taps[whose]:
+                    del self._taps[whose]
+
+    def revoke(self, room: RoomId, user: UserId) -> None:
+        """End what a person hears: they may do so no more."""
+        for tap in list(self._taps.get((room, user), ())):
+            tap.cut()
 
     def check(self, room: RoomId) -> None:
         """Raise NotReady unless the room is on the radio. Raises RoomNotFound."""

@@ -97,6 +97,15 @@ class _Live:
     revoked: dict[UserId, float] = field(default_factory=dict)
     closing: Closing = NOT_CLOSING
 
+    def is_calm(self, until_s: float) -> bool:
+        """Whether nothing will be over before then (Unix s), nor anybody be told that it will."""
+        return (
+            self.state is RoomState.ON_AIR
+            and self.closing is NOT_CLOSING
+            and not self.revoked
+            and self.room.ends_unix_s > until_s
+        )
+
     def happen(self, event: RoomEvent) -> None:
         """Move on. Raises IllegalTransition."""
         self.state = transition(self.state, event)
@@ -120,6 +129,7 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        self.when_revoked: Callable[[RoomId, UserId], Awaitable[None]] = _nothing_to_end
         self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
@@ -165,6 +175,10 @@ class Rooms:
         """Return the rooms in a state (on air), oldest first."""
         rooms = [live.room for live in self._live.values() if live.state is state]
         return sorted(rooms, key=lambda room: room.created_at)
+
+    def each(self) -> list[Room]:
+        """Return the rooms on air in no order, for who looks at them again and again."""
+        return [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
 
     def stream(self, room: RoomId) -> Stream:
         """Return the clock and keys of a room's broadcast. Raises RoomNotFound."""
@@ -286,7 +300,10 @@ class Rooms:
 
     async def expire(self) -> None:
         """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
+        until_s = self._clock.unix() + max(self.warnings_s, default=0)
         for live in list(self._live.values()):
+            if live.is_calm(until_s):
+                continue
             if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
             elif (
@@ -339,6 +356,7 @@ class Rooms:
             raise RoomNotFound(room)
         live.revoked[user] = until
         self._presence.leave(room, user, Farewell.REVOKED)
+        await self.when_revoked(room, user)
 
     def is_revoked(self, room: RoomId, user: UserId) -> bool:
         """Whether that person was taken out of that room."""
@@ -452,6 +470,10 @@ async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
 
 async def _nothing_to_finish(_room: RoomId) -> None:
     """Nothing has to be finished before a room is removed."""
+
+
+async def _nothing_to_end(_room: RoomId, _user: UserId) -> None:
+    """Somebody who was taken out hears nothing in any other way."""
 
 
 def _not_recorded(_room: RoomId) -> RecordingSpec | None:

@@ -20,6 +20,7 @@ from server.domain.identity import UserId
 from server.domain.room import Room
 from server.domain.sdp import Fragment, answer_fragment, credentials, directed, restarted
 from server.errors import (
+    BadToken,
     Forbidden,
     NotEnabled,
     NotFound,
@@ -51,12 +52,14 @@ class Kind(Enum):
 class Standing:
     """One such connection: a resource that is gone with it.
 
-    `shown` is the SHA-256 of the token it was made with, `tag` names its ICE session, `offer` is
-    what its client last offered. `conversation` is a publisher's, who is a person in the room.
+    `user` showed the token that it was made with, `shown` is that one's SHA-256. `tag` names its
+    ICE session, `offer` is what its client last offered. `conversation` is a publisher's, who is a
+    person in the room.
     """
 
     kind: Kind
     room: RoomId
+    user: UserId
     peer: PeerId
     shown: bytes
     offer: str
@@ -115,7 +118,8 @@ class Standings:
         sent = directed(offer, "sendonly")
         if sent is None:
             raise ClientMistake("no_audio", "The SDP offer sends no audio: WHIP is for sending")
-        one = Standing(Kind.WHIP, grant.room, PeerId(grant.user), _digest(token), sent)
+        peer = PeerId(grant.user)
+        one = Standing(Kind.WHIP, grant.room, grant.user, peer, _digest(token), sent)
         client = _Publisher(lambda: self._forget(one))
         one.conversation = conversation = Session(self._services, grant, client)
         await conversation.join(Joining(publishes=True))
@@ -127,16 +131,19 @@ class Standings:
                 self._services.presence.leave(one.room, grant.user)
             raise
 
-    async def listen(self, room: RoomId, token: str, offer: str) -> tuple[Standing, str]:
+    async def listen(self, grant: Grant, token: str, offer: str) -> tuple[Standing, str]:
         """Let somebody hear a room without delay; return their connection and the answer.
 
-        Raises RoomNotFound, NotReady, NotEnabled, TooMany, and what an Answerer raises.
+        Raises RoomNotFound, BadToken (who was revoked meanwhile), NotReady, NotEnabled, TooMany,
+        and what an Answerer raises.
         """
+        room, user = grant.room, grant.user
         self._check_listening(self._services.rooms.get(room))
+        self._check_welcome(room, user)
         heard = directed(offer, "recvonly")
         if heard is None:
             raise ClientMistake("no_audio", "The SDP offer takes no audio: WHEP is for hearing")
-        one = Standing(Kind.WHEP, room, PeerId(str(uuid.uuid4())), _digest(token), heard)
+        one = Standing(Kind.WHEP, room, user, PeerId(str(uuid.uuid4())), _digest(token), heard)
         self._keep(one)
         try:
             return one, await self._answered(one, heard)
@@ -186,6 +193,22 @@ class Standings:
             with suppress(PlaneUnavailable):  # the connection went with it
                 await self._services.mixer.drop_peer(one.room, one.peer)
 
+    async def revoke(self, room: RoomId, user: UserId) -> None:
+        """End what a person hears by WHEP: they may do so no more. Publishers go with the person.
+
+        Whoever is being answered right now ends in `listen`.
+        """
+        for one in list(self._by_name.values()):
+            if (one.kind, one.room, one.user) == (Kind.WHEP, room, user):
+                log.info("connection_revoked", room=room, user=user)
+                self._forget(one)
+                with suppress(PlaneUnavailable):  # the connection went with it
+                    await self._services.mixer.drop_peer(room, one.peer)
+
+    def _check_welcome(self, room: RoomId, user: UserId) -> None:
+        if self._services.rooms.is_revoked(room, user):
+            raise BadToken("This token was revoked")
+
     def _check_listening(self, room: Room) -> None:
         """Raise NotReady, NotEnabled or TooMany unless one more may hear the room."""
         if not room.broadcast:
@@ -207,7 +230,10 @@ class Standings:
             except NotJoined:
                 raise NotFound("The connection ended meanwhile") from None
         answer = await services.answer(one.room, one.peer, offer, listener=True)
-        if one.is_over:  # the room was removed, or the mixer died
+        if one.is_over:  # they were revoked, the room was removed, or the mixer died
+            with suppress(PlaneUnavailable):
+                await services.mixer.drop_peer(one.room, one.peer)
+            self._check_welcome(one.room, one.user)
             raise RoomNotFound(one.room)
         return answer
 

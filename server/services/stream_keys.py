@@ -145,14 +145,15 @@ class StreamKeys:
     async def work(self) -> bool:
         """Do one round of what is due; false if the store or the signing server is away."""
         for room in list(self._due)[:MOST_A_ROUND]:
+            self._due.pop(room, None)  # before, for meanwhile more of it may become due
             try:
                 await self._bring_up_to_date(room)
             except (SigningUnavailable, StoreLost) as error:
+                self._want(room)
                 self._delayed(error)
                 return False
             except (RoomNotFound, BadRecord) as error:
                 log.info("stream_keys_left_alone", room=room, reason=str(error))
-            self._due.pop(room, None)
         if not self._due:
             self._came.clear()
             self._recovered()

@@ -19,7 +19,7 @@ def test_names() -> None:
     assert Names().segment(7, "m4s") == "seg-7.m4s"
 
 
-@given(STREAMS, MSNS, st.integers(0, 99), st.sampled_from(["m4s", "ts", "aac"]))
+@given(STREAMS, MSNS, st.integers(0, 99), st.sampled_from(["m4s", "ts", "aac", "vtt"]))
 def test_read_back(stream: str, msn: int, part: int, extension: str) -> None:
     """What is written is read, by names of the same stream, as what it is and nothing else."""
     names = Names(stream)

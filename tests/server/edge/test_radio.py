@@ -5,12 +5,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from hls.core import adts
+from mixer.types import RoomId
 from server.domain.icy import METAINT
 from server.edge import radio
 from server.services.radio import RadioFormat
-from tests.server.edge.conftest import Edge
+from server.services.tokens import Grant
+from tests.server.edge.conftest import Edge, Serve
+from tests.server.services.people import ADA
 from tests.support.planes import SOUND
 
 ADTS = adts.stream(SOUND.audio, SOUND.frames)
@@ -140,14 +144,59 @@ async def gone(edge: Edge) -> None:
         await asyncio.sleep(0)
 
 
-async def test_most(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a bound, and who goes makes place."""
-    monkeypatch.setattr("server.services.radio.MOST", 1)
+@pytest.mark.parametrize(
+    ("settings", "whose"),
+    [
+        ({"limit_radio_room": 1}, "to this room"),
+        ({"limit_radio_address": 1}, "from your address"),
+    ],
+)
+async def test_most(serve: Serve, settings: dict[str, int], whose: str) -> None:
+    """Who finds no place is told when to come again, at no cost to others; who goes makes one."""
+    edge = await serve(**settings)
     await edge.new_room()
     async with await listen(edge) as answer:
         await answer.content.readexactly(4)
         async with await listen(edge) as refused:
-            assert (refused.status, (await refused.json())["code"]) == (409, "too_many")
+            told = await refused.json()
+            assert (refused.status, told["code"], told["retryable"]) == (503, "radio_full", True)
+            assert f"At most 1 listen to the radio {whose}" in told["error"]
+            assert 20 <= int(refused.headers["Retry-After"]) <= 40
+        assert edge.node.services.context.radio.listeners.total() == 1
     await gone(edge)
     async with await listen(edge) as answer:
         assert answer.status == 200
+
+
+async def test_own_limit(serve: Serve) -> None:
+    """Streams have a limit of their own: they do not count for the API, nor it for them."""
+    edge = await serve(limit_requests=2, limit_radio=2)
+    await edge.new_room()
+    token = edge.node.listen_token(Grant(RoomId("demo"), ADA))
+    statuses = []
+    for path in ("/radio/demo.aac?token=bad", f"/radio/demo.aac?token={token}", "/radio/x.mp3"):
+        async with edge.http.get(path) as answer:
+            statuses.append(answer.status)
+            if answer.status == 429:
+                assert int(answer.headers["Retry-After"]) >= 30
+    statuses += [(await edge.ask("GET", "/api/rooms/demo"))[0] for _ in range(3)]
+    assert statuses == [403, 200, 429, 401, 401, 429]
+
+
+async def test_revoked_while_stuck(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener who takes nothing is cut off at once, too, when they are revoked."""
+    began = asyncio.Event()
+
+    async def stuck(*_: object) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(web.StreamResponse, "write", stuck)
+    await edge.new_room()
+    token = await edge.listen_token()
+    async with edge.http.get("/radio/demo.aac", params={"token": token}) as answer:
+        await began.wait()
+        await edge.node.access.remove(RoomId("demo"), edge.node.access.listening(token).user)
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    await gone(edge)

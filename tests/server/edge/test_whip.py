@@ -13,6 +13,7 @@ from mixer.errors import ClientMistake, NoCapacity, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, RoomId
 from server.domain.identity import UserId
 from server.domain.people import Status
+from server.edge import whip as whip_edge
 from server.ports import PlaneLost
 from server.services import lobby
 from server.services.standing import SEEN_EVERY_S, Kind
@@ -465,6 +466,84 @@ async def test_a_publisher_who_is_kicked_while_the_mixer_answers(
     monkeypatch.setattr(edge.node.mixer, "accept_offer", slow)
     assert (await whip.post(), whip.code) == (404, "not_found")
     assert edge.node.services.context.standings.count(Kind.WHIP) == 0
+
+
+async def revoke(edge: Edge, token: str) -> None:
+    """Let whoever has a listen token hear no more, as an operator does."""
+    user = edge.node.access.listening(token).user
+    assert (await edge.as_admin("DELETE", f"/api/rooms/demo/listeners/{user}"))[0] == 200
+
+
+async def test_who_is_revoked_hears_no_more(edge: Edge) -> None:
+    """Their connections end at once, all of them, and nobody else's; nothing of them is left."""
+    await edge.new_room()
+    tokens = [await edge.listen_token() for _ in range(2)]
+    first, again, other = [Client(edge, "whep", tokens[number]) for number in (0, 0, 1)]
+    assert [await one.post() for one in (first, again, other)] == [201, 201, 201]
+    peers = [peer for _, peer, _ in edge.node.mixer.offers]
+    await revoke(edge, tokens[0])
+    assert edge.node.mixer.dropped == peers[:2]
+    assert edge.node.mixer.listening == {(DEMO, peers[2])}
+    assert edge.node.services.context.standings.count(Kind.WHEP) == 1
+    assert [await one.patch(ICE, "*") for one in (first, again, other)] == [404, 404, 204]
+    assert (await first.post(), first.code) == (403, "forbidden")
+
+
+async def test_revoking_while_the_mixer_is_away(edge: Edge, whep: Client) -> None:
+    """Works as ever: the connection is gone with the mixer."""
+    token = await edge.listen_token()
+    assert await Client(edge, "whep", token).post() == 201
+    edge.node.mixer.is_away = True
+    await revoke(edge, token)
+    assert edge.node.services.context.standings.count(Kind.WHEP) == 0
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_who_is_revoked_while_the_mixer_answers(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """Has no connection, whether the mixer had made it by then or not."""
+    await edge.new_room()
+    token, accept = await edge.listen_token(), edge.node.mixer.accept_offer
+    client = Client(edge, "whep", token)
+
+    async def slow(room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False) -> str:
+        if before:
+            await revoke(edge, token)
+        answer = await accept(room, peer, sdp, listener=listener)
+        if not before:
+            await revoke(edge, token)
+        return answer
+
+    monkeypatch.setattr(edge.node.mixer, "accept_offer", slow)
+    assert (await client.post(), client.code) == (403, "forbidden")
+    assert edge.node.mixer.listening == set()
+    assert edge.node.services.context.standings.count(Kind.WHEP) == 0
+
+
+async def test_who_is_revoked_while_their_offer_comes(
+    edge: Edge, whep: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is refused: what they showed before the body came is looked at again."""
+    user = edge.node.access.listening(whep._token).user
+
+    async def slow(*_: object) -> str:
+        await edge.node.rooms.revoke(DEMO, user, 60)
+        return OFFER
+
+    monkeypatch.setattr(whip_edge, "_read", slow)
+    assert (await whep.post(), whep.code) == (403, "forbidden")
+    assert edge.node.mixer.offers == []
+
+
+async def test_a_ban_ends_what_an_anchor_hears(edge: Edge) -> None:
+    """Who was let in by a join token hears by WHEP no longer than they may join."""
+    await edge.new_room()
+    token = await edge.join_token()
+    assert await Client(edge, "whep", token).post() == 201
+    user = edge.node.access.joining(token).user
+    assert (await edge.as_admin("DELETE", f"/api/rooms/demo/users/{user}"))[0] == 200
+    assert edge.node.mixer.listening == set()
 
 
 # Rights

@@ -629,3 +629,27 @@ async def test_a_room_that_cannot_record_tries_again_in_a_minute(studio: Studio)
     assert studio.recorder.count == 0
     await studio.sweep()
     assert studio.recorder.count == 1
+
+
+async def test_one_of_a_room_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that a lost answer of the store left running the later goes on, the other is over."""
+    commit = studio.node.store.commit
+
+    async def answer_is_lost(**what: Any) -> None:
+        await commit(**what)
+        raise StoreLost
+
+    with monkeypatch.context() as lossy:
+        lossy.setattr(studio.node.store, "commit", answer_is_lost)
+        with pytest.raises(StoreLost):
+            await studio.start()
+    studio.node.advance(5)
+    later = await studio.start()
+    await studio.restart()
+    lost, known = studio.recorder.all(DEMO)
+    assert (lost.state, known.name) == (RecordingState.FAILED, later.name)
+    assert lost.reason
+    assert studio.recorder.current(DEMO) == known
+    await studio.recorder.remove(DEMO, lost.name)
+    await studio.restart()
+    assert studio.recorder.all(DEMO) == [known]
