@@ -211,6 +211,7 @@ class _StoredRoom(BaseModel):
     dvrSeconds: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
     title: str = ""
     broadcastNames: bool = False  # noqa: N815
+    holdMusic: str | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -242,6 +243,7 @@ def encode_room(room: Room) -> bytes:
             dvrSeconds=room.air.dvr_s,
             title=room.air.title,
             broadcastNames=room.air.names,
+            holdMusic=room.air.hold,
         )
         .model_dump_json()
         .encode()
@@ -284,5 +286,6 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
             stored.dvrSeconds,
             stored.title,
             stored.broadcastNames,
+            stored.holdMusic,
         ),
     )

@@ -151,6 +151,7 @@ class RoomFull(RoomNotice):
     dvrSeconds: int | None
     title: str
     broadcastNames: bool
+    holdMusic: str | None
     record: Automatic | None
     links: Links
 
@@ -172,6 +173,7 @@ class RoomSeen(RoomNotice):
     dvrSeconds: int | None = None
     title: str | None = None
     broadcastNames: bool | None = None
+    holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None
 

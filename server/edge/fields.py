@@ -19,6 +19,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.room import MAX_CHAT_HISTORY
+from server.services.sounds import MAX_NAME_CHARACTERS
 
 MAX_RECIPIENT: Final = 36  # a user id; the name of a bus has 32 characters
 
@@ -161,5 +162,6 @@ Title = Annotated[
     WithJsonSchema({"type": ["string", "null"], "maxLength": 200, "pattern": PRINTABLE}),
 ]
 DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
+HoldMusicFile = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]

@@ -41,6 +41,7 @@ from server.edge.fields import (
     DvrSeconds,
     GainDb,
     Hears,
+    HoldMusicFile,
     HostText,
     LiveListeners,
     Loudest,
@@ -104,6 +105,7 @@ class CreateRoomRequest(Body):
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     @property
     def air(self) -> Air:
@@ -136,6 +138,7 @@ class ChangeRoomRequest(Body):
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -418,6 +421,7 @@ _OF_AIR: Final = {
     "dvrSeconds": "dvr_s",
     "title": "title",
     "broadcastNames": "names",
+    "holdMusic": "hold",
 }
 OF_ROOM: Final = {
     "maxAnchors": "max_anchors",

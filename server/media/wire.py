@@ -12,7 +12,15 @@ from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from hls.core.soundpart import SoundPart, decode
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    KeySpec,
+    LoopSpec,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -255,6 +263,13 @@ class DecoderSettings(BaseModel):
     control_fd: int
     sound_fd: int
     is_looped: bool
+
+
+class LoopSettings(BaseModel):
+    """How a process that makes a loop of a sound file is started; it writes to `loop_fd`."""
+
+    loop: LoopSpec
+    loop_fd: int
 
 
 class SpoolSettings(BaseModel):

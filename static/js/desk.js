@@ -27,6 +27,7 @@ export class Desk {
     this.#form = part(root, "settings", HTMLFormElement);
     this.#problem = part(root, "problem", HTMLElement);
     this.#people = part(root, "members", HTMLElement);
+    this.#hold.addEventListener("change", () => this.#askForFile());
     root.addEventListener("toggle", () => this.refresh());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -60,7 +61,7 @@ export class Desk {
   /** @param {api.Room} room */
   #fill(room) {
     const wanted = JSON.stringify([room.name, room.pin, room.maxAnchors, room.profile, room.loudest, room.automix,
-      room.liveListeners, room.broadcast, room.locked, room.record]);
+      room.liveListeners, room.broadcast, room.locked, room.record, room.holdMusic]);
     if (wanted === this.#filled) return;
     this.#filled = wanted;
     this.#text("name").value = room.name ?? "";
@@ -70,6 +71,10 @@ export class Desk {
     this.#text("liveListeners").value = String(room.liveListeners ?? "");
     part(this.#form, "profile", HTMLSelectElement).value = room.profile ?? "voice";
     part(this.#form, "record", HTMLSelectElement).value = room.record ?? "";
+    const music = room.holdMusic ?? null;
+    this.#hold.value = music === null ? "" : music === "" ? "silence" : "file";
+    this.#text("holdMusic").value = music ?? "";
+    this.#askForFile();
     this.#text("automix").checked = room.automix ?? false;
     this.#text("broadcast").checked = room.broadcast ?? true;
     this.#text("locked").checked = room.locked ?? false;
@@ -80,8 +85,17 @@ export class Desk {
     return part(this.#form, name, HTMLInputElement);
   }
 
+  get #hold() {
+    return part(this.#form, "hold", HTMLSelectElement);
+  }
+
+  #askForFile() {
+    part(this.#form, "hold-field", HTMLElement).hidden = this.#hold.value !== "file";
+  }
+
   async #save() {
     const limit = this.#text("maxAnchors").value.trim();
+    const hold = this.#hold.value;
     const live = this.#text("liveListeners").value.trim();
     const change = {
       name: this.#text("name").value.trim(),
@@ -91,6 +105,7 @@ export class Desk {
       liveListeners: live === "" ? null : Number(live),
       profile: part(this.#form, "profile", HTMLSelectElement).value,
       record: part(this.#form, "record", HTMLSelectElement).value || null,
+      holdMusic: hold === "" ? null : hold === "silence" ? "" : this.#text("holdMusic").value.trim(),
       automix: this.#text("automix").checked,
       broadcast: this.#text("broadcast").checked,
       locked: this.#text("locked").checked,
@@ -98,6 +113,10 @@ export class Desk {
     if (change.pin !== "" && !/^[A-Za-z0-9]{6}$/.test(change.pin)) {
       show(this.#problem, "A PIN is exactly six letters or digits. Leave it empty for none.");
       return this.#text("pin").focus();
+    }
+    if (hold === "file" && !change.holdMusic) {
+      show(this.#problem, "Name a sound file of the server's folder, or let listeners hear silence.");
+      return this.#text("holdMusic").focus();
     }
     for (const name of ["maxAnchors", "loudest", "liveListeners"]) {
       if (/^\d*$/.test(this.#text(name).value.trim())) continue;

@@ -149,7 +149,7 @@ async def test_get(edge: Edge) -> None:
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
-    admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
+    admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames", "holdMusic"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
