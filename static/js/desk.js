@@ -115,7 +115,7 @@ export class Desk {
       return this.#text("pin").focus();
     }
     if (hold === "file" && !change.holdMusic) {
-      show(this.#problem, "Name a sound file of the server's folder, or let listeners hear silence.");
+      show(this.#problem, "Name a file of the server's folder of sounds, or let listeners hear silence.");
       return this.#text("holdMusic").focus();
     }
     for (const name of ["maxAnchors", "loudest", "liveListeners"]) {

@@ -29,8 +29,8 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     desk.get_by_label("People at most").fill("12")
     desk.get_by_label("Sound").select_option("voice")
     desk.get_by_label("Listeners without delay").fill("0")
-    desk.get_by_label("While nobody is in it").select_option("file")
-    desk.get_by_label("Sound file").fill("jazz.mp3")
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_label("File with the music").fill("jazz.mp3")
     desk.get_by_label("Locked").uncheck()
     desk.get_by_role("button", name="Save").click()
     expect(desk.page.get_by_role("heading", name="Choir")).to_be_visible()
@@ -75,8 +75,8 @@ def test_hold_music_stays(
 ) -> None:
     """As the server says, silence, or a file: it is shown and sent as it is."""
     site.script.rooms[0]["holdMusic"] = music
-    expect(desk.get_by_label("While nobody is in it")).to_have_value(choice)
-    expect(desk.get_by_label("Sound file")).to_be_visible(visible=choice == "file")
+    expect(desk.get_by_label("while nobody is in it")).to_have_value(choice)
+    expect(desk.get_by_label("File with the music")).to_be_visible(visible=choice == "file")
     desk.get_by_role("button", name="Save").click()
     expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
     (sent,) = [call[1] for call in site.calls if call[0] == "change"]
@@ -85,10 +85,10 @@ def test_hold_music_stays(
 
 def test_a_sound_file_has_a_name(desk: Locator, site: ScriptedSite) -> None:
     """Without one it is asked for."""
-    desk.get_by_label("While nobody is in it").select_option("file")
+    desk.get_by_label("while nobody is in it").select_option("file")
     desk.get_by_role("button", name="Save").click()
-    expect(desk.get_by_role("alert")).to_contain_text("Name a sound file")
-    expect(desk.get_by_label("Sound file")).to_be_focused()
+    expect(desk.get_by_role("alert")).to_contain_text("Name a file")
+    expect(desk.get_by_label("File with the music")).to_be_focused()
     assert "change" not in site.methods()
 
 
