@@ -44,6 +44,7 @@ from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.feeds import Feeds
+from server.services.holdmusic import HoldMusic
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.kicks import Kicks
@@ -253,6 +254,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
+    sounds = sounds_of(settings)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     context = Context(
@@ -279,7 +281,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
-        sounds=sounds_of(settings),
+        sounds=sounds,
+        hold_music=HoldMusic(sounds, ground.decoder),
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
@@ -370,6 +373,8 @@ def studio_of(settings: Settings) -> Studio:
         float(settings.broadcast_window_s),
         Container(settings.broadcast_container),
         None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+        hold=str(settings.hold_music or ""),
+        sounds=str(settings.announcements_dir or ""),
     )
 
 
