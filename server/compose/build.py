@@ -199,6 +199,16 @@ def _auto_policy(settings: Settings) -> AutoPolicy:
     )
 
 
+def _uploads(
+    settings: Settings, plane: UploadPlane | None, recorder: Recorder, keys: StreamKeys
+) -> Uploads:
+    """Return what tells the upload of recordings; keys are kept for what is not sent yet."""
+    uploads = Uploads(plane, recorder, are_recordings_sent=settings.upload_what != "broadcast")
+    if settings.upload_what != "recordings":
+        keys.holders.append(uploads.oldest_msn)
+    return uploads
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock, registry = ground.clock, CollectorRegistry()
@@ -229,11 +239,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = _listening(access, keys, store, clock)
-    uploads = Uploads(
-        ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
-    )
-    if settings.upload_what != "recordings":
-        keys.holders.append(uploads.oldest_msn)
+    uploads = _uploads(settings, ground.upload, recorder, keys)
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
