@@ -51,6 +51,7 @@ export class RoomSettings {
       liveListeners: number(form, "liveListeners", null),
       captions: languages(form, "captions"),
       dvrSeconds: span(form, "dvrSeconds"),
+      holdMusic: music(form),
       record: choice(form, "record", ""),
     };
     form.addEventListener("submit", async (event) => {
@@ -199,6 +200,29 @@ function languages(form, name) {
     fill: (value) => (field.value = (value ?? []).join(", ")),
     read,
     mistake: () => (read().every((one) => /^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,2}$/.test(one)) ? null : LANGUAGES),
+  };
+}
+
+/**
+ * Hold music: null is as the server says, "" silence, else a file.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function music(form) {
+  const kind = part(form, "hold", HTMLSelectElement);
+  const file = input(form, "holdMusic");
+  const ask = () => (part(form, "hold-field", HTMLElement).hidden = kind.value !== "file");
+  kind.addEventListener("change", ask);
+  const isUnnamed = () => kind.value === "file" && file.value.trim() === "";
+  return {
+    fill: (value) => {
+      kind.value = value ? "file" : value === "" ? "silence" : "";
+      file.value = value ?? "";
+      ask();
+    },
+    read: () => (kind.value === "" ? null : kind.value === "silence" ? "" : file.value.trim()),
+    mistake: () =>
+      isUnnamed() ? "Name a file of the server's folder of sounds, or let listeners hear silence." : null,
   };
 }
 
