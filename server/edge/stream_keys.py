@@ -77,5 +77,10 @@ def ending_of(context: Context, room: RoomId) -> Ending | None:
 
 def stream_of(context: Context, room: RoomId) -> Stream:
     """Return clock and keys of a broadcast, also of one that is just over. Raises RoomNotFound."""
-    ending = ending_of(context, room)
-    return context.rooms.stream(room) if ending is None else ending.stream
+    try:
+        return context.rooms.stream(room)
+    except RoomNotFound:
+        ending = context.endings.get(room)
+        if ending is None:
+            raise
+        return ending.stream

@@ -52,11 +52,20 @@ async def go_to(edge: Edge, msn: int) -> None:
     """Let time pass, with somebody listening, until a segment is being made."""
     keys = edge.node.services.context.listening.keys
     now_msn = keys.now_msn(edge.node.rooms.stream(DEMO))
+    await plan(edge)
     while now_msn < msn:
         step = min(10, msn - now_msn)
         edge.node.advance(step * SEGMENT_S)
         now_msn += step
         keys.heard(DEMO)
+        await plan(edge)
+
+
+async def plan(edge: Edge) -> None:
+    """Let what is to be planned now be planned before time passes; the server does so as well."""
+    keys = edge.node.services.context.listening.keys
+    while keys._planned(DEMO, edge.node.rooms.stream(DEMO)):
+        keys._want(DEMO)
         assert await keys.work()
 
 
