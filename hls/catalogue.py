@@ -1,5 +1,6 @@
 """The catalogue of a room: what its playlists say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,7 +9,7 @@ from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
-from hls.core.multivariant import Variant, multivariant
+from hls.core.multivariant import Subtitles, Variant, multivariant
 from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
@@ -91,15 +92,20 @@ class Catalogue:
         if container is Container.FMP4:
             init = self._rendition.codec_of(msn).init_name
         numbers = range(facts.parts if parts is None else parts)
-        return Entry(
-            msn=msn,
-            name=facts.names.segment(msn, _EXTENSIONS[container]),
-            init=init,
-            key=facts.keys.of(msn),
-            unix_s=facts.timeline.unix_s(msn),
-            parts=tuple(Part(facts.names.part(msn, part), facts.part_frames) for part in numbers),
-            is_discontinuous=facts.formats.is_turn(msn),
-        )
+        named = tuple(Part(facts.names.part(msn, part), facts.part_frames) for part in numbers)
+        return replace(entry_of(facts, _EXTENSIONS[container], init, msn), parts=named)
+
+
+def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
+    """Return a segment without its parts."""
+    return Entry(
+        msn=msn,
+        name=facts.names.segment(msn, extension),
+        init=init,
+        key=facts.keys.of(msn),
+        unix_s=facts.timeline.unix_s(msn),
+        is_discontinuous=facts.formats.is_turn(msn),
+    )
 
 
 def reports(
@@ -114,7 +120,12 @@ def reports(
     )
 
 
-def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: int) -> str:
+def variants(
+    renditions: tuple[RenditionSpec, ...],
+    channels: int,
+    part_frames: int,
+    captions: Sequence[Subtitles] = (),
+) -> str:
     """Return the multivariant playlist."""
     parts = SEGMENT_FRAMES // part_frames
     empty = parts * len(media_segment(1, 0, [b""] * part_frames))
@@ -132,7 +143,8 @@ def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: 
                 channels=channels,
             )
             for one in renditions
-        ]
+        ],
+        captions,
     )
 
 

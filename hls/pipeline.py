@@ -17,6 +17,8 @@ from hls.room import Room, Station
 from hls.types import (
     DEFAULT_RENDITIONS,
     BroadcastSpec,
+    Caption,
+    CaptionFate,
     LoopSpec,
     PlaylistKind,
     Position,
@@ -128,6 +130,13 @@ class Broadcaster:
         if found is not None:
             found.talk(names, now_tick)
 
+    def caption(self, room: str, caption: Caption, now_tick: int) -> CaptionFate:
+        """Show listeners of a room what is said, if it is captioned in that language."""
+        found = self._rooms.get(room)
+        fate = found.caption(caption, now_tick) if found else CaptionFate.UNKNOWN
+        self._counters[f"captions_{fate.value}_total"] += 1
+        return fate
+
     def mark(self, room: str, date: DateRange) -> None:
         """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""
         found = self._rooms.get(room)
@@ -190,6 +199,7 @@ class Broadcaster:
         rooms = self._rooms.values()
         found = {**self._counters, "rooms": len(rooms)}
         found["segments_held"] = sum(room.segments_held for room in rooms)
+        found["captions_held"] = sum(room.captions_held for room in rooms)
         found["hold_rooms"] = sum(LoopSpec.of(room.spec) in self._loops for room in rooms)
         found["dates_dropped_total"] = sum(room.dates.dropped for room in rooms)
         if self._disk is not None:

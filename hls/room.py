@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.captions import WEBVTT, Captions, subtitles
 from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
 from hls.core.dates import Dates
@@ -29,7 +30,17 @@ from hls.disk import DiskWindow
 from hls.feed import Feed
 from hls.rendition import Rendition
 from hls.shelf import MEMORY_SEGMENTS, Shelf
-from hls.types import BroadcastSpec, LoopSpec, PlaylistKind, Position, Reading, RenditionSpec
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    LoopSpec,
+    PlaylistKind,
+    Position,
+    Reading,
+    RenditionSpec,
+)
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
@@ -81,8 +92,10 @@ class Room:
         )
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
+        self._captions: dict[str, Captions] = {}
         self._first = 0
         self._set_renditions(spec)
+        self._set_captions(spec.captions)
         self._advance(now_tick)
         self._set_music()
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
@@ -91,6 +104,11 @@ class Room:
     def segments_held(self) -> int:
         """How many segments with sound are in memory."""
         return sum(len(one.rendition.sounding) for one in self._programs.values())
+
+    @property
+    def captions_held(self) -> int:
+        """How many cues of captions are in memory, one counted in each segment that shows it."""
+        return sum(len(one.cues) for one in self._captions.values())
 
     @property
     def keys_held(self) -> int:
@@ -112,6 +130,7 @@ class Room:
         if spec.channels != self._formats.channels:
             self._formats.plan(spec.channels, begun)
         self._set_renditions(spec)
+        self._set_captions(spec.captions)
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
         is_left = bool(spec.hold) and not self.spec.hold
         self.spec = spec
@@ -138,6 +157,14 @@ class Room:
         """Note who can be heard from now on."""
         self._mark(self._credits.talk(names, self.timeline.unix_s_at(now_tick)))
 
+    def caption(self, caption: Caption, now_tick: int) -> CaptionFate:
+        """Show a caption; what it is of is listed with the segment that begins next, or later."""
+        self._advance(now_tick)
+        for one in self._captions.values():
+            if one.spec.language == caption.language:
+                return one.add(caption, self._complete)
+        return CaptionFate.UNKNOWN
+
     def position(self, now_tick: int) -> Position:
         """Return the next part that is not complete."""
         self._advance(now_tick)
@@ -154,42 +181,61 @@ class Room:
     ) -> str | None:
         """Return a playlist; None before the first segment, or if there is no such rendition."""
         position, program = self.position(now_tick), self._find(rendition)
+        captions = self._captions.get(rendition)
+        if captions is not None and position.msn > 0:
+            return captions.playlist(self._first_listed(), position.msn)
         if program is None or position.msn == 0:
             return None
         renditions, facts = self.spec.renditions, self._facts
         if kind is PlaylistKind.MULTIVARIANT:
-            return variants(renditions, self._formats.channels, facts.part_frames)
+            readable = subtitles(self.spec.captions)
+            return variants(renditions, self._formats.channels, facts.part_frames, readable)
         others = reports(program.rendition.spec.name, renditions, position, facts.parts)
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
-        self._first = max(self._first, self._oldest(self._listed_segments))  # it never falls
+        first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:
-            return program.catalogue.classic(self._first, position, self.spec.container)
-        return program.catalogue.low_latency(self._first, position, others, skip=skip)
+            return program.catalogue.classic(first, position, self.spec.container)
+        return program.catalogue.low_latency(first, position, others, skip=skip)
 
     def finished(self, rendition: str, first_msn: int, now_tick: int) -> Window | None:
         """Return the complete segments from `first_msn` on that are here, None for none."""
         position, program = self.position(now_tick), self._find(rendition)
         first = max(first_msn, self._oldest(self._listed_segments + KEPT_SEGMENTS))
-        if program is None or first >= position.msn:
+        captions = self._captions.get(rendition)
+        if (program is None and captions is None) or first >= position.msn:
             return None
+        if captions is not None:
+            return captions.finished(first, position.msn)
+        assert program is not None, "one of both is there"
         return program.catalogue.finished(first, position, self.spec.container)
 
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""
         position, program = self.position(now_tick), self._find(rendition)
+        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
+        segment, wanted = self._names.read_segment(name), self._names.read_part(name)
+        if segment is not None:
+            if not oldest <= segment[0] <= position.msn:
+                return None
+            return self._fetch_segment(rendition, *segment)
         if program is None:
             return None
-        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
-        if (segment := self._names.read_segment(name)) is not None:
-            msn, container = segment[0], CONTAINERS[segment[1]]
-            is_here = oldest <= msn < position.msn
-            return program.shelf.segment(msn, container) if is_here else None
-        if (wanted := self._names.read_part(name)) is not None:
+        if wanted is not None:
             is_here = oldest <= wanted.msn and _comes_before(wanted, position)
             if not is_here or wanted.part >= self._facts.parts:
                 return None
             return program.shelf.part(wanted.msn, wanted.part)
         return program.rendition.init(name)
+
+    def _fetch_segment(self, rendition: str, msn: int, extension: str) -> bytes | None:
+        """Return a segment: one of sound is complete, one of captions begun, when it is listed."""
+        captions, program = self._captions.get(rendition), self._find(rendition)
+        if captions is not None:
+            return captions.segment(msn) if extension == WEBVTT else None
+        container = CONTAINERS.get(extension)
+        if program is None or container is None or msn >= self._complete:
+            return None
+        return program.shelf.segment(msn, container)
 
     def sound(self, wanted: Position, now_tick: int) -> SoundPart | None:
         """Return a complete part of the default rendition in the clear; None if not in memory."""
@@ -234,6 +280,8 @@ class Room:
         for one in self._programs.values():
             one.shelf.settle(oldest, self._complete)
         oldest = self._oldest(kept)  # the disk may have been full
+        for captions in self._captions.values():
+            captions.cues.drop_before(oldest)
         self._keys.forget_before(oldest)
         for feed in self._feeds.values():
             feed.hold.forget_before(oldest * SEGMENT_FRAMES)
@@ -245,6 +293,11 @@ class Room:
         if self._station.disk is None:
             return min(wanted, MEMORY_SEGMENTS - KEPT_SEGMENTS)
         return wanted
+
+    def _first_listed(self) -> int:
+        """Return the first segment of all playlists; it never falls."""
+        self._first = max(self._first, self._oldest(self._listed_segments))
+        return self._first
 
     def _oldest(self, segments: int) -> int:
         """Return the first of the newest complete segments, of so many or as many as are left."""
@@ -278,6 +331,12 @@ class Room:
         shelf = Shelf(self.spec.room, rendition, self._keys, self._station.disk, counters)
         shelf.settle(0, self._complete)
         return _Program(rendition, shelf, Catalogue(rendition, self._facts))
+
+    def _set_captions(self, wanted: tuple[CaptionsSpec, ...]) -> None:
+        before = {one.spec: one for one in self._captions.values()}
+        self._captions = {
+            spec.name: before.get(spec) or Captions(spec, self._facts) for spec in wanted
+        }
 
     def _set_feeds(self, buses: set[str], loudness_lufs: float | None) -> None:
         station = self._station

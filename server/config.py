@@ -37,6 +37,7 @@ from server.domain.air import (
     AirBus,
     air_mistake,
 )
+from server.domain.captions import MAX_LANGUAGES
 from server.domain.iceservers import is_ice_url, is_turn
 from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
@@ -104,6 +105,7 @@ class ConfiguredRoom(BaseModel):
     locked: bool = False
     broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
+    captions: Annotated[tuple[str, ...], Field(max_length=MAX_LANGUAGES)] = ()
     record: Automatic | None = None
 
     @field_validator("buses")
@@ -124,7 +126,7 @@ class ConfiguredRoom(BaseModel):
     def air(self) -> Air:
         """What listeners hear."""
         buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
-        return Air(tuple(buses), self.dvr_seconds)
+        return Air(tuple(buses), self.dvr_seconds, captions=self.captions)
 
 
 class Settings(BaseSettings):
@@ -287,7 +289,7 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(

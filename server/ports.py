@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec, Reading, RecordingReport
+from hls.types import BroadcastSpec, Caption, CaptionFate, Reading, RecordingReport
 from mixer.types import (
     PeerId,
     PeerStatistics,
@@ -385,6 +385,9 @@ class BroadcastPlane(PromptBroadcast, Protocol):
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
         """Tell listeners who can be heard from now on. Raises PlaneUnavailable."""
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        """Let listeners read something. Raises PlaneUnavailable."""
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """Return how loud each bus is that is brought to a loudness; nothing while it is away."""

@@ -8,7 +8,7 @@ from hls.types import Position
 
 STREAM: Final = re.compile(r"[a-z0-9]{0,16}", re.ASCII)
 _OF_STREAM: Final = r"seg-(?:([a-z0-9]{1,16})-)?(0|[1-9]\d{0,14})\."
-_SEGMENT: Final = re.compile(_OF_STREAM + "(m4s|ts|aac)", re.ASCII)
+_SEGMENT: Final = re.compile(_OF_STREAM + "(m4s|ts|aac|vtt)", re.ASCII)
 _PART: Final = re.compile(_OF_STREAM + r"(0|[1-9]\d?)\.m4s", re.ASCII)
 
 

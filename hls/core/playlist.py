@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 
-from hls.core.addressed import Addressed
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES
 from hls.types import KeySpec
 
@@ -24,6 +22,7 @@ PARTS_LISTED_S = 3 * TARGET_DURATION_S  # §6.2.2: parts further from the end go
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLEAR = "#EXT-X-KEY:METHOD=NONE"
 _GAP = "#EXT-X-GAP\n"
+_WAITABLE = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
 _MAP = '#EXT-X-MAP:URI="'
 _LIVE_ONLY = (
     "#EXT-X-PART:",
@@ -192,6 +191,16 @@ class PlaylistWriter:
             pieces += ["" if last is None else last.plain, "#EXT-X-ENDLIST\n"]
         return "".join(pieces)
 
+    def subtitles(self, window: Window) -> str:
+        """Return the playlist of a rendition of captions: without parts, but it can be waited for.
+
+        Its content at the end may be ahead of the sound's by up to a target duration (§6.2.4).
+        """
+        self._follow(window.entries)
+        pieces = [_head(window, self._version(window)), _WAITABLE, self._before_tail]
+        pieces += [lines.plain for lines in self._tail]
+        return "".join(pieces)
+
     def _follow(self, entries: tuple[Entry, ...]) -> None:
         """Render what is new in `entries` since the last time."""
         if entries is self._entries:
@@ -236,11 +245,6 @@ def low_latency(window: Window, *, skip: bool = False) -> str:
 def classic(window: Window) -> str:
     """Return a playlist without parts, see PlaylistWriter.classic."""
     return PlaylistWriter().classic(window)
-
-
-def with_token(playlist_text: str, token: str) -> str:
-    """Return the playlist with `?token=…` on every address."""
-    return Addressed(playlist_text).with_query(f"token={quote(token, safe='')}")
 
 
 def ended(playlist_text: str) -> str:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from hls.core.names import STREAM
 from hls.core.timeline import PART_FRAMES, SEGMENT_FRAMES
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, RenditionSpec
+from hls.types import BroadcastSpec, CaptionsSpec, KeySpec, RenditionSpec
 
 MAX_RENDITIONS = 32
+MAX_CAPTIONS = 16
 MAX_KEYS = 10_000  # a day of one every nine seconds
 MAX_TITLE = 1000  # a line of every playlist
 MAX_PATH = 4096  # Linux has no longer ones
@@ -30,6 +31,7 @@ def check_spec(spec: BroadcastSpec) -> None:
     _check_keys(spec.keys)
     _check_clock(spec)
     _check_renditions(spec.renditions)
+    _check_captions(spec.captions, {one.name for one in spec.renditions})
     if spec.channels not in (1, 2):
         raise BadSpec("channels", "a broadcast has one or two")
     frames = spec.part_frames
@@ -88,3 +90,17 @@ def _check_renditions(renditions: tuple[RenditionSpec, ...]) -> None:
             raise BadSpec("renditions", f"AAC cannot be encoded at {one.bit_rate} b/s")
         if _LANGUAGE.fullmatch(one.language) is None or _LABEL.fullmatch(one.label) is None:
             raise BadSpec("renditions", "a language or a label holds what a playlist cannot")
+
+
+def _check_captions(captions: tuple[CaptionsSpec, ...], taken: set[str]) -> None:
+    if len(captions) > MAX_CAPTIONS:
+        raise BadSpec("captions", f"a broadcast has captions in at most {MAX_CAPTIONS} languages")
+    if len(taken | {one.name for one in captions}) < len(taken) + len(captions):
+        raise BadSpec("captions", "each has a name of its own, and none of a rendition")
+    if len({one.language for one in captions}) < len(captions):
+        raise BadSpec("captions", "each has a language of its own")
+    for one in captions:
+        if _NAME.fullmatch(one.name) is None:
+            raise BadSpec("captions", "a name is 1 to 32 of a-z, 0-9 and the hyphen")
+        if not one.language or _LANGUAGE.fullmatch(one.language) is None:
+            raise BadSpec("captions", "a language holds what a playlist cannot, or is none")

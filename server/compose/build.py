@@ -35,6 +35,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
+from server.services.captions import Captions
 from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.credits import Credits
@@ -275,6 +276,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
+        captions=Captions(rooms, ground.broadcast, clock),
         radio=Radio(rooms, feeds, ground.sound, clock, places_of(settings)),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hls.types import BroadcastSpec
 from mixer.types import Profile
 from server.domain.air import Studio
+from server.domain.captions import captions_of
 from server.domain.room import Room
 from server.domain.stream import Stream
 
@@ -24,6 +25,7 @@ def broadcast_spec(
         window_s=studio.window_of(room.air),
         container=studio.container,
         loudness_lufs=studio.loudness_lufs,
+        captions=captions_of(room.air.captions),
     )
 
 

@@ -48,6 +48,7 @@ class Parts:
     def __init__(self, spec: BroadcastSpec) -> None:
         self.count = SEGMENT_FRAMES // spec.part_frames
         self.seconds = spec.part_frames * AAC_SAMPLES / SAMPLE_RATE
+        self._captions = {one.name for one in spec.captions}
         self._names = Names(spec.stream)
 
     def index(self, position: Position) -> int:
@@ -67,12 +68,19 @@ class Parts:
         if ask.msn is None or ask.kind is PlaylistKind.MULTIVARIANT:
             return None
         whole = self.count - 1
+        if ask.rendition in self._captions:  # they are listed when they begin
+            return self.index(Position(ask.msn - 1, whole))
         part = whole if ask.part is None or ask.kind is PlaylistKind.CLASSIC else ask.part
         return self.index(Position(ask.msn, part))
 
     def may_skip(self, ask: PlaylistAsk) -> bool:
         """Whether the answer may be a delta update."""
-        return ask.skip and ask.kind is PlaylistKind.LOW_LATENCY
+        is_live = ask.kind is PlaylistKind.LOW_LATENCY and ask.rendition not in self._captions
+        return ask.skip and is_live
+
+    def kind(self, ask: PlaylistAsk) -> PlaylistKind:
+        """Return the kind that answers: captions have no parts, so both kinds are the same text."""
+        return PlaylistKind.CLASSIC if ask.rendition in self._captions else ask.kind
 
     def is_too_far(self, ask: PlaylistAsk, position: int) -> bool:
         """Whether more is asked for than a player can know of; `position` is the part to come."""
@@ -83,7 +91,8 @@ class Parts:
         if self.msn(wanted) > last_segment + AHEAD_SEGMENTS:
             return True
         ahead = math.ceil(AHEAD_S / self.seconds)
-        return ask.part is not None and wanted > position - 1 + ahead
+        is_part = ask.part is not None and ask.rendition not in self._captions
+        return is_part and wanted > position - 1 + ahead
 
     def named(self, name: str) -> int | None:
         """Return which part a name is that of; None for everything else."""

@@ -219,6 +219,7 @@ class _StoredRoom(BaseModel):
     dvrSeconds: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
     title: str = ""
     broadcastNames: bool = False  # noqa: N815
+    captions: Annotated[tuple[str, ...], Field(strict=False)] = ()
     version: int = RECORD_VERSION
 
 
@@ -250,6 +251,7 @@ def encode_room(room: Room) -> bytes:
             dvrSeconds=room.air.dvr_s,
             title=room.air.title,
             broadcastNames=room.air.names,
+            captions=room.air.captions,
         )
         .model_dump_json()
         .encode()
@@ -292,5 +294,6 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
             stored.dvrSeconds,
             stored.title,
             stored.broadcastNames,
+            stored.captions,
         ),
     )

@@ -15,6 +15,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.audience import Audience
 from server.services.auto_rooms import AutoRooms
+from server.services.captions import Captions
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.drain import Drain
@@ -67,6 +68,7 @@ class Context:
     webhooks: Webhooks
     endings: Endings
     audience: Audience
+    captions: Captions
     radio: Radio
     outputs: Outputs
     permanent: PermanentRooms

@@ -308,6 +308,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
         "broadcastNames": room.air.names,
+        "captions": list(room.air.captions),
         "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }

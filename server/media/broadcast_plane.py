@@ -12,7 +12,15 @@ from typing import Any, Final, NamedTuple, TypeGuard
 import structlog
 
 from hls.core.soundpart import SoundPart, decode
-from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -185,6 +193,7 @@ class WorkerBroadcastPlane:
             self._blocked.end(spec.room)
         elif (seen := self._seen.get(spec.room)) is not None:
             seen.texts.clear()
+            seen.parts = Parts(spec)
         await self._link.apply(spec)
 
     def spec(self, room: RoomId) -> BroadcastSpec | None:
@@ -198,7 +207,7 @@ class WorkerBroadcastPlane:
         if spec is None:
             return None
         parts = Parts(spec)
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, parts.may_skip(ask))
+        form = _Form(_rendition(spec, ask.rendition), parts.kind(ask), parts.may_skip(ask))
         wanted = parts.wanted(ask)
         if wanted is None:
             return await self._newest(room, form)
@@ -255,7 +264,9 @@ class WorkerBroadcastPlane:
         now = asyncio.get_running_loop().time()
         if spec is None or seen is None or now >= seen.until or not _has(spec, ask.rendition):
             return None
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, seen.parts.may_skip(ask))
+        form = _Form(
+            _rendition(spec, ask.rendition), seen.parts.kind(ask), seen.parts.may_skip(ask)
+        )
         wanted = seen.parts.wanted(ask)
         if wanted is None or seen.position > wanted:
             held = seen.texts.get(form)
@@ -302,6 +313,13 @@ class WorkerBroadcastPlane:
         """See BroadcastPlane."""
         if self.spec(room) is not None:
             await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return CaptionFate.UNKNOWN
+        params = {"room": room, "caption": asdict(caption)}
+        return await self._link.ask(wire.CAPTION_FATE, "caption", params)
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """See BroadcastPlane."""
@@ -501,7 +519,7 @@ def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
 
 
 def _has(spec: BroadcastSpec, rendition: str) -> bool:
-    return not rendition or any(one.name == rendition for one in spec.renditions)
+    return not rendition or rendition in spec.names
 
 
 def _rendition(spec: BroadcastSpec, name: str) -> str:

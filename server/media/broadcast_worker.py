@@ -44,6 +44,7 @@ class BroadcastService:
         self.dispatcher.add("sound", wire.AskSound, self._sound)
         self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
         self.dispatcher.add("talk", wire.Talk, self._talk)
+        self.dispatcher.add("caption", wire.Captioned, self._caption)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -105,6 +106,9 @@ class BroadcastService:
     async def _talk(self, params: wire.Talk) -> object:
         self._broadcaster.talk(params.room, params.names, _now_tick())
         return None
+
+    async def _caption(self, params: wire.Captioned) -> object:
+        return self._broadcaster.caption(params.room, params.caption, _now_tick()).value
 
     async def _loudness(self, params: wire.AskLoudness) -> object:
         readings = self._broadcaster.loudness(params.room, _now_tick())

@@ -71,19 +71,18 @@ class Spooler:
     async def _take(self, spec: BroadcastSpec) -> None:
         stream = stream_name(spec)
         await self._begin(spec, stream)
-        for rendition in spec.renditions:
-            key = (stream, rendition.name)
+        for name in spec.names:
+            key = (stream, name)
             if key not in self._next:
                 last = await asyncio.to_thread(self.spool.last_msn, *key)
                 self._next[key] = last + 1
-            await self._take_rendition(spec, stream, rendition.name)
+            await self._take_rendition(spec, stream, name)
 
     async def _begin(self, spec: BroadcastSpec, stream: str) -> None:
         text = self._broadcaster.playlist(
             spec.room, "", PlaylistKind.MULTIVARIANT, self._now_tick()
         )
-        names = tuple(one.name for one in spec.renditions)
-        head = Head(spec.room, _moment(spec), names, text or "")
+        head = Head(spec.room, _moment(spec), spec.names, text or "")
         if text is not None and self._heads.get(stream) != head:
             await asyncio.to_thread(self.spool.begin, head)
             self._heads[stream] = head

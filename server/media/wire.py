@@ -12,7 +12,16 @@ from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from hls.core.soundpart import SoundPart, decode
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    KeySpec,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -199,6 +208,13 @@ class Talk(BaseModel):
     names: list[str]
 
 
+class Captioned(BaseModel):
+    """`caption`: what listeners can read; the result is a CaptionFate."""
+
+    room: str
+    caption: Caption
+
+
 class AskLoudness(BaseModel):
     """`loudness`; the result is a Reading for each bus that is brought to a loudness."""
 
@@ -304,6 +320,7 @@ TEXT: TypeAdapter[str] = TypeAdapter(str)
 PLAYLIST_OR_NONE: TypeAdapter[PlaylistAt | None] = TypeAdapter(PlaylistAt | None)
 POSITION_OR_NONE: TypeAdapter[Position | None] = TypeAdapter(Position | None)
 READINGS: TypeAdapter[dict[str, Reading]] = TypeAdapter(dict[str, Reading])
+CAPTION_FATE = TypeAdapter(CaptionFate)
 FLAG = TypeAdapter(bool)
 NOTHING = TypeAdapter(None)
 

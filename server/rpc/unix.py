@@ -1,9 +1,10 @@
 """JSON-RPC and binary frames over a Unix stream socket."""
 
 import asyncio
+import itertools
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -83,6 +84,13 @@ class UnixTransport(asyncio.Protocol):
         if self.is_closed or not self._may_write.is_set():
             return False
         self._write(kind, body)
+        return True
+
+    def offer_frames(self, frames: Sequence[tuple[FrameKind, bytes]]) -> bool:
+        """Send many at once, all or none of them, as `offer_frame` does."""
+        if self.is_closed or not self._may_write.is_set():
+            return False
+        self._write_all(frames)
         return True
 
     async def receive(self) -> str:
@@ -165,13 +173,18 @@ class UnixTransport(asyncio.Protocol):
                 log.exception("frame_failed", kind=frame.kind.name)
 
     def _write(self, kind: FrameKind, body: bytes) -> None:
+        self._write_all(((kind, body),))
+
+    def _write_all(self, frames: Sequence[tuple[FrameKind, bytes]]) -> None:
         if self._stream is None or self._stream.is_closing():
             raise TransportClosed
-        if self._stream.get_write_buffer_size() + len(body) > MAX_OUTGOING_BYTES:
+        size = sum(len(body) for _, body in frames)
+        if self._stream.get_write_buffer_size() + size > MAX_OUTGOING_BYTES:
             log.warning("reader_stalled", waiting_bytes=self._stream.get_write_buffer_size())
             self._stream.abort()
             raise TransportClosed
-        self._stream.writelines((frame_head(kind, len(body)), body))
+        pieces = ((frame_head(kind, len(body)), body) for kind, body in frames)
+        self._stream.writelines(itertools.chain.from_iterable(pieces))
 
 
 async def adopt(end: socket.socket, on_frame: OnFrame | None = None) -> UnixTransport:

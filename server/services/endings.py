@@ -78,11 +78,11 @@ class Endings:
         self._forget_old()
 
     async def _gather(self, room: RoomId, spec: BroadcastSpec, ending: Ending) -> None:
-        for rendition in spec.renditions:
+        for rendition in spec.names:
             for kind in _KINDS:
-                text = await self._broadcast.playlist(room, PlaylistAsk(rendition.name, kind))
+                text = await self._broadcast.playlist(room, PlaylistAsk(rendition, kind))
                 if text is not None:
-                    ending.texts[rendition.name, kind] = PlaylistText(ended(text.text))
+                    ending.texts[rendition, kind] = PlaylistText(ended(text.text))
         whole = await self._broadcast.playlist(room, PlaylistAsk(kind=PlaylistKind.MULTIVARIANT))
         if whole is not None:  # it lists no segments, so it has no end
             ending.texts[ending.default, PlaylistKind.MULTIVARIANT] = whole

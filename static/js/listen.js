@@ -1,6 +1,7 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
+import { Captions } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -65,6 +66,10 @@ function takeOver(wanted) {
   else draw();
 }
 
+const captions = new Captions(audio, {
+  languages: () => player.captions(),
+  choose: (language) => broadcast.showCaptions(language),
+});
 const timeshift = new Timeshift((at) => player.seek(at));
 const controls = new SystemControls({
   play: () => player.play(),
@@ -270,6 +275,7 @@ function draw() {
   show(latency, isDirect ? "Without delay" : behindRoom);
   timeshift.draw(player.shift());
   drawChannels();
+  captions.draw();
   drawCredits();
 }
 

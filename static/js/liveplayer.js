@@ -111,6 +111,11 @@ export class LivePlayer {
 
   choose() {}
 
+  /** They are the broadcast's. @returns {import("./captions.js").Language[]} */
+  captions() {
+    return [];
+  }
+
   credits() {
     return NO_CREDITS;
   }

@@ -66,6 +66,7 @@ export class Player {
   isBlocked = false;
   #follows = true; // the edge, and not what somebody looked for in the past
   #language = "";
+  #readIn = ""; // the language of the captions
   #startedAt = 0;
   #heardAt = -Infinity;
   #movedAt = 0;
@@ -94,6 +95,9 @@ export class Player {
     this.#audio.addEventListener("ended", () => this.#streamEnded());
     this.#audio.addEventListener("error", () => {
       if (!this.#hls && this.#wanted) this.#retryLater(0);
+    });
+    this.#audio.textTracks.addEventListener("addtrack", () => {
+      if (!this.#hls) this.#restoreNativeCaptions();
     });
     addEventListener("online", () => this.#retryNow?.());
   }
@@ -195,6 +199,21 @@ export class Player {
     if (this.#hls) this.#hls.audioTrack = channel.id;
   }
 
+  /** The languages that can be read; empty while nothing plays. @returns {import("./captions.js").Language[]} */
+  captions() {
+    const hls = this.#hls;
+    if (hls) return hls.subtitleTracks.map(({ lang }, id) => ({ language: lang ?? "", isChosen: id === hls.subtitleTrack }));
+    return this.#nativeCaptions().map(({ language, mode }) => ({ language, isChosen: mode !== "disabled" }));
+  }
+
+  /** Have captions in a language, now or as soon as there are any; "" for none. @param {string} language */
+  showCaptions(language) {
+    this.#readIn = language;
+    const hls = this.#hls;
+    if (hls) hls.subtitleTrack = language ? hls.subtitleTracks.findIndex(({ lang }) => lang === language) : -1;
+    else this.#restoreNativeCaptions();
+  }
+
   /** What the stream says of what is heard now. */
   credits() {
     const made = this.#state === "live" ? this.#madeAt() : undefined;
@@ -234,7 +253,12 @@ export class Player {
 
   #beginHls() {
     const config = this.#options.classic ? CLASSIC : LOW_LATENCY;
-    const hls = new Hls({ ...config, xhrSetup: (xhr, url) => this.#authorise(xhr, url) });
+    const hls = new Hls({
+      ...config,
+      ...(this.#readIn ? { subtitlePreference: { lang: this.#readIn } } : {}),
+      xhrSetup: (xhr, url) => this.#authorise(xhr, url),
+    });
+    hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
     this.#pace.reset();
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
@@ -251,6 +275,16 @@ export class Player {
   #restoreChannel(hls) {
     const wanted = this.channels().find((one) => [one.language, one.name].includes(this.#language));
     if (this.#language && wanted && !wanted.isChosen) hls.audioTrack = wanted.id;
+  }
+
+  #nativeCaptions() {
+    const tracks = this.#wanted ? [...this.#audio.textTracks] : [];
+    return tracks.filter(({ kind }) => kind === "subtitles" || kind === "captions");
+  }
+
+  #restoreNativeCaptions() {
+    for (const track of this.#nativeCaptions())
+      track.mode = this.#readIn && track.language === this.#readIn ? "hidden" : "disabled";
   }
 
   /**

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from hls.core.fmp4 import AacFormat
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
+from hls.types import BroadcastSpec, Caption, CaptionFate, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -211,6 +211,8 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.captions: list[tuple[str, Caption]] = []
+        self.caption_fate = CaptionFate.SHOWN
         self.talking: list[tuple[str, list[str]]] = []
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
@@ -260,6 +262,11 @@ class FakeBroadcast:
         if part in self.missing or self.spec(room) is None:
             return None
         return SOUND
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        self._check()
+        self.captions.append((room, caption))
+        return self.caption_fate
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
         self._check()

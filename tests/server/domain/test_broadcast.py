@@ -28,6 +28,7 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
         {"name": "x"},
         {"broadcast": False},
         {"air": Air(dvr_s=60)},
+        {"air": Air(captions=("en",))},
         {"air": Air((AirBus("floor", "en"),))},
     ],
 )

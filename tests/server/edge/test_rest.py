@@ -149,7 +149,7 @@ async def test_get(edge: Edge) -> None:
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
-    admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
+    admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames", "captions"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -169,6 +169,7 @@ CHANGES: dict[str, Any] = {
     "dvrSeconds": 600,
     "title": "Symphony No. 5",
     "broadcastNames": True,
+    "captions": ["en", "pt-BR"],
 }
 
 
@@ -218,6 +219,10 @@ async def test_change_of_the_end(edge: Edge) -> None:
         ({"broadcastBuses": [{"bus": "floor", "language": "x"}]}, "BroadcastBuses"),
         ({"broadcastBuses": [{"bus": "floor", "label": '"'}]}, "BroadcastBuses"),
         ({"dvrSeconds": 14}, "DvrSeconds"),
+        ({"captions": ["en", "EN"]}, "Captions"),
+        ({"captions": ["e"]}, "Captions"),
+        ({"captions": ["english language"]}, "Captions"),
+        ({"captions": [f"a{letter}" for letter in "abcdefghi"]}, "Captions"),
         ({"title": "x" * 201}, "Title"),
         ({"title": "a\nb"}, "Title"),
         ({"expiresIn": 0}, "ExpiresIn"),

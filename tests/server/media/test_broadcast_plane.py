@@ -13,8 +13,17 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from hls.encryption import decrypt
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    KeySpec,
+    PlaylistKind,
+    Position,
+)
 from mixer.types import RoomId, tick_at
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import PlaylistAsk, Wait
@@ -89,6 +98,26 @@ async def test_a_room_on_air_has_a_playlist_and_what_it_names(
     counters = (await plane.statistics()).counters
     assert (counters["segments_silent"], counters["segment_cache_hits"]) == (8, 24)
     assert await plane.fetch(ROOM, "", "../etc/passwd") is None
+
+
+async def test_captions_are_shown(plane: WorkerBroadcastPlane) -> None:
+    """They are in the segment that is waited for, behind the sound's key, and nowhere else."""
+    spec = replace(on_air_for(30), captions=(CaptionsSpec("en-cc", "en"),))
+    now = spec.base_unix_s + 30
+    said = Caption("en", "Hello", now, now + 6)
+    assert await plane.caption(ROOM, said) is CaptionFate.UNKNOWN
+    await plane.apply(spec)
+    names = [
+        line for line in (await playlist(plane, PlaylistAsk("en-cc"))).split() if "seg-" in line
+    ]
+    assert await plane.caption(ROOM, said) in {CaptionFate.SHOWN, CaptionFate.LATE}
+    assert await plane.caption(ROOM, replace(said, language="fr")) is CaptionFate.UNKNOWN
+    coming = int(names[-1][4:-4]) + 2
+    assert f"seg-{coming}.vtt" in await playlist(plane, PlaylistAsk("en-cc", msn=coming))
+    media = await plane.fetch(ROOM, "en-cc", f"seg-{coming}.vtt")
+    assert media is not None
+    assert b"\nHello\n" in decrypt(KEY.key, KEY.iv, media.data)
+    assert (await plane.statistics()).counters["captions_unknown"] == 1
 
 
 async def test_a_room_off_air_has_nothing(plane: WorkerBroadcastPlane) -> None:
@@ -283,7 +312,7 @@ async def test_off_the_air_while_the_first_player_asks(plane: WorkerBroadcastPla
         await asyncio.sleep(0)
     await plane.apply(replace(on_air_for(30, version=2), on_air=False))
     async with asyncio.timeout(3):
-        assert await asked == [None] * 3
+        assert list(await asked) == [None] * 3
     assert plane.blocked(ROOM) == 0
     assert plane._seen == {}
 
