@@ -94,7 +94,7 @@ class Archive:
 def _walk(place: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the regular files below a folder by their relative names; bounded.
 
-    What begins with a dot or ends in `.new` is the writer's own: kept for a full disk, or unfinished.
+    What begins with a dot or ends in `.new` is the writer's own: for a full disk, or unfinished.
     """
     left = MAX_FILES
     waiting = [("", place, 0)]

@@ -17,6 +17,7 @@ from hls.types import (
     Caption,
     CaptionFate,
     KeySpec,
+    LoopSpec,
     PlaylistKind,
     Position,
     Reading,
@@ -178,6 +179,12 @@ class Follow(BaseModel):
     room: str
 
 
+class EndBroadcast(BaseModel):
+    """`end` of a room's stream; the result is the Position behind its last part, or null."""
+
+    room: str
+
+
 class AskPlaylist(BaseModel):
     """`playlist`, which follows the room as well; the result is a PlaylistAt or null."""
 
@@ -271,6 +278,13 @@ class DecoderSettings(BaseModel):
     control_fd: int
     sound_fd: int
     is_looped: bool
+
+
+class LoopSettings(BaseModel):
+    """How a process that makes a loop of a sound file is started; it writes to `loop_fd`."""
+
+    loop: LoopSpec
+    loop_fd: int
 
 
 class SpoolSettings(BaseModel):
