@@ -1,12 +1,13 @@
 """A rendition of captions of a room: cues in, a playlist and encrypted WebVTT segments out."""
 
-from functools import partial
+from dataclasses import replace
 
 from hls.catalogue import Facts, entry_of
 from hls.core.cues import Cues
 from hls.core.listing import Listing
 from hls.core.multivariant import Subtitles
-from hls.core.playlist import PlaylistWriter, Window
+from hls.core.playlist import Entry, PlaylistWriter, Window
+from hls.core.timeline import SEGMENT_FRAMES
 from hls.core.webvtt import Cue, segment
 from hls.encryption import encrypt
 from hls.types import Caption, CaptionFate, CaptionsSpec
@@ -25,8 +26,9 @@ class Captions:
         self.spec = spec
         self.cues = Cues()
         self._facts = facts
-        self._listing = Listing(partial(entry_of, facts, WEBVTT, ""))
+        self._listing = Listing(self._entry)
         self._writer = PlaylistWriter()
+        self._listed = 0
 
     def add(self, caption: Caption, open_msn: int) -> CaptionFate:
         """Show a caption while segment `open_msn` is being made."""
@@ -37,16 +39,23 @@ class Captions:
 
     def playlist(self, first: int, open_msn: int) -> str:
         """Return the playlist of the segments from `first` to the one that is being made."""
+        is_ended = self._facts.extent.is_over  # nothing is made, and what was listed stays
+        self._listed = max(self._listed, open_msn if is_ended else open_msn + 1)
         window = Window(
-            self._listing.follow(first, open_msn + 1),
+            self._listing.follow(first, self._listed),
             discontinuity_sequence=self._facts.formats.sequence(first),
+            is_ended=is_ended,
         )
         return self._writer.subtitles(window)
 
     def finished(self, first: int, open_msn: int) -> Window:
         """Return the segments from `first` to the one before `open_msn`."""
-        entries = (entry_of(self._facts, WEBVTT, "", msn) for msn in range(first, open_msn))
+        entries = map(self._entry, range(first, open_msn))
         return Window(tuple(entries), discontinuity_sequence=self._facts.formats.sequence(first))
+
+    def _entry(self, msn: int) -> Entry:
+        """Return a segment, which is whole: that was said when nobody knew of an end."""
+        return replace(entry_of(self._facts, WEBVTT, "", msn), frames=SEGMENT_FRAMES)
 
     def segment(self, msn: int) -> bytes:
         """Return a segment that is listed, encrypted."""

@@ -148,6 +148,20 @@ class Broadcaster:
         found = self._rooms.get(room)
         return found.loudness(now_tick) if found else {}
 
+    def end_tick(self, room: str, now_tick: int) -> int | None:
+        """Return from when on `end` has all that was said in a room until now; None if off air."""
+        found = self._rooms.get(room)
+        return found.end_tick(now_tick) if found else None
+
+    def end(self, room: str, now_tick: int) -> None:
+        """Let a room's stream be over, to be fetched to its end until the room is taken off air.
+
+        A newer spec that has it on air lets it go on, as after a restart.
+        """
+        found = self._rooms.get(room)
+        if found is not None:
+            found.end(now_tick)
+
     def position(self, room: str, now_tick: int) -> Position | None:
         """Return the next part that is not complete, None if the room is not on air."""
         found = self._rooms.get(room)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hls.codec import Codec, codec
 from hls.core import adts, mpegts
 from hls.core.channels import fitted
+from hls.core.extent import Extent
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.hold import Hold, Sealed
@@ -28,14 +29,15 @@ class Rendition:
         spec: RenditionSpec,
         formats: Formats,
         hold: Hold,
-        part_frames: int,
+        extent: Extent,
         counters: Counter[str],
     ) -> None:
-        """Follow `formats`, which are the room's, and `hold`, which is the bus's."""
+        """Follow `formats` and `extent`, which are the room's, and `hold`, which is the bus's."""
         self.spec = spec
         self._hold = hold
         self._formats = formats
-        self._part_frames = part_frames
+        self._extent = extent
+        self._part_frames = extent.part_frames
         self._counters = counters
         self._segmenter = Segmenter()
         self._encoders: dict[int, GatedEncoder] = {}  # by the first segment of their format
@@ -93,26 +95,26 @@ class Rendition:
 
     def part(self, msn: int, part: int) -> bytes:
         """Return part `part` of segment `msn` in the clear, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
-        return self._fragment(first, self._frames(first, self._part_frames))
+        first, count = self._place(msn, part)
+        return self._fragment(first, self._frames(first, count))
 
     def sound(self, msn: int, part: int) -> SoundPart:
         """Return the frames of part `part` of segment `msn`, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        first, count = self._place(msn, part)
         its = self.codec_of(msn)
-        frames = self._frames(first, self._part_frames)
+        frames = self._frames(first, count)
         return SoundPart(its.audio, tuple(frames), its.silent_frame)
 
     def frames(self, msn: int) -> list[bytes]:
         """Return the AAC frames of segment `msn`, final or not."""
-        return self._frames(msn * SEGMENT_FRAMES, SEGMENT_FRAMES)
+        return self._frames(msn * SEGMENT_FRAMES, self._extent.frames(msn))
 
     def segment(self, msn: int, frames: Sequence[bytes], container: Container) -> bytes:
-        """Return segment `msn` in the clear, of its 90 frames: in fMP4 it is its parts in a row."""
+        """Return segment `msn` in the clear, of its frames: in fMP4 it is its parts in a row."""
         audio, first = self.codec_of(msn).audio, msn * SEGMENT_FRAMES
         match container:
             case Container.FMP4:
-                starts = range(0, SEGMENT_FRAMES, self._part_frames)
+                starts = range(0, len(frames), self._part_frames)
                 return b"".join(
                     self._fragment(first + start, frames[start : start + self._part_frames])
                     for start in starts
@@ -121,6 +123,11 @@ class Rendition:
                 return mpegts.segment(audio, msn, first * AAC_SAMPLES, frames)
             case Container.ADTS:
                 return adts.segment(audio, first * AAC_SAMPLES, frames)
+
+    def _place(self, msn: int, part: int) -> tuple[int, int]:
+        """Return the first frame of a part and how many it has."""
+        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        return first, self._extent.parts(msn)[part]
 
     def _fragment(self, first: int, frames: Sequence[bytes]) -> bytes:
         return media_segment(first // self._part_frames + 1, first * AAC_SAMPLES, frames)

@@ -12,6 +12,7 @@ from hls.captions import WEBVTT, Captions, subtitles
 from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
 from hls.core.dates import Dates
+from hls.core.extent import Extent
 from hls.core.formats import Formats
 from hls.core.hold import Music
 from hls.core.keyring import Keyring
@@ -22,6 +23,7 @@ from hls.core.ticks import Fate
 from hls.core.timeline import (
     AAC_SAMPLES,
     LOOKAHEAD_FRAMES,
+    PART_FRAMES,
     SEGMENT_FRAMES,
     SEGMENT_S,
     Timeline,
@@ -43,6 +45,7 @@ from hls.types import (
 )
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
+QUIET_TICKS = 50  # without a tick: there is nobody in the room who could have said something
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
 
 
@@ -82,13 +85,14 @@ class Room:
         self.dates = Dates()
         self._credits = Credits()
         self._station = station
-        self._now_tick = now_tick
+        self._now_tick = self._written_tick = now_tick
         self._sealed = self._final = self._complete = 0
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
+        self._extent = Extent(spec.part_frames)
         self._names = Names(spec.stream)
         self._facts = Facts(
-            *(self.timeline, self._keys, self._formats, self.dates), spec.part_frames, self._names
+            *(self.timeline, self._keys, self._formats, self._extent, self.dates), self._names
         )
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
@@ -119,7 +123,7 @@ class Room:
         """Whether `spec` is of this stream, so that it can be applied to it."""
         timeline = Timeline(spec.base_tick, spec.base_unix_s)
         is_same = (spec.part_frames, spec.stream) == (self.spec.part_frames, self.spec.stream)
-        return is_same and timeline == self.timeline
+        return is_same and timeline == self.timeline and not self._extent.is_over
 
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Go on as a checked spec says, from the next segment on. Raises EncoderLost."""
@@ -144,6 +148,9 @@ class Room:
     def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
         """Take one tick of a bus, int16[960 * channels]; None if no rendition is of that bus."""
         self._advance(now_tick)
+        if self._extent.is_over:
+            return Fate.LATE
+        self._written_tick = self._now_tick
         feed = self._feeds.get(bus)
         return None if feed is None else feed.push(tick, pcm, self._now_tick)
 
@@ -175,6 +182,30 @@ class Room:
         """Return the tick at which that part will be complete."""
         frames = (self._final // self.spec.part_frames + 1) * self.spec.part_frames
         return self.timeline.tick_after(frames + LOOKAHEAD_FRAMES) + self._station.delay_ticks
+
+    def end_tick(self, now_tick: int) -> int:
+        """Return from when on `end` has all that was said until now: at once if nobody was there.
+
+        A tick may still be on its way, and a frame is final some frames later.
+        """
+        if self._extent.is_over or now_tick - self._written_tick > QUIET_TICKS:
+            return now_tick
+        piece = PART_FRAMES * AAC_SAMPLES
+        said = -(-self.timeline.position(now_tick + 1) // piece) * PART_FRAMES
+        return self.timeline.tick_after(said + LOOKAHEAD_FRAMES) + self._station.delay_ticks
+
+    def end(self, now_tick: int) -> None:
+        """Let the stream be over: what is final is all of it, and its last segment as long as that.
+
+        Everything is fetched as before, and playlists have their end mark. Again is nothing.
+        """
+        self._advance(now_tick)
+        if self._extent.is_over:
+            return
+        self._mark(self._credits.close(self.timeline.unix_s_at(now_tick)))
+        self._complete = self._extent.end(self._final)
+        self._final = self._complete * SEGMENT_FRAMES
+        self._settle()
 
     def playlist(
         self, rendition: str, kind: PlaylistKind, now_tick: int, *, skip: bool
@@ -222,7 +253,7 @@ class Room:
             return None
         if wanted is not None:
             is_here = oldest <= wanted.msn and _comes_before(wanted, position)
-            if not is_here or wanted.part >= self._facts.parts:
+            if not is_here or not self._has(wanted):
                 return None
             return program.shelf.part(wanted.msn, wanted.part)
         return program.rendition.init(name)
@@ -241,7 +272,7 @@ class Room:
         """Return a complete part of the default rendition in the clear; None if not in memory."""
         position, program = self.position(now_tick), self._find("")
         assert program is not None, "the first rendition is there"
-        is_there = _comes_before(wanted, position) and 0 <= wanted.part < self._facts.parts
+        is_there = _comes_before(wanted, position) and self._has(wanted)
         if not is_there or wanted.msn < max(0, self._complete - MEMORY_SEGMENTS):
             return None
         return program.rendition.sound(wanted.msn, wanted.part)
@@ -258,7 +289,7 @@ class Room:
         self._now_tick = max(self._now_tick, now_tick)
         before_tick = self._now_tick - self._station.delay_ticks
         sealed = max(0, self.timeline.position(before_tick) // AAC_SAMPLES)
-        if sealed <= self._sealed:  # a tick is shorter than a frame
+        if sealed <= self._sealed or self._extent.is_over:  # a tick is shorter than a frame
             return
         self._sealed = sealed
         for bus, feed in self._feeds.items():
@@ -304,6 +335,10 @@ class Room:
         floor = max(one.shelf.floor for one in self._programs.values())
         return max(0, floor, self._complete - segments)
 
+    def _has(self, wanted: Position) -> bool:
+        """Whether there is such a part in its segment."""
+        return 0 <= wanted.part < len(self._extent.parts(wanted.msn))
+
     def _mark(self, dates: Iterable[DateRange]) -> None:
         for date in dates:
             self.dates.mark(date)
@@ -326,7 +361,7 @@ class Room:
 
     def _begin(self, spec: RenditionSpec) -> _Program:
         counters, hold = self._station.counters, self._feeds[spec.bus].hold
-        rendition = Rendition(spec, self._formats, hold, self._facts.part_frames, counters)
+        rendition = Rendition(spec, self._formats, hold, self._extent, counters)
         rendition.advance(self._sealed)
         shelf = Shelf(self.spec.room, rendition, self._keys, self._station.disk, counters)
         shelf.settle(0, self._complete)

@@ -1,5 +1,6 @@
 """The media playlists of a rendition as text, made from values (draft-pantos-hls-rfc8216bis)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ _CLEAR = "#EXT-X-KEY:METHOD=NONE"
 _GAP = "#EXT-X-GAP\n"
 _WAITABLE = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
 _MAP = '#EXT-X-MAP:URI="'
+_PART = re.compile(r'#EXT-X-PART:DURATION=[0-9.]+,URI="([^"]+)"')
+_END = "#EXT-X-ENDLIST\n"
 _LIVE_ONLY = (
     "#EXT-X-PART:",
     "#EXT-X-PART-INF:",
@@ -176,7 +179,7 @@ class PlaylistWriter:
         pieces += self._tail_with_parts(window)
         if last is not None:
             pieces += [last.change, last.parts, last.end if window.is_ended else ""]
-        pieces.append("#EXT-X-ENDLIST\n" if window.is_ended else _outlook(window))
+        pieces.append(_END if window.is_ended else _outlook(window))
         return "".join(pieces)
 
     def classic(self, window: Window) -> str:
@@ -188,7 +191,7 @@ class PlaylistWriter:
         pieces += [lines.plain for lines in self._tail]
         if window.is_ended:
             last = _open_lines(window)
-            pieces += ["" if last is None else last.plain, "#EXT-X-ENDLIST\n"]
+            pieces += ["" if last is None else last.plain, _END]
         return "".join(pieces)
 
     def subtitles(self, window: Window) -> str:
@@ -199,6 +202,7 @@ class PlaylistWriter:
         self._follow(window.entries)
         pieces = [_head(window, self._version(window)), _WAITABLE, self._before_tail]
         pieces += [lines.plain for lines in self._tail]
+        pieces += [_END] if window.is_ended else []
         return "".join(pieces)
 
     def _follow(self, entries: tuple[Entry, ...]) -> None:
@@ -250,18 +254,22 @@ def classic(window: Window) -> str:
 def ended(playlist_text: str) -> str:
     """Return a playlist as that of a stream to which nothing is added any more (§4.4.3.4).
 
-    Of one with parts only the whole segments are left.
+    One that has its end mark stays as it is; of another one only the whole segments are left.
     """
+    if playlist_text.endswith(_END):
+        return playlist_text
     lines = playlist_text.splitlines(True)
-    return "".join(line for line in lines if not line.startswith(_LIVE_ONLY)) + "#EXT-X-ENDLIST\n"
+    return "".join(line for line in lines if not line.startswith(_LIVE_ONLY)) + _END
 
 
 def names(playlist_text: str) -> list[str]:
-    """Return which maps and whole segments the playlist names, each once."""
+    """Return which maps, parts and segments the playlist names, each once."""
     found = []
     for line in playlist_text.splitlines():
         if line.startswith(_MAP):
             found.append(line.removeprefix(_MAP).rstrip('"'))
+        elif (part := _PART.match(line)) is not None:
+            found.append(part[1])
         elif line and not line.startswith("#"):
             found.append(line)
     return list(dict.fromkeys(found))

@@ -62,13 +62,17 @@ def pass_for(context: Context, room: RoomId, shown: str, known: str) -> Pass | N
 def ending_of(context: Context, room: RoomId) -> Ending | None:
     """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
     try:
-        context.rooms.get(room)
+        found = context.rooms.get(room)
     except RoomNotFound:
         ending = context.endings.get(room)
         if ending is None:
             raise
         return ending
-    return None
+    if found.broadcast:
+        return None
+    ending = context.endings.get(room)  # of this room, and of none that had its id before
+    is_its = ending is not None and ending.stream.secret == context.rooms.stream(room).secret
+    return ending if is_its else None
 
 
 def stream_of(context: Context, room: RoomId) -> Stream:

@@ -143,6 +143,7 @@ class WorkerBroadcastPlane:
         )
         self._segments = SegmentCache()
         self._seen: dict[str, _Seen] = {}
+        self._talking: dict[str, frozenset[str]] = {}  # who can be heard, as each process is told
         self._blobs: dict[int, bytes | None] = {}  # asked for; bounded by the calls under way
         self._blob_numbers = itertools.count(1)
         self._lost = asyncio.Event()
@@ -189,6 +190,8 @@ class WorkerBroadcastPlane:
             return
         if not spec.on_air or known is None or _stream(known) != _stream(spec):
             self._segments.forget(spec.room)  # a new stream begins; its names begin anew
+            if not spec.on_air:
+                self._talking.pop(spec.room, None)
             self._seen.pop(spec.room, None)
             self._blocked.end(spec.room)
         elif (seen := self._seen.get(spec.room)) is not None:
@@ -200,6 +203,19 @@ class WorkerBroadcastPlane:
         """See BroadcastPlane."""
         spec = self._link.spec(room)
         return spec if spec is not None and spec.on_air else None
+
+    async def end(self, room: RoomId) -> None:
+        """See BroadcastPlane."""
+        spec, now = self.spec(room), asyncio.get_running_loop().time()
+        if spec is None:
+            return
+        position = await self._link.ask(wire.POSITION_OR_NONE, "end", {"room": room})
+        if position is None or self._link.spec(room) is not spec:
+            return
+        seen = self._seen.get(room)
+        if seen is not None:
+            seen.texts.clear()  # they have no end mark
+        self._note(spec, position, now)
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         """See BroadcastPlane."""
@@ -311,8 +327,18 @@ class WorkerBroadcastPlane:
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
         """See BroadcastPlane."""
-        if self.spec(room) is not None:
-            await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
+        if self.spec(room) is None:
+            return
+        if names:
+            self._talking[room] = frozenset(names)
+        else:
+            self._talking.pop(room, None)
+        with contextlib.suppress(PlaneUnavailable):  # the next process is told
+            await self._tell_talking(room)
+
+    async def _tell_talking(self, room: str) -> None:
+        names = sorted(self._talking.get(room, ()))
+        await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": names})
 
     async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
         """See BroadcastPlane."""
@@ -499,7 +525,7 @@ class WorkerBroadcastPlane:
         self._lost.set()
 
     async def _resume(self) -> None:
-        """Let who waits hear of each new process's parts, for ever."""
+        """Tell each new process who speaks, and let who waits hear of its parts, for ever."""
         while True:
             await self._lost.wait()
             self._lost.clear()
@@ -507,6 +533,9 @@ class WorkerBroadcastPlane:
             for room in self._blocked.rooms:
                 with contextlib.suppress(PlaneUnavailable):  # lost again, and looked for again
                     await self._follow(room)
+            for room in tuple(self._talking):
+                with contextlib.suppress(PlaneUnavailable):  # likewise
+                    await self._tell_talking(room)
 
     def _spawn(self, coro: Coroutine[Any, Any, None], /, *, name: str) -> Cancellable:
         assert self._scope is not None, "start() comes first"

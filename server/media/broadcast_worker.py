@@ -12,7 +12,7 @@ from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import Position
 from hls.upload.spool import SpoolWriter
-from mixer.types import PlaneStatistics, tick_at
+from mixer.types import TICK_S, PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
 from server.media.progress import Progress
 from server.media.room_recorder import RoomRecorder
@@ -38,6 +38,7 @@ class BroadcastService:
         self.recorder = RoomRecorder(transport, _now_tick)
         self.spooler: Spooler | None = None  # of what is to be uploaded
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
+        self.dispatcher.add("end", wire.EndBroadcast, self._end)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
@@ -70,11 +71,23 @@ class BroadcastService:
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
         spec = params.spec()
-        if self.spooler is not None and not spec.on_air:
-            await self.spooler.finish(spec.room)
+        if not spec.on_air:
+            await self._end(wire.EndBroadcast(room=spec.room))
+            if self.spooler is not None:
+                await self.spooler.finish(spec.room)
         self._broadcaster.apply(spec, _now_tick())
         self.recorder.apply(spec)
         return None
+
+    async def _end(self, params: wire.EndBroadcast) -> object:
+        """End a stream with all that was said until now; what is on its way is waited for."""
+        tick = self._broadcaster.end_tick(params.room, _now_tick())
+        if tick is None:
+            return None
+        await asyncio.sleep(max(0.0, tick * TICK_S - time.monotonic()))
+        self._broadcaster.end(params.room, _now_tick())
+        position = self._broadcaster.position(params.room, _now_tick())
+        return None if position is None else asdict(position)
 
     async def _follow(self, params: wire.Follow) -> object:
         position = self._progress.follow(params.room)

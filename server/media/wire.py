@@ -178,6 +178,12 @@ class Follow(BaseModel):
     room: str
 
 
+class EndBroadcast(BaseModel):
+    """`end` of a room's stream; the result is the Position behind its last part, or null."""
+
+    room: str
+
+
 class AskPlaylist(BaseModel):
     """`playlist`, which follows the room as well; the result is a PlaylistAt or null."""
 

@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
 
+from hls.errors import HlsError
 from hls.types import BroadcastSpec, RecordingSpec
 from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.air import AS_USUAL, Air, Studio
@@ -40,6 +42,7 @@ from server.domain.stream import (
 from server.domain.webhook import Kind
 from server.errors import (
     BadRecord,
+    PlaneUnavailable,
     RoomExists,
     RoomNotFound,
     RoomPermanent,
@@ -96,6 +99,7 @@ class _Live:
     state: RoomState = RoomState.CREATED
     revoked: dict[UserId, float] = field(default_factory=dict)
     closing: Closing = NOT_CLOSING
+    is_ending: bool = False  # its broadcast: another spec would let it go on
 
     def is_calm(self, until_s: float) -> bool:
         """Whether nothing will be over before then (Unix s), nor anybody be told that it will."""
@@ -262,6 +266,12 @@ class Rooms:
     @traced("room.change")
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
+        if self.get(room).broadcast and not amend(self.get(room)).broadcast:
+            async with self._ending(self._live[room]):
+                return await self._change(room, amend)
+        return await self._change(room, amend)
+
+    async def _change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         async with self._changing:
             before = self.get(room)
             changed = amend(before)
@@ -279,17 +289,36 @@ class Rooms:
                 self._tell_broadcast(changed)
         return changed
 
+    @asynccontextmanager
+    async def _ending(self, live: _Live) -> AsyncIterator[None]:
+        """End a room's broadcast, if it has one, in order; then it is taken off the air.
+
+        Should that fail the room is on air as before.
+        """
+        if not live.room.broadcast:
+            yield
+            return
+        live.is_ending = True
+        try:
+            with suppress(PlaneUnavailable, HlsError):  # then there is nothing to be ended
+                await self._broadcast.settle(live.room.id)
+            await self.before_end(live.room.id, live.stream)
+            yield
+        finally:
+            live.is_ending = False
+            if live.state is RoomState.ON_AIR:
+                self._put_on_air(live)
+
     @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
         if self.get(room).id in self.permanent:
             raise RoomPermanent(room)
         await self.before_removal(room)
-        if self.get(room).broadcast:
-            await self.before_end(room, self._live[room].stream)
-        async with self._changing:
+        self.get(room)
+        live = self._live[room]
+        async with self._ending(live), self._changing:
             self.get(room)
-            live = self._live[room]
             await self._store.commit(
                 put={_key(room, "livemeta"): self._livemeta(RoomState.REMOVING)}
             )
@@ -416,6 +445,8 @@ class Rooms:
 
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more; and record it, or no more."""
+        if live.is_ending:
+            return
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
     def _spec(self, live: _Live) -> BroadcastSpec:

@@ -77,6 +77,7 @@ export class Player {
   #tradedAt = 0;
   #tries = 0;
   #failedAt = -Infinity;
+  #isOver = false; // it was heard to its end; as long as nothing is added it is not heard again
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -129,6 +130,7 @@ export class Player {
     this.isBlocked = false;
     this.#stalls = 0;
     this.#tries = 0;
+    this.#isOver = false;
     this.#startedAt = performance.now();
     this.#step("starting");
     this.#lookTimer = setInterval(() => this.#look(), LOOK_MS);
@@ -262,6 +264,11 @@ export class Player {
     this.#hls = hls;
     this.#pace.reset();
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
+    hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+      if (hls !== this.#hls || !this.#isOver) return;
+      if (details.live) this.#isOver = false;
+      else this.#retryLater(503);
+    });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
@@ -310,10 +317,12 @@ export class Player {
     if (this.#wanted && this.#state === "live" && !this.#audio.ended) this.pause();
   }
 
-  #streamEnded() {
+  /** The room is gone, which the next token tells, or its broadcast is off and may come back. */
+  async #streamEnded() {
     if (!this.#wanted) return;
-    this.#stop();
-    this.#step("ended");
+    this.#isOver = true;
+    this.#dropStream();
+    if (await this.#renew()) this.#retryLater(503);
   }
 
   // Where in the stream ----------------------------------------------------

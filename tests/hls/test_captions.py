@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import m3u8
+import pytest
 
 from hls.core.conformance import multivariant
 from hls.core.conformance.history import History
@@ -189,3 +190,17 @@ def test_complete_ones() -> None:
     assert window is not None
     assert [one.name for one in window.entries] == [f"seg-{msn}.vtt" for msn in (12, 13, 14)][:2]
     assert broadcaster.finished("blue", "en-cc", 99, now) is None
+
+
+@pytest.mark.parametrize("now", [BASE + 300, BASE + 96 * 3 + 8])
+def test_the_end(now: int) -> None:
+    """They end with the stream, in a segment or between two; what was listed stays as it is."""
+    broadcaster, history = on_air(), History()
+    assert history.follow(playlist(broadcaster, now)) == []
+    broadcaster.end("blue", now)
+    for at in (now, now + 500):
+        text = playlist(broadcaster, at)
+        assert text.endswith("#EXT-X-ENDLIST\n")
+        assert history.follow(text) == []
+    assert cues(broadcaster, now, names(playlist(broadcaster, now))[-1]) == []
+    assert playlist(broadcaster, now, kind=CLASSIC).endswith("#EXT-X-ENDLIST\n")

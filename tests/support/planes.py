@@ -214,6 +214,8 @@ class FakeBroadcast:
         self.captions: list[tuple[str, Caption]] = []
         self.caption_fate = CaptionFate.SHOWN
         self.talking: list[tuple[str, list[str]]] = []
+        self.ended: list[str] = []
+        self.last_words: str | None = None  # the playlist as it is when the stream has ended
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
@@ -231,6 +233,12 @@ class FakeBroadcast:
     def spec(self, room: RoomId) -> BroadcastSpec | None:
         spec = self.specs.get(room)
         return spec if spec is not None and spec.on_air else None
+
+    async def end(self, room: RoomId) -> None:
+        self._check()
+        self.ended.append(room)
+        if self.last_words is not None:
+            self.playlist_text = self.last_words
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         self.asked.append(ask)
@@ -269,7 +277,6 @@ class FakeBroadcast:
         return self.caption_fate
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
-        self._check()
         self.talking.append((room, sorted(names)))
 
     def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from hls.core.names import beside
 from hls.core.playlist import Entry, Window, classic, date_time, seconds
-from hls.core.timeline import SEGMENT_S
+from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S
 from hls.upload.core.journal import Listed
 
 LIVE_SEGMENTS: Final = 30  # a minute: the bucket is behind, and its readers' caches are too
@@ -67,5 +67,12 @@ def _gap_after(before: Entry) -> Entry:
     name = beside(before.name, msn)
     unix_s = before.unix_s + SEGMENT_S
     return replace(
-        before, msn=msn, name=name, unix_s=unix_s, is_gap=True, is_discontinuous=False, parts=()
+        before,
+        msn=msn,
+        name=name,
+        unix_s=unix_s,
+        is_gap=True,
+        is_discontinuous=False,
+        parts=(),
+        frames=SEGMENT_FRAMES,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from hls.core.conformance import media
 from hls.encryption import decrypt
 from hls.errors import BadSpec
 from hls.types import (
@@ -77,6 +78,12 @@ async def next_part(plane: WorkerBroadcastPlane) -> Position:
     found = HINT.search(await playlist(plane, PlaylistAsk()))
     assert found is not None
     return Position(int(found["msn"]), int(found["part"]))
+
+
+async def down(plane: WorkerBroadcastPlane) -> None:
+    """Wait until the process that was killed is seen to be gone."""
+    while plane.is_up:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)  # sleep: a process dies
 
 
 def waits_for(position: Position, rendition: str = "") -> PlaylistAsk:
@@ -155,6 +162,70 @@ async def test_what_a_mixer_sends_is_heard(
     while (counters := (await plane.statistics()).counters).get("ticks_unknown_room", 0) < 1:
         pass
     assert sum(counters.get(f"ticks_{fate}", 0) for fate in ("accepted", "late")) == 1
+
+
+async def test_the_end_has_the_last_words(
+    plane: WorkerBroadcastPlane, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """Who hummed until the end is in the last segment, a shorter one, in both kinds of playlist."""
+    await plane.apply(on_air_for(30))
+    tap = AudioTap(tmp_path / "audio.sock")
+    _ = supervisor.spawn(tap.run(), name="tap")
+    pcm = np.full(960, 1000, np.int16)
+    while not (await plane.statistics()).counters.get("ticks_accepted"):
+        tap.write(ROOM, "floor", tick_at(time.monotonic()), pcm)
+    waiting = asyncio.ensure_future(playlist(plane, waits_for(await next_part(plane))))
+    begun = asyncio.get_running_loop().time()
+    await plane.end(ROOM)
+    assert asyncio.get_running_loop().time() - begun > 0.15, "what is on its way is waited for"
+    low, classic = await playlist(plane, PlaylistAsk()), await playlist(plane)
+    for text in (low, classic):
+        assert text.endswith("#EXT-X-ENDLIST\n")
+        assert not media.check(text)
+        *_, name, _ = text.splitlines()
+        last = await plane.fetch(ROOM, "", name)
+        assert last is not None
+    part = re.findall(r'EXT-X-PART:.*URI="([^"]+)"', low)[-1]
+    assert await plane.fetch(ROOM, "", part) is not None
+    assert (await waiting).startswith("#EXTM3U")
+    await plane.end(ROOM)
+    await plane.apply(replace(on_air_for(30, version=2), on_air=False))
+    await plane.end(ROOM)
+    assert await plane.playlist(ROOM, CLASSIC) is None
+
+
+async def test_speakers_are_told_anew(plane: WorkerBroadcastPlane) -> None:
+    """A process that is started again is told who speaks, also what was said while it was away."""
+    await plane.apply(replace(on_air_for(30), title="Jazz"))
+    await plane.talk(ROOM, {"Ann"})
+    assert 'X-NAME="Ann"' in await playlist(plane, PlaylistAsk())
+    os.kill(plane.pid or 0, signal.SIGKILL)
+    await down(plane)
+    await plane.talk(ROOM, {"Ann", "Bob"})
+    await plane.wait_up()
+    while 'X-NAME="Bob"' not in (text := await playlist(plane, PlaylistAsk())):
+        await plane.statistics()
+    assert 'X-NAME="Ann"' in text
+    assert 'X-TITLE="Jazz"' in text
+    await plane.talk(ROOM, ())
+    assert not plane._talking
+
+
+async def test_loudness(
+    plane: WorkerBroadcastPlane, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """How loud a bus is the process says; while it is away nobody does, nor of other rooms."""
+    assert await plane.loudness(ROOM) == {}
+    await plane.apply(replace(on_air_for(30), loudness_lufs=-16.0))
+    tap = AudioTap(tmp_path / "audio.sock")
+    _ = supervisor.spawn(tap.run(), name="tap")
+    hum = (3000 * np.sin(np.arange(960) * 2 * np.pi / 48)).astype(np.int16)  # 1 kHz
+    while (await plane.loudness(ROOM))["floor"].momentary_lufs < -60:
+        tap.write(ROOM, "floor", tick_at(time.monotonic()), hum)
+        await asyncio.sleep(0.005)  # sleep: sound takes its time
+    os.kill(plane.pid or 0, signal.SIGKILL)
+    await down(plane)
+    assert await plane.loudness(ROOM) == {}
 
 
 async def test_one_mixers_end_disturbs_no_other(
