@@ -79,7 +79,6 @@ class Followers:
                     return
                 at += 1
 
-
     @property
     def keys(self) -> set[str]:
         """The addresses of all keys, with their tokens."""
