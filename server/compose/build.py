@@ -44,6 +44,7 @@ from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.feeds import Feeds
+from server.services.holdmusic import HoldMusic
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.kicks import Kicks
@@ -198,6 +199,16 @@ def _auto_policy(settings: Settings) -> AutoPolicy:
     )
 
 
+def _uploads(
+    settings: Settings, plane: UploadPlane | None, recorder: Recorder, keys: StreamKeys
+) -> Uploads:
+    """Return what tells the upload of recordings; keys are kept for what is not sent yet."""
+    uploads = Uploads(plane, recorder, are_recordings_sent=settings.upload_what != "broadcast")
+    if settings.upload_what != "recordings":
+        keys.holders.append(uploads.oldest_msn)
+    return uploads
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock, registry = ground.clock, CollectorRegistry()
@@ -228,11 +239,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = _listening(access, keys, store, clock)
-    uploads = Uploads(
-        ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
-    )
-    if settings.upload_what != "recordings":
-        keys.holders.append(uploads.oldest_msn)
+    uploads = _uploads(settings, ground.upload, recorder, keys)
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
@@ -253,6 +260,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
+    sounds = sounds_of(settings)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     context = Context(
@@ -279,7 +287,8 @@ def build(settings: Settings, ground: Ground) -> Services:
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
-        sounds=sounds_of(settings),
+        sounds=sounds,
+        hold_music=HoldMusic(sounds, ground.decoder),
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
@@ -370,6 +379,8 @@ def studio_of(settings: Settings) -> Studio:
         float(settings.broadcast_window_s),
         Container(settings.broadcast_container),
         None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+        hold=str(settings.hold_music or ""),
+        sounds=str(settings.announcements_dir or ""),
     )
 
 

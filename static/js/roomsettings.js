@@ -49,6 +49,7 @@ export class RoomSettings {
       radio: check(form, "radio", true),
       liveListeners: number(form, "liveListeners", null),
       dvrSeconds: span(form, "dvrSeconds"),
+      holdMusic: music(form),
       record: choice(form, "record", ""),
     };
     form.addEventListener("submit", async (event) => {
@@ -181,6 +182,29 @@ function span(form, name) {
       field.value = wanted;
     },
     read: () => (field.value === "" ? null : Number(field.value)),
+  };
+}
+
+/**
+ * Hold music: null is as the server says, "" silence, else a file.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function music(form) {
+  const kind = part(form, "hold", HTMLSelectElement);
+  const file = input(form, "holdMusic");
+  const ask = () => (part(form, "hold-field", HTMLElement).hidden = kind.value !== "file");
+  kind.addEventListener("change", ask);
+  const isUnnamed = () => kind.value === "file" && file.value.trim() === "";
+  return {
+    fill: (value) => {
+      kind.value = value ? "file" : value === "" ? "silence" : "";
+      file.value = value ?? "";
+      ask();
+    },
+    read: () => (kind.value === "" ? null : kind.value === "silence" ? "" : file.value.trim()),
+    mistake: () =>
+      isUnnamed() ? "Name a file of the server's folder of sounds, or let listeners hear silence." : null,
   };
 }
 

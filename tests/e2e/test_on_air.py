@@ -86,6 +86,15 @@ class Followers:
         return {tag.text("URI") for tags in listed for tag in tags} - {""}
 
 
+async def play(url: str) -> asyncio.subprocess.Process:
+    """Decode a stream to mono 16 bit at 48 kHz."""
+    return await asyncio.create_subprocess_exec(
+        *("ffmpeg", "-v", "error", "-i", url, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+
 async def test_a_stream_goes_on(tmp_path: Path) -> None:
     """Broadcast process and mixer die; the key changes; who listens hears silence, then goes on
     hearing. No text breaks a rule, tokens and all, and PyPI's m3u8 reads them all.
@@ -94,18 +103,13 @@ async def test_a_stream_goes_on(tmp_path: Path) -> None:
     options = ("--broadcast-key-segments", "5")
     async with running(tmp_path / "state", *options) as program, asyncio.TaskGroup() as tasks:
         room = (await program.new_room())["roomId"]
-        base = f"{program.url}/hls/{room}"
-        followers = Followers(program)
+        base, followers = f"{program.url}/hls/{room}", Followers(program)
         _, token = await program.call("POST", "/api/token", {"roomId": room})
-        whole = f"{base}/master.m3u8?token={token['token']}"
-        following = tasks.create_task(followers.checker.check(whole))
-        tasks.create_task(speak(program, room, 700, ended))
-        player = await asyncio.create_subprocess_exec(
-            *("ffmpeg", "-v", "error", "-i", f"{base}/stream.m3u8?token={token['token']}"),
-            *("-ac", "1", "-ar", "48000", "-f", "s16le", "-"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+        following = tasks.create_task(
+            followers.checker.check(f"{base}/master.m3u8?token={token['token']}")
         )
+        tasks.create_task(speak(program, room, 700, ended))
+        player = await play(f"{base}/stream.m3u8?token={token['token']}")
         try:
             await hear(player, sounds(700))
             broadcast = program.worker("broadcast")

@@ -36,6 +36,8 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     desk.get_by_label("People at most").fill("12")
     desk.get_by_label("Sound").select_option("voice")
     desk.get_by_label("Listeners without delay").fill("0")
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_label("File with the music").fill("jazz.mp3")
     desk.get_by_label("Locked").uncheck()
     expect(desk.get_by_label("They can go back")).to_have_value("90")
     desk.get_by_label("They can go back").select_option("30 minutes")
@@ -50,6 +52,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "maxAnchors": 12,
         "loudest": 0,
         "liveListeners": 0,
+        "holdMusic": "jazz.mp3",
         "profile": "voice",
         "record": None,
         "automix": False,
@@ -110,6 +113,29 @@ def test_wrong_settings_are_not_sent(
     desk.page.keyboard.press("Enter")
     expect(desk.get_by_role("alert")).to_contain_text(words)
     expect(desk.get_by_label(field)).to_be_focused()
+    assert "change" not in site.methods()
+
+
+@pytest.mark.parametrize(("music", "choice"), [(None, ""), ("", "silence"), ("a.ogg", "file")])
+def test_hold_music_stays(
+    desk: Locator, site: ScriptedSite, music: str | None, choice: str
+) -> None:
+    """As the server says, silence, or a file: it is shown and sent as it is."""
+    site.script.rooms[0]["holdMusic"] = music
+    expect(desk.get_by_label("while nobody is in it")).to_have_value(choice)
+    expect(desk.get_by_label("File with the music")).to_be_visible(visible=choice == "file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    (sent,) = [call[1] for call in site.calls if call[0] == "change"]
+    assert sent["holdMusic"] == music
+
+
+def test_a_sound_file_has_a_name(desk: Locator, site: ScriptedSite) -> None:
+    """Without one it is asked for."""
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("Name a file")
+    expect(desk.get_by_label("File with the music")).to_be_focused()
     assert "change" not in site.methods()
 
 
