@@ -99,6 +99,15 @@ class Bucket:
             )
         return (result["e_tag"] or "").strip('"')
 
+    async def get(self, path: str) -> tuple[bytes, float]:
+        """Return a small object, and when it was written (Unix time) by the bucket's clock.
+
+        Raises BucketLost.
+        """
+        with _told():
+            found = await obstore.get_async(self._open(), object_path(path))
+            return bytes(await found.bytes_async()), found.meta["last_modified"].timestamp()
+
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects; those that are not there are none the less deleted. Raises BucketLost."""
         opened = self._open()

@@ -55,12 +55,13 @@ class S3Server:
         )
         self.credentials.chmod(0o600)
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, *, is_open: bool = False) -> None:
+        """Start it and wait until it answers; if it `is_open`, whoever has an address may read."""
+        keys = () if is_open else ("--auth-key", f"{KEY_ID},{SECRET}")
         self._process = subprocess.Popen(
             [
                 *(Path(sys.executable).parent / "rclone", "serve", "s3", self.folder),
-                *("--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{KEY_ID},{SECRET}"),
+                *("--addr", f"127.0.0.1:{self.port}", *keys),
                 *("--vfs-cache-mode", "off", "--config", os.devnull),
             ],
             stdout=subprocess.DEVNULL,
@@ -84,7 +85,17 @@ class S3Server:
             self._process = None
 
     def headers(self, path: str) -> Message:
-        """Return an object's headers, fetched by an address that is signed for a minute."""
+        """Return an object's headers."""
+        with urlopen(self.signed(path)) as answer:  # noqa: S310 - ours
+            headers: Message = answer.headers
+        return headers
+
+    def address(self, path: str) -> str:
+        """Return an object's plain address."""
+        return f"{self.place.endpoint}/{NAME}/pre/{path}"
+
+    def signed(self, path: str) -> str:
+        """Return an address that is good for a minute."""
         opened = store.S3Store.from_url(
             self.place.url,
             config={
@@ -95,9 +106,7 @@ class S3Server:
             },
             client_options={"allow_http": True},
         )
-        with urlopen(obstore.sign(opened, "GET", path, timedelta(minutes=1))) as answer:  # noqa: S310 - ours
-            headers: Message = answer.headers
-        return headers
+        return obstore.sign(opened, "GET", path, timedelta(minutes=1))
 
     def files(self) -> dict[str, bytes]:
         """Return everything in the bucket."""

@@ -13,6 +13,7 @@ from server.client.errors import ClientError, Exit
 from server.compose.address import noted_address
 from server.compose.commands.settings import config_option
 from server.compose.commands.target import Console, as_json
+from server.compose.doctor.bucket import check_bucket
 from server.compose.doctor.capacity import check_codec, check_cpu
 from server.compose.doctor.certificates import check_tls
 from server.compose.doctor.finding import Finding, Verdict, worst
@@ -48,7 +49,7 @@ def doctor(
     is_json: bool,
     **_options: Any,
 ) -> None:
-    """Check ports, addresses, TLS, clock, limits, disk and codec; say how many people fit.
+    """Check ports, addresses, TLS, clock, limits, disk, bucket, codec; say how many people fit.
 
     It takes the options of `serve`, and starts nothing. It ends with 1 if something fails.
     """
@@ -77,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield check_public(settings, addresses)
     yield from check_tls(settings, addresses, clock.now())
     yield check_store_clock(settings.state_dir, clock.unix())
+    yield from asyncio.run(check_bucket(settings, clock.unix))
     yield check_descriptors()
     yield check_buffers()
     yield check_cpu()
