@@ -38,7 +38,7 @@ class AacEncoder:
         self._context = _open(bit_rate, channels)
         # `encode` passes each frame through a filter graph that could cut and resample it, and
         # rebases its time: a fifth of what encoding costs. Frames here fit, and have no time.
-        self._send: Callable[[av.AudioFrame], Iterable[av.Packet]] = getattr(
+        self._send: Callable[[av.AudioFrame], Iterable[av.Packet[av.AudioStream]]] = getattr(
             self._context, "_send_frame_and_recv", self._context.encode
         )
         self._channels = channels

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Loop:
 
 
 def write_loop(
-    file: BinaryIO, pcm: NDArray[np.int16], coded: Mapping[int, Iterable[bytes]]
+    file: IO[bytes], pcm: NDArray[np.int16], coded: Mapping[int, Iterable[bytes]]
 ) -> None:
     """Write a loop, `pcm` int16[frames, 1024 * channels] and its AAC frames by bit rate.
 
@@ -75,7 +75,7 @@ def write_loop(
     file.flush()
 
 
-def read_loop(file: BinaryIO) -> Loop:
+def read_loop(file: IO[bytes]) -> Loop:
     """Map a loop; the file may be closed then. Raises BadSound if it is none, OSError."""
     try:
         return _parsed(np.memmap(file, np.uint8, mode="r"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import IO, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ Piece = TypeVar("Piece", NDArray[np.int16], bytes)
 _LEAD_FRAMES: Final = 8  # coded and thrown away: the end of the loop, before its beginning
 
 
-def make_loop(spec: LoopSpec, file: BinaryIO, progress: Callable[[], None] = lambda: None) -> None:
+def make_loop(
+    spec: LoopSpec, file: IO[bytes], progress: Callable[[], object] = lambda: None
+) -> None:
     """Write the loop that `spec` asks for; `progress` is called all the time.
 
     Raises BadSound, EncoderLost, OSError.
@@ -36,7 +38,7 @@ def make_loop(spec: LoopSpec, file: BinaryIO, progress: Callable[[], None] = lam
     write_loop(file, pcm, coded)
 
 
-def _decoded(spec: LoopSpec, progress: Callable[[], None]) -> NDArray[np.int16]:
+def _decoded(spec: LoopSpec, progress: Callable[[], object]) -> NDArray[np.int16]:
     """Return the file as int16[samples, channels]. Raises BadSound."""
     pieces, total = [], 0
     with SoundFile(Path(spec.path), spec.channels) as sound:
@@ -68,7 +70,7 @@ def _coded(pcm: NDArray[np.int16], bit_rate: int, channels: int) -> Iterator[byt
             yield packet
 
 
-def _watched(pieces: Iterator[Piece], progress: Callable[[], None]) -> Iterator[Piece]:
+def _watched(pieces: Iterator[Piece], progress: Callable[[], object]) -> Iterator[Piece]:
     for piece in pieces:
         progress()
         yield piece

@@ -107,6 +107,9 @@ class ConfiguredRoom(BaseModel):
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
     captions: Annotated[tuple[str, ...], Field(max_length=MAX_LANGUAGES)] = ()
     record: Automatic | None = None
+    hold_music: (
+        Annotated[str, StringConstraints(max_length=255, pattern=r"^([^./\\][^/\\]*)?$")] | None
+    ) = None
 
     @field_validator("buses")
     @classmethod
@@ -126,7 +129,7 @@ class ConfiguredRoom(BaseModel):
     def air(self) -> Air:
         """What listeners hear."""
         buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
-        return Air(tuple(buses), self.dvr_seconds, captions=self.captions)
+        return Air(tuple(buses), self.dvr_seconds, captions=self.captions, hold=self.hold_music)
 
 
 class Settings(BaseSettings):
@@ -289,7 +292,7 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`. Several:"
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
@@ -569,6 +572,11 @@ class Settings(BaseSettings):
         description="Loudness that broadcasts are brought to, in LUFS (EBU R 128); off = they go"
         " out as loud as the room is.",
     )
+    hold_music: Path | None = Field(
+        default=None,
+        description="Sound file that listeners hear in a loop while nobody is in a room, where the"
+        " room does not say; none = silence.",
+    )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,
         ge=60,
@@ -737,7 +745,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
-        "recordings_dir",
+        *("recordings_dir", "hold_music"),
         *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod

@@ -4,9 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 
-from hls.core.addressed import Addressed
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES
 from hls.types import KeySpec
 
@@ -251,11 +249,6 @@ def low_latency(window: Window, *, skip: bool = False) -> str:
 def classic(window: Window) -> str:
     """Return a playlist without parts, see PlaylistWriter.classic."""
     return PlaylistWriter().classic(window)
-
-
-def with_token(playlist_text: str, token: str) -> str:
-    """Return the playlist with `?token=…` on every address."""
-    return Addressed(playlist_text).with_query(f"token={quote(token, safe='')}")
 
 
 def ended(playlist_text: str) -> str:

@@ -163,7 +163,8 @@ class Scribe:
                 self._note(EventKind.LEFT, now, before)
         for peer, person in people.items():
             known = self._people.get(peer)
-            self._enrol(person)
+            if known is None or known.name != person.name:  # they may be a thousand
+                self._enrol(person)
             if known is None:
                 self._note(EventKind.JOINED, now, person)
             elif known.name != person.name:

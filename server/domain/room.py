@@ -220,6 +220,7 @@ class _StoredRoom(BaseModel):
     title: str = ""
     broadcastNames: bool = False  # noqa: N815
     captions: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    holdMusic: str | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -252,6 +253,7 @@ def encode_room(room: Room) -> bytes:
             title=room.air.title,
             broadcastNames=room.air.names,
             captions=room.air.captions,
+            holdMusic=room.air.hold,
         )
         .model_dump_json()
         .encode()
@@ -295,5 +297,6 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
             stored.title,
             stored.broadcastNames,
             stored.captions,
+            stored.holdMusic,
         ),
     )

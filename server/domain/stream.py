@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ SECRET_BYTES: Final = 32
 KEYS: Final = "keys/"  # what the names of key records begin with, below `/rooms/<id>/`
 # A room that is made anew each hour has the same id twice within a year once in 28,000 years.
 _ID_BYTES: Final = 5
+_KEY_PATH: Final = re.compile(r"/hls/rooms/[^/]+/([0-9]{1,16})/enc\.key", re.ASCII)
 _MOST: Final = 2**53  # what JSON numbers hold exactly everywhere
 
 
@@ -102,6 +104,10 @@ class Stream:
         """Return the key of an epoch, None if it is not known (any more)."""
         return next((key for key in self.keys if key.epoch == epoch), None)
 
+    def end_of(self, epoch: int) -> int | None:
+        """Return the first segment after an epoch, None if it is not known that it ends."""
+        return next((key.first_msn for key in self.keys if key.epoch > epoch), None)
+
     def spec(self, room: RoomId, version: int, *, on_air: bool = True) -> BroadcastSpec:
         """Return the broadcast as the plane shall have it."""
         keys = tuple(
@@ -151,6 +157,12 @@ class _StoredKey(BaseModel):
 def key_path(room: RoomId, epoch: int) -> str:
     """Return the address where a key is given out."""
     return f"/hls/rooms/{room}/{epoch}/enc.key"
+
+
+def epoch_of(path: str) -> int | None:
+    """Return the epoch that an address of key_path is that of, None for any other address."""
+    found = _KEY_PATH.fullmatch(path)
+    return int(found[1]) if found else None
 
 
 def key_name(epoch: int) -> str:

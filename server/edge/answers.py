@@ -152,6 +152,7 @@ class RoomFull(RoomNotice):
     title: str
     broadcastNames: bool
     captions: list[str]
+    holdMusic: str | None
     record: Automatic | None
     links: Links
 
@@ -174,6 +175,7 @@ class RoomSeen(RoomNotice):
     title: str | None = None
     broadcastNames: bool | None = None
     captions: list[str] | None = None
+    holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None
 

@@ -20,6 +20,7 @@ from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.drain import Drain
 from server.services.endings import Endings
+from server.services.holdmusic import HoldMusic
 from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
@@ -65,6 +66,7 @@ class Context:
     desk: Desk
     announcer: Announcer
     sounds: Sounds
+    hold_music: HoldMusic
     webhooks: Webhooks
     endings: Endings
     audience: Audience

@@ -29,6 +29,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.room import MAX_CHAT_HISTORY
+from server.services.sounds import MAX_NAME_CHARACTERS
 
 MAX_RECIPIENT: Final = 36  # a user id; the name of a bus has 32 characters
 
@@ -206,5 +207,6 @@ MomentText = Annotated[
     AfterValidator(_as_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
 ]
+HoldMusicFile = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]

@@ -46,6 +46,7 @@ from server.edge.fields import (
     DvrSeconds,
     GainDb,
     Hears,
+    HoldMusicFile,
     HostText,
     LiveListeners,
     Loudest,
@@ -134,6 +135,7 @@ class CreateRoomRequest(Body):
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
     captions: CaptionLanguages = []
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     @property
     def air(self) -> Air:
@@ -167,6 +169,7 @@ class ChangeRoomRequest(Body):
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
     captions: CaptionLanguages = []
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -452,6 +455,7 @@ _OF_AIR: Final = {
     "title": "title",
     "broadcastNames": "names",
     "captions": "captions",
+    "holdMusic": "hold",
 }
 OF_ROOM: Final = {
     "maxAnchors": "max_anchors",

@@ -14,6 +14,7 @@ from hls.types import Position
 from hls.upload.spool import SpoolWriter
 from mixer.types import TICK_S, PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
+from server.media.loop_keeper import LoopKeeper
 from server.media.progress import Progress
 from server.media.room_recorder import RoomRecorder
 from server.media.upload_spooler import Spooler
@@ -37,6 +38,7 @@ class BroadcastService:
         self._progress = Progress(broadcaster, self._tell, _now_tick)
         self.recorder = RoomRecorder(transport, _now_tick)
         self.spooler: Spooler | None = None  # of what is to be uploaded
+        self.loops: LoopKeeper | None = None  # of hold music
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("end", wire.EndBroadcast, self._end)
         self.dispatcher.add("follow", wire.Follow, self._follow)
@@ -76,6 +78,8 @@ class BroadcastService:
             if self.spooler is not None:
                 await self.spooler.finish(spec.room)
         self._broadcaster.apply(spec, _now_tick())
+        if self.loops is not None and spec.hold:
+            self.loops.look()
         self.recorder.apply(spec)
         return None
 
@@ -140,6 +144,8 @@ class BroadcastService:
         figures = {**self._broadcaster.statistics(), **self.recorder.statistics()}
         if self.spooler is not None:
             counters.update(self.spooler.spool.counters)
+        if self.loops is not None:
+            counters.update(self.loops.counters)
         for name, value in figures.items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value
@@ -168,6 +174,8 @@ def main(arguments: Sequence[str]) -> None:
                 broadcaster, writer, _now_tick, are_keys_sent=spool.are_keys_sent
             )
             _ = supervisor.keep_running(service.spooler.run, name="upload spool")
+        service.loops = LoopKeeper(broadcaster, Path(settings.audio_socket).parent, _now_tick)
+        _ = supervisor.keep_running(service.loops.run, name="hold music")
         _ = supervisor.spawn(service.recorder.run(), name="recordings")
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:

@@ -28,6 +28,7 @@ from server.telemetry import span
 
 log = structlog.get_logger(__name__)
 
+_TURNS = 5  # that a ping is waited for
 LAST_WORDS_S = 0.3  # for what a dead child left in its pipe
 
 
@@ -191,11 +192,9 @@ class Child:
             if transport.has_come():
                 continue  # who speaks is alive, and a call wakes both sides up
             try:
-                with suppress(RpcError):  # busy, but alive
-                    await peer.call("ping", timeout_s=patience.ping_s)
+                if not await _answers(peer, patience.ping_s):
+                    raise ChildLost(f"it did not answer for {patience.ping_s:g} s")
                 transport.has_come()  # its answer says nothing of the time to come
-            except TimeoutError:
-                raise ChildLost(f"it did not answer for {patience.ping_s:g} s") from None
             except TransportClosed:
                 raise ChildLost("it closed the connection") from None
 
@@ -233,6 +232,35 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+async def _answers(peer: Peer, within_s: float) -> bool:
+    """Whether the child answers a ping within a time in which we have run ourselves.
+
+    While we stand still, on a machine that is paused or has too much to do, its answer lies unread:
+    that costs it one of several turns, however long it is. Raises TransportClosed.
+    """
+    loop, left = asyncio.get_running_loop(), _TURNS
+    timer: asyncio.TimerHandle
+
+    def turn() -> None:
+        nonlocal left, timer
+        left -= 1
+        if left > 0:
+            timer = loop.call_later(within_s / _TURNS, turn)
+        else:
+            scope.reschedule(loop.time())
+
+    timer = loop.call_later(within_s / _TURNS, turn)
+    try:
+        async with asyncio.timeout(None) as scope:
+            with suppress(RpcError):  # busy, but alive
+                await peer.call("ping", timeout_s=None)
+    except TimeoutError:
+        return False
+    finally:
+        timer.cancel()
+    return True
 
 
 async def _read(peer: Peer) -> None:

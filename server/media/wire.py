@@ -17,6 +17,7 @@ from hls.types import (
     Caption,
     CaptionFate,
     KeySpec,
+    LoopSpec,
     PlaylistKind,
     Position,
     Reading,
@@ -277,6 +278,13 @@ class DecoderSettings(BaseModel):
     control_fd: int
     sound_fd: int
     is_looped: bool
+
+
+class LoopSettings(BaseModel):
+    """How a process that makes a loop of a sound file is started; it writes to `loop_fd`."""
+
+    loop: LoopSpec
+    loop_fd: int
 
 
 class SpoolSettings(BaseModel):

@@ -57,7 +57,9 @@ class Audience:
         self._rooms.pop(room, None)
 
     def _room(self, room: RoomId) -> _Room:
-        known = self._rooms.setdefault(room, _Room())
+        known = self._rooms.get(room)
+        if known is None:
+            known = self._rooms[room] = _Room()
         self._rooms.move_to_end(room)
         if len(self._rooms) > MAX_ROOMS:
             self._rooms.popitem(last=False)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from mixer.types import RoomId
 from server.config import ConfiguredRoom
-from server.domain.room import Room
 from server.errors import RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import StateStore
 from server.services.rooms import PREFIX, Rooms, Wanted
@@ -61,47 +61,28 @@ class PermanentRooms:
         try:
             self._rooms.get(room)
         except RoomNotFound:
-            await self._rooms.create(_wanted(one))
+            await self._rooms.create(Wanted(id=room, **_said(one)))
         else:
             if record is not None and record.value == text:
                 return
-            await self._rooms.change(room, lambda before: _changed(before, one))
+            await self._rooms.change(room, lambda before: replace(before, **_said(one)))
         await self._store.commit(put={key: text})
 
 
-def _wanted(one: ConfiguredRoom) -> Wanted:
-    return Wanted(
-        id=RoomId(one.id),
-        pin=one.pin,
-        max_anchors=one.max_anchors,
-        expires_in_s=None,
-        name=one.name,
-        profile=one.profile,
-        loudest=one.loudest,
-        automix=one.automix,
-        buses=one.buses,
-        broadcast=one.broadcast,
-        radio=one.radio,
-        locked=one.locked,
-        air=one.air,
-        record=one.record,
-    )
-
-
-def _changed(room: Room, one: ConfiguredRoom) -> Room:
-    return replace(
-        room,
-        pin=one.pin,
-        max_anchors=one.max_anchors,
-        expires_in_s=None,
-        name=one.name,
-        profile=one.profile,
-        loudest=one.loudest,
-        automix=one.automix,
-        buses=one.buses,
-        broadcast=one.broadcast,
-        radio=one.radio,
-        locked=one.locked,
-        air=one.air,
-        record=one.record,
-    )
+def _said(one: ConfiguredRoom) -> dict[str, Any]:
+    """Return what the configuration says of a room, by the names that rooms have for it."""
+    return {
+        "expires_in_s": None,
+        "pin": one.pin,
+        "max_anchors": one.max_anchors,
+        "name": one.name,
+        "profile": one.profile,
+        "loudest": one.loudest,
+        "automix": one.automix,
+        "buses": one.buses,
+        "broadcast": one.broadcast,
+        "radio": one.radio,
+        "locked": one.locked,
+        "air": one.air,
+        "record": one.record,
+    }

@@ -143,6 +143,7 @@ class Rooms:
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self.studio = Studio()
+        presence.when_filled = self._filled
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -450,8 +451,18 @@ class Rooms:
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
     def _spec(self, live: _Live) -> BroadcastSpec:
-        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version(), self.studio)
-        return replace(spec, recording=self.recording(live.room.id))
+        room, is_empty = live.room, not self._presence.is_occupied(live.room.id)
+        version = self._broadcast.next_version()
+        spec = broadcast_spec(room, live.stream, version, self.studio, is_empty=is_empty)
+        return replace(spec, recording=self.recording(room.id))
+
+    def _filled(self, room: RoomId) -> None:
+        """Let the hold music of a room go, or come: somebody is in it, or nobody any more."""
+        live = self._live.get(room)
+        if live is None or live.state is not RoomState.ON_AIR:
+            return
+        if live.room.broadcast and self.studio.hold_of(live.room.air):
+            self._put_on_air(live)
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id

@@ -132,6 +132,7 @@ class _Known:
     """A token whose signature was good, by the key `kid` (None: by a secret)."""
 
     claims: _Claims
+    grant: Grant
     kid: str | None = None
 
 
@@ -179,28 +180,30 @@ class Tokens:
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise BadToken(_MALFORMED)
         known = self._known.get((audience, token))
-        claims = self._first_look(token, audience) if known is None else known.claims
-        now = self._clock()
-        if known is not None and not self._is_key_good(known.kid, audience):
+        if known is None:
+            known = self._first_look(token, audience)
+        elif not self._is_key_good(known.kid, audience):
             raise BadToken(_FOREIGN)
+        claims, now = known.claims, self._clock()
         if max(claims.exp, claims.iat + lasting_s) <= now:
             raise TokenExpired
         if claims.iat > now + CLOCK_SKEW_S:
             raise BadToken(_FUTURE)
-        return Grant() if audience is Audience.ADMIN else _grant(claims)
+        return known.grant
 
-    def _first_look(self, token: str, audience: Audience) -> _Claims:
+    def _first_look(self, token: str, audience: Audience) -> _Known:
         """Verify the signature, and remember that it is good."""
         try:
-            known = self._decode(token, audience)
+            claims, kid = self._decode(token, audience)
         except (jwt.InvalidSignatureError, jwt.InvalidAudienceError, jwt.InvalidAlgorithmError):
             raise BadToken(_FOREIGN) from None
         except (jwt.PyJWTError, ValidationError, ValueError, RecursionError):
             raise BadToken(_MALFORMED) from None
+        known = _Known(claims, Grant() if audience is Audience.ADMIN else _grant(claims), kid)
         if len(self._known) >= MOST_KNOWN:
             self._known.pop(next(iter(self._known)))
         self._known[audience, token] = known
-        return known.claims
+        return known
 
     def _is_key_good(self, kid: str | None, audience: Audience) -> bool:
         """Whether a remembered token's key would still be found (None: it is a secret)."""
@@ -208,16 +211,16 @@ class Tokens:
             self._signer.verifying.find(kid, audience, self._clock()) is not None
         )
 
-    def _decode(self, token: str, audience: Audience) -> _Known:
+    def _decode(self, token: str, audience: Audience) -> tuple[_Claims, str | None]:
         if audience not in SIGNED:
-            return _Known(_read(token, self._secret(audience), "HS256", audience))
+            return _read(token, self._secret(audience), "HS256", audience), None
         kid = jwt.get_unverified_header(token).get("kid")
         if kid is None and (secret := self._shared.get(audience)) is not None:
-            return _Known(_read_shared(token, secret, audience))
+            return _read_shared(token, secret, audience), None
         found = self._signer.verifying.find(kid, audience, self._clock())
         if found is None:
             raise BadToken(_FOREIGN)
-        return _Known(_read(token, found.key, ALGORITHM, audience), found.kid)
+        return _read(token, found.key, ALGORITHM, audience), found.kid
 
     def _claims(
         self, audience: Audience, grant: Grant, ttl_s: int

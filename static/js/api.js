@@ -23,6 +23,7 @@ import { ServerClock } from "./serverclock.js";
  * @property {string} [profile]  "voice" or "music"
  * @property {number} [loudest]
  * @property {number | null} [liveListeners]  so many may listen without delay; null: as many as the server lets
+ * @property {string | null} [holdMusic]  a sound file that listeners hear while nobody is in the room; "": silence; null: as the server says
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [radio]  as AAC and MP3 too
@@ -30,6 +31,7 @@ import { ServerClock } from "./serverclock.js";
  * @property {import("./channels.js").AirBus[]} [broadcastBuses]  what listeners can choose among; none: the floor
  * @property {string} [title]  what listeners are told they hear; "": the room's name
  * @property {boolean} [broadcastNames]  they are told who speaks
+ * @property {string[]} [captions]  the languages in which they can read what is said
  * @property {number | null} [dvrSeconds]  so far back they may go; null: as the server's setting says
  * @property {boolean} [locked]
  * @property {"off" | "on-air" | "when-occupied" | null} [record]  by itself; null: as the server's setting says

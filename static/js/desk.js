@@ -12,6 +12,7 @@ export class Desk {
   #root;
   #settings;
   #problem;
+  #settingsProblem;
   #people;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
@@ -27,12 +28,13 @@ export class Desk {
     this.#roomId = roomId;
     this.#onRoom = onRoom;
     this.#problem = part(root, "problem", HTMLElement);
+    this.#settingsProblem = part(root, "settings-problem", HTMLElement);
     this.#people = part(root, "members", HTMLElement);
     this.#settings = new RoomSettings(
       part(root, "settings", HTMLFormElement),
       roomId,
       (change) => this.#save(change),
-      (mistake) => show(this.#problem, mistake),
+      (mistake) => show(this.#settingsProblem, mistake),
     );
     root.addEventListener("toggle", () => this.refresh());
   }
@@ -40,22 +42,27 @@ export class Desk {
   /** Draw the room as it is now, if the desk is open. */
   async refresh() {
     if (!this.#root.open) return;
-    await this.#try(async () => {
+    try {
       const [room, people] = await Promise.all([api.readRoom(this.#roomId, null), api.listPeople(this.#roomId)]);
       this.#onRoom(room);
       this.#settings.fill(room);
       this.#draw(people, room);
-    });
+    } catch {
+      // The page says of itself that it cannot be brought up to date.
+    }
   }
 
-  /** @param {() => Promise<unknown>} work */
-  async #try(work) {
+  /**
+   * @param {() => Promise<unknown>} work
+   * @param {HTMLElement} [problem]  where to say why it was not done
+   */
+  async #try(work, problem = this.#problem) {
     try {
       await work();
-      show(this.#problem, null);
+      show(problem, null);
     } catch (error) {
       const { title, text } = explainError(error);
-      show(this.#problem, `${title}. ${text}`);
+      show(problem, `${title}. ${text}`);
     }
   }
 
@@ -70,7 +77,7 @@ export class Desk {
       room = await api.changeRoom(this.#roomId, change);
       this.#onRoom(room);
       say(byId("said", HTMLElement), "Saved. Everybody in the room has it now.");
-    });
+    }, this.#settingsProblem);
     return room;
   }
 

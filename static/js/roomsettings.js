@@ -14,6 +14,7 @@ import { part, say } from "./dom.js";
  */
 
 const SAVED_MS = 3000;
+const LANGUAGES = "Captions are in languages like en, de or pt-BR.";
 const MANY = "A number of people, or nothing for all of them.";
 
 export class RoomSettings {
@@ -48,7 +49,9 @@ export class RoomSettings {
       broadcastNames: check(form, "broadcastNames", false),
       radio: check(form, "radio", true),
       liveListeners: number(form, "liveListeners", null),
+      captions: languages(form, "captions"),
       dvrSeconds: span(form, "dvrSeconds"),
+      holdMusic: music(form),
       record: choice(form, "record", ""),
     };
     form.addEventListener("submit", async (event) => {
@@ -181,6 +184,45 @@ function span(form, name) {
       field.value = wanted;
     },
     read: () => (field.value === "" ? null : Number(field.value)),
+  };
+}
+
+/**
+ * Tags of languages, with commas or spaces between them.
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @returns {Field}
+ */
+function languages(form, name) {
+  const field = input(form, name);
+  const read = () => field.value.split(/[\s,;]+/).filter(Boolean);
+  return {
+    fill: (value) => (field.value = (value ?? []).join(", ")),
+    read,
+    mistake: () => (read().every((one) => /^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,2}$/.test(one)) ? null : LANGUAGES),
+  };
+}
+
+/**
+ * Hold music: null is as the server says, "" silence, else a file.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function music(form) {
+  const kind = part(form, "hold", HTMLSelectElement);
+  const file = input(form, "holdMusic");
+  const ask = () => (part(form, "hold-field", HTMLElement).hidden = kind.value !== "file");
+  kind.addEventListener("change", ask);
+  const isUnnamed = () => kind.value === "file" && file.value.trim() === "";
+  return {
+    fill: (value) => {
+      kind.value = value ? "file" : value === "" ? "silence" : "";
+      file.value = value ?? "";
+      ask();
+    },
+    read: () => (kind.value === "" ? null : kind.value === "silence" ? "" : file.value.trim()),
+    mistake: () =>
+      isUnnamed() ? "Name a file of the server's folder of sounds, or let listeners hear silence." : null,
   };
 }
 

@@ -32,7 +32,7 @@ def test_rooms_page(page: Page, site: ScriptedSite) -> None:
     page.get_by_role("button", name="Make radio addresses").click()
     page.get_by_label("People at most").fill("many")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("[data-part=problem]")).to_be_visible()
+    expect(page.locator("[data-part=settings-problem]")).to_be_visible()
     assert complaints_in_light_and_dark(page) == []
     page.get_by_role("button", name="Take out Bob").click()
     assert complaints_in_light_and_dark(page) == []

@@ -36,10 +36,16 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     desk.get_by_label("People at most").fill("12")
     desk.get_by_label("Sound").select_option("voice")
     desk.get_by_label("Listeners without delay").fill("0")
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_label("File with the music").fill("jazz.mp3")
     desk.get_by_label("Locked").uncheck()
     expect(desk.get_by_label("They can go back")).to_have_value("90")
     desk.get_by_label("They can go back").select_option("30 minutes")
     desk.get_by_label("Title").fill("Winterreise")
+    desk.get_by_label("Captions in").fill("deutsch!, en")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("de or pt-BR")
+    desk.get_by_label("Captions in").fill("de, pt-BR")
     desk.get_by_label("Tell listeners who speaks").check()
     desk.get_by_label("Radio too").uncheck()
     desk.get_by_role("button", name="Save").click()
@@ -50,6 +56,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "maxAnchors": 12,
         "loudest": 0,
         "liveListeners": 0,
+        "holdMusic": "jazz.mp3",
         "profile": "voice",
         "record": None,
         "automix": False,
@@ -58,6 +65,7 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "title": "Winterreise",
         "broadcastNames": True,
         "radio": False,
+        "captions": ["de", "pt-BR"],
         "dvrSeconds": 1800,
     }
     assert [call for call in site.calls if call[0] == "change"] == [("change", expected)]
@@ -108,8 +116,33 @@ def test_wrong_settings_are_not_sent(
     """What cannot be meant is explained, and the field has the keyboard."""
     desk.get_by_label(field).fill(text)
     desk.page.keyboard.press("Enter")
+    with desk.page.expect_response("**/participants"):
+        pass  # the list is brought up to date, what is wrong stays
     expect(desk.get_by_role("alert")).to_contain_text(words)
     expect(desk.get_by_label(field)).to_be_focused()
+    assert "change" not in site.methods()
+
+
+@pytest.mark.parametrize(("music", "choice"), [(None, ""), ("", "silence"), ("a.ogg", "file")])
+def test_hold_music_stays(
+    desk: Locator, site: ScriptedSite, music: str | None, choice: str
+) -> None:
+    """As the server says, silence, or a file: it is shown and sent as it is."""
+    site.script.rooms[0]["holdMusic"] = music
+    expect(desk.get_by_label("while nobody is in it")).to_have_value(choice)
+    expect(desk.get_by_label("File with the music")).to_be_visible(visible=choice == "file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    (sent,) = [call[1] for call in site.calls if call[0] == "change"]
+    assert sent["holdMusic"] == music
+
+
+def test_a_sound_file_has_a_name(desk: Locator, site: ScriptedSite) -> None:
+    """Without one it is asked for."""
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("Name a file")
+    expect(desk.get_by_label("File with the music")).to_be_focused()
     assert "change" not in site.methods()
 
 

@@ -433,12 +433,13 @@ class FakeDecoder:
         self.read: list[bytes] = []
         self.refusal: Exception | None = None
         self.fails: str | None = None
+        self.length_s: float | None = 1.0
 
     async def open(self, sound_fd: int, *, is_looped: bool) -> FakeDecoding:
         self.read.append(os.pread(sound_fd, 1 << 20, 0))
         if self.refusal is not None:
             raise self.refusal
         made = FakeDecoding([bytes([n]) * 1920 * 5 for n in range(self.chunks)])
-        made.fails = self.fails
+        made.fails, made.length_s = self.fails, self.length_s
         self.opened.append(made)
         return made

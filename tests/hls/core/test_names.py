@@ -26,7 +26,7 @@ def test_read_back(stream: str, msn: int, part: int, extension: str) -> None:
     segment, piece = names.segment(msn, extension), names.part(msn, part)
     assert names.read_segment(segment) == (msn, extension)
     assert names.read_part(piece) == Position(msn, part)
-    assert names.read_segment(piece) is names.read_part(segment) is None
+    assert (names.read_segment(piece), names.read_part(segment)) == (None, None)
 
 
 @given(STREAMS, STREAMS, MSNS)
@@ -47,7 +47,7 @@ def test_another_stream(stream: str, other: str, msn: int) -> None:
 )
 def test_no_name(name: str) -> None:
     """Everything else is no name at all."""
-    assert Names().read_segment(name) is Names().read_part(name) is None
+    assert (Names().read_segment(name), Names().read_part(name)) == (None, None)
 
 
 @given(STREAMS, MSNS, MSNS, st.sampled_from(["", "a/", "../a/b/"]))

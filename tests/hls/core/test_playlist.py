@@ -20,7 +20,6 @@ from hls.core.playlist import (
     ended,
     low_latency,
     names,
-    with_token,
 )
 from hls.types import KeySpec
 from tests.hls.windows import Stream, positions, streams
@@ -229,13 +228,6 @@ def test_dates() -> None:
             'X-NAME="An″n,  X=″ ",X-LISTENERS="3"\n'
             '#EXT-X-DATERANGE:ID="title-2",START-DATE="2023-11-14T22:13:22.000Z"\n#EXT-X-MAP'
         ) in text
-
-
-def test_token() -> None:
-    """A token goes as it is into every address."""
-    text = with_token(media_playlist([FIRST, replace(SECOND, key=NEXT_KEY)]), "a.b-c_d=/")
-    assert '#EXT-X-MAP:URI="init-a.mp4?token=a.b-c_d%3D%2F"\n' in text
-    assert 'URI="../k/2/enc.key?v=2&token=a.b-c_d%3D%2F",IV=0x' in text
 
 
 def test_ended_text() -> None:

@@ -54,6 +54,7 @@ ROOMS = st.builds(
         st.text(st.characters(codec="utf-8")),
         st.booleans(),
         st.lists(st.text(st.characters(codec="utf-8")), max_size=3).map(tuple),
+        st.none() | st.text(st.characters(codec="utf-8")),
     ),
 )
 NEWER = (
@@ -68,6 +69,7 @@ NEWER = (
         "title",
         "broadcastNames",
         "captions",
+        "holdMusic",
     ),
 )
 

@@ -39,6 +39,16 @@ async def test_playlist(edge: Edge) -> None:
         assert answer.headers["Cache-Control"] == "public, max-age=1"
 
 
+@pytest.mark.parametrize("path", ["demo", "demo/", "demo//stream.m3u8", "demo/stream.m3u8/"])
+async def test_no_such_address(edge: Edge, path: str) -> None:
+    """Below /hls/ too what is not there is not found, though its preflight would be answered."""
+    status, answer = await edge.ask("GET", f"/hls/{path}")
+    assert (status, answer["code"]) == (404, "not_found")
+    async with edge.http.options(f"/hls/{path}") as preflight:
+        assert preflight.status == 204
+    assert (await edge.ask("POST", "/hls/demo/stream.m3u8"))[0] == 405
+
+
 async def test_off_the_air(edge: Edge) -> None:
     """The end is told for a minute; then that there is no broadcast: whoever listens asks again."""
     await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
@@ -55,7 +65,7 @@ async def test_playlist_with_token(edge: Edge) -> None:
     """One that was asked for with a token is its listener's alone, and not packed."""
     token = await edge.listen_token()
     async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
-        assert "seg-1.m4s?token=" in await answer.text()
+        assert "enc.key?token=k2." in await answer.text()
         assert answer.headers["Cache-Control"].startswith("private")
         assert "Content-Encoding" not in answer.headers
 

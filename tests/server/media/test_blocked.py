@@ -224,7 +224,9 @@ class CountingLoop(VirtualLoop):
         self.timers = 0
         super().__init__()
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(  # type: ignore[override]  # its types are of no interest here
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         self.timers += 1
         return super().call_at(when, callback, *args, context=context)
 

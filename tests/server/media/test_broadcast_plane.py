@@ -383,7 +383,7 @@ async def test_off_the_air_while_the_first_player_asks(plane: WorkerBroadcastPla
         await asyncio.sleep(0)
     await plane.apply(replace(on_air_for(30, version=2), on_air=False))
     async with asyncio.timeout(3):
-        assert await asked == [None] * 3
+        assert list(await asked) == [None] * 3
     assert plane.blocked(ROOM) == 0
     assert plane._seen == {}
 
