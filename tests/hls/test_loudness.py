@@ -87,6 +87,33 @@ def test_by_other_meters(level_lufs: float) -> None:
     assert ours.true_peak_dbtp <= -2
 
 
+def peaky(kind: str) -> NDArray[np.int16]:
+    """Return three seconds at full scale of what encoders cannot help raising the peaks of."""
+    times, rng = np.arange(3 * 48_000) / 48_000, np.random.default_rng(7)
+    sounds = {
+        "square": lambda: np.sign(np.sin(2 * np.pi * 60 * times + 0.1)),
+        "high square": lambda: np.sign(np.sin(2 * np.pi * 7013 * times + 0.1)),
+        "coins": lambda: rng.choice([-1.0, 1.0], times.size),
+        "noise": lambda: rng.standard_normal(times.size),
+        "clicks": lambda: (np.arange(times.size) % 4801 < 3).astype(np.float64),
+        "buzz": lambda: (np.arange(times.size) % 97 < 1).astype(np.float64),
+    }
+    whole = np.clip(sounds[kind](), -1, 1) * 32_767
+    return np.rint(whole).astype(np.int16).reshape(-1, 960)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("kind", ["square", "high square", "coins", "noise", "clicks", "buzz"])
+@pytest.mark.parametrize("kbps", [32, 64, 128])
+def test_peaky_sound(kind: str, kbps: int) -> None:
+    """No true peak is above -1 dBTP from the first frame on, by FFmpeg's meter, whatever comes."""
+    sound = peaky(kind)
+    spec = replace(levelled(), renditions=(RenditionSpec("only", 1000 * kbps),))
+    _, heard = hear(broadcast(spec, sound), BASE + len(sound) + 100)
+    assert np.abs(heard).max() > 0.1
+    assert true_peak_dbtp(heard) <= -1
+
+
 def test_nothing_moves() -> None:
     """What is heard is where it was without levelling, to the sample."""
     sound = speech(-23)[:400]
