@@ -95,7 +95,9 @@ class AudioTap:
             self._due = None
         if self._due is None:
             loop = asyncio.get_running_loop()
-            self._due = loop.call_soon(self._send) if is_last else loop.call_later(HELD_S, self._send)
+            self._due = (
+                loop.call_soon(self._send) if is_last else loop.call_later(HELD_S, self._send)
+            )
 
     def _send(self) -> None:
         self._due = None
