@@ -17,7 +17,7 @@ from bench.errors import BenchMistake
 
 SEGMENT_S: Final = 1.92
 BUSY: Final = 0.9  # of a core: more of it, and the players themselves are late
-_HINT = re.compile(rb'#EXT-X-PRELOAD-HINT:.*?URI="seg-(\d+)\.(\d+)\.m4s')
+_HINT = re.compile(rb'#EXT-X-PRELOAD-HINT:.*?URI="(seg-(?:[a-z0-9]+-)?)(\d+)\.(\d+)\.m4s')
 _PART_S = re.compile(rb"#EXT-X-PART-INF:PART-TARGET=([\d.]+)")
 _LENGTH: Final = b"\r\nContent-Length: "
 _READ: Final = 1 << 18
@@ -74,9 +74,10 @@ class Audience:
             raise BenchMistake("The playlist has no hint of a part.")
         self.part_s = float(part_s[1])
         self._a_segment = round(SEGMENT_S / self.part_s)
-        self._first = int(hint[1]) * self._a_segment + int(hint[2])
+        self._first = int(hint[2]) * self._a_segment + int(hint[3])
         self._port = port
         self._folder = folder
+        self._stream = hint[1].decode()
         # What a browser sends, in size.
         self._head = (
             f"Host: 127.0.0.1:{port}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Bench/1\r\n"
@@ -153,7 +154,7 @@ class Audience:
 
     def _write(self, number: int) -> tuple[bytes, bytes]:
         msn, part = divmod(number, self._a_segment)
-        paths = (f"stream.m3u8?_HLS_msn={msn}&_HLS_part={part}", f"seg-{msn}.{part}.m4s")
+        paths = (f"stream.m3u8?_HLS_msn={msn}&_HLS_part={part}", f"{self._stream}{msn}.{part}.m4s")
         first, second = (
             f"GET {self._folder}/{path} HTTP/1.1\r\n{self._head}".encode() for path in paths
         )

@@ -1,14 +1,17 @@
 """The catalogue of a room: what its playlists say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from hls.core.dates import Dates
+from hls.core.extent import Extent
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
-from hls.core.multivariant import Variant, multivariant
+from hls.core.multivariant import Subtitles, Variant, multivariant
+from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
 from hls.rendition import Rendition
@@ -28,12 +31,18 @@ class Facts:
     timeline: Timeline
     keys: Keyring
     formats: Formats
+    extent: Extent
     dates: Dates
-    part_frames: int
+    names: Names
+
+    @property
+    def part_frames(self) -> int:
+        """How many frames a whole part has."""
+        return self.extent.part_frames
 
     @property
     def parts(self) -> int:
-        """How many parts a segment has."""
+        """How many parts a whole segment has."""
         return SEGMENT_FRAMES // self.part_frames
 
 
@@ -50,8 +59,10 @@ class Catalogue:
     ) -> str:
         """Return the playlist from segment `first` to the part before `position`."""
         listing, writer = self._text(Container.FMP4)
+        if self._facts.extent.is_over:
+            return writer.low_latency(self._ended(Container.FMP4, listing, first, position))
         open_ = self._entry(Container.FMP4, position.msn, position.part)
-        hint = _part_name(position.msn, position.part)
+        hint = self._facts.names.part(position.msn, position.part)
         window = replace(
             self._window(listing, first, position), open=open_, hint=hint, reports=others
         )
@@ -60,6 +71,8 @@ class Catalogue:
     def classic(self, first: int, position: Position, container: Container) -> str:
         """Return the playlist of the segments from `first` to the one before `position`."""
         listing, writer = self._text(container)
+        if self._facts.extent.is_over:
+            return writer.classic(self._ended(container, listing, first, position))
         return writer.classic(self._window(listing, first, position))
 
     def finished(self, first: int, position: Position, container: Container) -> Window:
@@ -73,6 +86,16 @@ class Catalogue:
             listing = Listing(partial(self._entry, container))
             text = self._texts[container] = (listing, PlaylistWriter())
         return text
+
+    def _ended(
+        self, container: Container, listing: Listing, first: int, position: Position
+    ) -> Window:
+        """Return what is listed of a stream that is over; the last segment is shorter, mostly."""
+        last = position.msn - 1
+        if self._facts.extent.frames(last) == SEGMENT_FRAMES:
+            return replace(self._window(listing, first, position), is_ended=True)
+        window = self._window(listing, first, Position(last, 0))
+        return replace(window, open=self._entry(container, last), is_ended=True)
 
     def _window(self, listing: Listing, first: int, position: Position) -> Window:
         facts = self._facts
@@ -88,16 +111,22 @@ class Catalogue:
         facts, init = self._facts, ""
         if container is Container.FMP4:
             init = self._rendition.codec_of(msn).init_name
-        numbers = range(facts.parts if parts is None else parts)
-        return Entry(
-            msn=msn,
-            name=f"seg-{msn}.{_EXTENSIONS[container]}",
-            init=init,
-            key=facts.keys.of(msn),
-            unix_s=facts.timeline.unix_s(msn),
-            parts=tuple(Part(_part_name(msn, part), facts.part_frames) for part in numbers),
-            is_discontinuous=facts.formats.is_turn(msn),
-        )
+        sizes = facts.extent.parts(msn)[:parts]
+        named = tuple(Part(facts.names.part(msn, n), frames) for n, frames in enumerate(sizes))
+        return replace(entry_of(facts, _EXTENSIONS[container], init, msn), parts=named)
+
+
+def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
+    """Return a segment without its parts."""
+    return Entry(
+        msn=msn,
+        name=facts.names.segment(msn, extension),
+        init=init,
+        key=facts.keys.of(msn),
+        unix_s=facts.timeline.unix_s(msn),
+        is_discontinuous=facts.formats.is_turn(msn),
+        frames=facts.extent.frames(msn),
+    )
 
 
 def reports(
@@ -112,7 +141,12 @@ def reports(
     )
 
 
-def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: int) -> str:
+def variants(
+    renditions: tuple[RenditionSpec, ...],
+    channels: int,
+    part_frames: int,
+    captions: Sequence[Subtitles] = (),
+) -> str:
     """Return the multivariant playlist."""
     parts = SEGMENT_FRAMES // part_frames
     empty = parts * len(media_segment(1, 0, [b""] * part_frames))
@@ -130,13 +164,10 @@ def variants(renditions: tuple[RenditionSpec, ...], channels: int, part_frames: 
                 channels=channels,
             )
             for one in renditions
-        ]
+        ],
+        captions,
     )
 
 
 def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
     return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
-
-
-def _part_name(msn: int, part: int) -> str:
-    return f"seg-{msn}.{part}.m4s"

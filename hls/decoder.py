@@ -24,11 +24,12 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 class SoundFile:
     """An opened file; iterate it once for int16[960] frames of 48 kHz mono, the last one padded.
 
-    Use as a context manager.
+    Or take its `pieces`, in one or two channels. Use as a context manager.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, channels: int = 1) -> None:
         """Open the file and find its first sound. Raises BadSound."""
+        self._channels = channels
         try:
             self._container = av.open(f"file:{path}", options=_OPTIONS)
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -57,21 +58,26 @@ class SoundFile:
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
         rest = np.zeros(0, np.int16)
-        for samples in self._samples():
-            rest = np.concatenate((rest, samples))
+        for samples in self.pieces():
+            rest = np.concatenate((rest, samples[:, 0]))
             whole = len(rest) - len(rest) % FRAME_SAMPLES
             yield from rest[:whole].reshape(-1, FRAME_SAMPLES)
             rest = rest[whole:]
         if len(rest):
             yield np.concatenate((rest, np.zeros(FRAME_SAMPLES - len(rest), np.int16)))
 
-    def _samples(self) -> Iterator[NDArray[np.int16]]:
-        resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    def pieces(self) -> Iterator[NDArray[np.int16]]:
+        """Return all of it once, int16[samples, channels] of 48 kHz, as it was decoded."""
+        layout = "mono" if self._channels == 1 else "stereo"
+        resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
         for frame in self._frames():
             for made in resampler.resample(frame):
-                yield made.to_ndarray()[0]
+                yield self._piece(made)
         for made in resampler.resample(None):
-            yield made.to_ndarray()[0]
+            yield self._piece(made)
+
+    def _piece(self, made: av.AudioFrame) -> NDArray[np.int16]:
+        return made.to_ndarray().astype(np.int16, copy=False).reshape(-1, self._channels)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         corrupt = 0

@@ -38,7 +38,7 @@ class AacEncoder:
         self._context = _open(bit_rate, channels)
         # `encode` passes each frame through a filter graph that could cut and resample it, and
         # rebases its time: a fifth of what encoding costs. Frames here fit, and have no time.
-        self._send: Callable[[av.AudioFrame], Iterable[av.Packet]] = getattr(
+        self._send: Callable[[av.AudioFrame], Iterable[av.Packet[av.AudioStream]]] = getattr(
             self._context, "_send_frame_and_recv", self._context.encode
         )
         self._channels = channels
@@ -94,6 +94,27 @@ class GatedEncoder:
         self._encoder: AacEncoder | None = None  # opened at the first sound
         self._next = 0
         self._tail = 0  # silent frames still to be encoded before it may sleep
+
+    @property
+    def next_index(self) -> int:
+        """The input frame that is to come."""
+        return self._next
+
+    def join(self, index: int, lead: Iterable[NDArray[np.int16]]) -> None:
+        """Go on at input frame `index` as if `lead` had been encoded right before it, by somebody.
+
+        Raises EncoderLost.
+        """
+        self._tail, self._next = 0, max(self._next, index)
+        self._encoder = None
+        encoder = AacEncoder(self._bit_rate, self._channels)
+        for samples in lead:
+            encoder.encode(samples)
+        self._encoder = encoder
+
+    def leave(self) -> None:
+        """Let somebody else encode what comes: no tail of silence follows."""
+        self._tail = 0
 
     def push(self, index: int, samples: NDArray[np.int16]) -> list[tuple[int, bytes]]:
         """Take input frame `index` (ascending), int16[1024 * channels]. Raises EncoderLost.

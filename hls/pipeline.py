@@ -7,16 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hls.codec import codec
+from hls.core.hold import Music
 from hls.core.playlist import DateRange, Window
 from hls.core.soundpart import SoundPart
 from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
 from hls.disk import DiskWindow
 from hls.room import Room, Station
-from hls.types import DEFAULT_RENDITIONS, BroadcastSpec, PlaylistKind, Position, Reading
+from hls.types import (
+    DEFAULT_RENDITIONS,
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    LoopSpec,
+    PlaylistKind,
+    Position,
+    Reading,
+)
 
 DEFAULT_DELAY_TICKS = 5  # 100 ms for a tick on its way from a mixer
 _REMOVED_ROOMS = 4096  # whose versions are remembered, against a late spec
+_IDLE_LOOPS = 8  # of hold music: some megabytes of disk each, and seconds of work
 _TICK_SIZES = (TICK_SAMPLES, 2 * TICK_SAMPLES)
 
 
@@ -41,7 +52,8 @@ class Broadcaster:
         self._rooms: dict[str, Room] = {}
         self._removed: dict[str, int] = {}
         self._counters: Counter[str] = Counter()
-        self._station = Station(delay_ticks, disk, self._counters)
+        self._loops: dict[LoopSpec, Music] = {}  # the newest last
+        self._station = Station(delay_ticks, disk, self._counters, self._loops)
 
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Put a room on air, change it, or take it off. Raises BadSpec, changing nothing.
@@ -88,11 +100,42 @@ class Broadcaster:
             fate = "unknown_bus" if laid is None else laid.value
         self._counters[f"ticks_{fate}_total"] += 1
 
+    def loops(self) -> set[LoopSpec]:
+        """Return the hold music that rooms want now."""
+        wanted = (LoopSpec.of(room.spec) for room in self._rooms.values())
+        return {one for one in wanted if one is not None}
+
+    def plays(self, loop: LoopSpec) -> bool:
+        """Whether it is here."""
+        return loop in self._loops
+
+    def play(self, loop: LoopSpec, music: Music, now_tick: int) -> None:
+        """Take hold music; every room that wants it now has it, or has it in place of the former.
+
+        The last few that nobody wants now are kept, for when people leave again.
+        """
+        self._loops.pop(loop, None)
+        self._loops[loop] = music
+        wanted = self.loops()
+        idle = [one for one in self._loops if one not in wanted]
+        for one in idle[: max(0, len(idle) - _IDLE_LOOPS)]:
+            del self._loops[one]
+        for room in self._rooms.values():
+            if LoopSpec.of(room.spec) == loop:
+                room.play(now_tick)
+
     def talk(self, room: str, names: Iterable[str], now_tick: int) -> None:
         """Tell listeners who can be heard in a room from now on, by their displayed names."""
         found = self._rooms.get(room)
         if found is not None:
             found.talk(names, now_tick)
+
+    def caption(self, room: str, caption: Caption, now_tick: int) -> CaptionFate:
+        """Show listeners of a room what is said, if it is captioned in that language."""
+        found = self._rooms.get(room)
+        fate = found.caption(caption, now_tick) if found else CaptionFate.UNKNOWN
+        self._counters[f"captions_{fate.value}_total"] += 1
+        return fate
 
     def mark(self, room: str, date: DateRange) -> None:
         """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""
@@ -104,6 +147,20 @@ class Broadcaster:
         """Return how loud each bus of a room is, if it is on air and brought to a loudness."""
         found = self._rooms.get(room)
         return found.loudness(now_tick) if found else {}
+
+    def end_tick(self, room: str, now_tick: int) -> int | None:
+        """Return from when on `end` has all that was said in a room until now; None if off air."""
+        found = self._rooms.get(room)
+        return found.end_tick(now_tick) if found else None
+
+    def end(self, room: str, now_tick: int) -> None:
+        """Let a room's stream be over, to be fetched to its end until the room is taken off air.
+
+        A newer spec that has it on air lets it go on, as after a restart.
+        """
+        found = self._rooms.get(room)
+        if found is not None:
+            found.end(now_tick)
 
     def position(self, room: str, now_tick: int) -> Position | None:
         """Return the next part that is not complete, None if the room is not on air."""
@@ -156,6 +213,8 @@ class Broadcaster:
         rooms = self._rooms.values()
         found = {**self._counters, "rooms": len(rooms)}
         found["segments_held"] = sum(room.segments_held for room in rooms)
+        found["captions_held"] = sum(room.captions_held for room in rooms)
+        found["hold_rooms"] = sum(LoopSpec.of(room.spec) in self._loops for room in rooms)
         found["dates_dropped_total"] = sum(room.dates.dropped for room in rooms)
         if self._disk is not None:
             found["disk_bytes"] = self._disk.held_bytes

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from hls.codec import Codec, codec
 from hls.core import adts, mpegts
 from hls.core.channels import fitted
+from hls.core.extent import Extent
 from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
+from hls.core.hold import Hold, Sealed
 from hls.core.segmenter import Segmenter
 from hls.core.soundpart import SoundPart
 from hls.core.timeline import AAC_SAMPLES, LOOKAHEAD_FRAMES, SEGMENT_FRAMES
@@ -23,12 +25,19 @@ class Rendition:
     """Encoder and segmenter of one rendition; where the format changes, another encoder goes on."""
 
     def __init__(
-        self, spec: RenditionSpec, formats: Formats, part_frames: int, counters: Counter[str]
+        self,
+        spec: RenditionSpec,
+        formats: Formats,
+        hold: Hold,
+        extent: Extent,
+        counters: Counter[str],
     ) -> None:
-        """Follow `formats`, which are the room's."""
+        """Follow `formats` and `extent`, which are the room's, and `hold`, which is the bus's."""
         self.spec = spec
+        self._hold = hold
         self._formats = formats
-        self._part_frames = part_frames
+        self._extent = extent
+        self._part_frames = extent.part_frames
         self._counters = counters
         self._segmenter = Segmenter()
         self._encoders: dict[int, GatedEncoder] = {}  # by the first segment of their format
@@ -40,8 +49,9 @@ class Rendition:
             self.spec = spec
         return is_same
 
-    def push(self, index: int, samples: NDArray[np.int16]) -> None:
-        """Take sounding frame `index` (ascending), int16[1024 * channels] of any channels."""
+    def push(self, sealed: Sealed) -> None:
+        """Take the next frame that is to be encoded, of any channels."""
+        index = sealed.index
         for span in self._formats.spans:
             first = span.first_msn * SEGMENT_FRAMES
             end = None if span.end_msn is None else span.end_msn * SEGMENT_FRAMES
@@ -51,7 +61,9 @@ class Rendition:
                 if encoder is None:
                     encoder = GatedEncoder(self.spec.bit_rate, span.channels)
                     self._encoders[span.first_msn] = encoder
-                sound = fitted(samples, AAC_SAMPLES, span.channels)
+                if sealed.lead:
+                    self._join(encoder, sealed, span.channels)
+                sound = fitted(sealed.samples, AAC_SAMPLES, span.channels)
                 self._encode(encoder, index, sound, range(first, end or index + 1))
 
     def advance(self, sealed_frames: int) -> None:
@@ -73,38 +85,36 @@ class Rendition:
         return None
 
     def is_silent(self, msn: int) -> bool:
-        """Whether segment `msn` has no sound, or none is here any more."""
+        """Whether nothing of segment `msn` was encoded here, or is here any more."""
         return self._segmenter.is_silent(msn)
 
     @property
     def sounding(self) -> list[int]:
-        """The segments that have sound, and are here, in ascending order."""
+        """The segments of which something was encoded and is here, in ascending order."""
         return self._segmenter.sounding
 
     def part(self, msn: int, part: int) -> bytes:
         """Return part `part` of segment `msn` in the clear, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
-        silent = self.codec_of(msn).silent_frame
-        return self._fragment(first, self._segmenter.frames(first, self._part_frames, silent))
+        first, count = self._place(msn, part)
+        return self._fragment(first, self._frames(first, count))
 
     def sound(self, msn: int, part: int) -> SoundPart:
         """Return the frames of part `part` of segment `msn`, final or not."""
-        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        first, count = self._place(msn, part)
         its = self.codec_of(msn)
-        frames = self._segmenter.frames(first, self._part_frames, its.silent_frame)
+        frames = self._frames(first, count)
         return SoundPart(its.audio, tuple(frames), its.silent_frame)
 
     def frames(self, msn: int) -> list[bytes]:
         """Return the AAC frames of segment `msn`, final or not."""
-        silent = self.codec_of(msn).silent_frame
-        return self._segmenter.frames(msn * SEGMENT_FRAMES, SEGMENT_FRAMES, silent)
+        return self._frames(msn * SEGMENT_FRAMES, self._extent.frames(msn))
 
     def segment(self, msn: int, frames: Sequence[bytes], container: Container) -> bytes:
-        """Return segment `msn` in the clear, of its 90 frames: in fMP4 it is its parts in a row."""
+        """Return segment `msn` in the clear, of its frames: in fMP4 it is its parts in a row."""
         audio, first = self.codec_of(msn).audio, msn * SEGMENT_FRAMES
         match container:
             case Container.FMP4:
-                starts = range(0, SEGMENT_FRAMES, self._part_frames)
+                starts = range(0, len(frames), self._part_frames)
                 return b"".join(
                     self._fragment(first + start, frames[start : start + self._part_frames])
                     for start in starts
@@ -114,12 +124,36 @@ class Rendition:
             case Container.ADTS:
                 return adts.segment(audio, first * AAC_SAMPLES, frames)
 
+    def _place(self, msn: int, part: int) -> tuple[int, int]:
+        """Return the first frame of a part and how many it has."""
+        first = msn * SEGMENT_FRAMES + part * self._part_frames
+        return first, self._extent.parts(msn)[part]
+
     def _fragment(self, first: int, frames: Sequence[bytes]) -> bytes:
         return media_segment(first // self._part_frames + 1, first * AAC_SAMPLES, frames)
 
     def drop_before(self, msn: int) -> None:
         """Forget the sound of all segments below `msn`."""
         self._segmenter.drop_before(msn)
+
+    def _frames(self, first: int, count: int) -> list[bytes]:
+        """Return AAC frames [first, first + count) of one segment, as they are now."""
+        its = self.codec_of(first // SEGMENT_FRAMES)
+        frames = self._segmenter.frames(first, count, its.silent_frame)
+        for begin, end, music in self._hold.coded(first, first + count):
+            form = (its.audio.bit_rate, its.audio.channels)
+            frames[begin - first : end - first] = (
+                music.frame(index, *form) or its.silent_frame for index in range(begin, end)
+            )
+        return frames
+
+    def _join(self, encoder: GatedEncoder, sealed: Sealed, channels: int) -> None:
+        """Let the encoder go on where it was the music alone."""
+        try:
+            lead = (fitted(one, AAC_SAMPLES, channels) for one in sealed.lead)
+            encoder.join(sealed.index, lead)
+        except EncoderLost:
+            self._counters["encoder_lost_total"] += 1
 
     def _rest(self, sealed_frames: int) -> None:
         for span in self._formats.spans:
@@ -129,6 +163,8 @@ class Rendition:
             end = None if span.end_msn is None else span.end_msn * SEGMENT_FRAMES
             before = sealed_frames if end is None else min(sealed_frames, end + LOOKAHEAD_FRAMES)
             first = span.first_msn * SEGMENT_FRAMES
+            if self._hold.is_alone(encoder.next_index):
+                encoder.leave()
             self._encode(encoder, before, None, range(first, end or sealed_frames))
             if end is not None and sealed_frames >= end + LOOKAHEAD_FRAMES:
                 del self._encoders[span.first_msn]

@@ -1,7 +1,6 @@
 """A room on air: ticks of its buses in, playlists, parts and segments of its renditions out."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.captions import WEBVTT, Captions, subtitles
 from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
 from hls.core.dates import Dates
+from hls.core.extent import Extent
 from hls.core.formats import Formats
+from hls.core.hold import Music
 from hls.core.keyring import Keyring
+from hls.core.names import Names
 from hls.core.playlist import DateRange, Window
 from hls.core.soundpart import SoundPart
 from hls.core.ticks import Fate
 from hls.core.timeline import (
     AAC_SAMPLES,
     LOOKAHEAD_FRAMES,
+    PART_FRAMES,
     SEGMENT_FRAMES,
     SEGMENT_S,
     Timeline,
@@ -28,12 +32,21 @@ from hls.disk import DiskWindow
 from hls.feed import Feed
 from hls.rendition import Rendition
 from hls.shelf import MEMORY_SEGMENTS, Shelf
-from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RenditionSpec
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    LoopSpec,
+    PlaylistKind,
+    Position,
+    Reading,
+    RenditionSpec,
+)
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
+QUIET_TICKS = 50  # without a tick: there is nobody in the room who could have said something
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
-_PART = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
-_SEGMENT = re.compile(r"seg-(0|[1-9]\d{0,14})\.(m4s|ts|aac)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,7 @@ class Station:
     delay_ticks: int
     disk: DiskWindow | None
     counters: Counter[str]
+    loops: dict[LoopSpec, Music]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +85,34 @@ class Room:
         self.dates = Dates()
         self._credits = Credits()
         self._station = station
-        self._now_tick = now_tick
+        self._now_tick = self._written_tick = now_tick
         self._sealed = self._final = self._complete = 0
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
-        self._facts = Facts(self.timeline, self._keys, self._formats, self.dates, spec.part_frames)
+        self._extent = Extent(spec.part_frames)
+        self._names = Names(spec.stream)
+        self._facts = Facts(
+            *(self.timeline, self._keys, self._formats, self._extent, self.dates), self._names
+        )
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
+        self._captions: dict[str, Captions] = {}
         self._first = 0
         self._set_renditions(spec)
+        self._set_captions(spec.captions)
         self._advance(now_tick)
+        self._set_music()
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
 
     @property
     def segments_held(self) -> int:
         """How many segments with sound are in memory."""
         return sum(len(one.rendition.sounding) for one in self._programs.values())
+
+    @property
+    def captions_held(self) -> int:
+        """How many cues of captions are in memory, one counted in each segment that shows it."""
+        return sum(len(one.cues) for one in self._captions.values())
 
     @property
     def keys_held(self) -> int:
@@ -96,7 +122,8 @@ class Room:
     def goes_on_as(self, spec: BroadcastSpec) -> bool:
         """Whether `spec` is of this stream, so that it can be applied to it."""
         timeline = Timeline(spec.base_tick, spec.base_unix_s)
-        return timeline == self.timeline and spec.part_frames == self.spec.part_frames
+        is_same = (spec.part_frames, spec.stream) == (self.spec.part_frames, self.spec.stream)
+        return is_same and timeline == self.timeline and not self._extent.is_over
 
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Go on as a checked spec says, from the next segment on. Raises EncoderLost."""
@@ -107,12 +134,23 @@ class Room:
         if spec.channels != self._formats.channels:
             self._formats.plan(spec.channels, begun)
         self._set_renditions(spec)
+        self._set_captions(spec.captions)
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
+        is_left = bool(spec.hold) and not self.spec.hold
         self.spec = spec
+        self._set_music(is_left=is_left)
+
+    def play(self, now_tick: int) -> None:
+        """Have the hold music that has come for it."""
+        self._advance(now_tick)
+        self._set_music()
 
     def write(self, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int) -> Fate | None:
         """Take one tick of a bus, int16[960 * channels]; None if no rendition is of that bus."""
         self._advance(now_tick)
+        if self._extent.is_over:
+            return Fate.LATE
+        self._written_tick = self._now_tick
         feed = self._feeds.get(bus)
         return None if feed is None else feed.push(tick, pcm, self._now_tick)
 
@@ -126,6 +164,14 @@ class Room:
         """Note who can be heard from now on."""
         self._mark(self._credits.talk(names, self.timeline.unix_s_at(now_tick)))
 
+    def caption(self, caption: Caption, now_tick: int) -> CaptionFate:
+        """Show a caption; what it is of is listed with the segment that begins next, or later."""
+        self._advance(now_tick)
+        for one in self._captions.values():
+            if one.spec.language == caption.language:
+                return one.add(caption, self._complete)
+        return CaptionFate.UNKNOWN
+
     def position(self, now_tick: int) -> Position:
         """Return the next part that is not complete."""
         self._advance(now_tick)
@@ -137,54 +183,96 @@ class Room:
         frames = (self._final // self.spec.part_frames + 1) * self.spec.part_frames
         return self.timeline.tick_after(frames + LOOKAHEAD_FRAMES) + self._station.delay_ticks
 
+    def end_tick(self, now_tick: int) -> int:
+        """Return from when on `end` has all that was said until now: at once if nobody was there.
+
+        A tick may still be on its way, and a frame is final some frames later.
+        """
+        if self._extent.is_over or now_tick - self._written_tick > QUIET_TICKS:
+            return now_tick
+        piece = PART_FRAMES * AAC_SAMPLES
+        said = -(-self.timeline.position(now_tick + 1) // piece) * PART_FRAMES
+        return self.timeline.tick_after(said + LOOKAHEAD_FRAMES) + self._station.delay_ticks
+
+    def end(self, now_tick: int) -> None:
+        """Let the stream be over: what is final is all of it, and its last segment as long as that.
+
+        Everything is fetched as before, and playlists have their end mark. Again is nothing.
+        """
+        self._advance(now_tick)
+        if self._extent.is_over:
+            return
+        self._mark(self._credits.close(self.timeline.unix_s_at(now_tick)))
+        self._complete = self._extent.end(self._final)
+        self._final = self._complete * SEGMENT_FRAMES
+        self._settle()
+
     def playlist(
         self, rendition: str, kind: PlaylistKind, now_tick: int, *, skip: bool
     ) -> str | None:
         """Return a playlist; None before the first segment, or if there is no such rendition."""
         position, program = self.position(now_tick), self._find(rendition)
+        captions = self._captions.get(rendition)
+        if captions is not None and position.msn > 0:
+            return captions.playlist(self._first_listed(), position.msn)
         if program is None or position.msn == 0:
             return None
         renditions, facts = self.spec.renditions, self._facts
         if kind is PlaylistKind.MULTIVARIANT:
-            return variants(renditions, self._formats.channels, facts.part_frames)
+            readable = subtitles(self.spec.captions)
+            return variants(renditions, self._formats.channels, facts.part_frames, readable)
         others = reports(program.rendition.spec.name, renditions, position, facts.parts)
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
-        self._first = max(self._first, self._oldest(self._listed_segments))  # it never falls
+        first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:
-            return program.catalogue.classic(self._first, position, self.spec.container)
-        return program.catalogue.low_latency(self._first, position, others, skip=skip)
+            return program.catalogue.classic(first, position, self.spec.container)
+        return program.catalogue.low_latency(first, position, others, skip=skip)
 
     def finished(self, rendition: str, first_msn: int, now_tick: int) -> Window | None:
         """Return the complete segments from `first_msn` on that are here, None for none."""
         position, program = self.position(now_tick), self._find(rendition)
         first = max(first_msn, self._oldest(self._listed_segments + KEPT_SEGMENTS))
-        if program is None or first >= position.msn:
+        captions = self._captions.get(rendition)
+        if (program is None and captions is None) or first >= position.msn:
             return None
+        if captions is not None:
+            return captions.finished(first, position.msn)
+        assert program is not None, "one of both is there"
         return program.catalogue.finished(first, position, self.spec.container)
 
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""
         position, program = self.position(now_tick), self._find(rendition)
+        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
+        segment, wanted = self._names.read_segment(name), self._names.read_part(name)
+        if segment is not None:
+            if not oldest <= segment[0] <= position.msn:
+                return None
+            return self._fetch_segment(rendition, *segment)
         if program is None:
             return None
-        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
-        if (found := _SEGMENT.fullmatch(name)) is not None:
-            msn, container = int(found[1]), CONTAINERS[found[2]]
-            is_here = oldest <= msn < position.msn
-            return program.shelf.segment(msn, container) if is_here else None
-        if (found := _PART.fullmatch(name)) is not None:
-            wanted = Position(int(found[1]), int(found[2]))
+        if wanted is not None:
             is_here = oldest <= wanted.msn and _comes_before(wanted, position)
-            if not is_here or wanted.part >= self._facts.parts:
+            if not is_here or not self._has(wanted):
                 return None
             return program.shelf.part(wanted.msn, wanted.part)
         return program.rendition.init(name)
+
+    def _fetch_segment(self, rendition: str, msn: int, extension: str) -> bytes | None:
+        """Return a segment: one of sound is complete, one of captions begun, when it is listed."""
+        captions, program = self._captions.get(rendition), self._find(rendition)
+        if captions is not None:
+            return captions.segment(msn) if extension == WEBVTT else None
+        container = CONTAINERS.get(extension)
+        if program is None or container is None or msn >= self._complete:
+            return None
+        return program.shelf.segment(msn, container)
 
     def sound(self, wanted: Position, now_tick: int) -> SoundPart | None:
         """Return a complete part of the default rendition in the clear; None if not in memory."""
         position, program = self.position(now_tick), self._find("")
         assert program is not None, "the first rendition is there"
-        is_there = _comes_before(wanted, position) and 0 <= wanted.part < self._facts.parts
+        is_there = _comes_before(wanted, position) and self._has(wanted)
         if not is_there or wanted.msn < max(0, self._complete - MEMORY_SEGMENTS):
             return None
         return program.rendition.sound(wanted.msn, wanted.part)
@@ -201,14 +289,14 @@ class Room:
         self._now_tick = max(self._now_tick, now_tick)
         before_tick = self._now_tick - self._station.delay_ticks
         sealed = max(0, self.timeline.position(before_tick) // AAC_SAMPLES)
-        if sealed <= self._sealed:  # a tick is shorter than a frame
+        if sealed <= self._sealed or self._extent.is_over:  # a tick is shorter than a frame
             return
         self._sealed = sealed
         for bus, feed in self._feeds.items():
-            for index, samples in feed.seal(before_tick):
+            for frame in feed.seal(before_tick):
                 for one in self._programs.values():
                     if one.rendition.spec.bus == bus:
-                        one.rendition.push(index, samples)
+                        one.rendition.push(frame)
         for one in self._programs.values():
             one.rendition.advance(sealed)
         self._final = max(0, sealed - LOOKAHEAD_FRAMES)
@@ -223,7 +311,11 @@ class Room:
         for one in self._programs.values():
             one.shelf.settle(oldest, self._complete)
         oldest = self._oldest(kept)  # the disk may have been full
+        for captions in self._captions.values():
+            captions.cues.drop_before(oldest)
         self._keys.forget_before(oldest)
+        for feed in self._feeds.values():
+            feed.hold.forget_before(oldest * SEGMENT_FRAMES)
         self._formats.forget_before(oldest)
 
     @property
@@ -233,10 +325,19 @@ class Room:
             return min(wanted, MEMORY_SEGMENTS - KEPT_SEGMENTS)
         return wanted
 
+    def _first_listed(self) -> int:
+        """Return the first segment of all playlists; it never falls."""
+        self._first = max(self._first, self._oldest(self._listed_segments))
+        return self._first
+
     def _oldest(self, segments: int) -> int:
         """Return the first of the newest complete segments, of so many or as many as are left."""
         floor = max(one.shelf.floor for one in self._programs.values())
         return max(0, floor, self._complete - segments)
+
+    def _has(self, wanted: Position) -> bool:
+        """Whether there is such a part in its segment."""
+        return 0 <= wanted.part < len(self._extent.parts(wanted.msn))
 
     def _mark(self, dates: Iterable[DateRange]) -> None:
         for date in dates:
@@ -246,6 +347,7 @@ class Room:
 
     def _set_renditions(self, wanted: BroadcastSpec) -> None:
         """Have these renditions. One that is new or another begins with silence in its past."""
+        self._set_feeds({one.bus for one in wanted.renditions}, wanted.loudness_lufs)
         before, programs = self._programs, dict[str, _Program]()
         for spec in wanted.renditions:
             known = before.get(spec.name)
@@ -256,15 +358,20 @@ class Room:
         for one in before.values():
             one.shelf.close()
         self._programs = programs
-        self._set_feeds({one.bus for one in wanted.renditions}, wanted.loudness_lufs)
 
     def _begin(self, spec: RenditionSpec) -> _Program:
-        counters = self._station.counters
-        rendition = Rendition(spec, self._formats, self._facts.part_frames, counters)
+        counters, hold = self._station.counters, self._feeds[spec.bus].hold
+        rendition = Rendition(spec, self._formats, hold, self._extent, counters)
         rendition.advance(self._sealed)
         shelf = Shelf(self.spec.room, rendition, self._keys, self._station.disk, counters)
         shelf.settle(0, self._complete)
         return _Program(rendition, shelf, Catalogue(rendition, self._facts))
+
+    def _set_captions(self, wanted: tuple[CaptionsSpec, ...]) -> None:
+        before = {one.spec: one for one in self._captions.values()}
+        self._captions = {
+            spec.name: before.get(spec) or Captions(spec, self._facts) for spec in wanted
+        }
 
     def _set_feeds(self, buses: set[str], loudness_lufs: float | None) -> None:
         station = self._station
@@ -277,6 +384,15 @@ class Room:
                 feed = Feed(self.timeline, first, station.delay_ticks, station.counters)
             feed.configure(channels, loudness_lufs)
             self._feeds[bus] = feed
+
+    def _set_music(self, *, is_left: bool = False) -> None:
+        """Have the hold music that is wanted and here; not at once if everybody has just left."""
+        wanted = LoopSpec.of(self.spec)
+        music = None if wanted is None else self._station.loops.get(wanted)
+        for feed in self._feeds.values():
+            if is_left:
+                feed.hold.pause()
+            feed.hold.want(music)
 
     def _find(self, rendition: str) -> _Program | None:
         return self._programs.get(rendition or self.spec.renditions[0].name)

@@ -59,6 +59,36 @@ class RenditionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionsSpec:
+    """A rendition of captions in one `language` (BCP 47), which there may be no cues of.
+
+    `name` is part of the address, as that of a RenditionSpec, and none of those.
+    """
+
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What is said from `start_unix_s` until `end_unix_s` on the clock of the stream's dates."""
+
+    language: str
+    text: str
+    start_unix_s: float
+    end_unix_s: float
+
+
+class CaptionFate(StrEnum):
+    """What became of a caption."""
+
+    SHOWN = "shown"
+    LATE = "late"  # shown later than it was said: what it belongs to was listed already
+    FULL = "full"  # not shown: there are too many at that time
+    UNKNOWN = "unknown"  # not shown: the room is not on air, or not captioned in that language
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedPerson:
     """Somebody who is in a recorded room now: `name` is what people see."""
 
@@ -144,7 +174,10 @@ class BroadcastSpec:
     `channels` is a discontinuity with another init segment. A part has `part_frames` AAC frames, a
     multiple of 3 that divides 90. `window_s` is how far back a listener may go. `loudness_lufs` is
     the level that the broadcast is brought to, None as it comes; `title` is what
-    listeners are told they hear.
+    listeners are told they hear, `captions` are the languages in which they can read it. `hold` is
+    the path of a sound file that is to be heard now in place of silence, "" for none. `stream` (0
+    to 16 of a-z and digits) is in the name of each piece of media, so that caches never take one
+    stream's for another's; another one is another stream.
     """
 
     room: str
@@ -159,8 +192,34 @@ class BroadcastSpec:
     window_s: float = 15.36  # 8 segments: a player that paused for a breath still finds its place
     container: Container = Container.FMP4
     loudness_lufs: float | None = None
+    hold: str = ""
     title: str = ""
+    captions: tuple[CaptionsSpec, ...] = ()
     recording: RecordingSpec | None = None
+    stream: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All renditions by name, the default one first, those of captions last."""
+        return (*(one.name for one in self.renditions), *(one.name for one in self.captions))
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSpec:
+    """What of a sound file rooms can play in a loop: how it is coded, and how loud (LUFS)."""
+
+    path: str
+    channels: int
+    bit_rates: tuple[int, ...]
+    loudness_lufs: float | None
+
+    @classmethod
+    def of(cls, spec: BroadcastSpec) -> "LoopSpec | None":
+        """Return what a broadcast wants, None if it wants nothing."""
+        if not spec.hold:
+            return None
+        rates = tuple(sorted({one.bit_rate for one in spec.renditions}))
+        return cls(spec.hold, spec.channels, rates, spec.loudness_lufs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,19 +34,23 @@ class Counted(Protocol):
         """Its recording."""
 
 
-def count(rooms: Iterable[Counted], anchors: Iterable[Anchor]) -> Counter[str]:
-    """Return the sums of what rooms, recordings and anchors have counted."""
+def of_room(one: Counted) -> Counter[str]:
+    """Return what a room and its recordings have counted."""
+    counters = Counter(one.room.counters())
+    counters.update(one.journal.counters())
+    return counters
+
+
+def of_anchors(anchors: Iterable[Anchor]) -> Counter[str]:
+    """Return the sums of what anchors have counted."""
     counters: Counter[str] = Counter()
-    for one in rooms:
-        counters.update(one.room.counters())
-        counters.update(one.journal.counters())
     for anchor in anchors:
         counters.update(anchor.counters())
     return counters
 
 
 def of_rooms(rooms: Collection[Counted]) -> dict[str, float]:
-    """Return gauges: how many rooms and listeners there are, and peers by state and by link."""
+    """Return gauges of rooms with people: how many listen, and peers by state and by link."""
     peers = [peer for one in rooms for peer in one.peers.values()]
     states = Counter(peer.state for peer in peers)
     modes = Counter(peer.link.mode for peer in peers)
@@ -56,7 +60,6 @@ def of_rooms(rooms: Collection[Counted]) -> dict[str, float]:
         if state is not PeerState.GONE
     }
     gauges |= {f"peers_sent_{mode.value}": float(modes[mode]) for mode in LinkMode}
-    gauges["rooms"] = float(len(rooms))
     gauges["listeners"] = float(sum(len(one.listeners) for one in rooms))
     return gauges
 

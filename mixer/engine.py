@@ -5,32 +5,26 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mixer import census
-from mixer.core.headroom import Headroom
 from mixer.core.jitter import Arrival
 from mixer.core.lateness import Lateness
 from mixer.core.link import MIX_BPS
-from mixer.core.overload import Overload
 from mixer.core.speccheck import check_spec
-from mixer.core.strain import Strain, StrainMeter
+from mixer.effort import Effort
 from mixer.errors import ClientMistake, NoCapacity, PeerGone
-from mixer.lines import Lines, MakeAnchor, keep_occupied, with_lines
+from mixer.lines import Lines, keep_occupied, with_lines
 from mixer.players import REPORT_EVERY_TICKS, Players
 from mixer.room.anchor import Anchor
 from mixer.room.encoding import MUSIC_BPS
-from mixer.room.recorder import ArrivalSink, Journal, Limits, RecordedRoom, Recorder
-from mixer.room.room import Room
 from mixer.rtc.peers import Peer, Wants
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sdp import MUSIC_WISH, WISH, Offer, read_offer
+from mixer.seats import Recordings, Seat, make_seat
 from mixer.types import (
     FLOOR,
     TICK_S,
-    AnchorSpec,
-    ArrivalsSpec,
     Emit,
     GoneReason,
     Outgoing,
@@ -42,7 +36,6 @@ from mixer.types import (
     PlaneStatistics,
     PlayerSpec,
     Profile,
-    Quality,
     RoomId,
     RoomSpec,
     RtpCodec,
@@ -61,38 +54,6 @@ HOLD_S = (
 IDLE_POLL_S = 1.0  # with no peer there is nothing to be late for
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class _Seat:
-    """A room of the control plane with what it has become here."""
-
-    spec: RoomSpec
-    room: Room
-    peers: dict[PeerId, Peer] = field(default_factory=dict)
-    listeners: set[PeerId] = field(default_factory=set)  # of the peers, those the spec lists not
-    said: dict[PeerId, int] = field(default_factory=dict)
-    make_anchor: MakeAnchor = Anchor
-    journal: Journal = field(default_factory=Journal)
-    wish: ArrivalsSpec | None = None  # the recording that was begun last because of one
-
-    def admit(self, peer: PeerId, *, listener: bool) -> AnchorSpec | None:
-        """Return how a person is wanted who comes to speak, or only to hear; None if not at all."""
-        listed = next((anchor for anchor in self.spec.anchors if anchor.peer == peer), None)
-        if not listener:
-            return listed
-        return AnchorSpec(peer) if self.spec.listeners and listed is None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Recordings:
-    """Where rooms' arrivals are recorded: of every room up to a size, of others when asked for.
-
-    With a `limit_bytes` of 0 it is only when asked for.
-    """
-
-    sink: ArrivalSink
-    limit_bytes: int = 0
 
 
 class Engine:
@@ -115,16 +76,14 @@ class Engine:
         self.players = Players(emit)
         self._port: WebRtcPort | None = None
         self._lines: Lines | None = None
-        self._seats: dict[RoomId, _Seat] = {}
-        self._occupied: dict[RoomId, _Seat] = {}  # with a connection: an empty room costs nothing
-        self._anchors: dict[int, tuple[_Seat, Anchor]] = {}  # by row of the peer table
+        self._seats: dict[RoomId, Seat] = {}
+        self._occupied: dict[RoomId, Seat] = {}  # with a connection: an empty room costs nothing
+        self._anchors: dict[int, tuple[Seat, Anchor]] = {}  # by row of the peer table
         self._wake = asyncio.Event()
         self._counters: Counter[str] = Counter()
         self._failed: set[str] = set()
         self._lateness = Lateness()
-        self._strain = StrainMeter(clock())
-        self._overload = Overload()
-        self._headroom = Headroom()
+        self._effort = Effort(clock())
 
     def attach(self, port: WebRtcPort, lines: Lines | None = None) -> None:
         """Take the port this engine drives, and its plain RTP."""
@@ -152,8 +111,10 @@ class Engine:
         if seat is None:
             if spec.closed:
                 return
-            seat = self._seats[spec.room] = self._make_seat(spec)
-            seat.room.spend(self._quality)
+            seat = self._seats[spec.room] = make_seat(
+                spec, self._tap, is_recorded=self._recordings is not None
+            )
+            seat.room.spend(self._effort.quality)
         seat.spec = spec
         seat.room.configure(with_lines(spec))
         wanted = {} if spec.closed else {anchor.peer: anchor for anchor in spec.anchors}
@@ -171,19 +132,11 @@ class Engine:
         self._settle(seat)
         self._heed_wish(seat)
         if spec.closed:
-            self._counters.update(seat.room.counters())
-            self._counters.update(seat.journal.counters())
+            self._count(seat)
             self._failed.discard(f"room {spec.room}")
             del self._seats[spec.room]
 
-    def _make_seat(self, spec: RoomSpec) -> _Seat:
-        if self._recordings is None:
-            return _Seat(spec, Room(spec.room, self._tap))
-        journal = Journal()
-        room = RecordedRoom(spec.room, self._tap, journal)
-        return _Seat(spec, room, make_anchor=journal.make_anchor, journal=journal)
-
-    def _settle(self, seat: _Seat) -> None:
+    def _settle(self, seat: Seat) -> None:
         """Begin to tick a room, or end it, when its first comes or its last has left.
 
         Plain RTP lives while the room is ticked.
@@ -198,13 +151,17 @@ class Engine:
         if self._lines is not None and not spec.closed:
             self._lines.apply(seat)
 
-    def _occupy(self, seat: _Seat) -> None:
+    def _occupy(self, seat: Seat) -> None:
         if seat.spec.room in self._occupied:
             return
         self._occupied[seat.spec.room] = seat
         self._wake.set()
         if self._recordings is not None and self._recordings.limit_bytes:
-            self._record(seat, self._recordings)
+            self._count(seat)
+            seat.counted = Counter(seat.journal.counters())
+            self._recordings.begin(seat, self._tap, self._unix_clock())
+            seat.room.spend(self._effort.quality)
+            seat.room.configure(with_lines(seat.spec))
         seat.wish = None  # each call is a recording of its own
         self._heed_wish(seat)
 
@@ -227,38 +184,15 @@ class Engine:
         finally:
             self._settle(seat)
 
-    def _record(self, seat: _Seat, recordings: Recordings) -> None:
-        """Begin a recording; its room is as new, or the replay could not begin where it did."""
-        room, limits = seat.spec.room, Limits(recordings.limit_bytes)
-        self._counters.update(seat.room.counters())
-        seat.journal.recorder = Recorder(recordings.sink, room, self._name(seat), limits)
-        seat.room = RecordedRoom(room, self._tap, seat.journal)
-        seat.room.spend(self._quality)
-        seat.room.configure(with_lines(seat.spec))
+    def _heed_wish(self, seat: Seat) -> None:
+        if self._recordings is not None and seat.spec.room in self._occupied:
+            self._recordings.heed(seat, now=self._clock(), unix_now=self._unix_clock())
 
-    def _heed_wish(self, seat: _Seat) -> None:
-        """Begin or end the recording that is asked for; one of every room is not touched."""
-        wish, recordings, room = seat.spec.arrivals, self._recordings, seat.room
-        if recordings is None or recordings.limit_bytes or wish == seat.wish:
-            return
-        if seat.spec.room not in self._occupied or not isinstance(room, RecordedRoom):
-            return
-        seat.wish = wish
-        seat.journal.end()
-        left_s = 0.0 if wish is None else wish.until_unix_s - self._unix_clock()
-        if wish is not None and left_s > 0:
-            limits = Limits(wish.limit_bytes, tick_at(self._clock() + left_s))
-            name = self._name(seat)
-            room.begin(Recorder(recordings.sink, room.id, name, limits, is_whole=False))
-
-    def _name(self, seat: _Seat) -> str:
-        """Return what a recording that begins now is called."""
-        return f"{seat.spec.room}-{int(1000 * self._unix_clock())}"
-
-    def _vacate(self, seat: _Seat) -> None:
+    def _vacate(self, seat: Seat) -> None:
         if self._lines is not None:
             self._lines.clear(seat.spec.room)
         seat.journal.end()
+        self._count(seat)
         self._say_who_talks(seat)
 
     def end_recordings(self) -> None:
@@ -321,12 +255,12 @@ class Engine:
         if seat is not None and (peer := seat.peers.get(peer_id)) is not None:
             self.port.remove(peer, GoneReason.REMOVED)
 
-    def _add_peer(self, seat: _Seat, peer_id: PeerId, offer: Offer) -> Peer:
+    def _add_peer(self, seat: Seat, peer_id: PeerId, offer: Offer) -> Peer:
         if self.port.table.count >= MAX_PEERS:
             raise NoCapacity("This server carries as many people as it can.")
         if (earlier := seat.peers.get(peer_id)) is not None:
             self.port.remove(earlier, GoneReason.REPLACED)
-        elif self._overload.is_full:
+        elif self._effort.is_full:
             self._counters["offers_refused"] += 1
             raise NoCapacity("This server has as much to do as it can: try again in a moment.")
         peer = self.port.add_peer(seat.spec.room, peer_id, offer, now=self._clock())
@@ -346,7 +280,7 @@ class Engine:
         elif not anchor.hears and peer.send is not None:
             seat.room.connect(peer.id)
 
-    def _mute(self, seat: _Seat, peer_id: PeerId, *, muted: bool) -> None:
+    def _mute(self, seat: Seat, peer_id: PeerId, *, muted: bool) -> None:
         anchor = seat.room.anchors.get(peer_id)
         if anchor is None or anchor.is_muted == muted:
             return
@@ -402,7 +336,7 @@ class Engine:
             now = self._clock()
             is_late = self._lateness.note(now - (done + 1) * TICK_S)
             self._counters["ticks_late"] += is_late
-            self._strain.ticked(is_late=is_late)
+            self._effort.ticked(is_late=is_late)
             due = max(done + 1, tick_at(now))  # rounding may put the boundary itself before it
             if due - done > MAX_CATCH_UP_TICKS:
                 self._counters["ticks_dropped"] += due - done - MAX_CATCH_UP_TICKS
@@ -410,7 +344,7 @@ class Engine:
             while done < due:
                 done += 1
                 self._tick(done)
-            self._strain.worked(now, self._clock())
+            self._effort.worked(now, self._clock())
             self._judge()
 
     async def _rest(self) -> None:
@@ -443,7 +377,7 @@ class Engine:
                 await asyncio.sleep(left)
             if (now := self._clock()) < when:
                 self._poll(now, self._unix_clock())
-                self._strain.worked(now, self._clock())
+                self._effort.worked(now, self._clock())
 
     def _tick(self, tick: int) -> None:
         now, unix_now = self._clock(), self._unix_clock()
@@ -482,30 +416,12 @@ class Engine:
 
     def _judge(self) -> None:
         """Once a second, do with less or more according to how hard it was."""
-        strain = self._strain.second(self._clock())
-        if strain is None:
-            return
-        is_other_work, is_other_level = self._headroom.note(strain), self._overload.note(strain)
-        if is_other_work or is_other_level:
+        is_other_quality, is_other_level = self._effort.judge(self._clock())
+        if is_other_quality:
             for seat in self._seats.values():
-                seat.room.spend(self._quality)
+                seat.room.spend(self._effort.quality)
         if is_other_level:
-            self._say_level(strain)
-
-    @property
-    def _quality(self) -> Quality:
-        return replace(self._overload.quality, robust_complexity=self._headroom.complexity)
-
-    def _say_level(self, strain: Strain) -> None:
-        level = self._overload.level
-        _log.warning(
-            "overload level %d (%s): ticks took %.0f %% of the last second, %.0f %% were late",
-            level,
-            level.name.lower(),
-            100 * strain.busy_share,
-            100 * strain.late_share,
-        )
-        self._emit(Overloaded(level))
+            self._emit(Overloaded(self._effort.level))
 
     def _attempt(self, what: str, step: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         try:
@@ -529,7 +445,7 @@ class Engine:
             self._failed.add(what)
             _log.error("the ticker failed at %s", what, exc_info=error)
 
-    def _say_who_talks(self, seat: _Seat) -> None:
+    def _say_who_talks(self, seat: Seat) -> None:
         levels = {peer: 3 * round(level / 3) for peer, level in seat.room.talking.items()}
         if levels != seat.said:
             seat.said = levels
@@ -537,19 +453,31 @@ class Engine:
 
     def statistics(self) -> PlaneStatistics:
         """Return counters and gauges; names are Prometheus names without a prefix."""
-        seats, anchors = self._seats.values(), (anchor for _, anchor in self._anchors.values())
+        for seat in self._occupied.values():
+            self._count(seat)
         counters = Counter(self._counters)
         counters.update(self.port.counters)
         counters.update(self.port.socket_counters)
-        counters.update(census.count(seats, anchors))
-        gauges = census.of_rooms(seats)
+        counters.update(census.of_anchors(anchor for _, anchor in self._anchors.values()))
+        gauges = census.of_rooms(self._occupied.values())
+        gauges["rooms"] = float(len(self._seats))
         gauges["players"] = float(len(self.players))
-        gauges["tick_busy_share"] = self._strain.busy_share
-        gauges["overload_level"] = float(self._overload.level)
+        gauges["tick_busy_share"] = self._effort.busy_share
+        gauges["overload_level"] = float(self._effort.level)
         if self._lines is not None:
             counters.update(self._lines.counters())
             gauges |= self._lines.gauges()
         return PlaneStatistics(dict(counters), gauges).joined(census.of_ticks(self._lateness))
+
+    def _count(self, seat: Seat) -> None:
+        """Bring the sums up to date with a room: at its end, and of those with people when asked.
+
+        What an empty room has counted stays as it is: a thousand of them cost nothing.
+        """
+        counted = census.of_room(seat)
+        self._counters.update(counted)
+        self._counters.subtract(seat.counted)
+        seat.counted = counted
 
     def peers(self, room: RoomId) -> tuple[PeerStatistics, ...]:
         """Return how the anchors' connections are; none if there is no such room."""

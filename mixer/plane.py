@@ -4,13 +4,14 @@ import contextlib
 import logging
 import time
 
-from mixer.engine import Engine, Recordings
+from mixer.engine import Engine
 from mixer.errors import SetupError
 from mixer.lines import Lines
 from mixer.rtc.addresses import detect_addresses
 from mixer.rtc.port import WebRtcPort
 from mixer.rtc.sockets import BlockSocket, open_socket
 from mixer.rtc.streams import Streams, bind_tcp
+from mixer.seats import Recordings
 from mixer.types import (
     Cancellable,
     Emit,

@@ -9,6 +9,7 @@ WORKERS = {
     "mixer": "server.media.mixer_worker",
     "broadcast": "server.media.broadcast_worker",
     "decoder": "server.media.decoder_worker",
+    "loop": "server.media.loop_worker",
     "upload": "server.media.upload_worker",
     "mp3": "server.media.mp3_worker",
     "publish": "server.media.publish_worker",

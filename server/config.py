@@ -37,6 +37,7 @@ from server.domain.air import (
     AirBus,
     air_mistake,
 )
+from server.domain.captions import MAX_LANGUAGES
 from server.domain.iceservers import is_ice_url, is_turn
 from server.domain.recording import TEMPLATE_DEFAULT, TEMPLATE_PATTERN, Automatic
 
@@ -104,7 +105,11 @@ class ConfiguredRoom(BaseModel):
     locked: bool = False
     broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None
+    captions: Annotated[tuple[str, ...], Field(max_length=MAX_LANGUAGES)] = ()
     record: Automatic | None = None
+    hold_music: (
+        Annotated[str, StringConstraints(max_length=255, pattern=r"^([^./\\][^/\\]*)?$")] | None
+    ) = None
 
     @field_validator("buses")
     @classmethod
@@ -124,7 +129,7 @@ class ConfiguredRoom(BaseModel):
     def air(self) -> Air:
         """What listeners hear."""
         buses = (AirBus(one.bus, one.language, one.label) for one in self.broadcast_buses)
-        return Air(tuple(buses), self.dvr_seconds)
+        return Air(tuple(buses), self.dvr_seconds, captions=self.captions, hold=self.hold_music)
 
 
 class Settings(BaseSettings):
@@ -287,7 +292,7 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`. Several:"
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`. Several:"
         " repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
@@ -567,6 +572,11 @@ class Settings(BaseSettings):
         description="Loudness that broadcasts are brought to, in LUFS (EBU R 128); off = they go"
         " out as loud as the room is.",
     )
+    hold_music: Path | None = Field(
+        default=None,
+        description="Sound file that listeners hear in a loop while nobody is in a room, where the"
+        " room does not say; none = silence.",
+    )
     admin_cookie_s: int = Field(
         default=30 * DAY_S,
         ge=60,
@@ -735,7 +745,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("state_dir", "tls_cert", "tls_key", "record_arrivals", "announcements_dir"),
-        "recordings_dir",
+        *("recordings_dir", "hold_music"),
         *("signing_key", "shared_join_secret", "shared_listen_secret", "turn_secret_file"),
     )
     @classmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec, Reading, RecordingReport
+from hls.types import BroadcastSpec, Caption, CaptionFate, Reading, RecordingReport
 from mixer.types import (
     PeerId,
     PeerStatistics,
@@ -358,6 +358,13 @@ class BroadcastPlane(PromptBroadcast, Protocol):
     def spec(self, room: RoomId) -> BroadcastSpec | None:
         """Return what was applied of a room on air, None of one that is not."""
 
+    async def end(self, room: RoomId) -> None:
+        """End a room's stream with all that was said until now, a quarter of a second at most.
+
+        Its playlists have an end mark then. It is to be taken off the air; a newer spec that has it
+        on air lets it go on. Raises PlaneUnavailable.
+        """
+
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         """Return the playlist once it holds what is asked for, None if the room is not on air.
 
@@ -384,7 +391,10 @@ class BroadcastPlane(PromptBroadcast, Protocol):
         """
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
-        """Tell listeners who can be heard from now on. Raises PlaneUnavailable."""
+        """Tell listeners who can be heard from now on; also after every restart of the plane."""
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        """Let listeners read something. Raises PlaneUnavailable."""
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """Return how loud each bus is that is brought to a loudness; nothing while it is away."""

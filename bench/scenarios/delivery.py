@@ -196,4 +196,4 @@ async def _paths(port: int) -> dict[str, str]:
 async def _last_that_may_be_asked_for(port: int) -> int:
     text = await _text(port, f"{FOLDER}/classic.m3u8")
     names = [line for line in text.splitlines() if line.startswith("seg-")]
-    return int(names[-1].removeprefix("seg-").removesuffix(".m4s")) + 2
+    return int(names[-1].rpartition("-")[2].removesuffix(".m4s")) + 2

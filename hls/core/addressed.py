@@ -1,63 +1,46 @@
-"""A playlist's text that can be handed out with a query on every address in it."""
+"""A playlist's text that can be handed out with a query on the addresses that need one."""
 
 import re
+from collections.abc import Mapping
+from itertools import chain
 
-_TAGS = tuple(
-    f"#EXT-X-{name}:"
-    for name in ("KEY", "MAP", "PART", "PRELOAD-HINT", "RENDITION-REPORT", "MEDIA")
+# Attribute by attribute, for a quoted name may hold anything, also what looks like an address. An
+# address that has a query already is left alone. A variant's address is the line after its tag.
+_ADDRESS = re.compile(
+    r"#EXT-X-(?:(?P<tag>KEY|RENDITION-REPORT|MEDIA):"
+    r'(?:[A-Z0-9-]+=(?:"[^"\n]*"|[^",\n]*),)*?URI="(?P<uri>[^"?\n]+)(?=")'
+    r"|STREAM-INF:[^\n]*\n(?!#)[^?\s]+(?=\s|\Z))"
 )
-# Attribute by attribute, for a quoted name may hold anything, also what looks like an address.
-_URI = re.compile(r'#[A-Z-]+:(?:[A-Z0-9-]+=(?:"[^"]*"|[^",]*),)*?URI="([^"]*)')
 
 
 class Addressed:
-    """A text, split once at where a query goes: each request then only joins.
+    """A text, split once at where queries go: each request then only joins.
 
-    Players copy a playlist's query neither to what it names nor to other playlists, so keys, maps,
-    segments, parts, hints, renditions and reports of them all get it.
+    Players copy a playlist's query neither to what it names nor to other playlists. Keys and
+    playlists can get one. Media get none: their names must stay the same (draft-pantos-hls-
+    rfc8216bis §6.2.1), for all listeners too, or no cache could serve two of them. `keys` are the
+    addresses of the keys, each once.
     """
 
-    __slots__ = ("_groups", "text")
+    __slots__ = ("_pieces", "_slots", "keys")
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self._groups: list[list[str]] | None = None
+        pieces, slots, at = [], [], 0
+        for found in _ADDRESS.finditer(text):
+            if found.start() and text[found.start() - 1] != "\n":  # within a tag of other things
+                continue
+            pieces.append(text[at : found.end()].encode())
+            slots.append(found["uri"] if found["tag"] == "KEY" else "")
+            at = found.end()
+        self._pieces = (*pieces, text[at:].encode())
+        self._slots = tuple(slots)  # "" for a playlist
+        self.keys = tuple(dict.fromkeys(filter(None, slots)))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Addressed) and other.text == self.text
+    def with_queries(self, playlists: bytes, keys: Mapping[str, bytes]) -> bytes:
+        """Return the text in UTF-8, with `playlists` behind the address of each other playlist.
 
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def with_query(self, query: str) -> str:
-        """Return the text with `query` (name=value&…, already quoted; "" = none) on each address.
-
-        An address that has a query keeps it. Costs one pass over the text the first time, then as
-        much as a copy of it.
+        Behind those of keys stands what `keys` has for them, of which it may lack some. A query is
+        quoted and begins with its question mark.
         """
-        if not query:
-            return self.text
-        if self._groups is None:
-            self._groups = _split(self.text)
-        return f"&{query}".join(f"?{query}".join(group) for group in self._groups)
-
-
-def _split(text: str) -> list[list[str]]:
-    """Return groups of pieces: "?query" goes between pieces, "&query" between groups."""
-    groups: list[list[str]] = [[]]
-    begin = at = 0
-    for line in text.split("\n"):
-        end, address = at, ""
-        if line.startswith(_TAGS):
-            if found := _URI.match(line):
-                end, address = at + found.end(), found[1]
-        elif not line.startswith("#") and (address := line.rstrip("\r")):
-            end = at + len(address)
-        if end > at:
-            groups[-1].append(text[begin:end])
-            begin = end
-            if "?" in address:
-                groups.append([])
-        at += len(line) + 1
-    groups[-1].append(text[begin:])
-    return groups
+        queries = [keys.get(slot, b"") if slot else playlists for slot in self._slots]
+        return b"".join(chain.from_iterable(zip(self._pieces, [*queries, b""], strict=True)))

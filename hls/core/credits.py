@@ -39,6 +39,13 @@ class Credits:
         over = [name for name, since in self._quiet_since.items() if unix_s - since >= PAUSE_S]
         return [_ended(self._talking.pop(name), self._quiet_since.pop(name)) for name in over]
 
+    def close(self, unix_s: float) -> list[DateRange]:
+        """Let everything end: the stream does."""
+        quiet_since = {name: self._quiet_since.get(name, unix_s) for name in self._talking}
+        over = [_ended(date, quiet_since[name]) for name, date in self._talking.items()]
+        self._talking, self._quiet_since = {}, {}
+        return [*over, *self.entitle("", unix_s)]
+
     def entitle(self, title: str, unix_s: float) -> list[DateRange]:
         """Note the title from now on; "" is none."""
         before = self._title

@@ -14,11 +14,14 @@ class Dates:
         self._sorted: tuple[DateRange, ...] | None = ()
 
     def mark(self, date: DateRange) -> None:
-        """Keep a range, in place of an earlier one of that id; of too many the oldest goes."""
+        """Keep a range, in place of an earlier one of that id.
+
+        Of too many the oldest goes that is over, or else the oldest.
+        """
         self._ranges[date.id] = date
         self._sorted = None
         if len(self._ranges) > MOST_RANGES:
-            del self._ranges[min(self._ranges.values(), key=lambda one: one.start_unix_s).id]
+            del self._ranges[min(self._ranges.values(), key=_worth).id]
             self.dropped += 1
 
     def since(self, unix_s: float) -> tuple[DateRange, ...]:
@@ -32,6 +35,11 @@ class Dates:
         if over or self._sorted is None:
             self._sorted = tuple(sorted(self._ranges.values(), key=lambda one: one.start_unix_s))
         return self._sorted
+
+
+def _worth(date: DateRange) -> tuple[bool, float]:
+    """Return what the least of goes first: what is over, and then what began first."""
+    return date.duration_s is None, date.start_unix_s
 
 
 def _end(date: DateRange) -> float:

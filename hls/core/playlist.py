@@ -1,11 +1,10 @@
 """The media playlists of a rendition as text, made from values (draft-pantos-hls-rfc8216bis)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 
-from hls.core.addressed import Addressed
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES
 from hls.types import KeySpec
 
@@ -24,7 +23,10 @@ PARTS_LISTED_S = 3 * TARGET_DURATION_S  # §6.2.2: parts further from the end go
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLEAR = "#EXT-X-KEY:METHOD=NONE"
 _GAP = "#EXT-X-GAP\n"
+_WAITABLE = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
 _MAP = '#EXT-X-MAP:URI="'
+_PART = re.compile(r'#EXT-X-PART:DURATION=[0-9.]+,URI="([^"]+)"')
+_END = "#EXT-X-ENDLIST\n"
 _LIVE_ONLY = (
     "#EXT-X-PART:",
     "#EXT-X-PART-INF:",
@@ -177,7 +179,7 @@ class PlaylistWriter:
         pieces += self._tail_with_parts(window)
         if last is not None:
             pieces += [last.change, last.parts, last.end if window.is_ended else ""]
-        pieces.append("#EXT-X-ENDLIST\n" if window.is_ended else _outlook(window))
+        pieces.append(_END if window.is_ended else _outlook(window))
         return "".join(pieces)
 
     def classic(self, window: Window) -> str:
@@ -189,7 +191,18 @@ class PlaylistWriter:
         pieces += [lines.plain for lines in self._tail]
         if window.is_ended:
             last = _open_lines(window)
-            pieces += ["" if last is None else last.plain, "#EXT-X-ENDLIST\n"]
+            pieces += ["" if last is None else last.plain, _END]
+        return "".join(pieces)
+
+    def subtitles(self, window: Window) -> str:
+        """Return the playlist of a rendition of captions: without parts, but it can be waited for.
+
+        Its content at the end may be ahead of the sound's by up to a target duration (§6.2.4).
+        """
+        self._follow(window.entries)
+        pieces = [_head(window, self._version(window)), _WAITABLE, self._before_tail]
+        pieces += [lines.plain for lines in self._tail]
+        pieces += [_END] if window.is_ended else []
         return "".join(pieces)
 
     def _follow(self, entries: tuple[Entry, ...]) -> None:
@@ -238,26 +251,25 @@ def classic(window: Window) -> str:
     return PlaylistWriter().classic(window)
 
 
-def with_token(playlist_text: str, token: str) -> str:
-    """Return the playlist with `?token=…` on every address."""
-    return Addressed(playlist_text).with_query(f"token={quote(token, safe='')}")
-
-
 def ended(playlist_text: str) -> str:
     """Return a playlist as that of a stream to which nothing is added any more (§4.4.3.4).
 
-    Of one with parts only the whole segments are left.
+    One that has its end mark stays as it is; of another one only the whole segments are left.
     """
+    if playlist_text.endswith(_END):
+        return playlist_text
     lines = playlist_text.splitlines(True)
-    return "".join(line for line in lines if not line.startswith(_LIVE_ONLY)) + "#EXT-X-ENDLIST\n"
+    return "".join(line for line in lines if not line.startswith(_LIVE_ONLY)) + _END
 
 
 def names(playlist_text: str) -> list[str]:
-    """Return which maps and whole segments the playlist names, each once."""
+    """Return which maps, parts and segments the playlist names, each once."""
     found = []
     for line in playlist_text.splitlines():
         if line.startswith(_MAP):
             found.append(line.removeprefix(_MAP).rstrip('"'))
+        elif (part := _PART.match(line)) is not None:
+            found.append(part[1])
         elif line and not line.startswith("#"):
             found.append(line)
     return list(dict.fromkeys(found))

@@ -4,13 +4,16 @@ import math
 import re
 from itertools import pairwise
 
+from hls.core.names import STREAM
 from hls.core.timeline import PART_FRAMES, SEGMENT_FRAMES
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, RenditionSpec
+from hls.types import BroadcastSpec, CaptionsSpec, KeySpec, RenditionSpec
 
 MAX_RENDITIONS = 32
+MAX_CAPTIONS = 16
 MAX_KEYS = 10_000  # a day of one every nine seconds
 MAX_TITLE = 1000  # a line of every playlist
+MAX_PATH = 4096  # Linux has no longer ones
 MAX_WINDOW_S = 86_400.0
 LOUDNESS = (-40.0, -9.0)  # LUFS; above, little would be left of the peaks
 # Below, little is left of speech; a frame holds at most 6144 bits a channel (14496-3 §4.5.3.3).
@@ -28,6 +31,7 @@ def check_spec(spec: BroadcastSpec) -> None:
     _check_keys(spec.keys)
     _check_clock(spec)
     _check_renditions(spec.renditions)
+    _check_captions(spec.captions, {one.name for one in spec.renditions})
     if spec.channels not in (1, 2):
         raise BadSpec("channels", "a broadcast has one or two")
     frames = spec.part_frames
@@ -35,12 +39,20 @@ def check_spec(spec: BroadcastSpec) -> None:
         raise BadSpec("part_frames", f"a part has {PART_FRAMES} frames or a multiple of that")
     if SEGMENT_FRAMES % frames:
         raise BadSpec("part_frames", "parts end where a segment does")
-    if len(spec.title) > MAX_TITLE:
-        raise BadSpec("title", f"a title has at most {MAX_TITLE} characters")
+    _check_texts(spec)
     if spec.loudness_lufs is not None and not LOUDNESS[0] <= spec.loudness_lufs <= LOUDNESS[1]:
         raise BadSpec("loudness_lufs", f"a loudness is {LOUDNESS[0]:g} to {LOUDNESS[1]:g} LUFS")
     if not 0 < spec.window_s <= MAX_WINDOW_S:
         raise BadSpec("window_s", "a window is longer than nothing, and not longer than a day")
+
+
+def _check_texts(spec: BroadcastSpec) -> None:
+    if len(spec.title) > MAX_TITLE:
+        raise BadSpec("title", f"a title has at most {MAX_TITLE} characters")
+    if len(spec.hold) > MAX_PATH or "\0" in spec.hold:
+        raise BadSpec("hold", "it is no path of a file")
+    if STREAM.fullmatch(spec.stream) is None:
+        raise BadSpec("stream", "it is 0 to 16 of a-z and digits")
 
 
 def _check_keys(keys: tuple[KeySpec, ...]) -> None:
@@ -78,3 +90,17 @@ def _check_renditions(renditions: tuple[RenditionSpec, ...]) -> None:
             raise BadSpec("renditions", f"AAC cannot be encoded at {one.bit_rate} b/s")
         if _LANGUAGE.fullmatch(one.language) is None or _LABEL.fullmatch(one.label) is None:
             raise BadSpec("renditions", "a language or a label holds what a playlist cannot")
+
+
+def _check_captions(captions: tuple[CaptionsSpec, ...], taken: set[str]) -> None:
+    if len(captions) > MAX_CAPTIONS:
+        raise BadSpec("captions", f"a broadcast has captions in at most {MAX_CAPTIONS} languages")
+    if len(taken | {one.name for one in captions}) < len(taken) + len(captions):
+        raise BadSpec("captions", "each has a name of its own, and none of a rendition")
+    if len({one.language for one in captions}) < len(captions):
+        raise BadSpec("captions", "each has a language of its own")
+    for one in captions:
+        if _NAME.fullmatch(one.name) is None:
+            raise BadSpec("captions", "a name is 1 to 32 of a-z, 0-9 and the hyphen")
+        if not one.language or _LANGUAGE.fullmatch(one.language) is None:
+            raise BadSpec("captions", "a language holds what a playlist cannot, or is none")

@@ -54,6 +54,11 @@ class Timeline:
         """Return the first tick that begins when `frames` AAC frames since the origin are over."""
         return self.origin_tick - (-frames * AAC_SAMPLES // TICK_SAMPLES)
 
+    def position_of(self, unix_s: float) -> int:
+        """Return the sample at a wall clock time, counted from the origin (negative before it)."""
+        since_base = round((unix_s - self.base_unix_s) * SAMPLE_RATE)
+        return since_base + LEAD_SEGMENTS * SEGMENT_FRAMES * AAC_SAMPLES
+
     def unix_s(self, msn: int) -> float:
         """Return the wall clock at the beginning of segment `msn`."""
         return self.base_unix_s + (msn - LEAD_SEGMENTS) * SEGMENT_S

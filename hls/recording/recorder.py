@@ -215,6 +215,11 @@ class Recorder:
         for name in idle[: max(0, len(idle) - _REMEMBERED_ROOMS)]:
             del self._rooms[name]
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is recorded, or still has to be made whole."""
+        return bool(self._ending) or self._count > 0
+
     def is_recording(self, room: str) -> bool:
         """Whether what is heard in a room is written."""
         found = self._rooms.get(room)

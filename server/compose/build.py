@@ -35,6 +35,7 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.audience import Audience
 from server.services.auto_rooms import AutoPolicy, AutoRooms
+from server.services.captions import Captions
 from server.services.chat import Chat
 from server.services.clock import Clock
 from server.services.credits import Credits
@@ -43,6 +44,7 @@ from server.services.doorman import Doorman
 from server.services.drain import Drain
 from server.services.endings import Endings
 from server.services.feeds import Feeds
+from server.services.holdmusic import HoldMusic
 from server.services.ice import IceServers
 from server.services.keyring import Keyring
 from server.services.kicks import Kicks
@@ -130,6 +132,7 @@ class Services:
         _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self.context.uploads.run, name="uploads")
         _ = supervisor.keep_running(self._keep_house, name="housekeeping")
+        _ = supervisor.keep_running(self._keep_recordings, name="recordings kept")
 
     async def _hear(self, credits_: Credits) -> None:
         async for event in self.context.mixer.events():
@@ -145,9 +148,7 @@ class Services:
                 self.context.presence.sweep()
                 self.context.arrivals.sweep()
                 self.context.standings.sweep()
-                await self.context.recorder.sweep()
                 self.context.listening.listeners.sweep()
-            await self.context.recorder.keep_space()
             await self.context.listening.sessions.settle()
             self.context.listening.keys.look()
             await self.context.permanent.follow(self.context.settings.rooms)
@@ -155,6 +156,14 @@ class Services:
             await self.context.signalling.spent.forget()
             await self.context.keys.store_uses()
             await self.context.desk.kicks.forget()
+
+    async def _keep_recordings(self) -> None:
+        """Apart from the rest, which must not wait for a disk that hangs."""
+        while True:
+            for _ in range(EXPIRE_EVERY):
+                await asyncio.sleep(SWEEP_S)
+                await self.context.recorder.sweep()
+            await self.context.recorder.keep_space()
 
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
@@ -190,6 +199,16 @@ def _auto_policy(settings: Settings) -> AutoPolicy:
     )
 
 
+def _uploads(
+    settings: Settings, plane: UploadPlane | None, recorder: Recorder, keys: StreamKeys
+) -> Uploads:
+    """Return what tells the upload of recordings; keys are kept for what is not sent yet."""
+    uploads = Uploads(plane, recorder, are_recordings_sent=settings.upload_what != "broadcast")
+    if settings.upload_what != "recordings":
+        keys.holders.append(uploads.oldest_msn)
+    return uploads
+
+
 def build(settings: Settings, ground: Ground) -> Services:
     """Wire the services; nothing is started, read or written."""
     clock, registry = ground.clock, CollectorRegistry()
@@ -220,11 +239,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = _listening(access, keys, store, clock)
-    uploads = Uploads(
-        ground.upload, recorder, are_recordings_sent=settings.upload_what != "broadcast"
-    )
-    if settings.upload_what != "recordings":
-        keys.holders.append(uploads.oldest_msn)
+    uploads = _uploads(settings, ground.upload, recorder, keys)
     kicks = Kicks(store, clock, settings.join_token_s)
     presence.tickets.kick_mark = kicks.mark
     desk = Desk(store, rooms, presence, kicks, access.refusal_s)
@@ -245,6 +260,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
+    sounds = sounds_of(settings)
     standings = Standings(signalling, clock.monotonic, settings.live_listeners)
 
     context = Context(
@@ -271,10 +287,12 @@ def build(settings: Settings, ground: Ground) -> Services:
         shelf=FolderShelf(recordings_folder(settings)),
         desk=desk,
         announcer=announcer,
-        sounds=sounds_of(settings),
+        sounds=sounds,
+        hold_music=HoldMusic(sounds, ground.decoder),
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
+        captions=Captions(rooms, ground.broadcast, clock),
         radio=Radio(rooms, feeds, ground.sound, clock, places_of(settings)),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
@@ -361,6 +379,8 @@ def studio_of(settings: Settings) -> Studio:
         float(settings.broadcast_window_s),
         Container(settings.broadcast_container),
         None if settings.broadcast_loudness_lufs == "off" else settings.broadcast_loudness_lufs,
+        hold=str(settings.hold_music or ""),
+        sounds=str(settings.announcements_dir or ""),
     )
 
 

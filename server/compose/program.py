@@ -202,6 +202,8 @@ def _prepare_folders(settings: Settings) -> None:
         _prepare_recordings(settings.recordings_dir)
     if settings.announcements_dir is not None:
         _check_announcements(settings.announcements_dir)
+    if settings.hold_music is not None:
+        _check_hold_music(settings.hold_music)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -275,6 +277,20 @@ def _check_announcements(folder: Path) -> None:
             f" choose another with {option('announcements_dir')}"
             f" (or {variable('announcements_dir')})"
         ) from None
+
+
+def _check_hold_music(file: Path) -> None:
+    why = "it is no file"
+    try:
+        if file.is_file():
+            with file.open("rb"):
+                return
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise SetupMistake(
+        f"The hold music {file} cannot be read ({why}):"
+        f" choose another with {option('hold_music')} (or {variable('hold_music')})"
+    )
 
 
 def _turn_secret(file: Path | None) -> str:

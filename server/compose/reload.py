@@ -48,6 +48,7 @@ RELOADABLE: Final = frozenset(
         "broadcast_window_s",
         "broadcast_container",
         "broadcast_loudness_lufs",
+        "hold_music",
         "admin_cookie_s",
         "resume_s",
         "room_warnings_s",

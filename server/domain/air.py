@@ -10,6 +10,7 @@ from zlib import crc32
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE
 from hls.types import Container, RenditionSpec
 from mixer.types import FLOOR
+from server.domain.captions import languages_mistake
 
 MAX_AIR_BUSES: Final = 8  # with four bit rates that is what a broadcast may have
 MAX_BIT_RATES: Final = 4
@@ -39,13 +40,17 @@ class Air:
 
     `buses` is what listeners can choose among, the first one unasked; none is the floor. So far
     back may they go: `dvr_s`, None as the server says. They are told `title`, the room's name if
-    there is none, and with `names` who speaks: to anybody who knows the room's id.
+    there is none, and with `names` who speaks: to anybody who knows the room's id. `captions` are
+    the languages (BCP 47) in which they can read what is said. While nobody is in the room they
+    hear `hold`, a file of the folder of announcements: None as the server says, "" for silence.
     """
 
     buses: tuple[AirBus, ...] = ()
     dvr_s: int | None = None
     title: str = ""
     names: bool = False
+    captions: tuple[str, ...] = ()
+    hold: str | None = None
 
     def within(self, buses: Collection[str]) -> tuple[AirBus, ...]:
         """Return what is on air of a room that has `buses` beside the floor."""
@@ -58,13 +63,25 @@ AS_USUAL: Final = Air()
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """How this server makes broadcasts; bit rates in b/s, the first one is played unasked."""
+    """How this server makes broadcasts; bit rates in b/s, the first one is played unasked.
+
+    `hold` is the path of the hold music of rooms that do not say, `sounds` the folder of that of
+    others; "" for none.
+    """
 
     part_frames: int = 15
     bit_rates: tuple[int, ...] = (128_000, 64_000)
     window_s: float = float(MIN_WINDOW_S)
     container: Container = Container.FMP4
     loudness_lufs: float | None = None
+    hold: str = ""
+    sounds: str = ""
+
+    def hold_of(self, air: Air) -> str:
+        """Return the path of what is heard of an empty room, "" for silence."""
+        if air.hold is None:
+            return self.hold
+        return f"{self.sounds}/{air.hold}" if air.hold and self.sounds else ""
 
     def window_of(self, air: Air) -> float:
         """Return how far back listeners may go, in seconds."""
@@ -91,7 +108,7 @@ def air_mistake(air: Air, buses: Collection[str]) -> str:
         return "a bus is on air once"
     if missing := [name for name in names if name not in {FLOOR, *buses}]:
         return f"there is no bus {missing[0]!r} in this room"
-    return ""
+    return languages_mistake(air.captions)
 
 
 def part_frames(part_ms: int) -> int:

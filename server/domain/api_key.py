@@ -22,6 +22,7 @@ class Scope(StrEnum):
     ROOMS_WRITE = "rooms:write"
     PEOPLE = "people"  # let in without an invite, and take out
     BROADCAST = "broadcast"  # listen tokens without an invite
+    CAPTIONS = "captions"  # what listeners can read
     LINES = "lines"  # plain RTP and RTMP outputs
     ANNOUNCEMENTS = "announcements"
     RECORDINGS = "recordings"

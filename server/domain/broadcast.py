@@ -5,6 +5,7 @@ from dataclasses import replace
 from hls.types import BroadcastSpec
 from mixer.types import Profile
 from server.domain.air import Studio
+from server.domain.captions import captions_of
 from server.domain.room import Room
 from server.domain.stream import Stream
 
@@ -12,9 +13,12 @@ _STUDIO = Studio()
 
 
 def broadcast_spec(
-    room: Room, stream: Stream, version: int, studio: Studio = _STUDIO
+    room: Room, stream: Stream, version: int, studio: Studio = _STUDIO, *, is_empty: bool = False
 ) -> BroadcastSpec:
-    """Return the broadcast as the plane shall have it: of a music room in stereo."""
+    """Return the broadcast as the plane shall have it: of a music room in stereo.
+
+    A room that `is_empty` has hold music.
+    """
     return replace(
         stream.spec(room.id, version, on_air=room.broadcast),
         channels=2 if room.profile is Profile.MUSIC else 1,
@@ -24,6 +28,8 @@ def broadcast_spec(
         window_s=studio.window_of(room.air),
         container=studio.container,
         loudness_lufs=studio.loudness_lufs,
+        captions=captions_of(room.air.captions),
+        hold=studio.hold_of(room.air) if is_empty else "",
     )
 
 

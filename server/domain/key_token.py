@@ -1,7 +1,6 @@
-"""What opens a broadcast's keys for one listener and one epoch: short, and cheap to check."""
+"""What opens one key of a broadcast for one listener: short, and cheap to check."""
 
 import base64
-import hashlib
 import hmac
 import re
 import struct
@@ -11,34 +10,27 @@ from typing import Final
 from server.domain.identity import UserId
 from server.domain.stream import Stream
 
-PREFIX: Final = "k1."
-# How long it is good after the epoch it was made in: a player that paused for a breath comes back
-# with the playlist from before.
+PREFIX: Final = "k2."
+# How long it is good after the last segment of its epoch has left the window: a player that paused
+# for a breath comes back with the playlist from before.
 SLACK: Final = 32  # segments, about a minute
-LONGEST: Final = 1875  # segments, an hour: where keys are changed seldom or never
-_MAC_BYTES: Final = 16  # 128 bits; the tag is looked at for an hour at most
+_MAC_BYTES: Final = 16  # 128 bits, for what opens no more than one key
 _BODY: Final = struct.Struct(">16sQ")
 _PACKED: Final = re.compile(r"[A-Za-z0-9_-]{54}", re.ASCII)
 
 
-def last_msn(every: int, now_msn: int) -> int:
-    """Return the last segment in which a token is good that is made at `now_msn`.
+def make(stream: Stream, user: UserId, epoch: int) -> str:
+    """Return the token that gives `user` the key of that epoch.
 
-    All that are made in one epoch end together, so a listener's is the same text throughout: for
-    players, another address is another key.
+    It is always the same text, for it stands in playlists, where nothing may change; when it is
+    over is up to who reads it.
     """
-    period = min(every, LONGEST) or LONGEST
-    return (now_msn // period + 1) * period + SLACK
-
-
-def make(stream: Stream, user: UserId, until_msn: int) -> str:
-    """Return the token that gives `user` the keys of that room up to a segment."""
-    body = _BODY.pack(uuid.UUID(user).bytes, until_msn)
+    body = _BODY.pack(uuid.UUID(user).bytes, epoch)
     return PREFIX + base64.urlsafe_b64encode(body + _mac(stream, body)).decode().rstrip("=")
 
 
-def read(stream: Stream, token: str, now_msn: int) -> UserId | None:
-    """Return whom the token was made for; None if it is over, or not of that room."""
+def read(stream: Stream, token: str) -> tuple[UserId, int] | None:
+    """Return whom and what epoch the token was made for; None if it is not of that room."""
     packed = token.removeprefix(PREFIX)
     if not token.startswith(PREFIX) or not _PACKED.fullmatch(packed):
         return None
@@ -46,13 +38,15 @@ def read(stream: Stream, token: str, now_msn: int) -> UserId | None:
     body = raw[: _BODY.size]
     if not hmac.compare_digest(raw[_BODY.size :], _mac(stream, body)):
         return None
-    user, until_msn = _BODY.unpack(body)
-    return UserId(str(uuid.UUID(bytes=user))) if now_msn <= until_msn else None
+    user, epoch = _BODY.unpack(body)
+    return UserId(str(uuid.UUID(bytes=user))), epoch
+
+
+def is_over(stream: Stream, epoch: int, now_msn: int, listed: int) -> bool:
+    """Whether the key of an epoch is needed no more, where the newest `listed` segments are."""
+    end = stream.end_of(epoch)
+    return end is not None and now_msn > end + listed + SLACK
 
 
 def _mac(stream: Stream, body: bytes) -> bytes:
-    """Media time that starts anew counts from zero again: the base tells it apart."""
-    base = struct.pack(">d", stream.base_unix_s)
-    return hmac.digest(stream.secret, b"roomtone key token" + base + body, hashlib.sha256)[
-        :_MAC_BYTES
-    ]
+    return stream.mac(b"roomtone key token" + body)[:_MAC_BYTES]

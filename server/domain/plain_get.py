@@ -21,10 +21,14 @@ _LINE: Final = re.compile(
 )
 _FIELD: Final = re.compile(rb"([A-Za-z0-9-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)", re.ASCII)
 _LENGTH: Final = re.compile(r"0|[1-9]\d{0,6}", re.ASCII)
+_QUERY: Final = r"(?:\?([A-Za-z0-9._~&=-]+))?"
 _TARGET: Final = re.compile(
     r"/hls/([A-Za-z0-9_-]{3,32})(?:/([a-z0-9-]{1,32}))?/([A-Za-z0-9_-][A-Za-z0-9._-]{0,127})"
-    r"(?:\?([A-Za-z0-9._~&=-]+))?",
+    + _QUERY,
     re.ASCII,
+)
+_KEY: Final = re.compile(
+    r"/hls/rooms/([A-Za-z0-9_-]{3,32})(?:/([0-9]{1,16}))?/enc\.key" + _QUERY, re.ASCII
 )
 _PAIR: Final = re.compile(r"([A-Za-z0-9_]+)=([A-Za-z0-9._~-]*)", re.ASCII)
 _COOKIE: Final = re.compile(r"([A-Za-z0-9_.-]+)=([A-Za-z0-9_.~%+/=:|!*-]*)", re.ASCII)
@@ -37,7 +41,7 @@ _ODD: Final = frozenset(
     | {"if-unmodified-since", "traceparent", "tracestate", "forwarded", "x-forwarded-for"}
     | {"x-forwarded-proto", "x-forwarded-host"}
 )
-_KEYS_OF: Final = "rooms"  # /hls/rooms/… has the keys
+_KEYS: Final = "/hls/rooms/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What of a stream is asked for; `rendition` is "" for the default one's."""
+    """What of a stream is asked for; `rendition` is "" for the default one's.
+
+    Of a key there is the `epoch`, None for the one that is in force now.
+    """
 
     room: RoomId
     rendition: str
     name: str
     query: Mapping[str, str]
+    is_key: bool = False
+    epoch: str | None = None
 
 
 class Requests:
@@ -115,11 +124,17 @@ class Requests:
 
 def read_target(target: str) -> Target | None:
     """Return what of a stream a request's target names, None if it is no plain address of one."""
-    found = _TARGET.fullmatch(target)
-    if found is None or found[1] == _KEYS_OF:
+    is_key = target.startswith(_KEYS)
+    found = (_KEY if is_key else _TARGET).fullmatch(target)
+    if found is None:
         return None
-    query = _pairs(_PAIR, found[4].split("&")) if found[4] else {}
-    return None if query is None else Target(RoomId(found[1]), found[2] or "", found[3], query)
+    text = found[found.re.groups]
+    query = _pairs(_PAIR, text.split("&")) if text else {}
+    if query is None:
+        return None
+    if is_key:
+        return Target(RoomId(found[1]), "", "enc.key", query, is_key=True, epoch=found[2])
+    return Target(RoomId(found[1]), found[2] or "", found[3], query)
 
 
 def read_cookies(text: str) -> Mapping[str, str] | None:

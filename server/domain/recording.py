@@ -66,6 +66,11 @@ class Automatic(StrEnum):
     ON_AIR = "on-air"
     WHEN_OCCUPIED = "when-occupied"
 
+    @property
+    def is_on(self) -> bool:
+        """It is, now and then."""
+        return self is not Automatic.OFF
+
     def wants(self, *, is_on_air: bool, is_occupied: bool) -> bool:
         """Whether a room is to be recorded that listeners hear, or that somebody is in."""
         causes = {Automatic.ON_AIR: is_on_air, Automatic.WHEN_OCCUPIED: is_occupied}

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hls.core.names import Names
 from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES
 from hls.types import BroadcastSpec, PlaylistKind, Position
 from server.errors import BadInput, FieldMistake
@@ -16,7 +17,6 @@ AHEAD_SEGMENTS: Final = 2  # §6.2.5.2: beyond the last segment of the playlist
 AHEAD_S: Final = 3.0  # §6.2.5.2, the Advance Part Limit
 
 _DECIMAL: Final = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)  # no stream gets further
-_PART: Final = re.compile(r"seg-(0|[1-9]\d{0,14})\.(0|[1-9]\d?)\.m4s", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Parts:
     def __init__(self, spec: BroadcastSpec) -> None:
         self.count = SEGMENT_FRAMES // spec.part_frames
         self.seconds = spec.part_frames * AAC_SAMPLES / SAMPLE_RATE
+        self._captions = {one.name for one in spec.captions}
+        self._names = Names(spec.stream)
 
     def index(self, position: Position) -> int:
         """Return a place in the row. A part beyond its segment's last is the next one's first."""
@@ -66,12 +68,19 @@ class Parts:
         if ask.msn is None or ask.kind is PlaylistKind.MULTIVARIANT:
             return None
         whole = self.count - 1
+        if ask.rendition in self._captions:  # they are listed when they begin
+            return self.index(Position(ask.msn - 1, whole))
         part = whole if ask.part is None or ask.kind is PlaylistKind.CLASSIC else ask.part
         return self.index(Position(ask.msn, part))
 
     def may_skip(self, ask: PlaylistAsk) -> bool:
         """Whether the answer may be a delta update."""
-        return ask.skip and ask.kind is PlaylistKind.LOW_LATENCY
+        is_live = ask.kind is PlaylistKind.LOW_LATENCY and ask.rendition not in self._captions
+        return ask.skip and is_live
+
+    def kind(self, ask: PlaylistAsk) -> PlaylistKind:
+        """Return the kind that answers: captions have no parts, so both kinds are the same text."""
+        return PlaylistKind.CLASSIC if ask.rendition in self._captions else ask.kind
 
     def is_too_far(self, ask: PlaylistAsk, position: int) -> bool:
         """Whether more is asked for than a player can know of; `position` is the part to come."""
@@ -82,14 +91,13 @@ class Parts:
         if self.msn(wanted) > last_segment + AHEAD_SEGMENTS:
             return True
         ahead = math.ceil(AHEAD_S / self.seconds)
-        return ask.part is not None and wanted > position - 1 + ahead
+        is_part = ask.part is not None and ask.rendition not in self._captions
+        return is_part and wanted > position - 1 + ahead
 
     def named(self, name: str) -> int | None:
         """Return which part a name is that of; None for everything else."""
-        found = _PART.fullmatch(name)
-        if found is None or int(found[2]) >= self.count:
-            return None
-        return self.index(Position(int(found[1]), int(found[2])))
+        found = self._names.read_part(name)
+        return self.index(found) if found is not None and found.part < self.count else None
 
 
 def read_directives(query: Sequence[tuple[str, str]]) -> tuple[int | None, int | None, bool]:

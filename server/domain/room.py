@@ -1,5 +1,6 @@
 """A room as it is stored, with the transitions of its life."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
@@ -133,6 +134,13 @@ class Room:
             return None
         return self.created_at + timedelta(seconds=self.expires_in_s)
 
+    @property
+    def ends_unix_s(self) -> float:
+        """When its time is over, in seconds since 1970; infinity: never."""
+        if self.expires_in_s is None:
+            return math.inf
+        return self.created_at.timestamp() + self.expires_in_s
+
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over at `now` (aware)."""
         end = self.expires_at
@@ -211,6 +219,8 @@ class _StoredRoom(BaseModel):
     dvrSeconds: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
     title: str = ""
     broadcastNames: bool = False  # noqa: N815
+    captions: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    holdMusic: str | None = None  # noqa: N815
     version: int = RECORD_VERSION
 
 
@@ -242,6 +252,8 @@ def encode_room(room: Room) -> bytes:
             dvrSeconds=room.air.dvr_s,
             title=room.air.title,
             broadcastNames=room.air.names,
+            captions=room.air.captions,
+            holdMusic=room.air.hold,
         )
         .model_dump_json()
         .encode()
@@ -284,5 +296,7 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
             stored.dvrSeconds,
             stored.title,
             stored.broadcastNames,
+            stored.captions,
+            stored.holdMusic,
         ),
     )

@@ -1,5 +1,10 @@
 """A room's broadcast as it is stored: where its clock begins, and its keys."""
 
+import base64
+import hashlib
+import hmac
+import re
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,6 +20,9 @@ from server.errors import BadRecord
 KEY_BYTES: Final = 16  # AES-128
 SECRET_BYTES: Final = 32
 KEYS: Final = "keys/"  # what the names of key records begin with, below `/rooms/<id>/`
+# A room that is made anew each hour has the same id twice within a year once in 28,000 years.
+_ID_BYTES: Final = 5
+_KEY_PATH: Final = re.compile(r"/hls/rooms/[^/]+/([0-9]{1,16})/enc\.key", re.ASCII)
 _MOST: Final = 2**53  # what JSON numbers hold exactly everywhere
 
 
@@ -34,8 +42,8 @@ class Stream:
 
     Media time zero is the tick `base_tick` of the machine's boot `boot`, at `base_unix_s` on the
     wall clock. `keys` (at least one) ascend by epoch and by `first_msn`; the first covers
-    everything before it too, the last may be for times to come. `secret` is what key tokens of this
-    room are made with.
+    everything before it too, the last may be for times to come. `secret`, random, is what key
+    tokens of this room and its stream's `id` are made with.
     """
 
     boot: str
@@ -43,6 +51,24 @@ class Stream:
     base_unix_s: float
     keys: tuple[StreamKey, ...]
     secret: bytes = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """What tells this stream from every other, also of the same room: eight of a-z and 2-7.
+
+        It is in the names of its media. As long as media time goes on it is the same in every
+        process; it says nothing of the secret it is made of.
+        """
+        name = self.mac(b"roomtone stream")[:_ID_BYTES]
+        return base64.b32encode(name).decode().lower()
+
+    def mac(self, text: bytes) -> bytes:
+        """Return what shows that `text` was said of this stream by who knows its secret: 32 bytes.
+
+        Media time that starts anew counts from zero again: the base tells it apart.
+        """
+        base = struct.pack(">d", self.base_unix_s)
+        return hmac.digest(self.secret, text + base, hashlib.sha256)
 
     def continued(self, boot: str, now_tick: int, now_unix_s: float) -> Self:
         """Return the stream with its clock in ticks of this boot.
@@ -78,13 +104,19 @@ class Stream:
         """Return the key of an epoch, None if it is not known (any more)."""
         return next((key for key in self.keys if key.epoch == epoch), None)
 
+    def end_of(self, epoch: int) -> int | None:
+        """Return the first segment after an epoch, None if it is not known that it ends."""
+        return next((key.first_msn for key in self.keys if key.epoch > epoch), None)
+
     def spec(self, room: RoomId, version: int, *, on_air: bool = True) -> BroadcastSpec:
         """Return the broadcast as the plane shall have it."""
         keys = tuple(
             KeySpec(key.epoch, key.key, key.iv, key_path(room, key.epoch), key.first_msn)
             for key in self.keys
         )
-        return BroadcastSpec(room, version, keys, self.base_tick, self.base_unix_s, on_air)
+        return BroadcastSpec(
+            room, version, keys, self.base_tick, self.base_unix_s, on_air, stream=self.id
+        )
 
     def records(self) -> dict[str, bytes]:
         """Return all that is stored of it, by the names below `/rooms/<id>/`."""
@@ -125,6 +157,12 @@ class _StoredKey(BaseModel):
 def key_path(room: RoomId, epoch: int) -> str:
     """Return the address where a key is given out."""
     return f"/hls/rooms/{room}/{epoch}/enc.key"
+
+
+def epoch_of(path: str) -> int | None:
+    """Return the epoch that an address of key_path is that of, None for any other address."""
+    found = _KEY_PATH.fullmatch(path)
+    return int(found[1]) if found else None
 
 
 def key_name(epoch: int) -> str:

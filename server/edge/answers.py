@@ -151,6 +151,8 @@ class RoomFull(RoomNotice):
     dvrSeconds: int | None
     title: str
     broadcastNames: bool
+    captions: list[str]
+    holdMusic: str | None
     record: Automatic | None
     links: Links
 
@@ -172,6 +174,8 @@ class RoomSeen(RoomNotice):
     dvrSeconds: int | None = None
     title: str | None = None
     broadcastNames: bool | None = None
+    captions: list[str] | None = None
+    holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None
 
@@ -238,6 +242,29 @@ class RenditionShape(Answer):
     listeners: ByKind
 
 
+class CaptionsShape(Answer):
+    """A rendition of captions."""
+
+    language: str
+    url: str
+
+
+class CaptionShape(Answer):
+    """A caption on the clock of the stream's dates."""
+
+    language: str
+    text: str
+    startsAt: Moment
+    endsAt: Moment
+    late: Annotated[bool, Field(description="Listeners near the edge see it later than they hear")]
+
+
+class CaptionAnswer(Success):
+    """What listeners can read; null if it was not final."""
+
+    caption: CaptionShape | None
+
+
 class LoudnessShape(Answer):
     """How loud a bus is on air; -120 stands for silence."""
 
@@ -254,6 +281,7 @@ class BroadcastShape(Answer):
     onAir: bool
     urls: BroadcastUrls
     renditions: list[RenditionShape]
+    captions: list[CaptionsShape]
     listeners: int
     blocked: Annotated[int, Field(description="Requests that wait for the next part")]
     bytesSent: int

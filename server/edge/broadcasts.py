@@ -45,7 +45,13 @@ def _numbers(
 ) -> Mapping[str, object]:
     """Return what is so of a broadcast that is on air."""
     if spec is None:
-        return {"listeners": 0, "partMs": None, "holdBackMs": None, "renditions": []}
+        return {
+            "listeners": 0,
+            "partMs": None,
+            "holdBackMs": None,
+            "renditions": [],
+            "captions": [],
+        }
     heard = context.audience.listeners(room)
     parts = Parts(spec)
     default = spec.renditions[0].name
@@ -66,6 +72,10 @@ def _numbers(
                 }
             }
             for one in spec.renditions
+        ],
+        "captions": [
+            {"language": one.language, "url": f"{url}/{one.name}/stream.m3u8"}
+            for one in spec.captions
         ],
     }
 

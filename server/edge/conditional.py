@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.domain.room import Room, encode_room
-from server.errors import PreconditionFailed
+from server.errors import NotFound, PreconditionFailed
 
 _READING: Final = frozenset({"GET", "HEAD"})
 _TAG_CHARACTERS: Final = 22  # 88 bits
@@ -19,6 +19,8 @@ async def conditional(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         answer = await handler(request)
     except web.HTTPMethodNotAllowed as error:
+        if error.allowed_methods == {"OPTIONS"}:  # which is answered for all of /hls/
+            raise NotFound("There is nothing here") from None
         if request.method != "OPTIONS":
             raise
         return web.Response(status=204, headers={"Allow": error.headers["Allow"]})

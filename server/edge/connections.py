@@ -198,7 +198,10 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer, however long that takes the other side."""
         with self.at_work():
-            return await super().finish_response(request, resp, start_time)
+            answered = await super().finish_response(request, resp, start_time)
+        if self._messages:  # more came at once: first it is the others' turn (from Python 3.12 on
+            await asyncio.sleep(0)  # aiohttp would answer all of them in one)
+        return answered
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

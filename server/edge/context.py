@@ -15,10 +15,12 @@ from server.services.api_keys import ApiKeys
 from server.services.arrivals import ArrivalsKeeper
 from server.services.audience import Audience
 from server.services.auto_rooms import AutoRooms
+from server.services.captions import Captions
 from server.services.clock import Clock
 from server.services.desk import Desk
 from server.services.drain import Drain
 from server.services.endings import Endings
+from server.services.holdmusic import HoldMusic
 from server.services.ice import IceServers
 from server.services.limits import Limits
 from server.services.lines import LineKeeper
@@ -64,9 +66,11 @@ class Context:
     desk: Desk
     announcer: Announcer
     sounds: Sounds
+    hold_music: HoldMusic
     webhooks: Webhooks
     endings: Endings
     audience: Audience
+    captions: Captions
     radio: Radio
     outputs: Outputs
     permanent: PermanentRooms

@@ -448,6 +448,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Let somebody listen no more",
         answers.Success,
     ),
+    ("POST", "/api/rooms/{room}/captions"): Operation(
+        "createCaption",
+        "broadcast",
+        "Let listeners read what is said",
+        answers.CaptionAnswer,
+        body=models.CaptionRequest,
+        example={"language": "en", "text": "Good morning.", "durationMs": 2000},
+        errors=("not_ready", "too_many", "media_unavailable"),
+    ),
     ("POST", "/api/rooms/{room}/outputs"): Operation(
         "createOutput",
         "broadcast",

@@ -1,6 +1,7 @@
 """The fields of what callers send: their types, with what each lets through."""
 
 import ipaddress
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -8,6 +9,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from mixer.core.speccheck import AGC_DBOV, GAIN_DB, MAX_BUS_CHARACTERS, MAX_BUSES, MAX_LOUDEST, PAN
 from mixer.types import FLOOR, Profile, RtcpMode, RtpCodec
 from server.domain.air import MAX_WINDOW_S, MIN_WINDOW_S
+from server.domain.captions import (
+    CAPTION_LANGUAGE,
+    DURATION_MS,
+    MAX_LANGUAGES,
+    MOST_EARLY_S,
+    MOST_LATE_S,
+    languages_mistake,
+)
+from server.domain.captions import MAX_CHARACTERS as MAX_CAPTION
 from server.domain.chat import MAX_CHARACTERS
 from server.domain.grants import Role
 from server.domain.identity import (
@@ -19,6 +29,7 @@ from server.domain.identity import (
     user_id,
 )
 from server.domain.room import MAX_CHAT_HISTORY
+from server.services.sounds import MAX_NAME_CHARACTERS
 
 MAX_RECIPIENT: Final = 36  # a user id; the name of a bus has 32 characters
 
@@ -64,6 +75,19 @@ def _as_buses(names: list[str]) -> list[str]:
     if FLOOR in names or len(set(names)) < len(names):
         raise ValueError("names of their own, and the floor is there anyway")
     return names
+
+
+def _as_languages(languages: list[str]) -> list[str]:
+    if mistake := languages_mistake(languages):
+        raise ValueError(mistake)
+    return languages
+
+
+def _as_moment(text: str) -> str:
+    moment = datetime.fromisoformat(text)  # raises ValueError
+    if moment.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return text
 
 
 def _none_is_empty(value: object) -> object:
@@ -161,5 +185,28 @@ Title = Annotated[
     WithJsonSchema({"type": ["string", "null"], "maxLength": 200, "pattern": PRINTABLE}),
 ]
 DvrSeconds = Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S), WHOLE]
+CaptionLanguage = Annotated[str, StringConstraints(pattern=CAPTION_LANGUAGE)]
+CaptionLanguages = Annotated[
+    list[CaptionLanguage],
+    Field(max_length=MAX_LANGUAGES, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_as_languages),
+]
+CaptionText = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_CAPTION,
+        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$",  # tabs and new lines are text
+    ),
+]
+CaptionMs = Annotated[int, Field(ge=DURATION_MS[0], le=DURATION_MS[1]), WHOLE]
+OffsetMs = Annotated[int, Field(ge=-1000 * int(MOST_LATE_S), le=1000 * int(MOST_EARLY_S)), WHOLE]
+MomentText = Annotated[
+    str,
+    AfterValidator(_as_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
+]
+HoldMusicFile = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 LiveListeners = Annotated[int, Field(ge=0, le=100_000), WHOLE]
 Seconds = Annotated[int, Field(ge=1, le=10**9), WHOLE]

@@ -18,9 +18,10 @@ from server.edge.errors import refusal, response
 from server.edge.hls_instruments import media_kind
 from server.edge.reading import path_room
 from server.edge.rights import listen_token
-from server.edge.stream_keys import ending_of, token_to_hand_on
+from server.edge.stream_keys import ending_of, pass_shown
 from server.errors import NotFound, NotReady, RangeNotThere
 from server.services.endings import Ending
+from server.services.listening import Pass
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _RENDITION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
@@ -40,9 +41,8 @@ _TYPES: Final = {
 # RFC 8216bis B.1: what was waited for is that one answer for good; what was not is old at once.
 _BLOCKED_S: Final = round(6 * TARGET_S)
 _PLAIN_S: Final = round(TARGET_S / 2)
-# They never change, but a room of the same id begins anew with the same names: a cache must have
-# forgotten the old one's by then. Who needs one longer asks with its ETag and is told 304.
-_MEDIA: Final = "public, max-age=60, immutable"
+# A year, the longest there is: a name is one stream's for good, an init segment's its content's.
+_MEDIA: Final = "public, max-age=31536000, immutable"
 _NO_MEDIA: Final = "There is no such segment, or not any more"
 
 
@@ -51,13 +51,13 @@ async def get_playlist(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room, ask = path_room(request), _ask(request)
     # A bad one is refused before it waits.
-    token = token_to_hand_on(request, room, to_playlists=ask.kind is PlaylistKind.MULTIVARIANT)
+    listener = pass_shown(request, room)
     ending = ending_of(context, room)
     text = await _running(request, room, ask) if ending is None else _ended(ending, ask)
     playlist = (ask.rendition, ask.kind)
     context.audience.asked(room, playlist, _who(request, room))
     accepted = request.headers.get("Accept-Encoding", "")
-    answer = text_answer(text, ask, token, is_packed=takes_gzip(accepted))
+    answer = text_answer(text, ask, listener, is_packed=takes_gzip(accepted))
     return _sent(context, room, ask.kind.value, answer)
 
 
@@ -118,17 +118,17 @@ def _check_broadcast(context: Context, room: RoomId) -> None:
 
 
 def text_answer(
-    text: PlaylistText, ask: PlaylistAsk, token: str, *, is_packed: bool
+    text: PlaylistText, ask: PlaylistAsk, listener: Pass | None, *, is_packed: bool
 ) -> web.Response:
-    """Return a playlist as it is sent: with a token in its addresses, or else perhaps packed."""
-    if token:
-        answer = web.Response(body=text.with_token(token), content_type=_MPEGURL, charset="utf-8")
+    """Return a playlist as it is sent: with a listener's tokens in it, or else perhaps packed."""
+    if listener is not None:
+        answer = web.Response(body=listener.into(text), content_type=_MPEGURL, charset="utf-8")
     else:
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
         body = text.zipped if is_packed else text.plain
         answer = web.Response(body=body, content_type=_MPEGURL, charset="utf-8", headers=headers)
     lifetime_s = _PLAIN_S if ask.msn is None else _BLOCKED_S
-    scope = "private" if token else "public"  # its addresses hold the token
+    scope = "public" if listener is None else "private"  # its addresses hold tokens
     answer.headers["Cache-Control"] = f"{scope}, max-age={lifetime_s}"
     return answer
 

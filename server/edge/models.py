@@ -20,6 +20,7 @@ from server.domain.air import (
 )
 from server.domain.announcement import EVERYBODY
 from server.domain.api_key import Scope
+from server.domain.captions import Said
 from server.domain.controls import Controls
 from server.domain.grants import Right, Role
 from server.domain.recording import Automatic, What
@@ -36,18 +37,25 @@ from server.edge.fields import (
     AgcDbov,
     Buses,
     BusName,
+    CaptionLanguage,
+    CaptionLanguages,
+    CaptionMs,
+    CaptionText,
     ChatHistory,
     CodecText,
     DvrSeconds,
     GainDb,
     Hears,
+    HoldMusicFile,
     HostText,
     LiveListeners,
     Loudest,
     MaxAnchors,
+    MomentText,
     Name,
     NetworkText,
     NewPin,
+    OffsetMs,
     Pan,
     PayloadType,
     ProfileText,
@@ -79,6 +87,28 @@ class AirBusBody(Body):
 AirBuses = Annotated[list[AirBusBody], Field(max_length=MAX_AIR_BUSES)]
 
 
+class CaptionRequest(Body):
+    """`POST /api/rooms/{id}/captions`: shown from `startsAt` on, or `offsetMs` from now."""
+
+    text: CaptionText
+    language: CaptionLanguage
+    durationMs: CaptionMs  # noqa: N815 - the wire's name, as below
+    startsAt: MomentText | None = None  # noqa: N815
+    offsetMs: OffsetMs = 0  # noqa: N815
+    isFinal: bool = True  # noqa: N815
+
+    @property
+    def said(self) -> Said:
+        """What is to be shown, and when."""
+        return Said(
+            self.language,
+            self.text,
+            self.durationMs / 1000,
+            None if self.startsAt is None else datetime.fromisoformat(self.startsAt).timestamp(),
+            self.offsetMs / 1000,
+        )
+
+
 class CreateRoomRequest(Body):
     """`POST /api/rooms`."""
 
@@ -104,6 +134,8 @@ class CreateRoomRequest(Body):
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
+    captions: CaptionLanguages = []
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     @property
     def air(self) -> Air:
@@ -136,6 +168,8 @@ class ChangeRoomRequest(Body):
     dvrSeconds: DvrSeconds | None = None  # noqa: N815
     title: Title = ""
     broadcastNames: bool = False  # noqa: N815
+    captions: CaptionLanguages = []
+    holdMusic: HoldMusicFile | None = None  # noqa: N815
 
     def amended(self, room: Room, now: datetime, anchors: int = MAX_ANCHORS_DEFAULT) -> Room:
         """Return the room with what was named; its time is counted from `now` (aware) on.
@@ -165,6 +199,8 @@ def _aired(air: Air, named: Mapping[str, Any]) -> Air:
     values = {_OF_AIR[name]: one for name, one in named.items()}
     if "buses" in values:
         values["buses"] = tuple(AirBus(one.bus, one.language, one.label) for one in values["buses"])
+    if "captions" in values:
+        values["captions"] = tuple(values["captions"])
     return replace(air, **values)
 
 
@@ -418,6 +454,8 @@ _OF_AIR: Final = {
     "dvrSeconds": "dvr_s",
     "title": "title",
     "broadcastNames": "names",
+    "captions": "captions",
+    "holdMusic": "hold",
 }
 OF_ROOM: Final = {
     "maxAnchors": "max_anchors",

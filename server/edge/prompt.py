@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from aiohttp import helpers, web
@@ -30,9 +30,10 @@ from server.edge.instruments import Instruments
 from server.edge.proxies import Proxies
 from server.edge.rights import bearer_in, listen_cookie
 from server.edge.screen import is_served_host
-from server.edge.stream_keys import hand_on
+from server.edge.stream_keys import key_answer, pass_for, stream_of
 from server.errors import BlockedTooLong, ServerError
 from server.services.limits import Limit
+from server.services.listening import Pass
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +70,25 @@ class Line(Protocol):
         """End the connection."""
 
 
+class _Shown(NamedTuple):
+    """The tokens of a request, by their places."""
+
+    header: str = ""
+    query: str = ""
+    cookie: str = ""
+
+    @property
+    def token(self) -> str:
+        """The one that counts."""
+        return self.header or self.query or self.cookie
+
+
+_NOTHING: Final = _Shown()
+
+
 @dataclass(slots=True)  # not frozen: that costs as much as the rest of reading a request
 class _Wish:
-    """What is asked for, and by whom; `ask` is None for media."""
+    """What is asked for, and by whom; `ask` is None for media and keys."""
 
     request: Request
     target: Target
@@ -79,7 +96,8 @@ class _Wish:
     ask: PlaylistAsk | None
     remote: str
     began: float
-    token: str = ""
+    shown: _Shown
+    listener: Pass | None = None
     who: int = 0
 
     @property
@@ -92,6 +110,8 @@ class _Wish:
 
     @property
     def route(self) -> str:
+        if self.target.is_key:
+            return f"/hls/rooms/{{room}}/{'' if self.target.epoch is None else '{epoch}/'}enc.key"
         rendition = "{rendition}/" if self.target.rendition else ""
         return f"/hls/{{room}}/{rendition}{'{name}' if self.ask is None else self.target.name}"
 
@@ -114,31 +134,37 @@ class Prompt:
     def take(self, line: Line, request: Request) -> bool:
         """Answer a request, now or once it can be; return whether that is done here."""
         wish = self._read(line, request)
-        found = None if wish is None else self._find(wish)
-        if wish is None or found is None:
+        if wish is None:
             return False
-        if not self._context.limits.take_if_free(Limit.HLS, one_caller(wish.remote)):
+        is_key = wish.target.is_key
+        found = None if is_key else self._find(wish)
+        is_there = bool(wish.shown.token) if is_key else found is not None
+        if not is_there or not self._has_room(wish):
             return False
         try:
-            self._identify(wish)
-            if isinstance(found, Wait):
-                told = _Told(self, line, wish)
-                line.park(self._context.broadcast.wait(wish.room, found, told.done))
-                return True
+            if found is None:
+                self._give(line, wish)
+            else:
+                self._begin(line, wish, found)
         except ServerError:
             return False  # it is refused there, and counted as two requests
-        self.answer(line, wish, found)
         return True
 
     def answer(self, line: Line, wish: _Wish, found: PlaylistText | Media) -> None:
         """Send what was found."""
         audience, date = self._context.audience, helpers.rfc822_formatted_time().encode()
-        if isinstance(found, PlaylistText):
-            assert wish.ask is not None, "a playlist was asked for"
-            audience.asked(wish.room, (wish.ask.rendition, wish.ask.kind), wish.who)
-        if isinstance(found, PlaylistText) and wish.token:
-            body = found.with_token(wish.token)
-            data, size = self._template(wish, found).filled(date, body), len(body)
+        ask, listener = wish.ask, wish.listener
+        if ask is not None:
+            audience.asked(wish.room, (ask.rendition, ask.kind), wish.who)
+        if isinstance(found, PlaylistText) and listener is not None:
+            assert ask is not None, "a playlist was asked for"
+            body = listener.into(found)
+            template = self._template(
+                wish,
+                "playlist" if ask.msn is None else "blocked",
+                lambda: text_answer(found, ask, listener, is_packed=False),
+            )
+            data, size = template.filled(date, body), len(body)
         else:
             prepared = self._prepared(wish, found)
             data, size = prepared.dated(date), prepared.size
@@ -157,6 +183,27 @@ class Prompt:
         self._count(line, wish, answer.status, len(answer.body))
         log.info("refused", method="GET", path=wish.path, address=wish.remote, code=refused.code)
 
+    def _has_room(self, wish: _Wish) -> bool:
+        return self._context.limits.take_if_free(Limit.HLS, one_caller(wish.remote))
+
+    def _begin(self, line: Line, wish: _Wish, found: PlaylistText | Media | Wait) -> None:
+        """Answer, or wait. Raises ServerError, and then has done neither."""
+        self._identify(wish)
+        if isinstance(found, Wait):
+            told = _Told(self, line, wish)
+            line.park(self._context.broadcast.wait(wish.room, found, told.done))
+        else:
+            self.answer(line, wish, found)
+
+    def _give(self, line: Line, wish: _Wish) -> None:
+        """Send a key to who has a right to it. Raises ServerError, and then has sent nothing."""
+        context, target = self._context, wish.target
+        stream = stream_of(context, wish.room)
+        key = context.listening.key(wish.room, stream, wish.shown.token, target.epoch).key
+        date = helpers.rfc822_formatted_time().encode()
+        line.reply(self._template(wish, "key", lambda: key_answer(key)).filled(date, key))
+        self._count(line, wish, 200, len(key))
+
     def _read(self, line: Line, request: Request) -> _Wish | None:
         if not request.is_plain_get or not line.caller or self._proxies.is_trusted(line.caller):
             return None
@@ -169,7 +216,13 @@ class Prompt:
             return None
         if target is None or (ask is not None and not is_broadcast):
             return None
-        return _Wish(request, target, target.room, ask, line.caller, line.now())
+        shown = _NOTHING
+        if ask is not None or target.is_key:
+            found = _read_shown(request, target)
+            if found is None:
+                return None
+            shown = found
+        return _Wish(request, target, target.room, ask, line.caller, line.now(), shown)
 
     def _find(self, wish: _Wish) -> PlaylistText | Media | Wait | None:
         broadcast, target = self._context.broadcast, wish.target
@@ -177,24 +230,16 @@ class Prompt:
             return broadcast.media_now(wish.room, target.rendition, target.name)
         if target.rendition and target.name == "master.m3u8":  # it has no such address
             return None
-        if read_cookies(wish.request.fields.get("cookie")) is None:
-            return None
         return broadcast.playlist_now(wish.room, wish.ask)
 
     def _identify(self, wish: _Wish) -> None:
         """Note who asks for a playlist. Raises BadToken, RoomNotFound."""
         if wish.ask is None:
             return
-        fields, query_token = wish.request.fields, wish.target.query.get("token", "")
-        cookies = read_cookies(fields.get("cookie")) or {}
-        cookie = cookies.get(listen_cookie(wish.room), "")
-        header = bearer_in(fields.get("authorization"))
-        is_whole = wish.target.name == "master.m3u8"
-        wish.token = hand_on(
-            self._context, wish.room, query_token, header or cookie, to_playlists=is_whole
-        )
-        shown = header or query_token or cookie
-        wish.who = who(shown, wish.remote, fields.get("user-agent"))
+        shown = wish.shown
+        known = shown.header or shown.cookie
+        wish.listener = pass_for(self._context, wish.room, shown.query, known)
+        wish.who = who(shown.token, wish.remote, wish.request.fields.get("user-agent"))
 
     def _is_served(self, host: str) -> bool:
         if self._context.settings is not self._settings:
@@ -220,24 +265,22 @@ class Prompt:
                 answer = whole_answer(found, wish.target.name)
             else:
                 assert wish.ask is not None, "a playlist was asked for"
-                answer = text_answer(found, wish.ask, "", is_packed=is_packed)
+                answer = text_answer(found, wish.ask, None, is_packed=is_packed)
             assert isinstance(answer.body, bytes), "both are made of bytes"
             if len(found.made) >= MOST_MADE:
                 found.made.clear()
             prepared = found.made[key] = Prepared(self._cut(wish, answer), answer.body)
         return prepared
 
-    def _template(self, wish: _Wish, text: PlaylistText) -> Template:
-        """Return the head of a playlist with a token in it, whatever the token."""
-        assert wish.ask is not None, "a playlist was asked for"
+    def _template(self, wish: _Wish, kind: str, answer: Callable[[], web.Response]) -> Template:
+        """Return the head of answers of a kind, whatever is in them; `answer` makes one."""
         fields = wish.request.fields
-        key = (wish.ask.msn is None, fields.get("host"), fields.get("origin"))
+        key = (kind, fields.get("host"), fields.get("origin"))
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= MOST_TEMPLATES:
                 self._templates.clear()
-            answer = text_answer(text, wish.ask, wish.token, is_packed=False)
-            template = self._templates[key] = self._cut(wish, answer)
+            template = self._templates[key] = self._cut(wish, answer())
         return template
 
     def _cut(self, wish: _Wish, answer: web.Response) -> Template:
@@ -278,6 +321,17 @@ class Prompt:
             status=status,
             ms=round(1000 * took_s, 1),
         )
+
+
+def _read_shown(request: Request, target: Target) -> _Shown | None:
+    """Return the tokens of a request, None if it is not certain which they are."""
+    cookies = read_cookies(request.fields.get("cookie"))
+    if cookies is None:
+        return None
+    header = bearer_in(request.fields.get("authorization"))
+    return _Shown(
+        header, target.query.get("token", ""), cookies.get(listen_cookie(target.room), "")
+    )
 
 
 @lru_cache(1024)  # a crowd asks for the same; with tokens everybody for their own

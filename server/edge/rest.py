@@ -74,6 +74,8 @@ async def create_room(request: web.Request) -> web.Response:
     require(request, Scope.ROOMS_WRITE)
     request.app[CONTEXT].drain.check()
     body = await read_body(request, CreateRoomRequest)
+    if body.holdMusic:
+        await request.app[CONTEXT].hold_music.check(body.holdMusic)
     settings = request.app[CONTEXT].settings
     lifetime_s = body.expiresIn
     if "expiresIn" not in body.model_fields_set:
@@ -111,6 +113,8 @@ async def change_room(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     room_id = path_room(request)
     body = await read_body(request, ChangeRoomRequest)
+    if body.holdMusic and body.holdMusic != context.rooms.get(room_id).air.hold:
+        await context.hold_music.check(body.holdMusic)
     now, anchors = context.clock.now(), context.settings.room_anchors
 
     def amend(before: Room) -> Room:
@@ -308,6 +312,8 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
         "broadcastNames": room.air.names,
+        "captions": list(room.air.captions),
+        "holdMusic": room.air.hold,
         "record": None if room.record is None else room.record.value,
         "links": _links(request, room),
     }

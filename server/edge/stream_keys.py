@@ -12,6 +12,7 @@ from server.edge.reading import path_room
 from server.edge.rights import bearer, listen_cookie, listen_token
 from server.errors import BadToken, RoomNotFound, Unauthorized
 from server.services.endings import Ending
+from server.services.listening import Pass
 
 _NEVER_STORED: Final = {"Cache-Control": "no-store"}
 
@@ -24,52 +25,54 @@ async def get_key(request: web.Request) -> web.Response:
     if not token:
         raise Unauthorized("This needs a listen token")
     stream = stream_of(context, room)
-    key = context.listening.key(room, stream, token, request.match_info.get("epoch"))
-    return web.Response(
-        body=key.key, content_type="application/octet-stream", headers=_NEVER_STORED
+    return key_answer(
+        context.listening.key(room, stream, token, request.match_info.get("epoch")).key
     )
 
 
-def token_to_hand_on(request: web.Request, room: RoomId, *, to_playlists: bool = False) -> str:
-    """Return what the addresses in a playlist carry as `token`; empty if its own carried none.
+def key_answer(key: bytes) -> web.Response:
+    """Return a key as it is sent."""
+    return web.Response(body=key, content_type="application/octet-stream", headers=_NEVER_STORED)
 
-    Keys get one that opens keys only, and for an epoch; other playlists (of a multivariant one)
-    the one that was shown. Notes who listens, also by a header or a cookie, and that somebody does.
-    Raises BadToken (a bad one would only show later, as a player that cannot get its key),
-    RoomNotFound.
+
+def pass_shown(request: web.Request, room: RoomId) -> Pass | None:
+    """Return what the addresses in a playlist carry; None if its own carried no token.
+
+    Notes who listens, also by a header or a cookie, and that somebody does. Raises BadToken (a bad
+    one would only show later, as a player that cannot get its key), RoomNotFound.
     """
     known = bearer(request) or request.cookies.get(listen_cookie(room), "")
-    shown = request.query.get("token", "")
-    return hand_on(request.app[CONTEXT], room, shown, known, to_playlists=to_playlists)
+    return pass_for(request.app[CONTEXT], room, request.query.get("token", ""), known)
 
 
-def hand_on(
-    context: Context, room: RoomId, shown: str, known: str, *, to_playlists: bool = False
-) -> str:
+def pass_for(context: Context, room: RoomId, shown: str, known: str) -> Pass | None:
     """Do so for who shows a token in the address, or is `known` by one elsewhere."""
     stream = stream_of(context, room)
     listening = context.listening
     if listening.keys.is_on_air(room):
         listening.keys.heard(room)
     if shown:
-        made = listening.token_for(room, stream, shown)
-        return shown if to_playlists else made
+        return listening.pass_of(room, stream, shown)
     if known:
         with suppress(BadToken):  # the playlist is open; it is the key that asks for a right
             _ = listening.seen(room, known)
-    return ""
+    return None
 
 
 def ending_of(context: Context, room: RoomId) -> Ending | None:
     """Return what is left of a broadcast that is over, None if it is not. Raises RoomNotFound."""
     try:
-        context.rooms.get(room)
+        found = context.rooms.get(room)
     except RoomNotFound:
         ending = context.endings.get(room)
         if ending is None:
             raise
         return ending
-    return None
+    if found.broadcast:
+        return None
+    ending = context.endings.get(room)  # of this room, and of none that had its id before
+    is_its = ending is not None and ending.stream.secret == context.rooms.stream(room).secret
+    return ending if is_its else None
 
 
 def stream_of(context: Context, room: RoomId) -> Stream:

@@ -92,7 +92,10 @@ class Archive:
 
 
 def _walk(place: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the regular files below a folder by their relative names; bounded."""
+    """Yield the regular files below a folder by their relative names; bounded.
+
+    What begins with a dot or ends in `.new` is the writer's own: for a full disk, or unfinished.
+    """
     left = MAX_FILES
     waiting = [("", place, 0)]
     while waiting:
@@ -106,6 +109,8 @@ def _walk(place: Path) -> Iterator[tuple[str, os.stat_result]]:
                     return
                 with contextlib.suppress(OSError):  # it was removed meanwhile
                     status = entry.stat(follow_symlinks=False)
+                    if entry.name.startswith(".") or entry.name.endswith(".new"):
+                        continue
                     if stat.S_ISREG(status.st_mode):
                         yield before + entry.name, status
                     elif stat.S_ISDIR(status.st_mode) and depth < MAX_DEPTH:

@@ -16,7 +16,7 @@ from server.rpc.unix import UnixTransport, connect
 MAX_WAITING_TICKS = 2000  # 4 MB, 8 of stereo: 20 rooms on air for two seconds
 MAX_WAITING_BYTES = 16 << 20  # and a room of 60 who all speak, recorded to the sample
 STALE_TICKS = 100  # 2 s: the broadcast has closed that segment
-# The broadcast gives every tick 100 ms: two that go together are as good, and wake it half as often.
+# The broadcast gives each tick 100 ms: two together are as good, and wake it half as often.
 TOGETHER_TICKS = 2
 HELD_S = 0.03  # if the second one is silent, it never comes
 MOST_TOGETHER = 64  # frames of one write

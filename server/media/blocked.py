@@ -204,7 +204,7 @@ class Blocked(Generic[What, Answer]):
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = None
+        # The timer stays set meanwhile: who is told may park anew, and there is one for all.
         while self._by_age:
             oldest = self._by_age[0]
             if oldest.done is not None and oldest.until > loop.time():
@@ -215,3 +215,4 @@ class Blocked(Generic[What, Answer]):
                 self.leave(oldest)
                 self.expired += 1
                 done(None, BlockedTooLong())
+        self._timer = None

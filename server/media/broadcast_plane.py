@@ -7,12 +7,20 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import structlog
 
 from hls.core.soundpart import SoundPart, decode
-from hls.types import BroadcastSpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.types import Cancellable, PlaneStatistics, RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -135,6 +143,7 @@ class WorkerBroadcastPlane:
         )
         self._segments = SegmentCache()
         self._seen: dict[str, _Seen] = {}
+        self._talking: dict[str, frozenset[str]] = {}  # who can be heard, as each process is told
         self._blobs: dict[int, bytes | None] = {}  # asked for; bounded by the calls under way
         self._blob_numbers = itertools.count(1)
         self._lost = asyncio.Event()
@@ -181,10 +190,13 @@ class WorkerBroadcastPlane:
             return
         if not spec.on_air or known is None or _stream(known) != _stream(spec):
             self._segments.forget(spec.room)  # a new stream begins; its names begin anew
+            if not spec.on_air:
+                self._talking.pop(spec.room, None)
             self._seen.pop(spec.room, None)
             self._blocked.end(spec.room)
         elif (seen := self._seen.get(spec.room)) is not None:
             seen.texts.clear()
+            seen.parts = Parts(spec)
         await self._link.apply(spec)
 
     def spec(self, room: RoomId) -> BroadcastSpec | None:
@@ -192,13 +204,26 @@ class WorkerBroadcastPlane:
         spec = self._link.spec(room)
         return spec if spec is not None and spec.on_air else None
 
+    async def end(self, room: RoomId) -> None:
+        """See BroadcastPlane."""
+        spec, now = self.spec(room), asyncio.get_running_loop().time()
+        if spec is None:
+            return
+        position = await self._link.ask(wire.POSITION_OR_NONE, "end", {"room": room})
+        if position is None or self._link.spec(room) is not spec:
+            return
+        seen = self._seen.get(room)
+        if seen is not None:
+            seen.texts.clear()  # they have no end mark
+        self._note(spec, position, now)
+
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         """See BroadcastPlane."""
         spec = self.spec(room)
         if spec is None:
             return None
         parts = Parts(spec)
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, parts.may_skip(ask))
+        form = _Form(_rendition(spec, ask.rendition), parts.kind(ask), parts.may_skip(ask))
         wanted = parts.wanted(ask)
         if wanted is None:
             return await self._newest(room, form)
@@ -255,7 +280,9 @@ class WorkerBroadcastPlane:
         now = asyncio.get_running_loop().time()
         if spec is None or seen is None or now >= seen.until or not _has(spec, ask.rendition):
             return None
-        form = _Form(_rendition(spec, ask.rendition), ask.kind, seen.parts.may_skip(ask))
+        form = _Form(
+            _rendition(spec, ask.rendition), seen.parts.kind(ask), seen.parts.may_skip(ask)
+        )
         wanted = seen.parts.wanted(ask)
         if wanted is None or seen.position > wanted:
             held = seen.texts.get(form)
@@ -300,8 +327,25 @@ class WorkerBroadcastPlane:
 
     async def talk(self, room: RoomId, names: Collection[str]) -> None:
         """See BroadcastPlane."""
-        if self.spec(room) is not None:
-            await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": sorted(names)})
+        if self.spec(room) is None:
+            return
+        if names:
+            self._talking[room] = frozenset(names)
+        else:
+            self._talking.pop(room, None)
+        with contextlib.suppress(PlaneUnavailable):  # the next process is told
+            await self._tell_talking(room)
+
+    async def _tell_talking(self, room: str) -> None:
+        names = sorted(self._talking.get(room, ()))
+        await self._link.ask(wire.NOTHING, "talk", {"room": room, "names": names})
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        """See BroadcastPlane."""
+        if self.spec(room) is None:
+            return CaptionFate.UNKNOWN
+        params = {"room": room, "caption": asdict(caption)}
+        return await self._link.ask(wire.CAPTION_FATE, "caption", params)
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """See BroadcastPlane."""
@@ -360,13 +404,17 @@ class WorkerBroadcastPlane:
         return None if told is None else told.text
 
     async def _position(self, room: str) -> int | None:
-        """Return the part to come, as far as we know while the process is away."""
+        """Return the part to come, as far as we know while the process is away.
+
+        None if there is no such stream, or not any more now that we have asked.
+        """
         seen = self._seen.get(room)
         if seen is not None and asyncio.get_running_loop().time() < seen.until:
             return seen.position
         try:
             return await self._following.do(room, lambda: self._follow(room))
         except PlaneUnavailable:
+            seen = self._seen.get(room)  # none any more if the room has ended meanwhile
             if seen is None:
                 raise
             return seen.position
@@ -385,14 +433,16 @@ class WorkerBroadcastPlane:
     async def _follow(self, room: str) -> int | None:
         spec, now = self._link.spec(room), asyncio.get_running_loop().time()
         position = await self._link.ask(wire.POSITION_OR_NONE, "follow", {"room": room})
-        return None if position is None else self._note(spec, position, now)
+        if position is None or not self._is_still(spec):
+            return None
+        return self._note(spec, position, now)
 
     async def _ask_playlist(self, room: str, form: _Form) -> _Held | None:
         spec, now = self._link.spec(room), asyncio.get_running_loop().time()
         told = await self._link.ask(
             wire.PLAYLIST_OR_NONE, "playlist", {"room": room, **form._asdict()}
         )
-        if told is None:
+        if told is None or not self._is_still(spec):
             return None
         index = self._note(spec, told.position, now)
         held = _Held(now, index, PlaylistText(told.text))
@@ -403,7 +453,7 @@ class WorkerBroadcastPlane:
     async def _ask_segment(self, room: str, wanted: _Name) -> Media | None:
         spec = self._link.spec(room)
         data = await self._ask_blob("fetch", {"room": room, **wanted._asdict()})
-        if data is None:
+        if data is None or not self._is_still(spec):
             return None
         media = Media(data)
         if self._link.spec(room) is spec:
@@ -431,13 +481,14 @@ class WorkerBroadcastPlane:
             raise PlaneUnavailable
         return data if found else None
 
-    def _note(self, spec: BroadcastSpec | None, position: Position, asked: float) -> int:
+    def _is_still(self, spec: BroadcastSpec | None) -> TypeGuard[BroadcastSpec]:
+        """Whether the stream that was asked of is the one that is on air now."""
+        known = None if spec is None else self.spec(RoomId(spec.room))
+        return spec is not None and known is not None and _stream(known) == _stream(spec)
+
+    def _note(self, spec: BroadcastSpec, position: Position, asked: float) -> int:
         """Remember how far a room is, as it was told to who asked at that time."""
-        assert spec is not None, "nothing else is asked for"
         index = Parts(spec).index(position)
-        known = self._link.spec(spec.room)
-        if known is None or _stream(known) != _stream(spec):
-            return index
         seen = self._seen.setdefault(spec.room, _Seen(Parts(spec)))
         seen.until = max(seen.until, asked + _TRUSTED_S)
         self._go_on(spec.room, seen, index)
@@ -474,7 +525,7 @@ class WorkerBroadcastPlane:
         self._lost.set()
 
     async def _resume(self) -> None:
-        """Let who waits hear of each new process's parts, for ever."""
+        """Tell each new process who speaks, and let who waits hear of its parts, for ever."""
         while True:
             await self._lost.wait()
             self._lost.clear()
@@ -482,6 +533,9 @@ class WorkerBroadcastPlane:
             for room in self._blocked.rooms:
                 with contextlib.suppress(PlaneUnavailable):  # lost again, and looked for again
                     await self._follow(room)
+            for room in tuple(self._talking):
+                with contextlib.suppress(PlaneUnavailable):  # likewise
+                    await self._tell_talking(room)
 
     def _spawn(self, coro: Coroutine[Any, Any, None], /, *, name: str) -> Cancellable:
         assert self._scope is not None, "start() comes first"
@@ -490,11 +544,11 @@ class WorkerBroadcastPlane:
 
 def _stream(spec: BroadcastSpec) -> tuple[object, ...]:
     """Return what must stay for names and positions to mean the same."""
-    return (spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
+    return (spec.stream, spec.base_tick, spec.base_unix_s, spec.part_frames, spec.renditions)
 
 
 def _has(spec: BroadcastSpec, rendition: str) -> bool:
-    return not rendition or any(one.name == rendition for one in spec.renditions)
+    return not rendition or rendition in spec.names
 
 
 def _rendition(spec: BroadcastSpec, name: str) -> str:

@@ -12,8 +12,9 @@ from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import Position
 from hls.upload.spool import SpoolWriter
-from mixer.types import PlaneStatistics, tick_at
+from mixer.types import TICK_S, PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
+from server.media.loop_keeper import LoopKeeper
 from server.media.progress import Progress
 from server.media.room_recorder import RoomRecorder
 from server.media.upload_spooler import Spooler
@@ -37,13 +38,16 @@ class BroadcastService:
         self._progress = Progress(broadcaster, self._tell, _now_tick)
         self.recorder = RoomRecorder(transport, _now_tick)
         self.spooler: Spooler | None = None  # of what is to be uploaded
+        self.loops: LoopKeeper | None = None  # of hold music
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
+        self.dispatcher.add("end", wire.EndBroadcast, self._end)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
         self.dispatcher.add("sound", wire.AskSound, self._sound)
         self.dispatcher.add("loudness", wire.AskLoudness, self._loudness)
         self.dispatcher.add("talk", wire.Talk, self._talk)
+        self.dispatcher.add("caption", wire.Captioned, self._caption)
         self.dispatcher.add("statistics", None, self._statistics)
 
     def accept_mixer(self) -> UnixTransport:
@@ -69,11 +73,25 @@ class BroadcastService:
 
     async def _apply(self, params: wire.ApplyBroadcast) -> object:
         spec = params.spec()
-        if self.spooler is not None and not spec.on_air:
-            await self.spooler.finish(spec.room)
+        if not spec.on_air:
+            await self._end(wire.EndBroadcast(room=spec.room))
+            if self.spooler is not None:
+                await self.spooler.finish(spec.room)
         self._broadcaster.apply(spec, _now_tick())
+        if self.loops is not None and spec.hold:
+            self.loops.look()
         self.recorder.apply(spec)
         return None
+
+    async def _end(self, params: wire.EndBroadcast) -> object:
+        """End a stream with all that was said until now; what is on its way is waited for."""
+        tick = self._broadcaster.end_tick(params.room, _now_tick())
+        if tick is None:
+            return None
+        await asyncio.sleep(max(0.0, tick * TICK_S - time.monotonic()))
+        self._broadcaster.end(params.room, _now_tick())
+        position = self._broadcaster.position(params.room, _now_tick())
+        return None if position is None else asdict(position)
 
     async def _follow(self, params: wire.Follow) -> object:
         position = self._progress.follow(params.room)
@@ -106,6 +124,9 @@ class BroadcastService:
         self._broadcaster.talk(params.room, params.names, _now_tick())
         return None
 
+    async def _caption(self, params: wire.Captioned) -> object:
+        return self._broadcaster.caption(params.room, params.caption, _now_tick()).value
+
     async def _loudness(self, params: wire.AskLoudness) -> object:
         readings = self._broadcaster.loudness(params.room, _now_tick())
         return {bus: asdict(reading) for bus, reading in readings.items()}
@@ -123,6 +144,8 @@ class BroadcastService:
         figures = {**self._broadcaster.statistics(), **self.recorder.statistics()}
         if self.spooler is not None:
             counters.update(self.spooler.spool.counters)
+        if self.loops is not None:
+            counters.update(self.loops.counters)
         for name, value in figures.items():
             if name.endswith("_total"):
                 counters[name.removesuffix("_total")] = value
@@ -151,6 +174,8 @@ def main(arguments: Sequence[str]) -> None:
                 broadcaster, writer, _now_tick, are_keys_sent=spool.are_keys_sent
             )
             _ = supervisor.keep_running(service.spooler.run, name="upload spool")
+        service.loops = LoopKeeper(broadcaster, Path(settings.audio_socket).parent, _now_tick)
+        _ = supervisor.keep_running(service.loops.run, name="hold music")
         _ = supervisor.spawn(service.recorder.run(), name="recordings")
         async with await listen(Path(settings.audio_socket), service.accept_mixer):
             try:

@@ -28,6 +28,7 @@ from server.telemetry import span
 
 log = structlog.get_logger(__name__)
 
+_TURNS = 5  # that a ping is waited for
 LAST_WORDS_S = 0.3  # for what a dead child left in its pipe
 
 
@@ -44,7 +45,7 @@ class Patience:
     """How long a child may take."""
 
     ready_s: float = 20.0  # a cold start from a slow disk
-    ping_every_s: float = 1.0
+    ping_every_s: float = 2.0  # who was silent for so long is asked whether it lives
     ping_s: float = 5.0
     terminate_s: float = 0.7  # two stubborn children still end within two seconds of Ctrl-C
 
@@ -167,7 +168,7 @@ class Child:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_read(peer), name=f"{self._spec.name} reader")
-                await self._watch(peer, started)
+                await self._watch(peer, transport, started)
         except* ChildLost as lost:
             reason = str(lost.exceptions[0])
         except* Exception as failed:  # the border of the owner: a bug there costs one life
@@ -179,18 +180,21 @@ class Child:
             self._owner.went_down(reason)
         return reason
 
-    async def _watch(self, peer: Peer, started: "asyncio.Future[Ready | Failed]") -> None:
+    async def _watch(
+        self, peer: Peer, transport: UnixTransport, started: "asyncio.Future[Ready | Failed]"
+    ) -> None:
         with span("worker.start", process=self._spec.name, starts=self.starts):
             await self._await_start(peer, started)
         log.info("worker_up", process=self._spec.name, pid=self.pid, starts=self.starts)
         patience = self._spec.patience
         while True:
             await asyncio.sleep(patience.ping_every_s)
+            if transport.has_come():
+                continue  # who speaks is alive, and a call wakes both sides up
             try:
-                with suppress(RpcError):  # busy, but alive
-                    await peer.call("ping", timeout_s=patience.ping_s)
-            except TimeoutError:
-                raise ChildLost(f"it did not answer for {patience.ping_s:g} s") from None
+                if not await _answers(peer, patience.ping_s):
+                    raise ChildLost(f"it did not answer for {patience.ping_s:g} s")
+                transport.has_come()  # its answer says nothing of the time to come
             except TransportClosed:
                 raise ChildLost("it closed the connection") from None
 
@@ -228,6 +232,35 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+async def _answers(peer: Peer, within_s: float) -> bool:
+    """Whether the child answers a ping within a time in which we have run ourselves.
+
+    While we stand still, on a machine that is paused or has too much to do, its answer lies unread:
+    that costs it one of several turns, however long it is. Raises TransportClosed.
+    """
+    loop, left = asyncio.get_running_loop(), _TURNS
+    timer: asyncio.TimerHandle
+
+    def turn() -> None:
+        nonlocal left, timer
+        left -= 1
+        if left > 0:
+            timer = loop.call_later(within_s / _TURNS, turn)
+        else:
+            scope.reschedule(loop.time())
+
+    timer = loop.call_later(within_s / _TURNS, turn)
+    try:
+        async with asyncio.timeout(None) as scope:
+            with suppress(RpcError):  # busy, but alive
+                await peer.call("ping", timeout_s=None)
+    except TimeoutError:
+        return False
+    finally:
+        timer.cancel()
+    return True
 
 
 async def _read(peer: Peer) -> None:

@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hls.decoder import SoundFile
@@ -84,9 +84,9 @@ def _watched(frames: Iterator[Int16Frame]) -> Iterator[Int16Frame]:
         yield frame
 
 
-def confine() -> None:
+def confine(limits: Mapping[int, int] = LIMITS) -> None:
     """Take no more than an honest file needs, and yield to everybody."""
-    for kind, most in LIMITS.items():
+    for kind, most in limits.items():
         _, hard = resource.getrlimit(kind)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))

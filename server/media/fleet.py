@@ -34,6 +34,8 @@ from server.supervise import Supervisor
 log = structlog.get_logger(__name__)
 
 WATCH_S = 1.0  # between two looks at what the mixers have to do
+IDLE_SHARE = 0.01
+IDLE_LOOKS = 5  # of so many, a mixer with nobody on it has one
 # A room whose mixer dies twice within this time may be the reason: it is carried to no third one.
 SUSPECT_S = 300.0
 LINES_HOME = 0  # the mixer that has the port of plain RTP, for rooms with people on it
@@ -341,14 +343,21 @@ class Fleet:
 
     async def _watch(self) -> None:
         """Look at the loads, and start one more mixer when it is time; for ever."""
-        while True:
+        for look in itertools.count():
             await asyncio.sleep(WATCH_S)
-            await asyncio.gather(*(self._measure(number) for number in self._running))
+            numbers = [n for n in self._running if self._is_used(n) or look % IDLE_LOOKS == 0]
+            await asyncio.gather(*(self._measure(number) for number in numbers))
             if self._waiting and wants_another(self._loads()):
                 try:
                     await self._start_next()
                 except SetupMistake as mistake:  # the others go on without it
                     log.error("mixer_not_started", reason=str(mistake))  # noqa: TRY400 - no bug
+
+    def _is_used(self, number: int) -> bool:
+        """Whether a mixer has anybody on it, or was not idle when it was looked at last."""
+        load = self._measured.get(number)
+        was_idle = load is not None and not load.is_full and load.busy_share < IDLE_SHARE
+        return bool(self._expected[number]) or not was_idle
 
     async def _measure(self, number: int) -> None:
         mixer = self._mixers[number]

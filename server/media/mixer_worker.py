@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from mixer.engine import Recordings
 from mixer.plane import Plane
+from mixer.seats import Recordings
 from mixer.types import PlaneEvent, PlaneStatistics
 from server.media import wire, worker, worker_log
 from server.media.audio_tap import AudioTap

@@ -23,11 +23,14 @@ class RoomRecorder:
         self._transport = transport
         self._now_tick = now_tick
         self._counters: Counter[str] = Counter()
+        self._has_work = asyncio.Event()
         self._untold: dict[tuple[str, str], RecordingReport] = {}  # bounded by the recordings
 
     def apply(self, spec: BroadcastSpec) -> None:
         """Begin, change or end a recording. Raises BadSpec."""
         self._recorder.apply(spec, self._now_tick())
+        if self._recorder.is_busy:
+            self._has_work.set()
 
     def hear(self, kind: FrameKind, body: bytes) -> None:
         """Take what a mixer sends of a recorded room; what has not the form is counted."""
@@ -41,6 +44,9 @@ class RoomRecorder:
     async def run(self) -> None:
         """Have seconds made safe and tell how recordings are, until cancelled."""
         while True:
+            if not (self._recorder.is_busy or self._untold):
+                self._has_work.clear()
+                await self._has_work.wait()
             await asyncio.sleep(POLL_S)
             for report in self._recorder.poll(self._now_tick()):
                 self._untold[report.room, report.name] = report

@@ -54,7 +54,7 @@ class Spooler:
         """Take what is complete of all rooms on air."""
         async with self._working:
             for spec in self._broadcaster.specs():
-                await self._take(spec)
+                _ = await self._take(spec)  # of the rest, in the next round
             await self._end_absent()
 
     async def finish(self, room: str) -> None:
@@ -63,27 +63,30 @@ class Spooler:
             async with asyncio.timeout(FINISH_S), self._working:
                 for spec in self._broadcaster.specs():
                     if spec.room == room:
-                        await self._take(spec)
+                        while await self._take(spec):
+                            pass
                         await self._end(stream_name(spec))
         except TimeoutError:
             self.spool.counters["upload_spool_failures"] += 1
 
-    async def _take(self, spec: BroadcastSpec) -> None:
-        stream = stream_name(spec)
+    async def _take(self, spec: BroadcastSpec) -> bool:
+        """Take some of what is complete; return whether there may be more."""
+        stream, more = stream_name(spec), False
         await self._begin(spec, stream)
-        for rendition in spec.renditions:
-            key = (stream, rendition.name)
+        for name in spec.names:
+            key = (stream, name)
             if key not in self._next:
                 last = await asyncio.to_thread(self.spool.last_msn, *key)
                 self._next[key] = last + 1
-            await self._take_rendition(spec, stream, rendition.name)
+            count = await self._take_rendition(spec, stream, name)
+            more = more or count == A_ROUND
+        return more
 
     async def _begin(self, spec: BroadcastSpec, stream: str) -> None:
         text = self._broadcaster.playlist(
             spec.room, "", PlaylistKind.MULTIVARIANT, self._now_tick()
         )
-        names = tuple(one.name for one in spec.renditions)
-        head = Head(spec.room, _moment(spec), names, text or "")
+        head = Head(spec.room, _moment(spec), spec.names, text or "")
         if text is not None and self._heads.get(stream) != head:
             await asyncio.to_thread(self.spool.begin, head)
             self._heads[stream] = head
@@ -92,11 +95,12 @@ class Spooler:
             for key in spec.keys:
                 await asyncio.to_thread(self.spool.put_key, stream, key.epoch, key.key)
 
-    async def _take_rendition(self, spec: BroadcastSpec, stream: str, rendition: str) -> None:
+    async def _take_rendition(self, spec: BroadcastSpec, stream: str, rendition: str) -> int:
+        """Take segments of a rendition; return how many those were."""
         at, now_tick = (stream, rendition), self._now_tick()
         window = self._broadcaster.finished(spec.room, rendition, self._next[at], now_tick)
         if window is None:
-            return
+            return 0
         turns = window.discontinuity_sequence
         for number, entry in enumerate(window.entries[:A_ROUND]):
             turns += number > 0 and entry.is_discontinuous
@@ -106,6 +110,7 @@ class Spooler:
                 init = self._broadcaster.fetch(spec.room, rendition, entry.init, now_tick)
                 await asyncio.to_thread(self._write, at, taken, init)
             self._next[at] = entry.msn + 1
+        return min(A_ROUND, len(window.entries))
 
     def _write(self, at: tuple[str, str], taken: _Taken, init: bytes | None) -> None:
         if init is not None:

@@ -12,7 +12,17 @@ from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from hls.core.soundpart import SoundPart, decode
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position, Reading, RecordingReport
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    KeySpec,
+    LoopSpec,
+    PlaylistKind,
+    Position,
+    Reading,
+    RecordingReport,
+)
 from mixer.errors import ClientMistake, MixerError, NoCapacity, PeerGone
 from mixer.types import (
     FRAME_SAMPLES,
@@ -169,6 +179,12 @@ class Follow(BaseModel):
     room: str
 
 
+class EndBroadcast(BaseModel):
+    """`end` of a room's stream; the result is the Position behind its last part, or null."""
+
+    room: str
+
+
 class AskPlaylist(BaseModel):
     """`playlist`, which follows the room as well; the result is a PlaylistAt or null."""
 
@@ -197,6 +213,13 @@ class Talk(BaseModel):
 
     room: str
     names: list[str]
+
+
+class Captioned(BaseModel):
+    """`caption`: what listeners can read; the result is a CaptionFate."""
+
+    room: str
+    caption: Caption
 
 
 class AskLoudness(BaseModel):
@@ -257,6 +280,13 @@ class DecoderSettings(BaseModel):
     is_looped: bool
 
 
+class LoopSettings(BaseModel):
+    """How a process that makes a loop of a sound file is started; it writes to `loop_fd`."""
+
+    loop: LoopSpec
+    loop_fd: int
+
+
 class SpoolSettings(BaseModel):
     """Where the broadcast process puts what is to be uploaded."""
 
@@ -304,6 +334,7 @@ TEXT: TypeAdapter[str] = TypeAdapter(str)
 PLAYLIST_OR_NONE: TypeAdapter[PlaylistAt | None] = TypeAdapter(PlaylistAt | None)
 POSITION_OR_NONE: TypeAdapter[Position | None] = TypeAdapter(Position | None)
 READINGS: TypeAdapter[dict[str, Reading]] = TypeAdapter(dict[str, Reading])
+CAPTION_FATE = TypeAdapter(CaptionFate)
 FLAG = TypeAdapter(bool)
 NOTHING = TypeAdapter(None)
 

@@ -80,13 +80,13 @@ class Peer:
         self._waiting: dict[Id, asyncio.Future[_Answer]] = {}
         self._closed = False
 
-    async def call(self, method: str, params: Params = None, *, timeout_s: float) -> object:
+    async def call(self, method: str, params: Params = None, *, timeout_s: float | None) -> object:
         """Return the result of a call, which is answered only while `run()` runs.
 
         Raises:
             RpcError: the other side refused.
             TransportClosed: the connection ended before the answer came.
-            TimeoutError: no answer within `timeout_s`.
+            TimeoutError: no answer within `timeout_s`; None is for ever.
         """
         if self._closed:
             raise TransportClosed

@@ -54,11 +54,17 @@ class UnixTransport(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._closed = asyncio.Event()
+        self._has_come = False
 
     @property
     def is_closed(self) -> bool:
         """Nothing can be sent any more."""
         return self._stream is None or self._stream.is_closing()
+
+    def has_come(self) -> bool:
+        """Whether anything came since this was asked the last time."""
+        has_come, self._has_come = self._has_come, False
+        return has_come
 
     def take_frames(self, on_frame: OnFrame) -> None:
         """Hand the binary frames that come from now on to `on_frame`."""
@@ -127,6 +133,7 @@ class UnixTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Sort what came; a broken framing ends the connection."""
+        self._has_come = True
         try:
             frames = self._frames.feed(data)
         except FrameError as error:

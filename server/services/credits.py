@@ -3,26 +3,19 @@
 import asyncio
 from typing import Final
 
-import structlog
-
 from mixer.types import FLOOR, PlaneEvent, RoomId, Talking
 from server.domain.identity import UserId
 from server.domain.room import Room, RoomState
-from server.errors import PlaneUnavailable, RoomNotFound
+from server.errors import RoomNotFound
 from server.ports import BroadcastPlane, PlaneLost
 from server.services.presence import Presence
 from server.services.rooms import Rooms
-
-log = structlog.get_logger(__name__)
 
 PAUSE_S: Final = 0.25  # between two rounds: nobody's player needs it sooner
 
 
 class Credits:
-    """Tells the broadcast plane of another set of speakers, four times a second at most.
-
-    What the plane does not take, because it is away, is told with the next change.
-    """
+    """Tells the broadcast plane of another set of speakers, four times a second at most."""
 
     def __init__(self, broadcast: BroadcastPlane, rooms: Rooms, presence: Presence) -> None:
         self._broadcast = broadcast
@@ -61,11 +54,7 @@ class Credits:
             if self._rooms.state(room) is RoomState.ON_AIR
         }
         for room, names in due.items():
-            try:
-                await self._broadcast.talk(room, names)
-            except PlaneUnavailable:
-                self._told.pop(room, None)
-                log.debug("credits_lost", room=room)
+            await self._broadcast.talk(room, names)
 
     def _names(self, event: Talking) -> frozenset[str]:
         try:

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 KEPT_S: Final = 60.0  # a player asks every two seconds; one that was asleep may not come again
 MAX_KEPT: Final = 32  # rooms; the oldest goes
 MAX_BYTES: Final = 2_000_000  # of one: who is further back in a long window finds the end only
-GATHER_S: Final = 1.0  # a room is not kept alive for its players
+GATHER_S: Final = 1.5  # a room is not kept alive for its players
 _KINDS: Final = (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC)
 
 
@@ -67,6 +67,7 @@ class Endings:
         ending = Ending(stream, self._monotonic() + KEPT_S, default)
         try:
             async with asyncio.timeout(GATHER_S):
+                await self._broadcast.end(room)
                 await self._gather(room, spec, ending)
         except (ServerError, TimeoutError) as error:
             log.info("broadcast_ends_unmarked", room=room, reason=str(error))
@@ -78,11 +79,11 @@ class Endings:
         self._forget_old()
 
     async def _gather(self, room: RoomId, spec: BroadcastSpec, ending: Ending) -> None:
-        for rendition in spec.renditions:
+        for rendition in spec.names:
             for kind in _KINDS:
-                text = await self._broadcast.playlist(room, PlaylistAsk(rendition.name, kind))
+                text = await self._broadcast.playlist(room, PlaylistAsk(rendition, kind))
                 if text is not None:
-                    ending.texts[rendition.name, kind] = PlaylistText(ended(text.text))
+                    ending.texts[rendition, kind] = PlaylistText(ended(text.text))
         whole = await self._broadcast.playlist(room, PlaylistAsk(kind=PlaylistKind.MULTIVARIANT))
         if whole is not None:  # it lists no segments, so it has no end
             ending.texts[ending.default, PlaylistKind.MULTIVARIANT] = whole

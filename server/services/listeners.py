@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -15,14 +15,14 @@ log = structlog.get_logger(__name__)
 
 # A player asks for the playlist every two seconds, and a phone that lost its cell comes back.
 GONE_S: Final = 60.0
-MOST: Final = 50_000  # of about 400 bytes; above, whoever was quiet for longest is not counted
+MOST: Final = 50_000  # of about 800 bytes; above, whoever was quiet for longest is not counted
 
 
 @dataclass(slots=True)
 class Listener:
     """One listener of one room; times are monotonic seconds, `since_unix_s` is for people.
 
-    `token` opens the keys up to segment `token_msn`: made once an epoch, however often it is asked.
+    `key_queries` are those of the newest epochs' keys that were asked for: made once an epoch.
     """
 
     room: RoomId
@@ -31,8 +31,7 @@ class Listener:
     since_s: float
     seen_s: float
     keys: int = 0
-    token: str = ""
-    token_msn: int = -1
+    key_queries: dict[int, bytes] = field(default_factory=dict)
 
 
 class Listeners:

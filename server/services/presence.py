@@ -87,6 +87,7 @@ class Presence:
         self._hands = 0
         self._leaving: dict[tuple[RoomId, UserId], float] = {}  # monotonic s: is moved elsewhere
         self.when_changed: Callable[[RoomId], None] = _nobody_looks
+        self.when_filled: Callable[[RoomId], None] = _nobody_looks  # or when it is empty again
         self.when_lobby_ends: Callable[[Room], None] = _nobody_waits
         self.announcements = Announcements(self._tell_people, self.listing, self._tell_lobby)
         self.lobby = Lobby(self._lobby_changed)
@@ -139,6 +140,11 @@ class Presence:
         if person is not None and person.controls != controls:
             self.put(room, person.decided(controls))
 
+    def is_occupied(self, room: RoomId) -> bool:
+        """Whether anybody is in the room; by plain RTP while their packets come."""
+        lines = self.lines(room).people.values()
+        return bool(self._roster(room).people) or any(line.is_live for line in lines)
+
     def is_in(self, room: RoomId, user: UserId) -> bool:
         """Whether that person is in the room, by browser or plain RTP."""
         return self._roster(room).get(user) is not None or user in self.lines(room).people
@@ -175,17 +181,20 @@ class Presence:
         for user in self.lines(room).people.keys() - lines.people.keys():
             if room in self._rosters:
                 self._rosters[room] = self._rosters[room].without(user)
+        was_occupied = self.is_occupied(room)
         self._lines[room] = lines
         self._want(room)
         self.when_changed(room)
+        self._look_who_is_there(room, was_occupied=was_occupied)
         if room in self._rosters:
             self.announcements.people_changed(room)
 
     def note_line(self, room: RoomId, line: Line, *, is_live: bool) -> None:
         """Note whether somebody on plain RTP can be heard from."""
         if line.is_live != is_live:
-            changed = replace(line, is_live=is_live)
+            changed, was_occupied = replace(line, is_live=is_live), self.is_occupied(room)
             self._lines[room] = self._lines[room].with_person(changed)
+            self._look_who_is_there(room, was_occupied=was_occupied)
             if room in self._rosters:
                 self.announcements.people_changed(room)
 
@@ -508,7 +517,7 @@ class Presence:
         return self._rosters.get(room, _EMPTY)
 
     def _set(self, room: RoomId, roster: Roster, *, is_heard: bool = True) -> None:
-        before = self._roster(room)
+        before, was_occupied = self._roster(room), self.is_occupied(room)
         if roster.people:
             self._rosters[room] = roster
             self.announcements.people_changed(room)
@@ -520,6 +529,11 @@ class Presence:
         for event in differences(room, before, roster):
             self.happened(*event)
         self.when_changed(room)
+        self._look_who_is_there(room, was_occupied=was_occupied)
+
+    def _look_who_is_there(self, room: RoomId, *, was_occupied: bool) -> None:
+        if self.is_occupied(room) != was_occupied:
+            self.when_filled(room)
 
     def _tell_people(self, room: RoomId, make: Callable[[], str], deltas: bool) -> None:  # noqa: FBT001 - the callback's form
         """Tell those who want the list of people so; the text is made if there are any."""

@@ -24,6 +24,8 @@ from server.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
 
+STEADY_S = 60.0  # an encoder that lived so long: the next failure is a new one
+
 
 class RadioFormat(StrEnum):
     """What is sent; the value is the end of the address."""
@@ -39,6 +41,11 @@ class Hearer:
     room: RoomId
     user: UserId
     address: str
+
+
+def retry_delays_s() -> Iterator[float]:
+    """Yield how long to wait after each failure: listeners have a burst to live on meanwhile."""
+    return delays_s(first_s=0.1, limit_s=5.0)
 
 
 class RadioTap:
@@ -89,6 +96,7 @@ class Radio:
         self.speaking: Callable[[RoomId], Iterable[str]] = _nobody_speaks
         self.counters: Counter[str] = Counter(radio_encoder_failures_total=0, radio_bytes_total=0)
         self.listeners: Counter[RadioFormat] = Counter()
+        self.delays: Callable[[], Iterator[float]] = retry_delays_s
         self._rooms = rooms
         self._processes = processes
         self._clock = clock
@@ -172,13 +180,16 @@ class Radio:
         return station
 
     async def _run(self, room: RoomId, station: _Station) -> None:
-        waits = delays_s(first_s=0.1, limit_s=5.0)
+        waits = self.delays()
         try:
             with self.feeds.open(room, burst=True) as tap:
                 while True:
+                    began_s = self._clock.monotonic()
                     try:
                         await self._encode(station, tap)
                     except OutputFailed as error:
+                        if self._clock.monotonic() - began_s >= STEADY_S:
+                            waits = self.delays()
                         self.counters["radio_encoder_failures_total"] += 1
                         log.warning("radio_encoder_failed", room=room, reason=str(error))
                         await asyncio.sleep(next(waits))  # waits: the next one is no better at once

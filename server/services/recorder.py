@@ -143,7 +143,14 @@ class Recorder:
                 log.error("recording_unreadable", key=record.key, reason=str(error))  # noqa: TRY400 - the sentence is all
                 continue
             self._all[one.room, one.name] = one
-            if not one.is_over:
+        # A room has one at a time. Of an earlier one that is there as well nobody was told that it
+        # began: the store took it, and its answer was lost.
+        for one in reversed(self.all()):
+            if not one.is_over and one.room in self._live:
+                await self._keep(
+                    one.happen(RecordingEvent.FAIL, self._clock.now(), reason="It never began")
+                )
+            elif not one.is_over:
                 self._live[one.room] = _Live(one)
                 self._apply(one)
         for one in self.all():
@@ -333,8 +340,9 @@ class Recorder:
             elif now >= live.ends_at:  # who wrote it died, and what it wrote is kept
                 await self._quietly(partial(self.finished, live.now.room, live.now.name))
         if not self._is_closing:
-            for room in self._rooms.all():
-                await self._follow(room, now)
+            for room in self._rooms.each():
+                if room.id in self._wishes or (room.record or self.policy.automatic).is_on:
+                    await self._follow(room, now)
 
     async def keep_space(self) -> None:
         """End what would fill the disk, and remove what is kept no longer."""

@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
 
+from hls.errors import HlsError
 from hls.types import BroadcastSpec, RecordingSpec
 from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.air import AS_USUAL, Air, Studio
@@ -40,6 +42,7 @@ from server.domain.stream import (
 from server.domain.webhook import Kind
 from server.errors import (
     BadRecord,
+    PlaneUnavailable,
     RoomExists,
     RoomNotFound,
     RoomPermanent,
@@ -96,6 +99,16 @@ class _Live:
     state: RoomState = RoomState.CREATED
     revoked: dict[UserId, float] = field(default_factory=dict)
     closing: Closing = NOT_CLOSING
+    is_ending: bool = False  # its broadcast: another spec would let it go on
+
+    def is_calm(self, until_s: float) -> bool:
+        """Whether nothing will be over before then (Unix s), nor anybody be told that it will."""
+        return (
+            self.state is RoomState.ON_AIR
+            and self.closing is NOT_CLOSING
+            and not self.revoked
+            and self.room.ends_unix_s > until_s
+        )
 
     def happen(self, event: RoomEvent) -> None:
         """Move on. Raises IllegalTransition."""
@@ -130,6 +143,7 @@ class Rooms:
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
         self.make_key: Callable[[RoomId, int, str], Awaitable[bytes]] = _random_key
         self.studio = Studio()
+        presence.when_filled = self._filled
         self._changing = asyncio.Lock()  # create and remove wait for each other
 
     def __len__(self) -> int:
@@ -166,6 +180,10 @@ class Rooms:
         """Return the rooms in a state (on air), oldest first."""
         rooms = [live.room for live in self._live.values() if live.state is state]
         return sorted(rooms, key=lambda room: room.created_at)
+
+    def each(self) -> list[Room]:
+        """Return the rooms on air in no order, for who looks at them again and again."""
+        return [live.room for live in self._live.values() if live.state is RoomState.ON_AIR]
 
     def stream(self, room: RoomId) -> Stream:
         """Return the clock and keys of a room's broadcast. Raises RoomNotFound."""
@@ -249,6 +267,12 @@ class Rooms:
     @traced("room.change")
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
+        if self.get(room).broadcast and not amend(self.get(room)).broadcast:
+            async with self._ending(self._live[room]):
+                return await self._change(room, amend)
+        return await self._change(room, amend)
+
+    async def _change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         async with self._changing:
             before = self.get(room)
             changed = amend(before)
@@ -266,17 +290,36 @@ class Rooms:
                 self._tell_broadcast(changed)
         return changed
 
+    @asynccontextmanager
+    async def _ending(self, live: _Live) -> AsyncIterator[None]:
+        """End a room's broadcast, if it has one, in order; then it is taken off the air.
+
+        Should that fail the room is on air as before.
+        """
+        if not live.room.broadcast:
+            yield
+            return
+        live.is_ending = True
+        try:
+            with suppress(PlaneUnavailable, HlsError):  # then there is nothing to be ended
+                await self._broadcast.settle(live.room.id)
+            await self.before_end(live.room.id, live.stream)
+            yield
+        finally:
+            live.is_ending = False
+            if live.state is RoomState.ON_AIR:
+                self._put_on_air(live)
+
     @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
         if self.get(room).id in self.permanent:
             raise RoomPermanent(room)
         await self.before_removal(room)
-        if self.get(room).broadcast:
-            await self.before_end(room, self._live[room].stream)
-        async with self._changing:
+        self.get(room)
+        live = self._live[room]
+        async with self._ending(live), self._changing:
             self.get(room)
-            live = self._live[room]
             await self._store.commit(
                 put={_key(room, "livemeta"): self._livemeta(RoomState.REMOVING)}
             )
@@ -287,7 +330,10 @@ class Rooms:
 
     async def expire(self) -> None:
         """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
+        until_s = self._clock.unix() + max(self.warnings_s, default=0)
         for live in list(self._live.values()):
+            if live.is_calm(until_s):
+                continue
             if live.state is RoomState.REMOVING:
                 await self._retry_finish(live)
             elif (
@@ -400,11 +446,23 @@ class Rooms:
 
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more; and record it, or no more."""
+        if live.is_ending:
+            return
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
     def _spec(self, live: _Live) -> BroadcastSpec:
-        spec = broadcast_spec(live.room, live.stream, self._broadcast.next_version(), self.studio)
-        return replace(spec, recording=self.recording(live.room.id))
+        room, is_empty = live.room, not self._presence.is_occupied(live.room.id)
+        version = self._broadcast.next_version()
+        spec = broadcast_spec(room, live.stream, version, self.studio, is_empty=is_empty)
+        return replace(spec, recording=self.recording(room.id))
+
+    def _filled(self, room: RoomId) -> None:
+        """Let the hold music of a room go, or come: somebody is in it, or nobody any more."""
+        live = self._live.get(room)
+        if live is None or live.state is not RoomState.ON_AIR:
+            return
+        if live.room.broadcast and self.studio.hold_of(live.room.air):
+            self._put_on_air(live)
 
     async def _finish(self, live: _Live, reason: str) -> None:
         room = live.room.id

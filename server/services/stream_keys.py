@@ -1,6 +1,7 @@
 """The keys of all broadcasts on air: planned ahead, stored, then told to the broadcast plane."""
 
 import asyncio
+import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import structlog
 from hls.core.timeline import SEGMENT_S
 from mixer.types import RoomId
 from server.backoff import delays_s
+from server.domain import key_token
 from server.domain.livemeta import decode_livemeta
 from server.domain.room import RoomState
 from server.domain.rotation import Rotation, early_by, needed
@@ -102,6 +104,16 @@ class StreamKeys:
             raise KeyNotYet(round(1000 * early * SEGMENT_S))
         return self._give(room, stream, key)
 
+    def is_over(self, room: RoomId, stream: Stream, epoch: int) -> bool:
+        """Whether no player can need the key of an epoch any more.
+
+        What is left of a broadcast that is over goes within a minute anyhow.
+        """
+        if not self.is_on_air(room):
+            return False
+        listed = math.ceil(self._rooms.window_s(room) / SEGMENT_S)
+        return key_token.is_over(stream, epoch, self.now_msn(stream), listed)
+
     def forget_room(self, room: RoomId) -> None:
         """Forget what was known of a room that is gone."""
         self._heard.pop(room, None)
@@ -133,14 +145,15 @@ class StreamKeys:
     async def work(self) -> bool:
         """Do one round of what is due; false if the store or the signing server is away."""
         for room in list(self._due)[:MOST_A_ROUND]:
+            self._due.pop(room, None)  # before, for meanwhile more of it may become due
             try:
                 await self._bring_up_to_date(room)
             except (SigningUnavailable, StoreLost) as error:
+                self._want(room)
                 self._delayed(error)
                 return False
             except (RoomNotFound, BadRecord) as error:
                 log.info("stream_keys_left_alone", room=room, reason=str(error))
-            self._due.pop(room, None)
         if not self._due:
             self._came.clear()
             self._recovered()

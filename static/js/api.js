@@ -23,8 +23,15 @@ import { ServerClock } from "./serverclock.js";
  * @property {string} [profile]  "voice" or "music"
  * @property {number} [loudest]
  * @property {number | null} [liveListeners]  so many may listen without delay; null: as many as the server lets
+ * @property {string | null} [holdMusic]  a sound file that listeners hear while nobody is in the room; "": silence; null: as the server says
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
+ * @property {boolean} [radio]  as AAC and MP3 too
+ * @property {string[]} [buses]  beside the floor
+ * @property {import("./channels.js").AirBus[]} [broadcastBuses]  what listeners can choose among; none: the floor
+ * @property {string} [title]  what listeners are told they hear; "": the room's name
+ * @property {boolean} [broadcastNames]  they are told who speaks
+ * @property {number | null} [dvrSeconds]  so far back they may go; null: as the server's setting says
  * @property {boolean} [locked]
  * @property {"off" | "on-air" | "when-occupied" | null} [record]  by itself; null: as the server's setting says
  * @property {boolean} [chat]
@@ -143,13 +150,24 @@ function refusalFrom(response, answer) {
   const seconds = Number(response.headers.get("Retry-After"));
   return new Refusal(
     typeof answer?.code === "string" ? answer.code : `http_${response.status}`,
-    typeof answer?.error === "string" ? answer.error : "The server gave no usable answer.",
+    sentenceOf(answer),
     {
       status: response.status,
       retryable: answer?.retryable ?? response.status >= 500,
       retryAfterMs: seconds > 0 ? seconds * 1000 : null,
     },
   );
+}
+
+/**
+ * What the server says; which field it means, where it says no more than that there is one.
+ * @param {any} answer
+ * @returns {string}
+ */
+function sentenceOf(answer) {
+  if (typeof answer?.error !== "string") return "The server gave no usable answer.";
+  const [first] = Array.isArray(answer.details) ? answer.details : [];
+  return first && first.message !== answer.error ? `${first.field}: ${first.message}` : answer.error;
 }
 
 /**

@@ -143,7 +143,8 @@ export class Chat {
   }
 
   #scroll() {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    const box = this.#list.parentElement;
+    if (box) box.scrollTop = box.scrollHeight;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, fromTemplate, part, say, show } from "./dom.js";
+import { RoomSettings } from "./roomsettings.js";
 import { explainError } from "./sentences.js";
 
 const SEND_MS = 150; // a slider that is dragged says more than the server need hear
@@ -9,29 +10,31 @@ const SEND_MS = 150; // a slider that is dragged says more than the server need 
 export class Desk {
   #roomId;
   #root;
-  #form;
+  #settings;
   #problem;
   #people;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
-  /** What the form was last filled with: nobody's typing is overwritten. */
-  #filled = "";
+  #onRoom;
 
   /**
    * @param {HTMLDetailsElement} root
    * @param {string} roomId
+   * @param {(room: api.Room) => void} onRoom  the room as it was found, or saved
    */
-  constructor(root, roomId) {
+  constructor(root, roomId, onRoom) {
     this.#root = root;
     this.#roomId = roomId;
-    this.#form = part(root, "settings", HTMLFormElement);
+    this.#onRoom = onRoom;
     this.#problem = part(root, "problem", HTMLElement);
     this.#people = part(root, "members", HTMLElement);
+    this.#settings = new RoomSettings(
+      part(root, "settings", HTMLFormElement),
+      roomId,
+      (change) => this.#save(change),
+      (mistake) => show(this.#problem, mistake),
+    );
     root.addEventListener("toggle", () => this.refresh());
-    this.#form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#save();
-    });
   }
 
   /** Draw the room as it is now, if the desk is open. */
@@ -39,7 +42,8 @@ export class Desk {
     if (!this.#root.open) return;
     await this.#try(async () => {
       const [room, people] = await Promise.all([api.readRoom(this.#roomId, null), api.listPeople(this.#roomId)]);
-      this.#fill(room);
+      this.#onRoom(room);
+      this.#settings.fill(room);
       this.#draw(people, room);
     });
   }
@@ -55,61 +59,19 @@ export class Desk {
     }
   }
 
-  // The room --------------------------------------------------------------
-
-  /** @param {api.Room} room */
-  #fill(room) {
-    const wanted = JSON.stringify([room.name, room.pin, room.maxAnchors, room.profile, room.loudest, room.automix,
-      room.liveListeners, room.broadcast, room.locked, room.record]);
-    if (wanted === this.#filled) return;
-    this.#filled = wanted;
-    this.#text("name").value = room.name ?? "";
-    this.#text("pin").value = room.pin ?? "";
-    this.#text("maxAnchors").value = room.maxAnchors ? String(room.maxAnchors) : "";
-    this.#text("loudest").value = room.loudest ? String(room.loudest) : "";
-    this.#text("liveListeners").value = String(room.liveListeners ?? "");
-    part(this.#form, "profile", HTMLSelectElement).value = room.profile ?? "voice";
-    part(this.#form, "record", HTMLSelectElement).value = room.record ?? "";
-    this.#text("automix").checked = room.automix ?? false;
-    this.#text("broadcast").checked = room.broadcast ?? true;
-    this.#text("locked").checked = room.locked ?? false;
-  }
-
-  /** @param {string} name */
-  #text(name) {
-    return part(this.#form, name, HTMLInputElement);
-  }
-
-  async #save() {
-    const limit = this.#text("maxAnchors").value.trim();
-    const live = this.#text("liveListeners").value.trim();
-    const change = {
-      name: this.#text("name").value.trim(),
-      pin: this.#text("pin").value.trim(),
-      maxAnchors: limit === "" ? null : Number(limit),
-      loudest: Number(this.#text("loudest").value.trim() || 0),
-      liveListeners: live === "" ? null : Number(live),
-      profile: part(this.#form, "profile", HTMLSelectElement).value,
-      record: part(this.#form, "record", HTMLSelectElement).value || null,
-      automix: this.#text("automix").checked,
-      broadcast: this.#text("broadcast").checked,
-      locked: this.#text("locked").checked,
-    };
-    if (change.pin !== "" && !/^[A-Za-z0-9]{6}$/.test(change.pin)) {
-      show(this.#problem, "A PIN is exactly six letters or digits. Leave it empty for none.");
-      return this.#text("pin").focus();
-    }
-    for (const name of ["maxAnchors", "loudest", "liveListeners"]) {
-      if (/^\d*$/.test(this.#text(name).value.trim())) continue;
-      show(this.#problem, "A number of people, or nothing for all of them.");
-      return this.#text(name).focus();
-    }
+  /**
+   * @param {object} change
+   * @returns {Promise<api.Room | null>}
+   */
+  async #save(change) {
+    /** @type {api.Room | null} */
+    let room = null;
     await this.#try(async () => {
-      this.#fill(await api.changeRoom(this.#roomId, change));
+      room = await api.changeRoom(this.#roomId, change);
+      this.#onRoom(room);
       say(byId("said", HTMLElement), "Saved. Everybody in the room has it now.");
-      say(part(this.#form, "saved", HTMLElement), "Saved");
-      setTimeout(() => say(part(this.#form, "saved", HTMLElement), ""), 3000);
     });
+    return room;
   }
 
   // The people ------------------------------------------------------------
@@ -195,7 +157,7 @@ function drawRow(row, person, isStereo) {
   say(part(row, "words", HTMLElement), words.filter(Boolean).join(" · "));
   const mute = part(row, "mute", HTMLButtonElement);
   mute.setAttribute("aria-pressed", String(person.muted));
-  mute.setAttribute("aria-label", `Mute ${name} for everybody`);
+  mute.setAttribute("aria-label", `${person.muted ? "Muted:" : "Mute"} ${name} for everybody`);
   say(part(mute, "word", HTMLElement), person.muted ? "Muted" : "Mute");
   mute.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${person.muted ? "mic-off" : "mic"}`);
   place(part(row, "gain", HTMLInputElement), person.gainDb, `Volume of ${name} for everybody`, `${person.gainDb} dB`);
@@ -205,8 +167,8 @@ function drawRow(row, person, isStereo) {
   say(part(row, "pan-word", HTMLElement), sideOf(person.pan));
   const ask = part(row, "ask", HTMLButtonElement);
   ask.hidden = !person.selfMuted || person.muted;
-  ask.setAttribute("aria-label", `Ask ${name} to unmute`);
-  part(row, "kick", HTMLButtonElement).setAttribute("aria-label", `Take ${name} out of the room`);
+  ask.setAttribute("aria-label", `Ask to unmute: ${name}`);
+  part(row, "kick", HTMLButtonElement).setAttribute("aria-label", `Take out ${name}`);
 }
 
 /**

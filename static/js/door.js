@@ -3,7 +3,7 @@
 import { byId, fromTemplate, part, say, show } from "./dom.js";
 import { isRunning } from "./recordingsign.js";
 
-/** @typedef {import("./call.js").Person} Person */
+/** @typedef {import("./calloptions.js").Person} Person */
 
 const SWITCHES = /** @type {const} */ (["locked", "lobby", "chat", "chatListeners"]);
 
@@ -50,7 +50,7 @@ export class Door {
     byId("doors", HTMLElement).hidden = !grants.includes("admit");
   }
 
-  /** @param {import("./call.js").RoomNotice} room */
+  /** @param {import("./calloptions.js").RoomNotice} room */
   drawRoom(room) {
     for (const name of SWITCHES) byId(`switch-${name}`, HTMLInputElement).checked = room[name] === true;
   }
@@ -68,7 +68,7 @@ export class Door {
     if (focused?.hidden) (running ? pause : start).focus();
   }
 
-  /** @param {import("./call.js").Outside} outside */
+  /** @param {import("./calloptions.js").Outside} outside */
   draw({ waiting, hands }) {
     this.#fill(this.#waiting, waiting, "Let in");
     this.#fill(this.#hands, hands, "Bring up");

@@ -22,10 +22,10 @@ const stale = byId("stale", HTMLElement);
 const hooks = { page: "index", rooms: [] };
 Object.assign(window, { roomtone: hooks });
 
-/** Cards by room, and the links fetched for them. @type {Map<string, HTMLElement>} */
+/** Cards by room. @type {Map<string, HTMLElement>} */
 const cards = new Map();
-/** @type {Map<string, api.Links>} */
-const links = new Map();
+/** What the list does not tell of a room, links for one, as it was when last asked for. @type {Map<string, api.Room>} */
+const details = new Map();
 /** @type {Map<string, Desk>} */
 const desks = new Map();
 /** @type {Map<string, Outputs>} */
@@ -108,7 +108,7 @@ async function refresh() {
   clearTimeout(nextRefresh);
   try {
     const found = await api.listRooms();
-    await Promise.all(found.filter((room) => !links.has(room.roomId)).map(fetchLinks));
+    await Promise.all(found.filter((room) => !details.has(room.roomId)).map(fetchDetails));
     draw(found);
     show(stale, null);
   } catch (error) {
@@ -128,10 +128,9 @@ document.addEventListener("visibilitychange", () => {
 });
 
 /** @param {api.Room} room */
-async function fetchLinks(room) {
+async function fetchDetails(room) {
   try {
-    const known = (await api.readRoom(room.roomId, null)).links;
-    if (known) links.set(room.roomId, known);
+    details.set(room.roomId, await api.readRoom(room.roomId, null));
   } catch (error) {
     if (!(error instanceof api.Refusal && error.status === 404)) throw error; // it has just gone
   }
@@ -146,7 +145,7 @@ function draw(found) {
     if (alive.has(roomId)) continue;
     card.remove();
     cards.delete(roomId);
-    links.delete(roomId);
+    details.delete(roomId);
     desks.delete(roomId);
     outputs.delete(roomId);
     sounds.get(roomId)?.end();
@@ -196,7 +195,10 @@ async function drawLeftBehind(alive) {
 /** @param {api.Room} room */
 function makeCard(room) {
   const card = fromTemplate("room-template");
-  desks.set(room.roomId, new Desk(part(card, "desk", HTMLDetailsElement), room.roomId));
+  desks.set(room.roomId, new Desk(part(card, "desk", HTMLDetailsElement), room.roomId, (found) => {
+    details.set(room.roomId, found);
+    drawLinks(card, found);
+  }));
   outputs.set(room.roomId, new Outputs(part(card, "outputs", HTMLDetailsElement), room.roomId));
   const remove = part(card, "delete", HTMLButtonElement);
   remove.title = "Delete this room";
@@ -227,16 +229,26 @@ function update(card, room) {
   if (room.announcements) sounds.get(room.roomId)?.follow();
   recordings.get(room.roomId)?.draw(room.recording);
   say(part(card, "age", HTMLElement), room.createdAt ? `made ${ago(Date.parse(room.createdAt))}` : "");
+  const known = details.get(room.roomId);
+  if (known) drawLinks(card, known);
+}
+
+/**
+ * @param {HTMLElement} card
+ * @param {api.Room} room
+ */
+function drawLinks(card, { roomId, name, links, liveListeners }) {
   const place = part(card, "links", HTMLElement);
-  const known = links.get(room.roomId);
-  if (known && place.childElementCount === 0) {
-    const title = room.name || room.roomId;
+  if (links && place.childElementCount === 0) {
+    const title = name || roomId;
     place.append(
-      makeLink("To talk", "mic", known.join, `join link of ${title}`),
-      makeLink("To listen", "ears", known.listen, `listen link of ${title}`),
-      makeLink("To listen without delay", "ears", live(known.listen), `live link of ${title}`),
+      makeLink("To talk", "mic", links.join, `join link of ${title}`),
+      makeLink("To listen", "ears", links.listen, `listen link of ${title}`),
+      makeLink("To listen without delay", "ears", live(links.listen), `live link of ${title}`),
     );
   }
+  const last = place.children[2];
+  if (last instanceof HTMLElement) last.hidden = liveListeners === 0; // nobody may
 }
 
 /**
@@ -269,7 +281,7 @@ function makeLink(title, icon, link, what) {
   say(part(made, "open-what", HTMLElement), ` ${what} in a new tab`);
   const copy = part(made, "copy", HTMLButtonElement);
   const word = part(made, "copy-word", HTMLElement);
-  copy.setAttribute("aria-label", `Copy ${what}`);
+  say(part(made, "copy-what", HTMLElement), `(${what})`);
   copy.addEventListener("click", async () => {
     const done = await copyFrom(field);
     say(word, done ? "Copied" : "Press Ctrl-C");
@@ -310,7 +322,7 @@ byId("new-room", HTMLFormElement).addEventListener("submit", async (event) => {
   show(trouble, null);
   try {
     const made = await api.createRoom({ ...(title ? { name: title } : {}), pin: pinText });
-    if (made.links) links.set(made.roomId, made.links);
+    if (made.links) details.set(made.roomId, made);
     name.value = pin.value = "";
     await refresh();
     say(said, `Made ${title || "a new room"}. Its links are in the list.`);

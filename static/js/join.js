@@ -54,13 +54,13 @@ let chatIsNew = true;
  * What tests may look at, read only; `<html data-state>` repeats the state for their selectors.
  * @typedef {object} JoinHooks
  * @property {"join"} page
- * @property {import("./call.js").State} state
+ * @property {import("./callstate.js").State} state
  * @property {string | null} reason  why it is not live
  * @property {string} userId
- * @property {import("./call.js").Person[]} people
+ * @property {import("./calloptions.js").Person[]} people
  * @property {Record<string, number>} talking  dBov by person, those who can be heard now
- * @property {import("./call.js").RoomNotice | null} room
- * @property {import("./call.js").Place} place
+ * @property {import("./calloptions.js").RoomNotice | null} room
+ * @property {import("./calloptions.js").Place} place
  * @property {string} quality
  * @property {boolean} muted
  * @property {{sockets: number, offers: number, resumes: number}} counts
@@ -212,7 +212,7 @@ function busy(joining) {
 
 /**
  * Outside to wait, inside, or off the stage.
- * @param {import("./call.js").Place} place
+ * @param {import("./calloptions.js").Place} place
  * @param {string[]} grants
  */
 function placeChanged(place, grants) {
@@ -236,7 +236,7 @@ function drawChat() {
 // Room --------------------------------------------------------------------
 
 /**
- * @param {import("./call.js").State} state
+ * @param {import("./callstate.js").State} state
  * @param {string | null} reason
  * @param {string | null} said
  */
@@ -257,7 +257,7 @@ function stateChanged(state, reason, said) {
   }
 }
 
-/** @param {import("./call.js").State} state */
+/** @param {import("./callstate.js").State} state */
 function drawState(state) {
   document.documentElement.dataset["state"] = state;
   const [word, look] = /** @type {Record<typeof state, [string, string]>} */ ({
@@ -340,7 +340,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && call?.state === "reconnecting") call.retryNow();
 });
 
-/** @param {import("./call.js").Person[]} list */
+/** @param {import("./calloptions.js").Person[]} list */
 function peopleChanged(list) {
   hooks.people = list;
   people.update(list, call?.userId ?? "");
@@ -354,7 +354,7 @@ function peopleChanged(list) {
   handButton.title = raised ? "Lower your hand (H)" : "Raise your hand (H)";
 }
 
-/** @param {import("./call.js").RoomNotice} room */
+/** @param {import("./calloptions.js").RoomNotice} room */
 function roomChanged(room) {
   hooks.room = room;
   roomName = room.name || `Room ${room.roomId}`;

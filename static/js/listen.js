@@ -1,6 +1,7 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
+import { Captions } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -65,6 +66,10 @@ function takeOver(wanted) {
   else draw();
 }
 
+const captions = new Captions(audio, {
+  languages: () => player.captions(),
+  choose: (language) => broadcast.showCaptions(language),
+});
 const timeshift = new Timeshift((at) => player.seek(at));
 const controls = new SystemControls({
   play: () => player.play(),
@@ -197,6 +202,7 @@ async function refreshRoom() {
 function askPin() {
   pinForm.hidden = false;
   playButton.hidden = true;
+  draw();
 }
 
 pinForm.addEventListener("submit", async (event) => {
@@ -241,7 +247,9 @@ function stateChanged(state, reason) {
 
 /** What is to be said about a state, and why it is so. */
 function words() {
-  const { state, trouble } = player;
+  const { state, trouble, isBlocked } = player;
+  if (!pinForm.hidden) return ""; // the form says what to do
+  if (state === "stopped" && isBlocked) return "Your browser held the sound back. Press play once more.";
   if (state === "stopped" && !isOnAir) return "Not on air yet. Press play, and it starts by itself.";
   if (state === "reconnecting" || (state === "starting" && trouble)) return RECONNECTING[trouble];
   return {
@@ -267,6 +275,7 @@ function draw() {
   show(latency, isDirect ? "Without delay" : behindRoom);
   timeshift.draw(player.shift());
   drawChannels();
+  captions.draw();
   drawCredits();
 }
 

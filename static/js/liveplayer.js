@@ -37,6 +37,8 @@ export class LivePlayer {
   /** @type {string | null} */
   #address = null;
   #wanted = false;
+  /** The browser wants another press before anything sounds. */
+  isBlocked = false;
   #hasPlayed = false;
   #tries = 0;
   #turn = 0;
@@ -72,6 +74,7 @@ export class LivePlayer {
   play() {
     if (this.#wanted) return;
     this.#wanted = true;
+    this.isBlocked = false;
     this.#tries = 0;
     this.#step("starting");
     this.#begin();
@@ -108,6 +111,11 @@ export class LivePlayer {
 
   choose() {}
 
+  /** They are the broadcast's. @returns {import("./captions.js").Language[]} */
+  captions() {
+    return [];
+  }
+
   credits() {
     return NO_CREDITS;
   }
@@ -135,7 +143,9 @@ export class LivePlayer {
     peer.ontrack = ({ track }) => {
       this.#options.audio.srcObject = new MediaStream([track]);
       this.#options.audio.play().catch((error) => {
-        if (error instanceof DOMException && error.name === "NotAllowedError") this.pause();
+        if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+        this.isBlocked = true;
+        this.pause();
       });
     };
     peer.onconnectionstatechange = () => this.#watch(peer);

@@ -1,7 +1,7 @@
 /** A room's other outputs on the rooms page: radio addresses, and where it is published by RTMP. */
 
 import * as api from "./api.js";
-import { fromTemplate, part, say, show } from "./dom.js";
+import { byId, fromTemplate, part, say, show } from "./dom.js";
 import { explainError } from "./sentences.js";
 
 const WORDS = {
@@ -16,6 +16,10 @@ export class Outputs {
   #root;
   #roomId;
   #problem;
+  #url;
+  #list;
+  /** @type {Map<string, HTMLElement>} */
+  #rows = new Map();
 
   /**
    * @param {HTMLDetailsElement} root
@@ -25,6 +29,8 @@ export class Outputs {
     this.#root = root;
     this.#roomId = roomId;
     this.#problem = part(root, "output-problem", HTMLElement);
+    this.#url = part(root, "output-url", HTMLInputElement);
+    this.#list = part(root, "output-list", HTMLElement);
     root.addEventListener("toggle", () => this.refresh());
     part(root, "radio-make", HTMLButtonElement).addEventListener("click", () => this.#makeAddresses());
     part(root, "output-form", HTMLFormElement).addEventListener("submit", (event) => {
@@ -36,7 +42,11 @@ export class Outputs {
   /** Draw the outputs as they are now, if they are looked at. */
   async refresh() {
     if (!this.#root.open) return;
-    await this.#try(async () => this.#draw(await api.listOutputs(this.#roomId)));
+    try {
+      this.#draw(await api.listOutputs(this.#roomId));
+    } catch {
+      // The page says of itself that it cannot be brought up to date.
+    }
   }
 
   async #makeAddresses() {
@@ -52,42 +62,72 @@ export class Outputs {
   }
 
   async #add() {
-    const field = part(this.#root, "output-url", HTMLInputElement);
-    await this.#try(async () => {
-      await api.createOutput(this.#roomId, { url: field.value.trim() });
-      field.value = "";
+    const done = await this.#try(async () => {
+      await api.createOutput(this.#roomId, { url: this.#url.value.trim() });
+      this.#url.value = "";
       this.#draw(await api.listOutputs(this.#roomId));
     });
+    this.#url.setAttribute("aria-invalid", String(!done));
+    if (!done) this.#url.focus();
+  }
+
+  /** @param {string} outputId */
+  async #remove(outputId) {
+    const done = await this.#try(async () => {
+      await api.deleteOutput(this.#roomId, outputId);
+      this.#draw(await api.listOutputs(this.#roomId));
+    });
+    if (!done) return;
+    say(byId("said", HTMLElement), "It is not published there any more");
+    this.#url.focus();
   }
 
   /** @param {api.Output[]} outputs */
   #draw(outputs) {
-    const rows = outputs.map((output) => {
-      const row = fromTemplate("output-template");
-      say(part(row, "output-address", HTMLElement), output.name || output.url);
-      const reason = output.reason ? `: ${output.reason}` : "";
-      say(part(row, "output-state", HTMLElement), WORDS[output.state] + reason);
-      const remove = part(row, "output-remove", HTMLButtonElement);
-      remove.setAttribute("aria-label", `Stop publishing to ${output.name || output.url}`);
-      remove.addEventListener("click", () =>
-        this.#try(async () => {
-          await api.deleteOutput(this.#roomId, output.outputId);
-          row.remove();
-        }),
-      );
-      return row;
-    });
-    part(this.#root, "output-list", HTMLElement).replaceChildren(...rows);
+    const here = new Set(outputs.map(({ outputId }) => outputId));
+    for (const [outputId, row] of this.#rows) {
+      if (here.has(outputId)) continue;
+      row.remove();
+      this.#rows.delete(outputId);
+    }
+    for (const output of outputs) {
+      let row = this.#rows.get(output.outputId);
+      if (!row) this.#rows.set(output.outputId, (row = this.#makeRow(output.outputId)));
+      drawRow(row, output);
+    }
   }
 
-  /** @param {() => Promise<unknown>} work */
+  /** @param {string} outputId */
+  #makeRow(outputId) {
+    const row = fromTemplate("output-template");
+    part(row, "output-remove", HTMLButtonElement).addEventListener("click", () => this.#remove(outputId));
+    this.#list.append(row);
+    return row;
+  }
+
+  /**
+   * @param {() => Promise<unknown>} work
+   * @returns {Promise<boolean>} whether it was done
+   */
   async #try(work) {
     try {
       await work();
       show(this.#problem, null);
+      return true;
     } catch (error) {
       const { title, text } = explainError(error);
       show(this.#problem, `${title}. ${text}`);
+      return false;
     }
   }
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {api.Output} output
+ */
+function drawRow(row, { name, url, state, reason }) {
+  say(part(row, "output-address", HTMLElement), name || url);
+  say(part(row, "output-state", HTMLElement), reason ? `${WORDS[state]}: ${reason}` : WORDS[state]);
+  part(row, "output-remove", HTMLButtonElement).setAttribute("aria-label", `Stop publishing to ${name || url}`);
 }

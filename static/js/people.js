@@ -3,7 +3,7 @@
 import { fromTemplate, part, say } from "./dom.js";
 import { AS_ALL } from "./volumes.js";
 
-/** @typedef {import("./call.js").Person} Person */
+/** @typedef {import("./calloptions.js").Person} Person */
 
 const LOUD_DBOV = -15; // full ring
 const QUIET_DBOV = -50; // thinnest ring

@@ -62,8 +62,11 @@ export class Player {
   #hls = null;
   #pace = new Pace();
   #wanted = false;
+  /** The browser wants another press before anything sounds. */
+  isBlocked = false;
   #follows = true; // the edge, and not what somebody looked for in the past
   #language = "";
+  #readIn = ""; // the language of the captions
   #startedAt = 0;
   #heardAt = -Infinity;
   #movedAt = 0;
@@ -74,6 +77,7 @@ export class Player {
   #tradedAt = 0;
   #tries = 0;
   #failedAt = -Infinity;
+  #isOver = false; // it was heard to its end; as long as nothing is added it is not heard again
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -92,6 +96,9 @@ export class Player {
     this.#audio.addEventListener("ended", () => this.#streamEnded());
     this.#audio.addEventListener("error", () => {
       if (!this.#hls && this.#wanted) this.#retryLater(0);
+    });
+    this.#audio.textTracks.addEventListener("addtrack", () => {
+      if (!this.#hls) this.#restoreNativeCaptions();
     });
     addEventListener("online", () => this.#retryNow?.());
   }
@@ -120,8 +127,10 @@ export class Player {
   play() {
     if (this.#wanted) return;
     this.#wanted = true;
+    this.isBlocked = false;
     this.#stalls = 0;
     this.#tries = 0;
+    this.#isOver = false;
     this.#startedAt = performance.now();
     this.#step("starting");
     this.#lookTimer = setInterval(() => this.#look(), LOOK_MS);
@@ -192,6 +201,21 @@ export class Player {
     if (this.#hls) this.#hls.audioTrack = channel.id;
   }
 
+  /** The languages that can be read; empty while nothing plays. @returns {import("./captions.js").Language[]} */
+  captions() {
+    const hls = this.#hls;
+    if (hls) return hls.subtitleTracks.map(({ lang }, id) => ({ language: lang ?? "", isChosen: id === hls.subtitleTrack }));
+    return this.#nativeCaptions().map(({ language, mode }) => ({ language, isChosen: mode !== "disabled" }));
+  }
+
+  /** Have captions in a language, now or as soon as there are any; "" for none. @param {string} language */
+  showCaptions(language) {
+    this.#readIn = language;
+    const hls = this.#hls;
+    if (hls) hls.subtitleTrack = language ? hls.subtitleTracks.findIndex(({ lang }) => lang === language) : -1;
+    else this.#restoreNativeCaptions();
+  }
+
   /** What the stream says of what is heard now. */
   credits() {
     const made = this.#state === "live" ? this.#madeAt() : undefined;
@@ -231,10 +255,20 @@ export class Player {
 
   #beginHls() {
     const config = this.#options.classic ? CLASSIC : LOW_LATENCY;
-    const hls = new Hls({ ...config, xhrSetup: (xhr, url) => this.#authorise(xhr, url) });
+    const hls = new Hls({
+      ...config,
+      ...(this.#readIn ? { subtitlePreference: { lang: this.#readIn } } : {}),
+      xhrSetup: (xhr, url) => this.#authorise(xhr, url),
+    });
+    hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
     this.#pace.reset();
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
+    hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+      if (hls !== this.#hls || !this.#isOver) return;
+      if (details.live) this.#isOver = false;
+      else this.#retryLater(503);
+    });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
@@ -250,6 +284,16 @@ export class Player {
     if (this.#language && wanted && !wanted.isChosen) hls.audioTrack = wanted.id;
   }
 
+  #nativeCaptions() {
+    const tracks = this.#wanted ? [...this.#audio.textTracks] : [];
+    return tracks.filter(({ kind }) => kind === "subtitles" || kind === "captions");
+  }
+
+  #restoreNativeCaptions() {
+    for (const track of this.#nativeCaptions())
+      track.mode = this.#readIn && track.language === this.#readIn ? "hidden" : "disabled";
+  }
+
   /**
    * The token goes to keys only; playlists and segments are open.
    * @param {XMLHttpRequest} xhr
@@ -263,7 +307,9 @@ export class Player {
 
   /** @param {unknown} error */
   #playRefused(error) {
-    if (error instanceof DOMException && error.name === "NotAllowedError") this.pause();
+    if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    this.isBlocked = true;
+    this.pause();
   }
 
   /** The system's own pause (lock screen, headset, another call). */
@@ -271,10 +317,12 @@ export class Player {
     if (this.#wanted && this.#state === "live" && !this.#audio.ended) this.pause();
   }
 
-  #streamEnded() {
+  /** The room is gone, which the next token tells, or its broadcast is off and may come back. */
+  async #streamEnded() {
     if (!this.#wanted) return;
-    this.#stop();
-    this.#step("ended");
+    this.#isOver = true;
+    this.#dropStream();
+    if (await this.#renew()) this.#retryLater(503);
   }
 
   // Where in the stream ----------------------------------------------------

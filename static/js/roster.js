@@ -1,6 +1,6 @@
 /** The list of people, kept up to date by changes (docs/protocol.md, “People”). */
 
-/** @typedef {import("./call.js").Person} Person */
+/** @typedef {import("./calloptions.js").Person} Person */
 
 export class Roster {
   #version = -1;

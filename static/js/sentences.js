@@ -150,6 +150,7 @@ EXPLANATIONS["rate_limited"] = EXPLANATIONS["http_429"] = /** @type {Explanation
  * @returns {Explanation}
  */
 export function explain(code, said) {
+  if (code === "bad_params" && said) return { title: "That is not accepted", text: `${said}.`, retry: true };
   return (
     EXPLANATIONS[code] ?? {
       title: "That did not work",

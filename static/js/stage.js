@@ -113,7 +113,7 @@ export class Stage {
     this.#ask("raiseHand", { raised: this.#raised }).catch((error) => this.#explain(error));
   }
 
-  /** @param {import("./call.js").Place} place */
+  /** @param {import("./calloptions.js").Place} place */
   #placeChanged(place) {
     if (place === "audience") {
       const was = this.#onAir;
@@ -170,7 +170,7 @@ export class Stage {
   }
 
   /**
-   * @param {import("./call.js").State} state
+   * @param {import("./callstate.js").State} state
    * @param {string | null} reason
    * @param {string | null} said
    */

@@ -128,6 +128,7 @@ async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
         assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
         nothing_piles_up(looks, 0.1 + 0.32 * holes)  # the page keeps a part more after each
         await back_in_time(ears.page)
+        await to_the_end(ears)
 
 
 async def hear_all(ears: Ears) -> tuple[list[dict[str, Any]], float]:
@@ -177,6 +178,36 @@ async def back_in_time(page: Page) -> None:
     await page.get_by_role("button", name="Back to live").click()
     await page.wait_for_function("() => roomtone.latencyS !== null && roomtone.latencyS < 2.5")
     await expect(page.get_by_role("button", name="Live", exact=True)).to_be_disabled()
+
+
+_OVER = """() => {
+  window.over = null;
+  roomtone.audio.addEventListener("ended", () => {
+    const details = roomtone.hls.latestLevelDetails;
+    const last = details.fragments.at(-1).duration;
+    window.over = { at: roomtone.audio.currentTime, end: details.edge, last, live: details.live };
+  }, { capture: true });
+}"""
+
+
+async def to_the_end(ears: Ears) -> None:
+    """The room is removed: what was said last is played, a short segment; then it is over."""
+    await ears.page.evaluate(_OVER)
+    status, _ = await ears.program.call("DELETE", f"/api/rooms/{await room_of(ears.program)}")
+    assert status == 200
+    await wait_for_state(ears.page, "ended", timeout_s=20)
+    over = await ears.page.evaluate("window.over")
+    assert not over["live"]
+    assert abs(over["at"] - over["end"]) < 0.1
+    assert 0 < over["last"] <= 1.92
+    assert over["last"] * 1000 % 64 < 0.01 or over["last"] * 1000 % 64 > 63.99
+
+
+async def room_of(program: Program) -> str:
+    """Return the id of the only room."""
+    _, answer = await program.call("GET", "/api/rooms")
+    (room,) = answer["rooms"]
+    return str(room["roomId"])
 
 
 async def test_the_broadcast_process_dies(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
-"""A server that uploads to a real S3 server, which dies meanwhile; FFmpeg plays the bucket."""
+"""A server that uploads to a real S3 server, which dies meanwhile; FFmpeg plays the bucket.
+
+It is dead for BUCKET_DOWN_S seconds, a second unless the environment says otherwise.
+"""
 
 import asyncio
+import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +20,8 @@ from tests.support.room_client import Signalling, connect, person
 from tests.support.s3 import S3Server
 from tests.support.webrtc_client import Pcm, level_db, tone
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+DOWN_S = float(os.environ.get("BUCKET_DOWN_S", "1"))
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180 + 2 * DOWN_S)]
 
 HERTZ, HEARD_DB = 440.0, -30.0
 
@@ -52,13 +58,22 @@ async def seen(program: Program, name: str) -> dict[str, Any]:
     return shape
 
 
-async def wait_for(program: Program, name: str, **upload: str) -> dict[str, Any]:
+async def wait_for(ada: tuple[Program, Signalling], name: str, **upload: str) -> dict[str, Any]:
     """Wait until a recording is over and its upload is so."""
+    program, signalling = ada
     while True:
         shape = await seen(program, name)
         if shape["state"] == "done" and upload.items() <= shape["upload"].items():
             return shape
-        await asyncio.sleep(0.1)  # sleep: other processes write
+        await goes_by(signalling, 0.1)
+
+
+async def goes_by(signalling: Signalling, seconds: float) -> None:
+    """Let time go by in a room; who is in it says so."""
+    until = asyncio.get_running_loop().time() + seconds
+    while (left_s := until - asyncio.get_running_loop().time()) > 0:
+        await signalling.call("keepalive")
+        await asyncio.sleep(min(0.5, left_s))  # sleep: other processes write, or cannot
 
 
 def played(source: Path) -> Pcm:
@@ -75,10 +90,13 @@ async def test_a_talk_in_the_bucket(
     """Recording and broadcast are whole there and playable; nobody waited for the bucket."""
     program, signalling = ada
     name = (await signalling.call("startRecording"))["name"]
-    await asyncio.sleep(3.0)  # sleep: what is recorded takes as long as it is
+    while not any(name.endswith(".m3u8") for name in await asyncio.to_thread(s3.files)):
+        await goes_by(signalling, 0.1)
     await asyncio.to_thread(s3.kill)
+    acknowledged = await asyncio.to_thread(s3.written)
+    await goes_by(signalling, DOWN_S)
     await signalling.call("stopRecording")
-    shape = await wait_for(program, name, reason="The bucket cannot be reached.")
+    shape = await wait_for(ada, name, reason="The bucket cannot be reached.")
     assert shape["upload"]["state"] == "waiting"
     status, answer = await program.call("DELETE", f"/api/rooms/studio/recordings/{name}")
     assert (status, answer["code"]) == (409, "recording_busy")
@@ -87,7 +105,7 @@ async def test_a_talk_in_the_bucket(
     assert reasons <= {"ticks", "overload"}  # of a busy machine
     assert await program.metric("roomtone_upload_away") == 1
     await asyncio.to_thread(s3.start)
-    shape = await wait_for(program, name, state="done")
+    shape = await wait_for(ada, name, state="done")
     files, folder = s3.files(), tmp_path / "state" / "recordings" / "studio" / name
     for file in shape["files"]:
         truth = (folder / file["name"]).read_bytes()
@@ -96,6 +114,7 @@ async def test_a_talk_in_the_bucket(
     heard = await asyncio.to_thread(played, bucket / "recordings" / name / "listen.m3u8")
     assert abs(len(heard) / 48_000 - shape["seconds"]) < 0.1
     assert level_db(heard[48_000:96_000], HERTZ) > HEARD_DB
+    check_untouched(s3, acknowledged)
     await program.call("DELETE", "/api/rooms/studio")
     while not any(name.endswith("/all.m3u8") and _is_over(text) for name, text in files.items()):
         await asyncio.sleep(0.1)  # sleep: other processes write
@@ -103,9 +122,31 @@ async def test_a_talk_in_the_bucket(
     (whole,) = (bucket / "broadcast").glob("*/all.m3u8")
     heard = await asyncio.to_thread(played, whole)
     assert level_db(heard[-96_000:-48_000], HERTZ) > HEARD_DB
+    assert level_db(heard[-9_600:-4_800], HERTZ) > HEARD_DB, "to the last word"
+    check_whole(whole)
     assert "a-secret-of-tests" not in program.output
     status, _ = await program.call("DELETE", f"/api/rooms/studio/recordings/{name}")
     assert status == 200
+
+
+def check_untouched(s3: S3Server, acknowledged: dict[str, int]) -> None:
+    """Check that what the bucket had taken before it died is there, and was not sent again."""
+    now = s3.written()
+    segments = [name for name in acknowledged if "/seg-" in name]
+    assert segments
+    assert [name for name in segments if now.get(name) != acknowledged[name]] == []
+    assert acknowledged.keys() <= now.keys()
+
+
+def check_whole(playlist: Path) -> None:
+    """Check that no segment is missing, in the playlist or beside it."""
+    text = playlist.read_text()
+    names = [line for line in text.splitlines() if line and not line.startswith("#")]
+    numbers = [int(name.removeprefix("seg-").removesuffix(".m4s")) for name in names]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert "#EXT-X-GAP" not in text
+    assert all((playlist.parent / name).stat().st_size for name in names)
+    sys.stderr.write(f"The bucket was away for {DOWN_S:.0f} s; {len(names)} segments, no gap.\n")
 
 
 def _is_over(text: bytes) -> bool:

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 
+from hls.core.addressed import Addressed
 from hls.core.fmp4 import media_segment
-from hls.core.playlist import with_token
 from hls.pipeline import Broadcaster
 from hls.types import KeySpec, PlaylistKind
 from tests.hls.boxes import samples
@@ -129,7 +129,8 @@ class LiveRoom:
 
     async def handle(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        if request.query.get("token") != TOKEN:
+        is_open = not name.endswith((".m3u8", ".key"))
+        if not is_open and request.query.get("token") != TOKEN:
             self.refused.append(name)
             return web.Response(status=403)
         if name == "stream.m3u8":
@@ -149,9 +150,9 @@ class LiveRoom:
         for offset, frame in enumerate(tone(96)):
             self.broadcaster.write("blue", "floor", self.now + offset, frame)
         self.now += 96
-        return with_token(
-            self.broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, self.now) or "", TOKEN
-        )
+        text = self.broadcaster.playlist("blue", "", PlaylistKind.CLASSIC, self.now) or ""
+        query = f"?token={TOKEN}".encode()
+        return Addressed(text).with_queries(b"", dict.fromkeys(self.keys, query)).decode()
 
 
 async def test_live() -> None:

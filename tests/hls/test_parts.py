@@ -270,6 +270,22 @@ def test_another_part_length() -> None:
     assert len(samples(decrypt(broadcaster.fetch("blue", "", "seg-6.9.m4s", now)))) == 9
 
 
+def test_another_stream() -> None:
+    """Names are of their stream alone: of another one in the same room they mean nothing."""
+    one, other = (replace(spec(version=version), stream=f"x{version}") for version in (1, 2))
+    broadcaster, now = on_air(one), BASE + 96 * 4
+    text = broadcaster.playlist("blue", "", LOW, now) or ""
+    named = re.findall(r"seg-[^\s\"]+", text)
+    assert named
+    assert all(name.startswith("seg-x1-") for name in named)
+    hinted = named.pop()
+    assert all(broadcaster.fetch("blue", "", name, now) for name in named)
+    assert broadcaster.fetch("blue", "", hinted, now) is None
+    broadcaster.apply(other, now)
+    assert not any(broadcaster.fetch("blue", "", name, now) for name in named)
+    assert all(broadcaster.fetch("blue", "", name.replace("x1", "x2"), now) for name in named)
+
+
 def test_who_speaks_and_what_plays() -> None:
     """Both are told with their time, as long as the window reaches back to it."""
     broadcaster = on_air(replace(spec(), title="News"))

@@ -9,10 +9,11 @@ import pytest
 
 from mixer.core import g711, rtcp
 from mixer.core.resample import Decimator
-from mixer.engine import Engine, Recordings
+from mixer.engine import Engine
 from mixer.errors import ClientMistake
 from mixer.lines import Lines
 from mixer.opus import Decoder
+from mixer.seats import Recordings
 from mixer.types import (
     TICK_S,
     AnchorSpec,

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from mixer.core.recording import read_header, read_records
-from mixer.engine import Engine, Recordings
+from mixer.engine import Engine
 from mixer.errors import NoCapacity, PeerGone
 from mixer.room.replay import Replay
+from mixer.seats import Recordings
 from mixer.types import GoneReason, OverloadLevel, PeerId, PeerState, RoomId
 from tests.support.callers import Caller
 from tests.support.house import House, sounding, spec
@@ -165,7 +166,7 @@ async def test_ice_restarts_under_a_listener(hall: Hall) -> None:
 async def test_an_overloaded_mixer_takes_no_listener(hall: Hall) -> None:
     """As it takes no anchor."""
     hall.engine.apply(spec("r", listeners=True))
-    hall.engine._overload.level = OverloadLevel.FULL
+    hall.engine._effort._overload.level = OverloadLevel.FULL
     with pytest.raises(NoCapacity):
         hall.take(hall.caller(), "eve")
     assert hall.listening == 0

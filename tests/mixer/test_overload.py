@@ -36,7 +36,7 @@ class LoadedTicker(Ticker):
 
         def work(number: int) -> None:
             tick(number)
-            level = engine._overload.level
+            level = engine._effort.level
             self.loop.stall(self._cost(self.loop.time() - began, level))
             if self.dropped_at_level is None and engine._counters["ticks_dropped"]:
                 self.dropped_at_level = level
@@ -127,7 +127,7 @@ async def test_a_full_mixer_takes_nobody_new(
     house.engine.apply(spec("r", "ann", "bob"))
     await house.join(1, "ann")
     for _ in range(2):
-        house.engine._strain = _Second(Strain(1.2, 1.0))  # type: ignore[assignment]
+        house.engine._effort._strain = _Second(Strain(1.2, 1.0))  # type: ignore[assignment]
         house.engine._judge()
     house.engine.apply(spec("s", "cyd"))
     with pytest.raises(NoCapacity, match="moment"):

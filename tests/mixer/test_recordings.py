@@ -9,8 +9,8 @@ import pytest
 
 from mixer.core import g711
 from mixer.core.recording import Seat, read_header, read_records
-from mixer.engine import Recordings
 from mixer.room.replay import Replay
+from mixer.seats import Recordings
 from mixer.types import (
     AnchorSpec,
     ArrivalsSpec,

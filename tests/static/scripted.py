@@ -17,6 +17,9 @@ from aiohttp.typedefs import Handler
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 
+from server.domain.output import read_url
+from server.errors import BadInput
+
 STATIC = Path(__file__).resolve().parents[2] / "static"
 # What the product promises to send with every page.
 POLICY = (
@@ -64,6 +67,7 @@ class Script:
     refuse_sound: str | None = None
     recordings: list[dict[str, Any]] = field(default_factory=list)
     refuse_recording: str | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
 
 
 def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
@@ -160,12 +164,18 @@ class ScriptedSite:
         add.add_get("/hls/{room}/classic.m3u8", self._playlist)
         add.add_get("/hls/{room}/{name}", self._segment)
         add.add_get("/hls/rooms/{room}/enc.key", self._key)
+        self._add_outputs(add)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}"
+
+    def _add_outputs(self, add: web.UrlDispatcher) -> None:
+        add.add_get("/api/rooms/{room}/outputs", self._published)
+        add.add_post("/api/rooms/{room}/outputs", self._publish)
+        add.add_delete("/api/rooms/{room}/outputs/{id}", self._unpublish)
 
     async def _stop(self) -> None:
         await self._close_sockets(WSCloseCode.GOING_AWAY)
@@ -325,6 +335,26 @@ class ScriptedSite:
         name = request.match_info["name"]
         self.calls.append(("unrecord", {"name": name}))
         self.script.recordings = [one for one in self.script.recordings if one["name"] != name]
+        return web.json_response({"success": True})
+
+    async def _published(self, _: web.Request) -> web.Response:
+        return web.json_response({"success": True, "outputs": self.script.outputs})
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        url = (await request.json())["url"]
+        self.calls.append(("publish", {"url": url}))
+        try:
+            shown = read_url(url).shown
+        except BadInput as mistake:
+            return _refusal(400, "bad_params", str(mistake))
+        made = {"outputId": f"o{len(self.script.outputs)}", "name": "", "url": shown}
+        self.script.outputs.append(made | {"state": "connecting", "reason": ""})
+        return web.json_response({"success": True, "output": made}, status=201)
+
+    async def _unpublish(self, request: web.Request) -> web.Response:
+        gone = request.match_info["id"]
+        self.calls.append(("unpublish", {"id": gone}))
+        self.script.outputs = [one for one in self.script.outputs if one["outputId"] != gone]
         return web.json_response({"success": True})
 
     async def _token(self, request: web.Request) -> web.Response:

@@ -13,7 +13,14 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def desk(page: Page, site: ScriptedSite) -> Locator:
     """The open desk of a room with Ada, who muted herself, and Bob."""
-    site.script.rooms[0] |= {"profile": "music", "pin": "abc123", "locked": True}
+    site.script.rooms[0] |= {
+        "profile": "music",
+        "pin": "abc123",
+        "locked": True,
+        "buses": ["fr", "green room"],
+        "broadcastBuses": [{"bus": "floor", "language": "en", "label": "English"}],
+        "dvrSeconds": 90,
+    }
     site.script.participants = [participant("ada", selfMuted=True), participant("bob")]
     page.goto(f"/#admin={ADMIN}")
     page.get_by_text("People and settings").click()
@@ -29,7 +36,14 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     desk.get_by_label("People at most").fill("12")
     desk.get_by_label("Sound").select_option("voice")
     desk.get_by_label("Listeners without delay").fill("0")
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_label("File with the music").fill("jazz.mp3")
     desk.get_by_label("Locked").uncheck()
+    expect(desk.get_by_label("They can go back")).to_have_value("90")
+    desk.get_by_label("They can go back").select_option("30 minutes")
+    desk.get_by_label("Title").fill("Winterreise")
+    desk.get_by_label("Tell listeners who speaks").check()
+    desk.get_by_label("Radio too").uncheck()
     desk.get_by_role("button", name="Save").click()
     expect(desk.page.get_by_role("heading", name="Choir")).to_be_visible()
     expected = {
@@ -38,13 +52,49 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
         "maxAnchors": 12,
         "loudest": 0,
         "liveListeners": 0,
+        "holdMusic": "jazz.mp3",
         "profile": "voice",
         "record": None,
         "automix": False,
         "broadcast": True,
         "locked": False,
+        "title": "Winterreise",
+        "broadcastNames": True,
+        "radio": False,
+        "dvrSeconds": 1800,
     }
     assert [call for call in site.calls if call[0] == "change"] == [("change", expected)]
+
+
+def test_channels_are_chosen_by_keyboard(desk: Locator, site: ScriptedSite) -> None:
+    """What listeners can choose among, each with language and label, the first one unasked."""
+    row = desk.locator(".channel").filter(has_text="fr")
+    expect(desk.get_by_label("Language of floor")).to_have_value("en")
+    expect(desk.get_by_label("Language of fr")).to_be_disabled()
+    row.get_by_label("fr", exact=True).press("Space")
+    row.get_by_label("Played first: fr").press("Space")
+    desk.get_by_label("Language of fr").fill("français")
+    desk.page.keyboard.press("Enter")
+    expect(desk.get_by_role("alert")).to_contain_text("fr or pt-BR")
+    expect(desk.get_by_label("Language of fr")).to_be_focused()
+    desk.get_by_label("Language of fr").fill("fr")
+    desk.get_by_label("What listeners see of fr").fill("Français")
+    desk.page.keyboard.press("Enter")
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    ((_, change),) = [call for call in site.calls if call[0] == "change"]
+    assert change["broadcastBuses"] == [
+        {"bus": "fr", "language": "fr", "label": "Français"},
+        {"bus": "floor", "language": "en", "label": "English"},
+    ]
+
+
+def test_the_link_without_delay_is_for_rooms_that_have_it(desk: Locator) -> None:
+    """It goes as soon as nobody may listen so, and comes back with them."""
+    link = desk.page.get_by_role("link", name="live link of Studio")
+    for number, shown in (("0", False), ("5", True)):
+        desk.get_by_label("Listeners without delay").fill(number)
+        desk.page.keyboard.press("Enter")
+        expect(link).to_be_visible(visible=shown)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +113,29 @@ def test_wrong_settings_are_not_sent(
     desk.page.keyboard.press("Enter")
     expect(desk.get_by_role("alert")).to_contain_text(words)
     expect(desk.get_by_label(field)).to_be_focused()
+    assert "change" not in site.methods()
+
+
+@pytest.mark.parametrize(("music", "choice"), [(None, ""), ("", "silence"), ("a.ogg", "file")])
+def test_hold_music_stays(
+    desk: Locator, site: ScriptedSite, music: str | None, choice: str
+) -> None:
+    """As the server says, silence, or a file: it is shown and sent as it is."""
+    site.script.rooms[0]["holdMusic"] = music
+    expect(desk.get_by_label("while nobody is in it")).to_have_value(choice)
+    expect(desk.get_by_label("File with the music")).to_be_visible(visible=choice == "file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    (sent,) = [call[1] for call in site.calls if call[0] == "change"]
+    assert sent["holdMusic"] == music
+
+
+def test_a_sound_file_has_a_name(desk: Locator, site: ScriptedSite) -> None:
+    """Without one it is asked for."""
+    desk.get_by_label("while nobody is in it").select_option("file")
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("Name a file")
+    expect(desk.get_by_label("File with the music")).to_be_focused()
     assert "change" not in site.methods()
 
 
@@ -90,7 +163,7 @@ def test_typing_is_not_overwritten(desk: Locator) -> None:
             ("control", {"userId": "ada", "pan": 0.1}),
         ),
         (
-            lambda desk: desk.get_by_role("button", name="Ask Ada to unmute").click(),
+            lambda desk: desk.get_by_role("button", name="Ask to unmute: Ada").click(),
             ("ask", {"userId": "ada"}),
         ),
     ],
@@ -110,7 +183,7 @@ def test_people(
 
 def test_only_who_muted_themselves_is_asked(desk: Locator) -> None:
     """Bob is open, so there is nothing to ask of him."""
-    expect(desk.get_by_role("button", name="Ask Bob to unmute")).to_be_hidden()
+    expect(desk.get_by_role("button", name="Ask to unmute: Bob")).to_be_hidden()
 
 
 def test_a_dragged_slider_ends_where_it_was_let_go(desk: Locator, site: ScriptedSite) -> None:
@@ -128,7 +201,7 @@ def test_a_dragged_slider_ends_where_it_was_let_go(desk: Locator, site: Scripted
 @pytest.mark.parametrize(("word", "ban"), [("Take out", "false"), ("Ban", "true")])
 def test_take_out(desk: Locator, site: ScriptedSite, word: str, ban: str) -> None:
     """Who shall go is named once more before they go."""
-    desk.get_by_role("button", name="Take Bob out").click()
+    desk.get_by_role("button", name="Take out Bob").click()
     dialog = desk.page.get_by_role("dialog")
     expect(dialog.get_by_role("heading")).to_have_text("Take Bob out of the room?")
     dialog.get_by_role("button", name=word, exact=True).click()
@@ -138,7 +211,7 @@ def test_take_out(desk: Locator, site: ScriptedSite, word: str, ban: str) -> Non
 
 def test_escape_lets_them_stay(desk: Locator, site: ScriptedSite) -> None:
     """A dialog that is put away does nothing."""
-    desk.get_by_role("button", name="Take Bob out").click()
+    desk.get_by_role("button", name="Take out Bob").click()
     desk.page.keyboard.press("Escape")
     expect(desk.page.get_by_role("dialog")).to_be_hidden()
     assert "kick" not in site.methods()

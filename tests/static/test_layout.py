@@ -14,6 +14,20 @@ PAGES = [
     "/listen/studio",
     f"/listen/studio#invite={INVITE}",
 ]
+# Buttons of the dock that lie partly outside its padding, or on one another.
+ASTRAY = """
+() => {
+  const dock = document.querySelector(".dock");
+  const box = dock.getBoundingClientRect();
+  const padding = parseFloat(getComputedStyle(dock).paddingRight);
+  const parts = [...dock.children].map((one) => [one.className, one.getBoundingClientRect()]);
+  const out = ([, { left, right, top, bottom }]) => left < box.left + padding ||
+    right > box.right - padding || top < box.top || bottom > box.bottom;
+  const over = ([, one]) => parts.some(([, other]) => one !== other && one.left < other.right &&
+    other.left < one.right && one.top < other.bottom && other.top < one.bottom);
+  return parts.filter((one) => out(one) || over(one)).map(([name]) => name);
+}
+"""
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" + "x" * 27
 
 
@@ -74,7 +88,7 @@ def test_nothing_comes_from_elsewhere(page: Page, site: ScriptedSite) -> None:
 
 
 def test_room_fits_a_narrow_phone(page: Page, site: ScriptedSite) -> None:
-    """Ten people with long names fit 320 px, and the mute button stays in view."""
+    """Ten people with long names fit 320 px, and the dock's buttons lie in the dock, in view."""
     names = [LONG, *(f"Person {n}" for n in range(9))]
     site.script.people = [
         {"userId": str(n), "status": "onair", "displayName": name} for n, name in enumerate(names)
@@ -87,3 +101,7 @@ def test_room_fits_a_narrow_phone(page: Page, site: ScriptedSite) -> None:
     expect(page.locator(".person")).to_have_count(10)
     expect(page.locator("#mute")).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate(ASTRAY) == []
+    page.locator("#mute").click()
+    expect(page.locator("#mute")).to_contain_text("You are muted")
+    assert page.evaluate(ASTRAY) == []

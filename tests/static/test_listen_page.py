@@ -1,18 +1,17 @@
 """The listen page against a real, encrypted live playlist."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.static.axe import complaints_of_axe
 from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(40)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
-AXE = Path(__file__).parents[1] / "interop" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +196,7 @@ def test_axe_finds_nothing(
         expect(page.get_by_role("button", name="Play")).to_be_visible()
         assert complaints_of_axe(page) == []
         page.get_by_role("button", name="Play").click()
-        expect(page.get_by_label("Time")).to_be_visible()
+        expect(page.get_by_label("Time")).to_be_visible(timeout=15_000)
         expect(page.get_by_label("Channel")).to_be_visible()
         assert complaints_of_axe(page) == []
 
@@ -209,13 +208,6 @@ def until(page: Page, expression: str) -> None:
             return
         page.wait_for_timeout(100)
     raise AssertionError(expression)
-
-
-def complaints_of_axe(page: Page) -> list[Any]:
-    """Return every rule that is broken, with where."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
 
 
 @pytest.mark.parametrize(
@@ -282,17 +274,34 @@ def test_room_that_is_gone_ends(live: Page, on_air: ScriptedSite) -> None:
     on_air.script.on_air_since = 0
     live.wait_for_selector("html[data-state=ended]", timeout=30_000)
     expect(live.get_by_text("This broadcast has ended.")).to_be_visible()
+    expect(live.get_by_role("button", name="Raise your hand")).to_be_hidden()
 
 
 def test_pin_is_asked_for_before_playing(page: Page, on_air: ScriptedSite) -> None:
     """A room with a PIN plays after the right one and explains the wrong one."""
     on_air.script.pin = "abc123"
     page.goto(LINK)
+    for early in ("Volume", "Your name"):
+        expect(page.get_by_label(early)).to_be_hidden()
     page.get_by_label("PIN").fill("wrong1")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("not the PIN")
     page.get_by_label("PIN").fill("abc123")
     page.keyboard.press("Enter")
+    page.wait_for_selector(LIVE)
+
+
+def test_a_browser_that_holds_the_sound_back_is_explained(page: Page, on_air: ScriptedSite) -> None:
+    """Where a press was not enough the page asks for another one, and that one plays."""
+    page.add_init_script(
+        "window.play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = () => "
+        "Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    )
+    page.goto(LINK)
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text("Press play once more")).to_be_visible()
+    page.evaluate("HTMLMediaElement.prototype.play = window.play; null")
+    page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_selector(LIVE)
 
 

@@ -54,7 +54,7 @@ def test_links_are_whole_addresses(rooms: Page, site: ScriptedSite) -> None:
 def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:
     """Copy puts the whole link on the clipboard and says so."""
     rooms.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    rooms.get_by_role("button", name="Copy join link of Studio").click()
+    rooms.get_by_role("button", name="Copy link (join link of Studio)").click()
     expect(rooms.get_by_text("Copied", exact=True)).to_be_visible()
     copied = rooms.evaluate("navigator.clipboard.readText()")
     assert copied == f"{site.url}/join/studio#invite=an-invite"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from hls.core.fmp4 import AacFormat
 from hls.core.soundpart import SoundPart
-from hls.types import BroadcastSpec, PlaylistKind, Reading, RecordingReport
+from hls.types import BroadcastSpec, Caption, CaptionFate, PlaylistKind, Reading, RecordingReport
 from mixer.errors import PeerGone
 from mixer.types import (
     Histogram,
@@ -211,7 +211,11 @@ class FakeBroadcast:
         self.playlist_text: str | None = None
         self.texts: dict[tuple[str, PlaylistKind], str] = {}
         self.media: dict[str, bytes] = {}
+        self.captions: list[tuple[str, Caption]] = []
+        self.caption_fate = CaptionFate.SHOWN
         self.talking: list[tuple[str, list[str]]] = []
+        self.ended: list[str] = []
+        self.last_words: str | None = None  # the playlist as it is when the stream has ended
         self.readings: dict[str, Reading] = {}
         self.reported: Callable[[RecordingReport], None] = nobody_hears_reports
         self.hinted: set[str] = set()
@@ -229,6 +233,12 @@ class FakeBroadcast:
     def spec(self, room: RoomId) -> BroadcastSpec | None:
         spec = self.specs.get(room)
         return spec if spec is not None and spec.on_air else None
+
+    async def end(self, room: RoomId) -> None:
+        self._check()
+        self.ended.append(room)
+        if self.last_words is not None:
+            self.playlist_text = self.last_words
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         self.asked.append(ask)
@@ -261,8 +271,12 @@ class FakeBroadcast:
             return None
         return SOUND
 
-    async def talk(self, room: RoomId, names: Collection[str]) -> None:
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
         self._check()
+        self.captions.append((room, caption))
+        return self.caption_fate
+
+    async def talk(self, room: RoomId, names: Collection[str]) -> None:
         self.talking.append((room, sorted(names)))
 
     def playlist_now(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | Wait | None:
@@ -419,12 +433,13 @@ class FakeDecoder:
         self.read: list[bytes] = []
         self.refusal: Exception | None = None
         self.fails: str | None = None
+        self.length_s: float | None = 1.0
 
     async def open(self, sound_fd: int, *, is_looped: bool) -> FakeDecoding:
         self.read.append(os.pread(sound_fd, 1 << 20, 0))
         if self.refusal is not None:
             raise self.refusal
         made = FakeDecoding([bytes([n]) * 1920 * 5 for n in range(self.chunks)])
-        made.fails = self.fails
+        made.fails, made.length_s = self.fails, self.length_s
         self.opened.append(made)
         return made

@@ -2,7 +2,7 @@
 
 from hls.core.soundpart import SoundPart
 from hls.pipeline import Broadcaster
-from hls.types import BroadcastSpec
+from hls.types import BroadcastSpec, Caption, CaptionFate
 from mixer.types import RoomId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
@@ -32,6 +32,9 @@ class RealBroadcast(FakeBroadcast):
     async def fetch(self, room: RoomId, rendition: str, name: str) -> Media | None:
         data = self.broadcaster.fetch(room, rendition, name, self._clock.tick())
         return None if data is None else Media(data)
+
+    async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
+        return self.broadcaster.caption(room, caption, self._clock.tick())
 
     async def sound(self, room: RoomId, part: int) -> SoundPart | None:
         spec = self.spec(room)

@@ -107,3 +107,12 @@ class S3Server:
             for path in sorted(root.rglob("*"))
             if path.is_file()
         }
+
+    def written(self) -> dict[str, int]:
+        """Return when each object that is there was written, in nanoseconds."""
+        root = self.bucket / "pre"
+        return {
+            path.relative_to(root).as_posix(): path.stat().st_mtime_ns
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from hls.core.conformance import parts
+from hls.core.conformance import parts, subtitles
 from hls.core.conformance.finding import Complaints, Finding, Rules
 from hls.core.conformance.listing import Listing, date, number, read
 
@@ -49,7 +49,8 @@ _OF_MULTIVARIANTS: Final = (
 def check(text: str) -> list[Finding]:
     """Return what is wrong with a media playlist; nothing if it is right. Never raises."""
     listing = read(text)
-    return RULES.check(listing) + parts.RULES.check(listing)
+    found = RULES.check(listing) + parts.RULES.check(listing)
+    return found + subtitles.RULES.check(listing)
 
 
 @RULES.rule("4.4.1.1")

@@ -93,6 +93,8 @@ def _renditions_are_complete(listing: Listing) -> Complaints:
             yield tag.line, "subtitles need an address"
         if tag.text("TYPE") == "CLOSED-CAPTIONS" and tag.text("URI"):
             yield tag.line, "closed captions have no address"
+        if tag.text("FORCED") and tag.text("TYPE") != "SUBTITLES":
+            yield tag.line, "only subtitles are forced"
         if tag.text("DEFAULT") == "YES" and tag.text("AUTOSELECT") == "NO":
             yield tag.line, "what is the default is also chosen by itself"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hls.core.playlist import Entry
+from hls.core.timeline import SEGMENT_FRAMES
 from hls.types import KeySpec
 
 MAX_LINE: Final = 2000
@@ -30,12 +31,19 @@ class Listed:
     iv: bytes
     turns: int = 0
     is_turn: bool = False
+    frames: int = SEGMENT_FRAMES
 
     def entry(self, uri: str) -> Entry:
         """Return it for a playlist in which its key is at `uri`."""
         key = KeySpec(self.epoch, b"", self.iv, uri, 0)
         return Entry(
-            self.msn, self.name, self.init, key, self.unix_s, is_discontinuous=self.is_turn
+            self.msn,
+            self.name,
+            self.init,
+            key,
+            self.unix_s,
+            is_discontinuous=self.is_turn,
+            frames=self.frames,
         )
 
 
@@ -52,6 +60,7 @@ def listed(entry: Entry, turns: int) -> Listed:
         entry.key.iv,
         turns,
         entry.is_discontinuous,
+        entry.frames,
     )
 
 
@@ -67,6 +76,7 @@ def write_line(one: Listed) -> bytes:
         "iv": one.iv.hex(),
         "turns": one.turns,
         "is_turn": one.is_turn,
+        "frames": one.frames,
     }
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
@@ -87,10 +97,16 @@ def read_line(line: bytes) -> Listed | None:
             iv=bytes.fromhex(document["iv"]),
             turns=_number(document["turns"]),
             is_turn=document["is_turn"] is True,
+            frames=_number(document.get("frames", SEGMENT_FRAMES)),
         )
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
-    is_whole = one.name and len(one.iv) == _IV_BYTES and math.isfinite(one.unix_s)
+    is_whole = (
+        0 < one.frames <= SEGMENT_FRAMES
+        and one.name
+        and len(one.iv) == _IV_BYTES
+        and math.isfinite(one.unix_s)
+    )
     return one if is_whole and '"' not in one.uri and one.uri.isprintable() else None
 
 

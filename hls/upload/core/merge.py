@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from hls.core.playlist import Entry, Window, classic
-from hls.core.timeline import SEGMENT_S
+from hls.core.timeline import AAC_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S
 from hls.types import KeySpec
 from hls.upload.core.playlists import MAX_LISTED, with_gaps
 
@@ -15,6 +15,7 @@ MAX_TEXT: Final = 32 << 20
 _MAX_APART_S: Final = 0.01  # the same clock says the same to the millisecond
 _KEY: Final = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="([^"]+)",IV=0x([0-9A-Fa-f]{32})')
 _MAP: Final = re.compile(r'#EXT-X-MAP:URI="([^"]+)"')
+_DURATION: Final = re.compile(r"#EXTINF:([0-9]{1,2}\.[0-9]{1,6}),.*")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _DATE: Final = "#EXT-X-PROGRAM-DATE-TIME:"
 _FIRST: Final = "#EXT-X-MEDIA-SEQUENCE:"
@@ -101,6 +102,7 @@ class _Reading:
     unix_s: float | None = None
     is_turn: bool = False
     is_gap: bool = False
+    frames: int = SEGMENT_FRAMES
 
 
 def _entries(text: str) -> list[Entry]:
@@ -133,6 +135,8 @@ def _take(line: str, now: _Reading) -> None:
         now.is_turn = True
     elif line == "#EXT-X-GAP":
         now.is_gap = True
+    elif (found := _DURATION.fullmatch(line)) is not None:
+        now.frames = round(float(found[1]) * SAMPLE_RATE / AAC_SAMPLES)
 
 
 def _segment(name: str, now: _Reading) -> list[Entry]:
@@ -140,7 +144,15 @@ def _segment(name: str, now: _Reading) -> list[Entry]:
         raise CannotMerge("This playlist says no number or no time: it is none of Roomtone's.")
     if name.startswith("/") or "://" in name or ".." in name.split("/"):
         raise CannotMerge("This playlist names what is elsewhere: it is none of Roomtone's.")
-    entry = Entry(now.msn, name, now.init, now.key, now.unix_s, is_discontinuous=now.is_turn)
+    entry = Entry(
+        now.msn,
+        name,
+        now.init,
+        now.key,
+        now.unix_s,
+        is_discontinuous=now.is_turn,
+        frames=now.frames,
+    )
     is_gap, now.is_gap, now.is_turn = now.is_gap, False, False
     now.msn += 1
     now.unix_s += SEGMENT_S

@@ -1,17 +1,16 @@
 """The playlists in a bucket: of a broadcast's segments, and of a recording that is one file."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from hls.core.names import beside
 from hls.core.playlist import Entry, Window, classic, date_time, seconds
-from hls.core.timeline import SEGMENT_S
+from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S
 from hls.upload.core.journal import Listed
 
 LIVE_SEGMENTS: Final = 30  # a minute: the bucket is behind, and its readers' caches are too
 MAX_LISTED: Final = 45_000  # a day, 4 MB of text
-_NUMBER: Final = re.compile(r"seg-[0-9]+\.")
 Uri = Callable[[Listed], str]
 
 
@@ -65,8 +64,15 @@ def file_playlist(
 
 def _gap_after(before: Entry) -> Entry:
     msn = before.msn + 1
-    name = _NUMBER.sub(f"seg-{msn}.", before.name)
+    name = beside(before.name, msn)
     unix_s = before.unix_s + SEGMENT_S
     return replace(
-        before, msn=msn, name=name, unix_s=unix_s, is_gap=True, is_discontinuous=False, parts=()
+        before,
+        msn=msn,
+        name=name,
+        unix_s=unix_s,
+        is_gap=True,
+        is_discontinuous=False,
+        parts=(),
+        frames=SEGMENT_FRAMES,
     )

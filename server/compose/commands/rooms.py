@@ -41,6 +41,19 @@ class Pin(click.ParamType[str]):
         return str(value)
 
 
+class HoldMusic(click.ParamType[str | None]):
+    """The name of a sound file; `default` is None."""
+
+    name = "file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        """Return it."""
+        _ = param, ctx
+        return None if value == "default" else str(value)
+
+
 _LOOKS: Final = (
     click.option("--name", help="What people call it."),
     click.option("--pin", type=Pin(), help="Six letters or digits; an empty one is none."),
@@ -48,12 +61,19 @@ _LOOKS: Final = (
     click.option(
         "--expires-in", type=Seconds(), help="When it ends: 90 (seconds), 45m, 12h, 7d, never."
     ),
+    click.option(
+        "--hold-music",
+        type=HoldMusic(),
+        help="What listeners hear while nobody is in it: a file of the server's folder of"
+        " announcements; an empty one is silence, `default` as the server says.",
+    ),
 )
 _FIELDS: Final = {
     "name": "name",
     "pin": "pin",
     "max_anchors": "maxAnchors",
     "expires_in": "expiresIn",
+    "hold_music": "holdMusic",
 }
 
 
@@ -107,7 +127,8 @@ async def set_room(api: Api, console: Console, room_id: str, **looks: Any) -> No
     body = _given(looks)
     if not body:
         raise ClientError(
-            "Nothing to change: name --name, --pin, --max-anchors or --expires-in", Exit.MISTAKE
+            "Nothing to change: name --name, --pin, --max-anchors, --expires-in or --hold-music",
+            Exit.MISTAKE,
         )
     changed = (await api.call("PATCH", path("rooms", room_id), body))["room"]
     console.tell(changed, _shown(changed))
@@ -188,6 +209,7 @@ def _shown(found: dict[str, Any]) -> list[str]:
         "at most": found.get("maxAnchors"),
         "status": found.get("status"),
         "created": found.get("createdAt"),
+        "hold music": found.get("holdMusic"),
         "to talk": (found.get("links") or {}).get("join"),
         "to listen": (found.get("links") or {}).get("listen"),
         "stream": found.get("hlsUrl"),

@@ -73,3 +73,14 @@ def test_any_talk(events: list[tuple[int, set[str]]]) -> None:
         for one, later in pairwise(mine):
             assert one.duration_s is not None
             assert one.start_unix_s + one.duration_s <= later.start_unix_s
+
+
+def test_close() -> None:
+    """At the end of a stream everything ends: speech with its last word, and the title."""
+    credits_ = Credits()
+    credits_.entitle("Jazz", 90.0)
+    credits_.talk({"Ann", "Bob"}, 100.0)
+    credits_.talk({"Bob"}, 103.0)
+    over = {date.attributes[0][1]: date.duration_s for date in credits_.close(104.0)}
+    assert over == {"Ann": 3.0, "Bob": 4.0, "Jazz": 14.0}
+    assert credits_.close(105.0) == []

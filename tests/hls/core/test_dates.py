@@ -35,3 +35,14 @@ def test_bound() -> None:
         dates.mark(DateRange(str(number), float(number)))
     kept = dates.since(0.0)
     assert (len(kept), kept[0].id, dates.dropped) == (MOST_RANGES, "2", 2)
+
+
+def test_what_is_still_so_stays() -> None:
+    """However much is said after it, a title that holds is told; what is over goes first."""
+    dates = Dates()
+    title = DateRange("title", 0.0)
+    dates.mark(title)
+    for number in range(MOST_RANGES + 2):
+        dates.mark(DateRange(str(number), 1.0 + number, duration_s=0.5))
+    kept = dates.since(0.0)
+    assert (len(kept), kept[0], kept[1].id, dates.dropped) == (MOST_RANGES, title, "3", 3)

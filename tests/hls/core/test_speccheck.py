@@ -4,7 +4,7 @@ import pytest
 
 from hls.core.speccheck import check_spec
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, RenditionSpec
+from hls.types import BroadcastSpec, CaptionsSpec, RenditionSpec
 from tests.hls.listener import KEY, spec
 
 LANGUAGES = (RenditionSpec("64k", 64_000), RenditionSpec("fr", 64_000, "fr", "fr-CA", "Français"))
@@ -15,6 +15,8 @@ LANGUAGES = (RenditionSpec("64k", 64_000), RenditionSpec("fr", 64_000, "fr", "fr
     [
         spec(),
         replace(spec(), renditions=LANGUAGES, channels=2, part_frames=9),
+        replace(spec(), captions=(CaptionsSpec("en-cc", "en"), CaptionsSpec("pt-cc", "pt-BR"))),
+        replace(spec(), stream="abcdefghij234567"),
         replace(spec(), window_s=86_400.0, keys=(KEY, replace(KEY, epoch=2, first_msn=7))),
         *(replace(spec(), part_frames=frames) for frames in (3, 6, 9, 15, 18, 30, 45, 90)),
     ],
@@ -39,6 +41,16 @@ def test_good(good: BroadcastSpec) -> None:
         ("base_unix_s", replace(spec(), base_unix_s=1e20)),
         ("renditions", replace(spec(), renditions=())),
         ("renditions", replace(spec(), renditions=LANGUAGES[:1] * 2)),
+        ("captions", replace(spec(), captions=(CaptionsSpec("64k", "en"),))),
+        ("captions", replace(spec(), captions=(CaptionsSpec("a", "en"), CaptionsSpec("a", "de")))),
+        ("captions", replace(spec(), captions=(CaptionsSpec("a", "en"), CaptionsSpec("b", "en")))),
+        ("captions", replace(spec(), captions=(CaptionsSpec("A", "en"),))),
+        ("captions", replace(spec(), captions=(CaptionsSpec("a", ""),))),
+        ("captions", replace(spec(), captions=(CaptionsSpec("a", 'e"n'),))),
+        (
+            "captions",
+            replace(spec(), captions=tuple(CaptionsSpec(f"c{n}", f"l{n}") for n in range(17))),
+        ),
         ("channels", replace(spec(), channels=0)),
         ("channels", replace(spec(), channels=3)),
         ("part_frames", replace(spec(), part_frames=0)),
@@ -46,7 +58,10 @@ def test_good(good: BroadcastSpec) -> None:
         ("part_frames", replace(spec(), part_frames=10)),
         ("part_frames", replace(spec(), part_frames=12)),
         ("part_frames", replace(spec(), part_frames=180)),
+        *(("stream", replace(spec(), stream=bad)) for bad in ("A", "a-b", '"', "a" * 17)),
         ("title", replace(spec(), title="x" * 1001)),
+        ("hold", replace(spec(), hold="/" + "x" * 4096)),
+        ("hold", replace(spec(), hold="/a\0b")),
         ("window_s", replace(spec(), window_s=0.0)),
         ("window_s", replace(spec(), window_s=1e6)),
         ("window_s", replace(spec(), window_s=float("nan"))),

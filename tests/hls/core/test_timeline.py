@@ -45,3 +45,10 @@ def test_wall_clock_of_a_tick() -> None:
     """Ticks and segments have the same wall clock."""
     assert TIMELINE.unix_s_at(TIMELINE.base_tick) == TIMELINE.unix_s(LEAD_SEGMENTS)
     assert TIMELINE.unix_s_at(TIMELINE.base_tick + 50) == 1_700_000_001.0
+
+
+@pytest.mark.parametrize("since_s", [-9.6, -1.0, 0.0, 0.0123, 1.92, 86_400.5])
+def test_position_of_a_wall_clock(since_s: float) -> None:
+    """A wall clock time is the sample that is heard then."""
+    position = TIMELINE.position_of(1_700_000_000.0 + since_s)
+    assert position == TIMELINE.position(TIMELINE.base_tick) + round(48_000 * since_s)

@@ -64,6 +64,7 @@ async def test_in_force(node: Node) -> None:
         "broadcast_window_s": 600,
         "broadcast_container": "ts",
         "broadcast_loudness_lufs": "off",
+        "hold_music": node.folder / "jazz.ogg",
         "port": 1,
         "udp_port": 2,
     }
@@ -72,7 +73,14 @@ async def test_in_force(node: Node) -> None:
     assert change.kept == ("port", "udp_port")
     assert set(change.changed) == set(changes) - {"port", "udp_port"}
     context = node.services.context
-    assert context.rooms.studio == Studio(15, (96_000,), 600.0, Container.TS)
+    assert context.rooms.studio == Studio(
+        15,
+        (96_000,),
+        600.0,
+        Container.TS,
+        hold=str(node.folder / "jazz.ogg"),
+        sounds=str(node.folder),
+    )
     assert (context.presence.resume_s, context.access.lifetimes.join_s) == (7, 100)
     assert context.access.lifetimes.session_s == 3600
     assert context.listening.keys.rotation.every == 30

@@ -43,7 +43,10 @@ async def test_looks(here: Here) -> None:
     assert (room.expires_in_s, room.max_anchors) == (None, None)
     made = await here.told("room", "create", "--expires-in", "2h")
     room = here.node.rooms.get(made["roomId"])
-    assert (room.expires_in_s, room.max_anchors) == (7200, 3)
+    assert (room.expires_in_s, room.max_anchors, room.air.hold) == (7200, 3, None)
+    for music, hold in (("", ""), ("default", None)):
+        await here.told("room", "set", room.id, "--hold-music", music)
+        assert here.node.rooms.get(room.id).air.hold == hold
 
 
 async def test_tokens(here: Here) -> None:
@@ -108,6 +111,7 @@ async def test_a_download_that_is_refused_leaves_no_file(here: Here, tmp_path: P
         ("room create --expires-in soon", Exit.MISTAKE, "it looks like 90, 45m"),
         ("room create --max-anchors 0", Exit.MISTAKE, "1 and up, or any"),
         ("room create --pin 12", Exit.MISTAKE, "six letters or digits"),
+        ("room set demo --hold-music a.wav", Exit.MISTAKE, "start the server with announcements"),
         ("room set demo", Exit.MISTAKE, "Nothing to change: name --name"),
         ("room list --key wrong", Exit.NOT_ALLOWED, "needs the admin"),
         ("room list --key-file /nope", Exit.MISTAKE, "No such file"),

@@ -28,6 +28,8 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
         {"name": "x"},
         {"broadcast": False},
         {"air": Air(dvr_s=60)},
+        {"air": Air(captions=("en",))},
+        {"air": Air(hold="a.wav")},
         {"air": Air((AirBus("floor", "en"),))},
     ],
 )
@@ -55,6 +57,22 @@ def test_title() -> None:
     room = replace(ROOM, name="Hall")
     assert broadcast_spec(room, STREAM, 9).title == "Hall"
     assert broadcast_spec(replace(room, air=Air(title="Aida")), STREAM, 9).title == "Aida"
+
+
+def test_hold_music() -> None:
+    """While the room is empty: its own, else the server's, and none if it wants silence."""
+    studio = Studio(hold="/srv/jazz.ogg", sounds="/srv/sounds")
+
+    def hold(music: str | None, *, is_empty: bool = True, studio: Studio = studio) -> str:
+        room = replace(ROOM, air=Air(hold=music))
+        return broadcast_spec(room, STREAM, 9, studio, is_empty=is_empty).hold
+
+    assert hold(None) == "/srv/jazz.ogg"
+    assert hold("a.wav") == "/srv/sounds/a.wav"
+    assert hold("") == ""
+    assert hold("a.wav", is_empty=False) == hold(None, is_empty=False) == ""
+    assert hold("a.wav", studio=Studio(hold="/srv/jazz.ogg")) == ""
+    assert hold(None, studio=Studio()) == ""
 
 
 def test_a_bus_on_air_that_goes() -> None:

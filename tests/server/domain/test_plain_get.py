@@ -139,10 +139,18 @@ def test_targets() -> None:
     assert read_target("/hls/demo/stream.m3u8") == plain_get.Target(
         RoomId("demo"), "", "stream.m3u8", {}
     )
+    keys = [read_target(f"/hls/rooms/demo/{path}enc.key?token=a") for path in ("", "41/")]
+    assert keys == [
+        plain_get.Target(RoomId("demo"), "", "enc.key", {"token": "a"}, is_key=True, epoch=epoch)
+        for epoch in (None, "41")
+    ]
     for target in (
         "/",
-        "/hls/rooms/demo/enc.key",
         "/hls/rooms/enc.key",
+        "/hls/rooms/demo/stream.m3u8",
+        "/hls/rooms/demo/x/enc.key",
+        "/hls/rooms/demo/12345678901234567/enc.key",
+        "/hls/rooms/demo/1/enc.key?token=%31",
         "/hls/de/stream.m3u8",
         "/hls/demo/..",
         "/hls/demo//stream.m3u8",

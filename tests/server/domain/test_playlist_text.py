@@ -1,4 +1,5 @@
 import gzip
+import re
 
 from server.domain.playlist_text import PlaylistText
 
@@ -15,10 +16,17 @@ def test_what_is_shared_is_made_once() -> None:
     assert text.zipped == PlaylistText(TEXT).zipped
 
 
-def test_a_token_stands_on_every_address() -> None:
-    """It is quoted; the shared text stays without it."""
-    text = PlaylistText(TEXT)
-    assert text.with_token("a&b").decode() == TEXT.replace(
-        "init-1.mp4", "init-1.mp4?token=a%26b"
-    ).replace("seg-1.m4s", "seg-1.m4s?token=a%26b")
-    assert text.plain == TEXT.encode()
+def test_each_key_gets_the_query_of_its_epoch() -> None:
+    """Keys are known by their address; of any other nothing is asked, and the text stays."""
+    keys = [f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/{n}/enc.key"\n' for n in (7, 8, 7)]
+    text = PlaylistText(TEXT + "".join(keys) + '#EXT-X-KEY:METHOD=AES-128,URI="other"\n')
+    asked: list[int] = []
+
+    def key(epoch: int) -> bytes:
+        asked.append(epoch)
+        return b"?%d" % epoch
+
+    told = text.with_queries(b"?own", key).decode()
+    assert asked == [7, 8]
+    assert re.findall(r"([78])/enc.key\?([78])", told) == [("7", "7"), ("8", "8"), ("7", "7")]
+    assert re.sub(r"\?[78]", "", told) == text.text == text.plain.decode()

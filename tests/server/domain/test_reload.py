@@ -1,11 +1,12 @@
 import pytest
 
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
+from hls.types import BroadcastSpec, CaptionsSpec, KeySpec, PlaylistKind, Position
 from server.domain.reload import Parts, PlaylistAsk, read_directives
 from server.errors import BadInput
 
 KEY = KeySpec(0, bytes(16), bytes(16), "enc.key")
-PARTS = Parts(BroadcastSpec("demo", 1, (KEY,), 0, 0.0))  # six of 320 ms
+CAPTIONS = (CaptionsSpec("en-cc", "en"),)
+PARTS = Parts(BroadcastSpec("demo", 1, (KEY,), 0, 0.0, captions=CAPTIONS))  # six of 320 ms
 
 
 def at(msn: int, part: int) -> int:
@@ -28,6 +29,9 @@ def test_parts_are_one_row() -> None:
         (PlaylistAsk(msn=7, part=2), at(7, 2)),
         (PlaylistAsk(msn=7, part=6), at(8, 0)),
         (PlaylistAsk(kind=PlaylistKind.CLASSIC, msn=7, part=2), at(7, 5)),
+        (PlaylistAsk("en-cc", msn=7), at(6, 5)),  # which are listed when they begin
+        (PlaylistAsk("en-cc", PlaylistKind.CLASSIC, msn=7, part=2), at(6, 5)),
+        (PlaylistAsk("en-cc", msn=0), -1),
     ],
 )
 def test_what_is_waited_for(ask: PlaylistAsk, wanted: int | None) -> None:
@@ -47,11 +51,24 @@ def test_what_is_waited_for(ask: PlaylistAsk, wanted: int | None) -> None:
         (PlaylistAsk(msn=8, part=5), False),
         (PlaylistAsk(msn=8, part=6), True),
         (PlaylistAsk(msn=10**14, part=0), True),
+        (PlaylistAsk("en-cc", msn=9), False),  # 7 is the last that is listed
+        (PlaylistAsk("en-cc", msn=9, part=5), False),
+        (PlaylistAsk("en-cc", msn=10), True),
     ],
 )
 def test_how_far_ahead(ask: PlaylistAsk, is_too_far: bool) -> None:  # noqa: FBT001
     """Two segments after the last whole one may be asked for, and three seconds of parts."""
     assert PARTS.is_too_far(ask, at(7, 3)) is is_too_far
+
+
+def test_captions_are_of_one_kind() -> None:
+    """They have no parts: both kinds are one text, which is never a delta update."""
+    for kind in (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC):
+        ask = PlaylistAsk("en-cc", kind, skip=True)
+        assert PARTS.kind(ask) is PlaylistKind.CLASSIC
+        assert not PARTS.may_skip(ask)
+        assert PARTS.kind(PlaylistAsk(kind=kind)) is kind
+    assert PARTS.may_skip(PlaylistAsk(skip=True))
 
 
 def test_parts_that_are_too_far_within_a_segment() -> None:

@@ -53,6 +53,8 @@ ROOMS = st.builds(
         st.none() | st.integers(1, 86_400),
         st.text(st.characters(codec="utf-8")),
         st.booleans(),
+        st.lists(st.text(st.characters(codec="utf-8")), max_size=3).map(tuple),
+        st.none() | st.text(st.characters(codec="utf-8")),
     ),
 )
 NEWER = (
@@ -66,6 +68,8 @@ NEWER = (
         "dvrSeconds",
         "title",
         "broadcastNames",
+        "captions",
+        "holdMusic",
     ),
 )
 

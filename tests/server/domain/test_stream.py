@@ -1,6 +1,7 @@
 """A broadcast's clock and keys."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.types import RoomId
-from server.domain.stream import Stream, StreamKey, decode_stream, key_path
+from server.domain.stream import Stream, StreamKey, decode_stream, epoch_of, key_path
 from server.errors import BadRecord
 
 DEMO = RoomId("demo")
@@ -54,6 +55,38 @@ def test_any_bytes(records: dict[str, bytes]) -> None:
     """Whatever lies in the store is a stream or a BadRecord."""
     with suppress(BadRecord):
         decode_stream(DEMO, records, FRESH)
+
+
+@given(STREAMS, st.integers(0, 10**9))
+def test_id(stream: Stream, later_s: int) -> None:
+    """A stream's id is eight letters and digits, and outlives reboots and keys."""
+    assert re.fullmatch("[a-z2-7]{8}", stream.id)
+    assert stream.spec(DEMO, 1).stream == stream.id
+    rebooted = stream.continued("another", 7, stream.base_unix_s + later_s)
+    assert replace(rebooted, keys=(SECOND,)).id == stream.id
+
+
+def test_id_of_another_stream() -> None:
+    """A room made anew has another id, and so has one whose media time begins anew."""
+    anew = STREAM.continued("another", 7, STREAM.base_unix_s - 1)
+    assert len({STREAM.id, anew.id, replace(STREAM, secret=FRESH).id}) == 3
+
+
+def test_key_paths() -> None:
+    """The address of a key tells its epoch; no other does."""
+    assert epoch_of(key_path(DEMO, 41)) == 41
+    for path in (
+        "",
+        "/hls/rooms/demo/enc.key",
+        "/hls/rooms/demo/x/enc.key",
+        key_path(DEMO, 4) + "?",
+    ):
+        assert epoch_of(path) is None
+
+
+def test_end_of_an_epoch() -> None:
+    """An epoch ends where the next one that is known begins."""
+    assert [STREAM.end_of(epoch) for epoch in (0, 3, 4)] == [0, 100, None]
 
 
 def test_record_of_one_key() -> None:

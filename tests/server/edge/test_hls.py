@@ -39,9 +39,23 @@ async def test_playlist(edge: Edge) -> None:
         assert answer.headers["Cache-Control"] == "public, max-age=1"
 
 
+@pytest.mark.parametrize("path", ["demo", "demo/", "demo//stream.m3u8", "demo/stream.m3u8/"])
+async def test_no_such_address(edge: Edge, path: str) -> None:
+    """Below /hls/ too what is not there is not found, though its preflight would be answered."""
+    status, answer = await edge.ask("GET", f"/hls/{path}")
+    assert (status, answer["code"]) == (404, "not_found")
+    async with edge.http.options(f"/hls/{path}") as preflight:
+        assert preflight.status == 204
+    assert (await edge.ask("POST", "/hls/demo/stream.m3u8"))[0] == 405
+
+
 async def test_off_the_air(edge: Edge) -> None:
-    """A room that is not broadcast says so, and may be again: whoever listens asks again."""
+    """The end is told for a minute; then that there is no broadcast: whoever listens asks again."""
     await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
+    await edge.node.settle()
+    async with edge.http.get("/hls/demo/stream.m3u8") as ended:
+        assert (ended.status, await ended.text()) == (200, PLAYLIST + "#EXT-X-ENDLIST\n")
+    edge.node.advance(60)
     status, answer = await edge.ask("GET", "/hls/demo/stream.m3u8")
     assert (status, answer["code"], answer["retryable"]) == (503, "not_ready", True)
     assert answer["error"] == "This room is not being broadcast now"
@@ -51,7 +65,7 @@ async def test_playlist_with_token(edge: Edge) -> None:
     """One that was asked for with a token is its listener's alone, and not packed."""
     token = await edge.listen_token()
     async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
-        assert "seg-1.m4s?token=" in await answer.text()
+        assert "enc.key?token=k2." in await answer.text()
         assert answer.headers["Cache-Control"].startswith("private")
         assert "Content-Encoding" not in answer.headers
 
@@ -96,6 +110,22 @@ async def test_end_mark(edge: Edge) -> None:
     for path in ("/hls/demo/stream.m3u8", "/hls/demo/seg-1.m4s", f"{KEY}?token={token}"):
         async with edge.http.get(path) as answer:
             assert answer.status == 404
+
+
+async def test_the_last_words(edge: Edge) -> None:
+    """The stream is ended before it is kept: what it lists then is what players come to."""
+    broadcast = edge.node.broadcast
+    part = '#EXT-X-PART:DURATION=0.064,URI="seg-2.0.m4s",INDEPENDENT=YES\n'
+    broadcast.last_words = f"{PLAYLIST}{part}#EXTINF:0.06400,\nseg-2.m4s\n#EXT-X-ENDLIST\n"
+    broadcast.media |= {"seg-2.m4s": b"last", "seg-2.0.m4s": b"part"}
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    broadcast.media = {}
+    assert broadcast.ended == [DEMO]
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert await answer.text() == broadcast.last_words
+    for name, body in {"seg-2.m4s": b"last", "seg-2.0.m4s": b"part"}.items():
+        async with edge.http.get(f"/hls/demo/{name}") as answer:
+            assert await answer.read() == body
 
 
 async def test_no_end_mark(edge: Edge) -> None:
@@ -296,15 +326,27 @@ async def test_a_room_that_ends_while_players_wait(edge: Edge) -> None:
 
 
 async def test_a_broadcast_that_is_turned_off_while_players_wait(edge: Edge) -> None:
-    """They are told so at once, and that it may be on again."""
+    """They are given the end mark at once; on again, it goes on."""
     path = "/hls/demo/stream.m3u8?_HLS_msn=7"
     asking = asyncio.ensure_future(edge.http.get(path))
     await blocked(edge)
     await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
     await edge.node.settle()
     async with await asking as answer:
-        assert answer.status == 503
-        assert (await answer.json())["error"] == "This room is not being broadcast now"
+        assert (answer.status, await answer.text()) == (200, PLAYLIST + "#EXT-X-ENDLIST\n")
+    async with edge.http.get("/hls/demo/seg-1.m4s") as answer:
+        assert answer.status == 200
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": True})
+    await edge.node.settle()
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert await answer.text() == PLAYLIST
+
+
+async def test_the_end_is_not_another_rooms(edge: Edge) -> None:
+    """A room that is made anew under the id of one that went, and is off the air, has no end."""
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    await edge.as_admin("POST", "/api/rooms", {"roomId": "demo", "broadcast": False})
+    assert (await edge.ask("GET", "/hls/demo/stream.m3u8"))[0] == 503
 
 
 async def test_the_end_of_every_rendition(edge: Edge) -> None:

@@ -26,6 +26,7 @@ SCOPES = {
     f"DELETE /api/rooms/demo/users/{USER}": Scope.PEOPLE,
     "POST /api/rooms/demo/forwarders": Scope.LINES,
     "GET /api/rooms/demo/forwarders": Scope.LINES,
+    "POST /api/rooms/demo/captions": Scope.CAPTIONS,
     "POST /api/rooms/demo/outputs": Scope.LINES,
     "GET /api/rooms/demo/outputs": Scope.LINES,
     "POST /api/rooms/demo/rtp": Scope.LINES,

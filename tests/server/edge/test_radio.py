@@ -70,6 +70,21 @@ async def test_mp3(edge: Edge) -> None:
         assert first.is_closed
 
 
+async def test_an_encoder_that_dies_now_and_then(edge: Edge) -> None:
+    """One that had lived long is followed at once, however many died before it."""
+    await edge.new_room()
+    edge.node.services.context.radio.delays = lambda: iter([0.0, 0.0])
+    async with await listen(edge, "mp3") as answer:
+        for number in range(1, 5):
+            while len(edge.node.sound.started) < number:
+                await answer.content.readany()
+            await answer.content.readany()
+            edge.node.advance(60)
+            edge.node.sound.started[-1].die("it broke")
+        while len(edge.node.sound.started) < 5:
+            await answer.content.readany()
+
+
 async def test_http_1_0(edge: Edge) -> None:
     """A player of HTTP/1.0 gets the bytes as they are."""
     await edge.new_room()

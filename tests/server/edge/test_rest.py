@@ -1,5 +1,6 @@
 """REST: shapes, rights and cookies."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from mixer.types import (
     ReceptionStatistics,
     TransportStatistics,
 )
+from server.errors import SoundRefused
 from tests.server.edge.conftest import Edge, Serve
 from tests.server.services.people import ADA
 
@@ -150,6 +152,7 @@ async def test_get(edge: Edge) -> None:
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
     admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
+    admins |= {"captions", "holdMusic"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
@@ -169,6 +172,7 @@ CHANGES: dict[str, Any] = {
     "dvrSeconds": 600,
     "title": "Symphony No. 5",
     "broadcastNames": True,
+    "captions": ["en", "pt-BR"],
 }
 
 
@@ -185,6 +189,28 @@ async def test_change(edge: Edge) -> None:
 async def test_create_with_all(edge: Edge) -> None:
     """What can be changed can be said at once."""
     assert (await edge.new_room(**CHANGES)).items() >= CHANGES.items()
+
+
+async def test_hold_music(serve: Serve, tmp_path: Path) -> None:
+    """A file is tried before a room has it, by `POST` and `PATCH`, and not again after that."""
+    (tmp_path / "jazz.ogg").write_bytes(b"OggS")
+    edge = await serve(announcements_dir=tmp_path)
+    room = await edge.new_room(holdMusic="jazz.ogg")
+    assert room["holdMusic"] == "jazz.ogg"
+    for value in ("jazz.ogg", "", None, "jazz.ogg"):
+        _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"holdMusic": value})
+        assert answer["room"]["holdMusic"] == value
+    assert edge.node.decoder.read == [b"OggS"] * 2
+    edge.node.decoder.refusal = SoundRefused("There is no sound in this file.")
+    for method, path in (("POST", "/api/rooms"), ("PATCH", "/api/rooms/demo")):
+        body = {"holdMusic": "jazz.ogg" if method == "POST" else "nil"}
+        status, answer = await edge.as_admin(method, path, body)
+        assert (status, answer["code"]) == (400, "bad_params")
+        assert [detail["field"] for detail in answer["details"]] == ["HoldMusic"]
+    assert len(edge.node.rooms.all()) == 1
+    assert edge.node.rooms.all()[0].air.hold == "jazz.ogg"
+    status, answer = await edge.as_admin("PATCH", "/api/rooms/none", {"holdMusic": "jazz.ogg"})
+    assert (status, answer["code"]) == (404, "room_not_found")
 
 
 async def test_change_of_the_end(edge: Edge) -> None:
@@ -218,7 +244,14 @@ async def test_change_of_the_end(edge: Edge) -> None:
         ({"broadcastBuses": [{"bus": "floor", "language": "x"}]}, "BroadcastBuses"),
         ({"broadcastBuses": [{"bus": "floor", "label": '"'}]}, "BroadcastBuses"),
         ({"dvrSeconds": 14}, "DvrSeconds"),
+        ({"captions": ["en", "EN"]}, "Captions"),
+        ({"captions": ["e"]}, "Captions"),
+        ({"captions": ["english language"]}, "Captions"),
+        ({"captions": [f"a{letter}" for letter in "abcdefghi"]}, "Captions"),
         ({"title": "x" * 201}, "Title"),
+        ({"holdMusic": "x" * 256}, "HoldMusic"),
+        ({"holdMusic": "a.wav"}, "HoldMusic"),
+        ({"holdMusic": True}, "HoldMusic"),
         ({"title": "a\nb"}, "Title"),
         ({"expiresIn": 0}, "ExpiresIn"),
         ({"name": "x" * 81}, "Name"),

@@ -3,20 +3,23 @@
 import re
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
 
 from hls.core.timeline import SEGMENT_S
 from mixer.types import RoomId
 from server.domain import key_token
-from server.edge.stream_keys import token_to_hand_on
-from server.errors import BadToken
+from server.domain.stream import decode_stream
 from server.services.tokens import Grant
 from tests.server.edge.conftest import Edge, Serve
 from tests.server.services.people import ADA
 
 DEMO = RoomId("demo")
-PLAYLIST = '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
+PLAYLIST = (
+    '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
+    '#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/1/enc.key"\nseg-20.m4s\n'
+    '#EXT-X-RENDITION-REPORT:URI="64k/stream.m3u8"\n'
+)
 KEY = "/hls/rooms/demo/0/enc.key"
+NEXT = "/hls/rooms/demo/1/enc.key"
 CURRENT = "/hls/rooms/demo/enc.key"
 
 
@@ -31,15 +34,13 @@ async def edge(serve: Serve) -> Edge:
     return edge
 
 
-async def playlist(edge: Edge, token: str, room: str = "demo") -> str:
-    """Load a playlist; return the token its addresses carry."""
-    async with edge.http.get(f"/hls/{room}/stream.m3u8?token={token}") as answer:
+async def playlist(edge: Edge, token: str) -> tuple[str, str]:
+    """Load a playlist; return the tokens that the addresses of its two keys carry."""
+    async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
         text = await answer.text()
         assert answer.status == 200, text
-    found = re.search(r'enc.key\?token=([^"]+)"', text)
-    assert found is not None
-    assert f"seg-1.m4s?token={found[1]}" in text
-    return found[1]
+    first, second = re.findall(r'enc.key\?token=([^"]+)"', text)
+    return first, second
 
 
 async def status(edge: Edge, path: str, token: str) -> int:
@@ -134,34 +135,66 @@ async def test_the_key_in_force(edge: Edge) -> None:
 
 
 async def test_playlist_with_token(edge: Edge) -> None:
-    """What a playlist names carries a token for keys alone, the same throughout an epoch."""
+    """Each key carries a token for itself alone; what was listed never changes."""
     token = await edge.listen_token()
-    first = await playlist(edge, token)
-    await go_to(edge, 19)
-    assert await playlist(edge, token) == first
-    await go_to(edge, 20)
-    second = await playlist(edge, token)
+    first, second = await playlist(edge, token)
     assert len({token, first, second}) == 3
     assert len(first) < 60
-    assert [await status(edge, KEY, one) for one in (first, second)] == [200, 200]
+    await go_to(edge, 20)
+    assert await playlist(edge, token) == (first, second)
+    for path, shown in ((KEY, first), (NEXT, second), (CURRENT, second)):
+        assert await status(edge, path, shown) == 200
+    for path, shown in ((KEY, second), (NEXT, first), (CURRENT, first)):
+        assert await status(edge, path, shown) == 403
     another = await edge.listen_token()
-    assert await playlist(edge, another) != second
+    assert set(await playlist(edge, another)).isdisjoint({first, second})
+
+
+async def test_text_of_a_listener(edge: Edge) -> None:
+    """The same listener is told the same, whatever happens: other times, keys, nodes or starts."""
+    token = await edge.listen_token()
+    stream = edge.node.rooms.stream(DEMO)
+    before = await playlist(edge, token)
+    listening = edge.node.services.context.listening
+    listening.listeners.forget_room(DEMO)
+    assert await playlist(edge, token) == before
+    again = decode_stream(DEMO, stream.records(), b"")
+    user = listening.access.hearing(token).user
+    assert tuple(key_token.make(again, user, epoch) for epoch in (0, 1)) == before
+
+
+async def test_only_keys_and_playlists_carry_tokens(edge: Edge) -> None:
+    """Media are open, so no address of theirs has a token; other playlists have the listener's."""
+    token = await edge.listen_token()
+    async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
+        told = (await answer.text()).splitlines()
+    assert [line for line in told if "token=" not in line] == ["#EXTM3U", "seg-1.m4s", "seg-20.m4s"]
+    assert told[-1] == f'#EXT-X-RENDITION-REPORT:URI="64k/stream.m3u8?token={token}"'
+
+
+async def test_end_of_a_key_token(edge: Edge) -> None:
+    """A key token is good until its epoch left the window, and a minute longer; it is no other."""
+    first, second = await playlist(edge, await edge.listen_token())
+    await go_to(edge, 20 + 8 + key_token.SLACK)
+    assert await status(edge, KEY, first) == 200
+    await go_to(edge, 20 + 8 + key_token.SLACK + 1)
+    assert await status(edge, KEY, first) == 403
+    assert await status(edge, NEXT, second) == 200
 
 
 async def test_key_token_renews_nothing(edge: Edge) -> None:
-    """A playlist that is asked for with a key token hands on that one, as long as it is good."""
-    key_only = await playlist(edge, await edge.listen_token())
-    assert await playlist(edge, key_only) == key_only
-    await go_to(edge, 53)
-    assert await status(edge, "/hls/demo/stream.m3u8", key_only) == 403
-    assert await status(edge, KEY, key_only) == 403
+    """A key token opens no playlist."""
+    first, second = await playlist(edge, await edge.listen_token())
+    for path in ("stream.m3u8", "master.m3u8", "64k/stream.m3u8"):
+        assert await status(edge, f"/hls/demo/{path}", first) == 403
+    assert len({first, second}) == 2
 
 
 async def test_key_token_of_another_room(edge: Edge) -> None:
     """A key token opens the keys of its room, and neither sockets nor anything else."""
     async with edge.http.get("/hls/other/stream.m3u8") as answer:
         assert answer.status == 200
-    key_only = await playlist(edge, await edge.listen_token())
+    key_only, _ = await playlist(edge, await edge.listen_token())
     assert await status(edge, KEY, key_only) == 200
     assert await status(edge, "/hls/rooms/other/0/enc.key", key_only) == 403
     assert await status(edge, "/hls/other/stream.m3u8", key_only) == 403
@@ -173,7 +206,7 @@ async def test_key_token_of_another_room(edge: Edge) -> None:
 
 async def test_key_token_of_a_room_before(edge: Edge) -> None:
     """A room that has the name of another one later does not know its key tokens."""
-    key_only = await playlist(edge, await edge.listen_token())
+    key_only, _ = await playlist(edge, await edge.listen_token())
     await edge.as_admin("DELETE", "/api/rooms/demo")
     await edge.new_room()
     assert await status(edge, KEY, key_only) == 403
@@ -182,9 +215,14 @@ async def test_key_token_of_a_room_before(edge: Edge) -> None:
 async def test_hours_from_one_address(edge: Edge) -> None:
     """Who keeps listening goes on with the address they began with, beyond their token's time."""
     token = await edge.listen_token()  # good for ten minutes
-    for _ in range(200):
-        edge.node.advance(30)
-        assert await status(edge, CURRENT, await playlist(edge, token)) == 200
+    keys = edge.node.services.context.listening.keys
+    for moment in range(200):
+        await go_to(edge, 15 * moment)  # 29 s
+        stream = edge.node.rooms.stream(DEMO)
+        epoch = stream.key_at(keys.now_msn(stream)).epoch
+        edge.node.broadcast.playlist_text = PLAYLIST.replace("/1/", f"/{epoch}/")
+        _, in_force = await playlist(edge, token)
+        assert await status(edge, f"/hls/rooms/demo/{epoch}/enc.key", in_force) == 200
     assert await status(edge, CURRENT, token) == 200
     edge.node.advance(60)  # they paused for longer than a minute
     assert await status(edge, "/hls/demo/stream.m3u8", token) == 403
@@ -212,10 +250,10 @@ async def test_expired_and_not_in_use(edge: Edge) -> None:
 async def test_end_mark(edge: Edge) -> None:
     """A broadcast that is over gives its keys for a minute; nobody is counted as listening."""
     token = await edge.listen_token()
-    key_only = await playlist(edge, token)
+    tokens = await playlist(edge, token)
     await edge.as_admin("DELETE", "/api/rooms/demo")
-    assert await playlist(edge, token) == key_only
-    assert [await status(edge, KEY, one) for one in (token, key_only)] == [200, 200]
+    assert await playlist(edge, token) == tokens
+    assert [await status(edge, KEY, one) for one in (token, tokens[0])] == [200, 200]
     assert len(edge.node.services.context.listening.listeners) == 0
 
 
@@ -229,10 +267,19 @@ async def test_a_bad_cookie_is_no_matter(edge: Edge) -> None:
 async def test_playlists_of_a_playlist(edge: Edge) -> None:
     """Other playlists are asked for with what was shown for the one that names them."""
     token = await edge.listen_token()
-    app = edge.http.app
-    request = make_mocked_request("GET", f"/hls/demo/master.m3u8?token={token}", app=app)
-    assert token_to_hand_on(request, DEMO, to_playlists=True) == token
-    assert token_to_hand_on(request, DEMO).startswith(key_token.PREFIX)
-    bad = make_mocked_request("GET", "/hls/demo/master.m3u8?token=x", app=app)
-    with pytest.raises(BadToken):
-        token_to_hand_on(bad, DEMO, to_playlists=True)
+    edge.node.broadcast.playlist_text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n64k/stream.m3u8\n"
+    async with edge.http.get(f"/hls/demo/master.m3u8?token={token}") as answer:
+        assert (await answer.text()).endswith(f"\n64k/stream.m3u8?token={token}\n")
+    assert await status(edge, "/hls/demo/master.m3u8", "x") == 403
+
+
+async def test_many_epochs(edge: Edge) -> None:
+    """Of a long window each key has its token, and of a listener few are kept."""
+    lines = [f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/{n}/enc.key"' for n in range(9)]
+    edge.node.broadcast.playlist_text = "\n".join(["#EXTM3U", *lines, ""])
+    token = await edge.listen_token()
+    for _ in range(2):
+        async with edge.http.get(f"/hls/demo/stream.m3u8?token={token}") as answer:
+            assert len(set(re.findall(r"token=[^\"]+", await answer.text()))) == 9
+    (listener,) = edge.node.services.context.listening.listeners.all(DEMO)
+    assert sorted(listener.key_queries) == [7, 8]

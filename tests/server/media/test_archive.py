@@ -46,6 +46,17 @@ def test_files_have_names_and_sizes(archive: Archive) -> None:
     )
 
 
+def test_what_is_the_writers_own_is_not_seen(archive: Archive) -> None:
+    """What it keeps for a full disk and what it has not finished; both go with the recording."""
+    put(archive, ".reserve", bytes(1000))
+    put(archive, "manifest.json.new", b"{")
+    assert names(archive) == ["mix.ogg", "tracks/1-Ada.ogg"]
+    assert archive.size(DEMO, "one") == 8
+    assert archive.find(DEMO, "one", ".reserve") is None
+    archive.remove(DEMO, "one")
+    assert not archive.place(DEMO, "one").exists()
+
+
 @pytest.mark.parametrize(
     "file",
     ["", ".", "..", "tracks", "../one/mix.ogg", "tracks/../mix.ogg", "/etc/passwd", "./mix.ogg"],

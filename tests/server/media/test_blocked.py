@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -212,5 +213,43 @@ def test_one_timer_for_all() -> None:
             await asyncio.sleep(10.0)  # sleep: on a virtual clock
             assert [(name, round(at, 3)) for name, at in ends] == [("first", 6.0), ("third", 8.0)]
             assert (blocked.expired, len(blocked)) == (2, 0)
+
+    run_virtually(main(), loop)
+
+
+class CountingLoop(VirtualLoop):
+    """Counts the timers that are set."""
+
+    def __init__(self) -> None:
+        self.timers = 0
+        super().__init__()
+
+    def call_at(  # type: ignore[override]  # its types are of no interest here
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+def test_who_waits_again_at_once() -> None:
+    """Whoever is told that it was too long may wait anew there and then: still by one timer."""
+    loop = CountingLoop()
+
+    async def main() -> None:
+        async with Supervisor() as supervisor:
+            blocked = Blocked(supervisor.spawn, Kitchen().make, longest_s=6.0)
+            ends: list[float] = []
+
+            def park(_answer: str | None = None, _error: Exception | None = None) -> None:
+                ends.append(loop.time() - began)
+                if len(ends) <= 20:
+                    _ = blocked.park(ROOM, 7, "text", park)
+
+            began, before = loop.time(), loop.timers
+            park()
+            await asyncio.sleep(200)  # sleep: on a virtual clock
+            assert [round(end) for end in ends] == [6 * number for number in range(21)]
+            assert (blocked.expired, len(blocked)) == (20, 0)
+            assert loop.timers - before == 20 + 1  # and that of our sleep
 
     run_virtually(main(), loop)

@@ -13,8 +13,18 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from hls.core.conformance import media
+from hls.encryption import decrypt
 from hls.errors import BadSpec
-from hls.types import BroadcastSpec, KeySpec, PlaylistKind, Position
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    KeySpec,
+    PlaylistKind,
+    Position,
+)
 from mixer.types import RoomId, tick_at
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import PlaylistAsk, Wait
@@ -70,6 +80,12 @@ async def next_part(plane: WorkerBroadcastPlane) -> Position:
     return Position(int(found["msn"]), int(found["part"]))
 
 
+async def down(plane: WorkerBroadcastPlane) -> None:
+    """Wait until the process that was killed is seen to be gone."""
+    while plane.is_up:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)  # sleep: a process dies
+
+
 def waits_for(position: Position, rendition: str = "") -> PlaylistAsk:
     """A player's request for what it has not seen yet."""
     return PlaylistAsk(rendition, msn=position.msn, part=position.part)
@@ -89,6 +105,26 @@ async def test_a_room_on_air_has_a_playlist_and_what_it_names(
     counters = (await plane.statistics()).counters
     assert (counters["segments_silent"], counters["segment_cache_hits"]) == (8, 24)
     assert await plane.fetch(ROOM, "", "../etc/passwd") is None
+
+
+async def test_captions_are_shown(plane: WorkerBroadcastPlane) -> None:
+    """They are in the segment that is waited for, behind the sound's key, and nowhere else."""
+    spec = replace(on_air_for(30), captions=(CaptionsSpec("en-cc", "en"),))
+    now = spec.base_unix_s + 30
+    said = Caption("en", "Hello", now, now + 6)
+    assert await plane.caption(ROOM, said) is CaptionFate.UNKNOWN
+    await plane.apply(spec)
+    names = [
+        line for line in (await playlist(plane, PlaylistAsk("en-cc"))).split() if "seg-" in line
+    ]
+    assert await plane.caption(ROOM, said) in {CaptionFate.SHOWN, CaptionFate.LATE}
+    assert await plane.caption(ROOM, replace(said, language="fr")) is CaptionFate.UNKNOWN
+    coming = int(names[-1][4:-4]) + 2
+    assert f"seg-{coming}.vtt" in await playlist(plane, PlaylistAsk("en-cc", msn=coming))
+    media = await plane.fetch(ROOM, "en-cc", f"seg-{coming}.vtt")
+    assert media is not None
+    assert b"\nHello\n" in decrypt(KEY.key, KEY.iv, media.data)
+    assert (await plane.statistics()).counters["captions_unknown"] == 1
 
 
 async def test_a_room_off_air_has_nothing(plane: WorkerBroadcastPlane) -> None:
@@ -126,6 +162,70 @@ async def test_what_a_mixer_sends_is_heard(
     while (counters := (await plane.statistics()).counters).get("ticks_unknown_room", 0) < 1:
         pass
     assert sum(counters.get(f"ticks_{fate}", 0) for fate in ("accepted", "late")) == 1
+
+
+async def test_the_end_has_the_last_words(
+    plane: WorkerBroadcastPlane, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """Who hummed until the end is in the last segment, a shorter one, in both kinds of playlist."""
+    await plane.apply(on_air_for(30))
+    tap = AudioTap(tmp_path / "audio.sock")
+    _ = supervisor.spawn(tap.run(), name="tap")
+    pcm = np.full(960, 1000, np.int16)
+    while not (await plane.statistics()).counters.get("ticks_accepted"):
+        tap.write(ROOM, "floor", tick_at(time.monotonic()), pcm)
+    waiting = asyncio.ensure_future(playlist(plane, waits_for(await next_part(plane))))
+    begun = asyncio.get_running_loop().time()
+    await plane.end(ROOM)
+    assert asyncio.get_running_loop().time() - begun > 0.15, "what is on its way is waited for"
+    low, classic = await playlist(plane, PlaylistAsk()), await playlist(plane)
+    for text in (low, classic):
+        assert text.endswith("#EXT-X-ENDLIST\n")
+        assert not media.check(text)
+        *_, name, _ = text.splitlines()
+        last = await plane.fetch(ROOM, "", name)
+        assert last is not None
+    part = re.findall(r'EXT-X-PART:.*URI="([^"]+)"', low)[-1]
+    assert await plane.fetch(ROOM, "", part) is not None
+    assert (await waiting).startswith("#EXTM3U")
+    await plane.end(ROOM)
+    await plane.apply(replace(on_air_for(30, version=2), on_air=False))
+    await plane.end(ROOM)
+    assert await plane.playlist(ROOM, CLASSIC) is None
+
+
+async def test_speakers_are_told_anew(plane: WorkerBroadcastPlane) -> None:
+    """A process that is started again is told who speaks, also what was said while it was away."""
+    await plane.apply(replace(on_air_for(30), title="Jazz"))
+    await plane.talk(ROOM, {"Ann"})
+    assert 'X-NAME="Ann"' in await playlist(plane, PlaylistAsk())
+    os.kill(plane.pid or 0, signal.SIGKILL)
+    await down(plane)
+    await plane.talk(ROOM, {"Ann", "Bob"})
+    await plane.wait_up()
+    while 'X-NAME="Bob"' not in (text := await playlist(plane, PlaylistAsk())):
+        await plane.statistics()
+    assert 'X-NAME="Ann"' in text
+    assert 'X-TITLE="Jazz"' in text
+    await plane.talk(ROOM, ())
+    assert not plane._talking
+
+
+async def test_loudness(
+    plane: WorkerBroadcastPlane, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """How loud a bus is the process says; while it is away nobody does, nor of other rooms."""
+    assert await plane.loudness(ROOM) == {}
+    await plane.apply(replace(on_air_for(30), loudness_lufs=-16.0))
+    tap = AudioTap(tmp_path / "audio.sock")
+    _ = supervisor.spawn(tap.run(), name="tap")
+    hum = (3000 * np.sin(np.arange(960) * 2 * np.pi / 48)).astype(np.int16)  # 1 kHz
+    while (await plane.loudness(ROOM))["floor"].momentary_lufs < -60:
+        tap.write(ROOM, "floor", tick_at(time.monotonic()), hum)
+        await asyncio.sleep(0.005)  # sleep: sound takes its time
+    os.kill(plane.pid or 0, signal.SIGKILL)
+    await down(plane)
+    assert await plane.loudness(ROOM) == {}
 
 
 async def test_one_mixers_end_disturbs_no_other(
@@ -269,6 +369,23 @@ async def test_off_the_air_while_players_wait(plane: WorkerBroadcastPlane) -> No
         await asyncio.sleep(0)
     await plane.apply(replace(on_air_for(30, version=2), on_air=False))
     assert await waiting == [None] * 50
+
+
+async def test_off_the_air_while_the_first_player_asks(plane: WorkerBroadcastPlane) -> None:
+    """Who was asking when it ended waits for nothing: they are told at once, as everybody is."""
+    await plane.apply(on_air_for(30))
+    asked = asyncio.gather(
+        plane.playlist(ROOM, waits_for(Position(21, 0))),
+        plane.playlist(ROOM, CLASSIC),
+        plane.fetch(ROOM, "", "seg-20.0.m4s"),
+    )
+    for _ in range(3):  # so that the process has been asked
+        await asyncio.sleep(0)
+    await plane.apply(replace(on_air_for(30, version=2), on_air=False))
+    async with asyncio.timeout(3):
+        assert list(await asked) == [None] * 3
+    assert plane.blocked(ROOM) == 0
+    assert plane._seen == {}
 
 
 async def test_rooms_nobody_follows_cost_nothing(plane: WorkerBroadcastPlane) -> None:

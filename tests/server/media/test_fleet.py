@@ -1,7 +1,7 @@
 """Several mixers as one plane, with mixers that mix nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from mixer.types import (
     PeerId,
     PeerState,
     PeerStatistics,
+    PlaneStatistics,
     Played,
     PlayerSpec,
     RoomId,
@@ -26,7 +27,7 @@ from mixer.types import (
     Talking,
 )
 from server.errors import PlaneUnavailable, SetupMistake
-from server.media.fleet import SUSPECT_S, WATCH_S, Fleet
+from server.media.fleet import IDLE_LOOKS, SUSPECT_S, WATCH_S, Fleet
 from server.ports import PlaneLost
 from server.supervise import Supervisor
 from tests.support.node import SDP
@@ -407,6 +408,29 @@ def test_the_next_mixer_starts_when_there_is_enough_to_do() -> None:
         assert starts() == [1, 1, 1]
 
     in_virtual_time(act, mixers=3)
+
+
+def test_an_idle_mixer_is_asked_less_often() -> None:
+    """Each question wakes two processes up; where somebody is, it is asked every second."""
+
+    async def act(stage: Stage) -> None:
+        mixer, asked = stage.mixers[0], 0
+        answer = mixer.statistics
+
+        async def count() -> Mapping[str, PlaneStatistics]:
+            nonlocal asked
+            asked += 1
+            return await answer()
+
+        mixer.statistics = count  # type: ignore[method-assign]
+        await asyncio.sleep(20.5 * WATCH_S)  # sleep: virtual time
+        assert asked == 20 / IDLE_LOOKS
+        await stage.fleet.apply(spec("a", 1, "ann"))
+        asked = 0
+        await asyncio.sleep(20 * WATCH_S)  # sleep: virtual time
+        assert asked == 20
+
+    in_virtual_time(act, mixers=1)
 
 
 def test_a_mixer_that_cannot_start_is_passed_over() -> None:

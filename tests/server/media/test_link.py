@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,38 @@ async def test_a_worker_that_hangs_is_killed(
     await link.lost_once.wait()
     assert await link.applied() == []
     assert reasons(logs) == ["it did not answer for 0.2 s"]
+
+
+async def test_who_speaks_is_not_asked_whether_it_lives(supervisor: Supervisor) -> None:
+    """A call wakes both sides up; only a silent worker gets one for nothing."""
+    link = LinkUnderTest(Patience(ping_every_s=0.5), dies_at="ping")
+    await link.start(supervisor)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 1.2
+    while loop.time() < until:
+        assert await link.ask(ANY, "applied") == []
+    await link.lost_once.wait()
+
+
+async def test_our_own_standstill_is_not_the_workers(
+    supervisor: Supervisor, logs: MutableSequence[EventDict]
+) -> None:
+    """Whoever asks may itself stand still, on a paused machine: nobody is killed for that."""
+    link = LinkUnderTest(QUICK)
+    await link.start(supervisor)
+    loop = asyncio.get_running_loop()
+
+    def stand_still() -> None:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+
+    for turns in range(6):  # so that a ping is under way at one of them
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        loop.call_soon(stand_still)
+        assert await link.applied() == []
+    assert (link.restarts, reasons(logs)) == (0, [])
 
 
 async def test_a_worker_that_cannot_start_says_why(supervisor: Supervisor) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hls.types import BroadcastSpec, KeySpec
 from hls.upload.bucket import Bucket
 from hls.upload.core.places import TEMPLATE_DEFAULT
 from hls.upload.kept import KeptFolders
-from hls.upload.spool import SpoolWriter, streams
+from hls.upload.spool import SpoolWriter, read_segment, streams
 from hls.upload.types import UploadState, Wanted
 from mixer.types import RoomId, tick_at
 from server.errors import PlaneUnavailable
@@ -261,6 +262,22 @@ async def test_spooler_ends(tmp_path: Path) -> None:
     await after.work()
     assert after.spool.streams() == []
     assert room_spec().room == "blue"
+
+
+async def test_spooler_takes_all(tmp_path: Path) -> None:
+    """However much waits at the end of a broadcast, all of it is taken, the last piece included."""
+    clock = [BASE]
+    broadcaster = on_air()
+    one = spooler(tmp_path, broadcaster, clock)
+    broadcaster.apply(replace(room_spec(), version=2, window_s=100.0), BASE)
+    clock[0] = BASE + 20 * SEGMENT_TICKS + 50
+    broadcaster.end("blue", clock[0])
+    await one.finish("blue")
+    assert spooled(tmp_path) == list(range(26))
+    last = tmp_path / f"blue_{NAME}" / "media" / "128k" / "000000000000025.seg"
+    found = read_segment(last)
+    assert found is not None
+    assert found[0].frames == 42  # a second, less what the encoder still holds
 
 
 async def test_spooler_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

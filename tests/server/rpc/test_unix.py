@@ -52,6 +52,16 @@ async def test_binary_frames_reach_the_callback(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+async def test_who_speaks_is_heard(raw: tuple[UnixTransport, socket.socket]) -> None:
+    """Whatever comes counts once, so that the silent can be asked whether they live."""
+    transport, theirs = raw
+    assert not transport.has_come()
+    theirs.sendall(frame_head(FrameKind.JSON, 2) + b"{}")
+    assert await transport.receive() == "{}"
+    assert transport.has_come()
+    assert not transport.has_come()
+
+
 async def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
     """What a killed process left behind does not keep the next from listening."""
     path = tmp_path / "socket"

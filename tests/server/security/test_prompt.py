@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from mixer.types import RoomId
+from server.domain import key_token
 from server.domain.identity import UserId
 from server.domain.plain_get import Request
 from server.edge import connections
@@ -22,9 +23,14 @@ from tests.support.node import Node
 
 DEMO = RoomId("demo")
 ADA = UserId("7b8c5bb8-3f4a-4c0e-9d57-0a1b2c3d4e5f")
-PLAYLIST = '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
+PLAYLIST = (
+    '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/demo/0/enc.key"\nseg-1.m4s\n'
+    '#EXT-X-RENDITION-REPORT:URI="64k/stream.m3u8"\n'
+)
+KEYS = ("/hls/rooms/demo/enc.key", "/hls/rooms/demo/0/enc.key")
 STREAM = "/hls/demo/stream.m3u8"
 BLOCKING = f"{STREAM}?_HLS_msn=7&_HLS_part=2"
+PLACES = ["query", "header", "cookie", "bare header"]
 BROWSER = {"User-Agent": "Browser/1 (X11)", "Accept": "*/*", "Accept-Encoding": "gzip, br"}
 
 
@@ -163,18 +169,22 @@ async def test_over_tls_for_good(stream: Port) -> None:
     assert b"Strict-Transport-Security: max-age=5" in prompt
 
 
-@pytest.mark.parametrize("place", ["query", "header", "cookie", "bare header"])
-async def test_tokens(stream: Port, spy: Spy, place: str) -> None:
-    """A listener is known by what they show, wherever, and gets the same addresses."""
-    user = Grant(DEMO, ADA)
-    token = stream.node.listen_token(user)
-    path = f"{STREAM}?token={token}" if place == "query" else STREAM
+def showing(place: str, path: str, token: str) -> tuple[str, dict[str, str]]:
+    """Return address and headers of a request that shows a token there."""
     headers = {
         "query": BROWSER,
         "header": {"Authorization": f"Bearer {token}"},
         "bare header": {"Authorization": token},
         "cookie": {"Cookie": f"other=1; roomtone_listen_demo={token}"},
     }[place]
+    return (f"{path}?token={token}" if place == "query" else path), headers
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_tokens(stream: Port, spy: Spy, place: str) -> None:
+    """A listener is known by what they show, wherever, and gets the same addresses."""
+    user = Grant(DEMO, ADA)
+    path, headers = showing(place, STREAM, stream.node.listen_token(user))
     listeners = stream.node.services.context.listening.listeners
     prompt, slow = await both_ways(stream, path, headers)
     assert spy.taken == [True, False]
@@ -182,6 +192,41 @@ async def test_tokens(stream: Port, spy: Spy, place: str) -> None:
     assert (b"?token=" in prompt) == (place == "query")
     assert listeners.is_here(DEMO, user.user)
     assert sum(stream.node.services.context.audience.listeners(DEMO).values()) == 1
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["bare", "origin", "closed", "host"])
+async def test_keys(open_port: Open, spy: Spy, settings: dict[str, object]) -> None:
+    """A key is given promptly to who may have it, wherever they show their right, as ever."""
+    port = await on_air(open_port, **settings)
+    stream, context = port.node.rooms.stream(DEMO), port.node.services.context
+    key_only = key_token.make(stream, ADA, 0)
+    token = port.node.listen_token(Grant(DEMO, ADA))
+    shown = [showing(place, path, token) for path in KEYS for place in PLACES]
+    shown += [showing("query", path, key_only) for path in KEYS]
+    for path, headers in shown:
+        told, grew = [], []
+        for odd in ({}, {"X-Forwarded-For": "192.0.2.7"}):
+            before = counts(port.node)
+            asked = headers | odd | {"Origin": "https://radio.example"}
+            told.append(await once(port, path, asked))
+            grew.append(grown(port.node, before))
+        assert told[0] == told[1]
+        assert grew[0] == grew[1]
+        assert grew[0]
+        assert told[0].endswith(b"\r\n\r\n" + stream.keys[0].key)
+        assert b"\r\nCache-Control: no-store\r\n" in told[0]
+    assert spy.taken == [True] * len(shown)
+    (listener,) = context.listening.listeners.all(DEMO)
+    assert listener.keys == 2 * len(shown)
+
+
+async def test_keys_after_the_end(stream: Port, spy: Spy) -> None:
+    """Of a broadcast that is over the application gives the keys."""
+    token = stream.node.listen_token(Grant(DEMO, ADA))
+    await stream.ask("/api/rooms/demo", "DELETE", **stream.admin)
+    spy.taken.clear()
+    assert (await once(stream, *showing("query", KEYS[1], token)))[9:12] == b"200"
+    assert spy.taken == [False]
 
 
 LEFT = [
@@ -199,7 +244,13 @@ LEFT = [
     ("GET", f"{STREAM}?token=%41", {}),
     ("GET", STREAM, {"Host": "rebound.example"}),
     ("GET", STREAM, {"Cookie": 'roomtone_listen_demo="quoted"'}),
-    ("GET", "/hls/rooms/demo/enc.key", {}),
+    *(("GET", key, {}) for key in KEYS),
+    ("GET", f"{KEYS[0]}?token=junk", {}),
+    ("GET", f"{KEYS[0]}?token=k2.junk", {}),
+    ("GET", f"{KEYS[0]}?token=%41", {}),
+    ("GET", KEYS[0], {"Cookie": 'roomtone_listen_demo="quoted"'}),
+    ("HEAD", KEYS[0], {"Authorization": "junk"}),
+    ("GET", "/hls/rooms/nobody/0/enc.key", {"Authorization": "junk"}),
     ("GET", "/health", {}),
 ]
 

@@ -210,3 +210,23 @@ async def test_socket_that_never_reads(
             await other.send_json({"jsonrpc": "2.0", "id": 1, "method": "leave"})
             assert (await other.receive_json())["error"]["data"]["code"] == "not_joined"
     assert "socket_dropped" in capsys.readouterr().out
+
+
+async def test_a_flood_of_requests_in_a_row(port: Port) -> None:
+    """Whoever asks hundreds of times at once takes turns with everybody else."""
+    one = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port.number}\r\n\r\n"
+    last = one.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+    turns, is_over = 0, False
+
+    async def count() -> None:
+        nonlocal turns
+        while not is_over:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        _ = group.create_task(count())
+        found = await port.throw((one * 500 + last).encode())
+        is_over = True
+    assert [answer.status for answer in found] == [200] * 501
+    assert turns >= 501

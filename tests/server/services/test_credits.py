@@ -7,7 +7,6 @@ from server.domain.air import Air, AirBus
 from server.domain.controls import Controls
 from server.domain.identity import UserId
 from server.domain.lines import Line, Lines
-from server.errors import PlaneUnavailable
 from server.ports import PlaneLost
 from server.services.credits import Credits
 from server.services.rooms import Wanted
@@ -84,15 +83,6 @@ async def test_a_mixer_that_died(node: Node) -> None:
     assert await told(node, credits_, PlaneLost(frozenset({DEMO}))) == [[]]
     await told(node, credits_, talking(ADA))
     assert await told(node, credits_, PlaneLost()) == [[]]
-
-
-async def test_a_broadcast_process_that_is_away(node: Node) -> None:
-    """What it did not hear is told again as soon as the mixer says it again."""
-    credits_ = await speaking(node)
-    node.broadcast.refusal = PlaneUnavailable()
-    assert await told(node, credits_, talking(ADA)) == []
-    node.broadcast.refusal = None
-    assert await told(node, credits_, talking(ADA)) == [["aaa"]]
 
 
 async def test_a_room_that_went(node: Node) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from hls.types import MixFormat, RecordedPerson, RecordingReport, RecordingSpec
 from hls.types import RecordingState as Reported
 from mixer.types import PeerId, RecordTaps, RoomId, RtpCodec, RtpParticipantSpec
+from server.compose import build
 from server.domain.grants import Role
 from server.domain.lines import Line, Lines
 from server.domain.recording import (
@@ -23,6 +25,7 @@ from server.domain.recording import (
     What,
     key_of,
 )
+from server.domain.room import RoomState
 from server.domain.webhook import Kind
 from server.errors import (
     AlreadyRecording,
@@ -629,3 +632,56 @@ async def test_a_room_that_cannot_record_tries_again_in_a_minute(studio: Studio)
     assert studio.recorder.count == 0
     await studio.sweep()
     assert studio.recorder.count == 1
+
+
+async def test_one_of_a_room_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that a lost answer of the store left running the later goes on, the other is over."""
+    commit = studio.node.store.commit
+
+    async def answer_is_lost(**what: Any) -> None:
+        await commit(**what)
+        raise StoreLost
+
+    with monkeypatch.context() as lossy:
+        lossy.setattr(studio.node.store, "commit", answer_is_lost)
+        with pytest.raises(StoreLost):
+            await studio.start()
+    studio.node.advance(5)
+    later = await studio.start()
+    await studio.restart()
+    lost, known = studio.recorder.all(DEMO)
+    assert (lost.state, known.name) == (RecordingState.FAILED, later.name)
+    assert lost.reason
+    assert studio.recorder.current(DEMO) == known
+    await studio.recorder.remove(DEMO, lost.name)
+    await studio.restart()
+    assert studio.recorder.all(DEMO) == [known]
+
+
+async def test_a_disk_that_hangs_keeps_nobody(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a recording's folder does not answer, people and rooms are looked after as ever."""
+    is_asked, answers = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang() -> int:
+        loop.call_soon_threadsafe(is_asked.set)
+        answers.wait()
+        return SPACE
+
+    monkeypatch.setattr(studio.disk, "free_bytes", hang)
+    monkeypatch.setattr(build, "SWEEP_S", 0.001)
+    studio.automatic(Automatic.ON_AIR)
+    lobby = RoomId("short")
+    await studio.node.rooms.create(Wanted(lobby, expires_in_s=60))
+    async with Supervisor() as supervisor:
+        studio.node.services.keep(supervisor)
+        await is_asked.wait()
+        studio.node.advance(61)
+        try:
+            async with asyncio.timeout(10):
+                while studio.node.rooms.state(lobby) is not RoomState.GONE:  # noqa: ASYNC110 - nobody says
+                    await asyncio.sleep(0)
+        finally:
+            answers.set()

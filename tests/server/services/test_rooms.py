@@ -11,6 +11,7 @@ import pytest
 from mixer.types import Profile, RoomId
 from server.domain.grants import Role
 from server.domain.room import InviteRole, RoomState
+from server.domain.stream import Stream
 from server.errors import RoomExists, RoomNotFound, StoreLost
 from server.ports import Snapshot
 from server.services.presence import Arrival, Farewell
@@ -200,6 +201,49 @@ async def test_store_fails_midway(node: Node, monkeypatch: pytest.MonkeyPatch) -
     assert node.rooms.state(DEMO) is RoomState.REMOVING
     await node.rooms.expire()
     assert (await node.store.scan("/rooms/")).records == ()
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_ends_in_order(node: Node, is_removed: bool) -> None:  # noqa: FBT001 - a column
+    """A stream is ended while it is on air; nothing that is wanted meanwhile lets it go on."""
+    room = await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    version, seen = node.broadcast.specs[DEMO].version, []
+
+    async def before_end(room: RoomId, stream: Stream) -> None:
+        node.rooms.rekey(room, replace(stream, secret=b"x" * 32))
+        await node.settle()
+        seen.append((node.broadcast.specs[room].on_air, node.broadcast.specs[room].version))
+
+    node.rooms.before_end = before_end
+    if is_removed:
+        await node.rooms.remove(DEMO)
+    else:
+        await node.rooms.change(DEMO, lambda before: replace(before, broadcast=False))
+        await node.rooms.change(DEMO, lambda before: replace(before, name=room.name))
+    await node.settle()
+    assert seen == [(True, version)]
+    assert not node.broadcast.specs[DEMO].on_air
+
+
+async def test_goes_on_after_all(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that could not be removed, or taken off the air, has its broadcast as before."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    version = node.broadcast.specs[DEMO].version
+
+    async def fail(**_: Any) -> None:
+        raise StoreLost("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(node.store, "commit", fail)
+        with pytest.raises(StoreLost):
+            await node.rooms.change(DEMO, lambda before: replace(before, broadcast=False))
+        with pytest.raises(StoreLost):
+            await node.rooms.remove(DEMO)
+    await node.settle()
+    assert node.broadcast.specs[DEMO].on_air
+    assert node.broadcast.specs[DEMO].version > version
 
 
 async def test_expire(node: Node) -> None:

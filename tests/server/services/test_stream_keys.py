@@ -234,6 +234,26 @@ async def test_room_removed_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatc
     assert (await node.store.scan("/rooms/")).records == ()
 
 
+async def test_heard_while_it_is_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What becomes due while a slow store takes the last keys is planned at once, not later."""
+    keys = keys_of(node.services)
+    commit = keys._store.commit
+
+    async def slowly(**what: Any) -> int | Conflict:
+        monkeypatch.undo()
+        answer = await commit(**what)
+        go_to(node, 21)
+        keys.of_epoch(DEMO, replace(before, keys=tuple(made)), "1")
+        return answer
+
+    before = node.rooms.stream(DEMO)
+    made = [*before.keys, replace(before.keys[0], epoch=1, first_msn=20)]
+    monkeypatch.setattr(keys._store, "commit", slowly)
+    await listen(node, 7)
+    assert await keys.work()
+    assert planned(node.services) == [(0, 0), (1, 20), (2, 40), (3, 60)]
+
+
 async def test_room_being_removed_elsewhere(node: Node) -> None:
     """A room that another process removes gets no keys any more."""
     state = await node.store.get("/rooms/demo/livemeta")

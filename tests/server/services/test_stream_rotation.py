@@ -22,7 +22,9 @@ from tests.support.real_broadcast import RealBroadcast
 DEMO = RoomId("demo")
 EVERY = 20
 PART_FRAMES = 15
-_NAME = re.compile(r'^(?:#EXT-X-PART:.*URI=")?(?P<name>seg-(?P<msn>\d+)(?:\.(?P<part>\d+))?\.m4s)')
+_NAME = re.compile(
+    r'^(?:#EXT-X-PART:.*URI=")?(?P<name>seg-\w+-(?P<msn>\d+)(?:\.(?P<part>\d+))?\.m4s)'
+)
 
 
 class Player:

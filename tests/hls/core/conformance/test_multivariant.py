@@ -32,6 +32,7 @@ ALSO_BROKEN = [
     ("bandwidths", ":BANDWIDTH", ":X-BANDWIDTH"),
     ("renditions-are-complete", ',URI="captions/stream.m3u8"', ""),
     ("renditions-are-complete", "TYPE=SUBTITLES", "TYPE=CLOSED-CAPTIONS"),
+    ("renditions-are-complete", 'CHANNELS="1"', 'CHANNELS="1",FORCED=YES'),
     ("renditions-are-complete", "AUTOSELECT=YES", "AUTOSELECT=NO"),
     ("members-differ", "DEFAULT=NO", "DEFAULT=YES"),
 ]

@@ -15,7 +15,12 @@ def test_round_trip() -> None:
     """What was written is read."""
     assert read_line(write_line(ONE)) == ONE
     turned = replace(ONE, msn=8, is_turn=False)
-    assert read_lines(write_line(turned) + write_line(ONE)) == {7: ONE, 8: turned}
+    short = replace(ONE, msn=9, frames=33)
+    lines = b"".join(map(write_line, (turned, ONE, short)))
+    assert read_lines(lines) == {7: ONE, 8: turned, 9: short}
+    assert short.entry("k").frames == 33
+    before = write_line(ONE).replace(b',"frames":90', b"")
+    assert read_line(before) == ONE, "of a version that knew whole ones only"
 
 
 def test_entry() -> None:
@@ -44,6 +49,8 @@ def test_rubbish(data: bytes) -> None:
         b'"name":".x"',
         b'"name":5',
         b'"iv":"00"',
+        b'"frames":0',
+        b'"frames":91',
         b'"unix_s":NaN',
         b'"uri":"a\\"b"',
         b'"uri":"a\\nb"',

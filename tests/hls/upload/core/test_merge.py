@@ -52,6 +52,16 @@ def test_two_nodes() -> None:
     assert not quiet
 
 
+def test_the_end_is_shorter() -> None:
+    """The last segment keeps its length."""
+    broadcaster, at = on_air(), BASE + 3 * SEGMENT_TICKS + 40
+    broadcaster.end("blue", at)
+    one, _ = piece(broadcaster, at, "a/")
+    text = merge([one])
+    assert not media.check(text)
+    assert text.endswith("#EXTINF:0.70400,\na/seg-8.m4s\n#EXT-X-ENDLIST\n")
+
+
 def test_gap_between() -> None:
     """What neither node has is listed as a gap."""
     first, second = on_air(), on_air(BASE + 40 * SEGMENT_TICKS)

@@ -36,6 +36,15 @@ def test_whole_with_gaps() -> None:
     assert 'URI="keys/1.key"' in text
 
 
+def test_after_a_short_one() -> None:
+    """A gap is as long as what is missing; the last segment as it is."""
+    known = segments(3, 5)
+    text = broadcast_playlist(
+        [replace(known[0], frames=30), replace(known[1], frames=45)], lambda one: one.uri
+    )
+    assert [one.duration for one in m3u8.loads(text).segments] == [0.64, 1.92, 0.96]
+
+
 def test_turns() -> None:
     """The discontinuity sequence is that of the first segment that is listed."""
     known = segments(*range(50))

@@ -1,0 +1,215 @@
+/** One room's settings as a form: a field is called what the wire calls it. */
+
+import { Channels } from "./channels.js";
+import { part, say } from "./dom.js";
+
+/**
+ * @typedef {import("./api.js").Room} Room
+ * @typedef {{text: string, field: HTMLElement}} Mistake
+ *
+ * @typedef {object} Field
+ * @property {(value: any) => void} fill
+ * @property {() => unknown} read
+ * @property {() => string | null} [mistake]  what the server would refuse
+ */
+
+const SAVED_MS = 3000;
+const MANY = "A number of people, or nothing for all of them.";
+
+export class RoomSettings {
+  #form;
+  #channels;
+  /** @type {Record<string, Field>} */
+  #fields;
+  /** What the form was last filled with: nobody's typing is overwritten. */
+  #filled = "";
+  /** The channels as they were filled in: what the room lost meanwhile is not sent as "none". */
+  #aired = "";
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {string} roomId
+   * @param {(change: object) => Promise<Room | null>} save  the room as it is then; null: it was not saved
+   * @param {(mistake: string) => void} onMistake
+   */
+  constructor(form, roomId, save, onMistake) {
+    this.#form = form;
+    this.#channels = new Channels(part(form, "channels", HTMLElement), roomId);
+    this.#fields = {
+      name: text(form, "name"),
+      pin: { ...text(form, "pin"), mistake: () => badPin(input(form, "pin").value.trim()) },
+      profile: choice(form, "profile", "voice"),
+      maxAnchors: number(form, "maxAnchors", null),
+      loudest: number(form, "loudest", 0),
+      automix: check(form, "automix", false),
+      locked: check(form, "locked", false),
+      broadcast: check(form, "broadcast", true),
+      title: text(form, "title"),
+      broadcastNames: check(form, "broadcastNames", false),
+      radio: check(form, "radio", true),
+      liveListeners: number(form, "liveListeners", null),
+      dvrSeconds: span(form, "dvrSeconds"),
+      holdMusic: music(form),
+      record: choice(form, "record", ""),
+    };
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const wrong = this.#mistake();
+      if (wrong) {
+        onMistake(wrong.text);
+        return wrong.field.focus();
+      }
+      const room = await save(this.#read());
+      if (room) this.#saved(room);
+    });
+  }
+
+  /**
+   * Show the room as it is, unless it is as it was: somebody may be typing.
+   * @param {Room} room
+   */
+  fill(room) {
+    const values = Object.keys(this.#fields).map((name) => /** @type {any} */ (room)[name]);
+    const wanted = JSON.stringify([values, room.buses, room.broadcastBuses]);
+    if (wanted === this.#filled) return;
+    this.#filled = wanted;
+    for (const [name, field] of Object.entries(this.#fields)) field.fill(/** @type {any} */ (room)[name]);
+    this.#channels.fill(room.buses ?? [], room.broadcastBuses ?? []);
+    this.#aired = JSON.stringify(this.#channels.read());
+  }
+
+  /** What shall be, as the wire has it. */
+  #read() {
+    const change = Object.fromEntries(Object.entries(this.#fields).map(([name, field]) => [name, field.read()]));
+    const aired = this.#channels.read();
+    return JSON.stringify(aired) === this.#aired ? change : { ...change, broadcastBuses: aired };
+  }
+
+  /** @returns {Mistake | null} */
+  #mistake() {
+    for (const [name, field] of Object.entries(this.#fields)) {
+      const wrong = field.mistake?.();
+      if (wrong) return { text: wrong, field: input(this.#form, name) };
+    }
+    return this.#channels.mistake();
+  }
+
+  /** @param {Room} room */
+  #saved(room) {
+    this.fill(room);
+    const word = part(this.#form, "saved", HTMLElement);
+    say(word, "Saved");
+    setTimeout(() => say(word, ""), SAVED_MS);
+  }
+}
+
+// Kinds of fields -----------------------------------------------------------
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ */
+const input = (form, name) => part(form, name, HTMLInputElement);
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @returns {Field}
+ */
+function text(form, name) {
+  const field = input(form, name);
+  return {
+    fill: (value) => (field.value = value ?? ""),
+    read: () => field.value.trim(),
+  };
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @param {number | null} none  what an empty field stands for
+ * @returns {Field}
+ */
+function number(form, name, none) {
+  const field = input(form, name);
+  return {
+    fill: (value) => (field.value = String((value === none ? "" : value) ?? "")),
+    read: () => (field.value.trim() === "" ? none : Number(field.value.trim())),
+    mistake: () => (/^\d*$/.test(field.value.trim()) ? null : MANY),
+  };
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @param {boolean} usual
+ * @returns {Field}
+ */
+function check(form, name, usual) {
+  const field = input(form, name);
+  return {
+    fill: (value) => (field.checked = value ?? usual),
+    read: () => field.checked,
+  };
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @param {string} usual  "" is null on the wire
+ * @returns {Field}
+ */
+function choice(form, name, usual) {
+  const field = part(form, name, HTMLSelectElement);
+  return {
+    fill: (value) => (field.value = value ?? usual),
+    read: () => field.value || null,
+  };
+}
+
+/**
+ * A choice of seconds, with whatever else the room was given by another way.
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @returns {Field}
+ */
+function span(form, name) {
+  const field = part(form, name, HTMLSelectElement);
+  return {
+    fill: (value) => {
+      const wanted = String(value ?? "");
+      if (![...field.options].some((one) => one.value === wanted)) field.add(new Option(`${wanted} seconds`, wanted));
+      field.value = wanted;
+    },
+    read: () => (field.value === "" ? null : Number(field.value)),
+  };
+}
+
+/**
+ * Hold music: null is as the server says, "" silence, else a file.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function music(form) {
+  const kind = part(form, "hold", HTMLSelectElement);
+  const file = input(form, "holdMusic");
+  const ask = () => (part(form, "hold-field", HTMLElement).hidden = kind.value !== "file");
+  kind.addEventListener("change", ask);
+  const isUnnamed = () => kind.value === "file" && file.value.trim() === "";
+  return {
+    fill: (value) => {
+      kind.value = value ? "file" : value === "" ? "silence" : "";
+      file.value = value ?? "";
+      ask();
+    },
+    read: () => (kind.value === "" ? null : kind.value === "silence" ? "" : file.value.trim()),
+    mistake: () =>
+      isUnnamed() ? "Name a file of the server's folder of sounds, or let listeners hear silence." : null,
+  };
+}
+
+/** @param {string} pin */
+function badPin(pin) {
+  const isFit = pin === "" || /^[A-Za-z0-9]{6}$/.test(pin);
+  return isFit ? null : "A PIN is exactly six letters or digits. Leave it empty for none.";
+}
