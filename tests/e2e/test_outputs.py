@@ -176,8 +176,8 @@ async def test_rtmps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known, strange = [certified(tmp_path / name) for name in ("a", "b")]
     monkeypatch.setenv("SSL_CERT_FILE", str(known.chain.parent / "ca.crt"))
     port, out = free_port(), tmp_path / "heard.wav"
-    command = ("ffmpeg", "-v", "error", "-y", "-listen", "1", "-i")
-    command += (f"rtmp://127.0.0.1:{port}/live/{KEY}", "-t", "5", "-ac", "1", "-ar", "48000")
+    heard = (f"rtmp://127.0.0.1:{port}/live/{KEY}", "-t", "5", "-ac", "1", "-ar", "48000")
+    command = ("ffmpeg", "-v", "error", "-y", "-listen", "1", "-i", *heard)
     async with (
         on_air(tmp_path) as (program, room, _),
         tls_before(port, known) as good,

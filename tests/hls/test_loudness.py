@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_by_other_meters(level_lufs: float) -> None:
 def peaky(kind: str) -> NDArray[np.int16]:
     """Return three seconds at full scale of what encoders cannot help raising the peaks of."""
     times, rng = np.arange(3 * 48_000) / 48_000, np.random.default_rng(7)
-    sounds = {
+    sounds: dict[str, Callable[[], NDArray[np.float64]]] = {
         "square": lambda: np.sign(np.sin(2 * np.pi * 60 * times + 0.1)),
         "high square": lambda: np.sign(np.sin(2 * np.pi * 7013 * times + 0.1)),
         "coins": lambda: rng.choice([-1.0, 1.0], times.size),
@@ -98,8 +99,9 @@ def peaky(kind: str) -> NDArray[np.int16]:
         "clicks": lambda: (np.arange(times.size) % 4801 < 3).astype(np.float64),
         "buzz": lambda: (np.arange(times.size) % 97 < 1).astype(np.float64),
     }
-    whole = np.clip(sounds[kind](), -1, 1) * 32_767
-    return np.rint(whole).astype(np.int16).reshape(-1, 960)
+    sound = np.clip(sounds[kind](), -1, 1) * 32_767
+    whole: NDArray[np.int16] = np.rint(sound).astype(np.int16)
+    return whole.reshape(-1, 960)
 
 
 @pytest.mark.e2e
