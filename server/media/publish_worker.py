@@ -80,8 +80,10 @@ def run(feeding: Feeding) -> None:
         feeding.fail("The server does not answer")
     except ssl.SSLCertVerificationError as error:
         feeding.fail(f"The server's certificate is not accepted: {error.verify_message}")
+    except ssl.SSLError:
+        feeding.fail("The server does not speak TLS as it must for rtmps://")
     except OSError as error:
-        feeding.fail(f"The connection failed: {error.strerror or 'TLS'}")
+        feeding.fail(f"The connection failed: {error.strerror or 'it was cut off'}")
 
 
 def main(arguments: Sequence[str]) -> None:

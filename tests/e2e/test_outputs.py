@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import ssl
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.compose.certificate import Certificate, self_signed
+from server.services.clock import system_clock
 from tests.e2e.test_announcements import play, until
 from tests.support import sounds
 from tests.support.program import Program, children_of, free_port, running
@@ -140,6 +143,77 @@ async def test_rtmp(tmp_path: Path) -> None:
     assert tone_db(tmp_path / "first.wav") > -20
     assert tone_db(tmp_path / "second.wav") > -20
     assert KEY not in shown + log + arguments
+
+
+def certified(folder: Path) -> Certificate:
+    """Make a certificate of this machine, by an authority of its own beside it."""
+    folder.mkdir()
+    return self_signed(folder, ["127.0.0.1"], system_clock().now())
+
+
+@contextlib.asynccontextmanager
+async def tls_before(port: int, certificate: Certificate) -> AsyncIterator[int]:
+    """Something that speaks TLS, as nginx or stunnel would, before a server that does not."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, behind[1]), carry(behind[0], writer))
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=certificate.context())
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_rtmps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By TLS, too; what nobody vouches for, or speaks no TLS, never hears the key."""
+    known, strange = [certified(tmp_path / name) for name in ("a", "b")]
+    monkeypatch.setenv("SSL_CERT_FILE", str(known.chain.parent / "ca.crt"))
+    port, out = free_port(), tmp_path / "heard.wav"
+    heard = (f"rtmp://127.0.0.1:{port}/live/{KEY}", "-t", "5", "-ac", "1", "-ar", "48000")
+    command = ("ffmpeg", "-v", "error", "-y", "-listen", "1", "-i", *heard)
+    async with (
+        on_air(tmp_path) as (program, room, _),
+        tls_before(port, known) as good,
+        tls_before(port, strange) as bad,
+    ):
+        receiving = asyncio.create_task(run(*command, str(out)))
+        await until(lambda: is_bound(port))
+        for where in (good, bad, program.port):
+            body = {"url": f"rtmps://127.0.0.1:{where}/live/{KEY}", "name": str(where)}
+            assert (await program.call("POST", f"/api/rooms/{room}/outputs", body))[0] == 201
+
+        async def has_come() -> bool:
+            found = [one["state"] for one in await states(program, room)]
+            return found == ["live", "failed", "failed"]
+
+        await until(has_come)
+        shown = await states(program, room)
+        await receiving
+        log = program.output
+    assert tone_db(out) > -20
+    assert "certificate is not accepted" in shown[1]["reason"]
+    assert shown[2]["reason"] == "The server does not speak TLS as it must for rtmps://"
+    assert KEY not in str(shown) + log
+
+
+def holds(port: int) -> bool:
+    """Whether somebody listens there, without calling them: they take one call only."""
+    return any(
+        line.split()[1:4:2] == [f"0100007F:{port:04X}", "0A"]
+        for line in Path("/proc/net/tcp").read_text().splitlines()
+    )
+
+
+async def is_bound(port: int) -> bool:
+    """Whether somebody listens there."""
+    return holds(port)
 
 
 def command_line(pid: int) -> str:
