@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,9 +17,7 @@ _WORD: Final = b"What the doctor left may be deleted.\n"
 _CLOCK: Final = "let chrony or systemd-timesyncd set this machine's clock"
 
 
-async def check_bucket(
-    settings: Settings, unix_s: Callable[[], float] = time.time
-) -> list[Finding]:
+async def check_bucket(settings: Settings, unix_s: Callable[[], float]) -> list[Finding]:
     """Write, read, list and delete a small object there; nothing where nothing is uploaded."""
     if not settings.upload_url:
         return []

@@ -72,6 +72,7 @@ async def test_ill(s3: S3Server) -> None:
 
 async def test_folder(tmp_path: Path) -> None:
     """A folder is a bucket too; without any there is nothing to be looked at."""
-    findings = await check_bucket(Settings(upload_url=f"file://{tmp_path}/kept"))
+    clock = system_clock().unix
+    findings = await check_bucket(Settings(upload_url=f"file://{tmp_path}/kept"), clock)
     assert [one.verdict for one in findings] == [Verdict.OK, Verdict.OK]
-    assert await check_bucket(Settings()) == []
+    assert await check_bucket(Settings(), clock) == []
