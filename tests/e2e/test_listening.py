@@ -126,7 +126,7 @@ async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
         looks, holes = await hear_all(ears)
         assert {look["state"] for look in looks} == {"live"}
         assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
-        nothing_piles_up(looks, 0.1 + 0.32 * holes)  # the page keeps a part more after each
+        nothing_piles_up(looks, holes)
         await back_in_time(ears.page)
         await to_the_end(ears)
 
@@ -154,13 +154,16 @@ async def hear_all(ears: Ears) -> tuple[list[dict[str, Any]], float]:
         attempt += 1
 
 
-def nothing_piles_up(looks: list[dict[str, Any]], most_drift_s: float) -> None:
-    """Neither delay nor buffer nor memory is more at the end than at the beginning."""
+def nothing_piles_up(looks: list[dict[str, Any]], holes: float) -> None:
+    """Neither delay nor buffer nor memory is more at the end than at the beginning.
+
+    After each hole the page keeps a part more, and has to catch up with what it stood still for.
+    """
     latencies = [look["latency"] for look in looks]
     third = max(1, len(latencies) // 3)
     drift = statistics.median(latencies[-third:]) - statistics.median(latencies[:third])
-    assert abs(drift) < most_drift_s
-    assert max(latencies) < 2.0
+    assert abs(drift) < 0.1 + 0.32 * holes
+    assert max(latencies) < (6.0 if holes else 2.0)
     assert max(look["ahead"] for look in looks) < 2.0
     assert max(look["held"] for look in looks) < 40
     assert looks[-1]["heap"] - looks[0]["heap"] < 16 << 20

@@ -274,10 +274,11 @@ async def test_left_to_the_application(
 
 
 async def test_off_the_air(stream: Port, spy: Spy) -> None:
-    """Who asks for a room that is not broadcast is told so."""
+    """Who asks for a room that is not broadcast any more is given its end."""
     await stream.node.rooms.change(DEMO, lambda one: replace(one, broadcast=False))
     answer = await once(stream, STREAM, {})
-    assert (spy.taken, answer[9:12]) == ([False], b"503")
+    assert (spy.taken, answer[9:12]) == ([False], b"200")
+    assert answer.endswith(b"#EXT-X-ENDLIST\n")
 
 
 async def test_trusted_proxies(open_port: Open, spy: Spy) -> None:
