@@ -25,15 +25,17 @@ _MAX_HEAD: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A stream: one life of a room's broadcast, from its clock's beginning on.
+    """One time on air of a room: what a folder in the bucket holds.
 
-    `renditions` begin with the default one; `master` is the multivariant playlist.
+    `renditions` begin with the default one; `master` is the multivariant playlist. `stream` is the
+    room's (`BroadcastSpec.stream`), whose clock and numbers go on from one time on air to the next.
     """
 
     room: str
     name: str
     renditions: tuple[str, ...]
     master: str
+    stream: str = ""
 
     @property
     def id(self) -> str:
@@ -63,14 +65,19 @@ class SpoolWriter:
         found = _folders(self._folder)
         return [one.name for one in found if not (one / ENDED).exists()]
 
-    def begin(self, head: Head) -> None:
-        """Have a stream, or change what is known of it."""
-        folder = self._folder / head.id
-        self._write(folder / HEAD, json.dumps(asdict(head)).encode())
-        try:
-            (folder / ENDED).unlink(missing_ok=True)
-        except OSError:
-            self.counters["upload_spool_failures"] += 1
+    def open_name(self, room: str, stream: str) -> str | None:
+        """Return the name of what a life before began of a stream, and nobody has ended."""
+        heads = map(read_head, (self._folder / one for one in self.streams()))
+        found = (one.name for one in heads if one and (one.room, one.stream) == (room, stream))
+        return max(found, default=None)
+
+    def has(self, stream: str) -> bool:
+        """Whether there is such a stream, or something is left of one."""
+        return (self._folder / stream).exists()
+
+    def begin(self, head: Head) -> bool:
+        """Have a stream, or change what is known of it; return whether the disk took it."""
+        return self._write(self._folder / head.id / HEAD, json.dumps(asdict(head)).encode())
 
     def last_msn(self, stream: str, rendition: str) -> int:
         """Return the newest segment that was put here, now or in a life before; -1 for none.
@@ -174,6 +181,7 @@ def read_head(stream: Path) -> Head | None:
             name=str(document["name"]),
             renditions=tuple(map(str, document["renditions"])),
             master=str(document["master"]),
+            stream=str(document.get("stream", "")),
         )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

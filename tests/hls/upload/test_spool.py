@@ -47,10 +47,10 @@ def test_handed_over(tmp_path: Path) -> None:
     assert stream.stat().st_mode & 0o077 == 0
     writer.end(STREAM.id)
     assert writer.streams() == []
-    writer.begin(STREAM)
-    assert writer.streams() == [STREAM.id]
+    assert writer.has(STREAM.id)
     forget_stream(stream)
     assert streams(tmp_path) == []
+    assert not writer.has(STREAM.id)
 
 
 def test_full(tmp_path: Path) -> None:
