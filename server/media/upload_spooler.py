@@ -168,9 +168,7 @@ class Spooler:
         await asyncio.to_thread(self.spool.end, stream)
         self._absent.pop(stream, None)
         self._heads.pop(stream, None)
-        self._on_air = {
-            room: now for room, now in self._on_air.items() if now.head.id != stream
-        }
+        self._on_air = {room: now for room, now in self._on_air.items() if now.head.id != stream}
         self._next = {key: msn for key, msn in self._next.items() if key[0] != stream}
 
 

@@ -89,8 +89,8 @@ async def until(done: Callable[[], Awaitable[bool]]) -> None:
 def place(s3: S3Server) -> str | None:
     """Return the folder of the only broadcast, None while there is none."""
     found = {"/".join(name.split("/")[:3]) for name in s3.files() if name.endswith("/stream.m3u8")}
-    (at,) = found or {None}
-    return at
+    assert len(found) <= 1
+    return min(found, default=None)
 
 
 def listed(s3: S3Server) -> tuple[int, int]:

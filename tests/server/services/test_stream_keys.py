@@ -255,7 +255,7 @@ async def test_heard_while_it_is_stored(node: Node, monkeypatch: pytest.MonkeyPa
 
 
 async def test_the_room_changes_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be stored for somebody else changed the room is stored next, not in a minute."""
+    """What a change of somebody else kept from the store is stored next, not in a minute."""
     keys = keys_of(node.services)
     await listen(node, 7)
     commit = keys._store.commit
