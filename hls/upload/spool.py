@@ -13,6 +13,7 @@ from hls.upload.core.journal import MAX_LINE, Listed, read_line, read_lines, wri
 
 HEAD: Final = "stream.json"
 ENDED: Final = "ended"
+SENT: Final = "sent"
 KEYS: Final = "keys"
 MEDIA: Final = "media"
 JOURNAL: Final = "journal"
@@ -41,6 +42,15 @@ class Head:
     def id(self) -> str:
         """Its folder's name in the spool."""
         return f"{self.room}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is remembered of a stream all of which was sent at `unix_s`: where it began."""
+
+    room: str
+    first_msn: int
+    unix_s: float
 
 
 class SpoolWriter:
@@ -167,8 +177,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def streams(folder: Path) -> list[Path]:
-    """Return the folders of all streams."""
-    return [one for one in _folders(folder) if _ID.fullmatch(one.name)]
+    """Return the folders of all streams of which something is, or may be, to be sent."""
+    return [one for one in _named(folder) if not (one / SENT).exists()]
 
 
 def read_head(stream: Path) -> Head | None:
@@ -224,9 +234,38 @@ def read_segment(path: Path) -> tuple[Listed, bytes] | None:
     return one, content[len(line) + 1 :]
 
 
+def close_stream(stream: Path, sent: Sent) -> None:
+    """Remember of a stream no more than that it was sent. Raises OSError."""
+    write_whole(stream / SENT, json.dumps(asdict(sent)).encode())
+    for name in (MEDIA, JOURNAL, KEYS):
+        shutil.rmtree(stream / name, ignore_errors=True)
+
+
+def sent_streams(folder: Path) -> dict[str, Sent]:
+    """Return what is remembered of the streams that were sent; what cannot be read is not."""
+    found = ((one.name, _read_sent(one / SENT)) for one in _named(folder))
+    return {name: sent for name, sent in found if sent is not None}
+
+
 def forget_stream(stream: Path) -> None:
     """Delete what is left of a stream."""
     shutil.rmtree(stream, ignore_errors=True)
+
+
+def _read_sent(path: Path) -> Sent | None:
+    try:
+        document = json.loads(path.read_bytes())
+        return Sent(
+            room=str(document["room"]),
+            first_msn=int(document["first_msn"]),
+            unix_s=float(document["unix_s"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+
+
+def _named(folder: Path) -> list[Path]:
+    return [one for one in _folders(folder) if _ID.fullmatch(one.name)]
 
 
 def _folders(folder: Path) -> list[Path]:
