@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from mixer.types import RoomId
-from server.config import ConfiguredRoom
+from server.domain.configured_room import ConfiguredRoom
 from server.errors import RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import StateStore
 from server.services.rooms import PREFIX, Rooms, Wanted

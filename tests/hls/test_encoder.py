@@ -63,6 +63,18 @@ def test_timing(at_sample: int) -> None:
     assert abs(int(np.argmax(np.abs(heard))) - at_sample - 16) <= 24
 
 
+@pytest.mark.parametrize(("bit_rate", "channels"), [(32_000, 1), (64_000, 1), (128_000, 2)])
+def test_the_short_way_into_libavcodec(bit_rate: int, channels: int) -> None:
+    """PyAV's private way past its filter graph is there, and gives the same frames to the bit."""
+    short, whole = AacEncoder(bit_rate, channels), AacEncoder(bit_rate, channels)
+    assert short._send == short._context._send_frame_and_recv  # type: ignore[attr-defined]
+    whole._send = whole._context.encode
+    rng = np.random.default_rng(1)
+    for _ in range(FRAMES):
+        samples = rng.normal(0, 3000, 1024 * channels).astype(np.int16)
+        assert short.encode(samples) == whole.encode(samples)
+
+
 def test_silent_frame() -> None:
     """The silent frame decodes to exact zeros and is a few bytes long."""
     assert not play([silent_frame()] * FRAMES).any()

@@ -12,8 +12,9 @@ from hls.types import Container
 from mixer.types import RoomId
 from server.compose import logs
 from server.compose.reload import RELOADABLE, Reloader
-from server.config import ConfiguredRoom, Settings
+from server.config import Settings
 from server.domain.air import Studio
+from server.domain.configured_room import ConfiguredRoom
 from server.edge.proxies import Proxies
 from server.errors import PinLocked, SetupMistake, StoreLost, WrongPin
 from server.services.rooms import Wanted

@@ -17,7 +17,7 @@ INSIDE = {"lease_lost", "compacted", "setup", "bad_record", "illegal_transition"
     "output_failed"
 }
 ERRORS = Path("docs/errors.md").read_text(encoding="utf-8")
-TOLD = {"chat_too_fast", "too_many_requests", "pin_locked", "key_not_yet"}
+TOLD = {"chat_too_fast", "too_many_requests", "pin_locked", "key_not_yet", "radio_full"}
 USER = "aaaaaaaa-0000-4000-8000-000000000001"
 
 

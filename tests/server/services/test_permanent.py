@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixer.types import RoomId
-from server.config import ConfiguredRoom
+from server.domain.configured_room import ConfiguredRoom
 from server.errors import RoomPermanent, SetupMistake
 from server.services.rooms import Wanted
 from server.sources import load
