@@ -95,12 +95,11 @@ def place(s3: S3Server) -> str | None:
 
 def listed(s3: S3Server) -> tuple[int, int]:
     """Return the first and last segment of the live playlist, (-1, -1) while there is none."""
-    at = place(s3)
-    if at is None:
+    text = s3.files().get(f"{place(s3)}/stream.m3u8")
+    if text is None:
         return -1, -1
-    text = s3.files()[f"{at}/stream.m3u8"].decode()
-    assert not media.check(text)
-    playlist = read(text)
+    assert not media.check(text.decode())
+    playlist = read(text.decode())
     assert set(playlist.names) <= {name.rpartition("/")[2] for name in s3.files()}
     return playlist.first_msn, playlist.last_msn
 
