@@ -187,6 +187,11 @@ class Broadcaster:
         """Return the specs of all rooms on air."""
         return tuple(room.spec for room in self._rooms.values())
 
+    def began_tick(self, room: str) -> int | None:
+        """Return when a room was put on the air here, at which tick; None if it is not."""
+        found = self._rooms.get(room)
+        return found.began_tick if found else None
+
     def finished(self, room: str, rendition: str, first_msn: int, now_tick: int) -> Window | None:
         """Return the complete segments from `first_msn` on that can be fetched, as they are listed.
 

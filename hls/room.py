@@ -81,6 +81,7 @@ class Room:
     def __init__(self, spec: BroadcastSpec, now_tick: int, station: Station) -> None:
         """Go on air as a checked spec says. Raises EncoderLost."""
         self.spec = spec
+        self.began_tick = now_tick  # on the air without a break since then, in this process
         self.timeline = Timeline(spec.base_tick, spec.base_unix_s)
         self.dates = Dates()
         self._credits = Credits()

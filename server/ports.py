@@ -226,6 +226,12 @@ class RecordingArchive(Protocol):
     def find(self, room: RoomId, name: str, file: str) -> Path | None:
         """Return a file of a recording by its name, None if there is none."""
 
+    def repair(self, room: RoomId, name: str) -> float | None:
+        """End what was cut off of a recording that nobody writes any more; return its seconds.
+
+        None if it has no manifest that can be read. Raises OSError.
+        """
+
     def remove(self, room: RoomId, name: str) -> None:
         """Remove a recording and its files. Raises OSError."""
 

@@ -13,6 +13,7 @@ from hls.upload.core.journal import MAX_LINE, Listed, read_line, read_lines, wri
 
 HEAD: Final = "stream.json"
 ENDED: Final = "ended"
+SENT: Final = "sent"
 KEYS: Final = "keys"
 MEDIA: Final = "media"
 JOURNAL: Final = "journal"
@@ -25,20 +26,31 @@ _MAX_HEAD: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A stream: one life of a room's broadcast, from its clock's beginning on.
+    """One time on air of a room: what a folder in the bucket holds.
 
-    `renditions` begin with the default one; `master` is the multivariant playlist.
+    `renditions` begin with the default one; `master` is the multivariant playlist. `stream` is the
+    room's (`BroadcastSpec.stream`), whose clock and numbers go on from one time on air to the next.
     """
 
     room: str
     name: str
     renditions: tuple[str, ...]
     master: str
+    stream: str = ""
 
     @property
     def id(self) -> str:
         """Its folder's name in the spool."""
         return f"{self.room}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is remembered of a stream all of which was sent at `unix_s`: where it began."""
+
+    room: str
+    first_msn: int
+    unix_s: float
 
 
 class SpoolWriter:
@@ -63,14 +75,19 @@ class SpoolWriter:
         found = _folders(self._folder)
         return [one.name for one in found if not (one / ENDED).exists()]
 
-    def begin(self, head: Head) -> None:
-        """Have a stream, or change what is known of it."""
-        folder = self._folder / head.id
-        self._write(folder / HEAD, json.dumps(asdict(head)).encode())
-        try:
-            (folder / ENDED).unlink(missing_ok=True)
-        except OSError:
-            self.counters["upload_spool_failures"] += 1
+    def open_name(self, room: str, stream: str) -> str | None:
+        """Return the name of what a life before began of a stream, and nobody has ended."""
+        heads = map(read_head, (self._folder / one for one in self.streams()))
+        found = (one.name for one in heads if one and (one.room, one.stream) == (room, stream))
+        return max(found, default=None)
+
+    def has(self, stream: str) -> bool:
+        """Whether there is such a stream, or something is left of one."""
+        return (self._folder / stream).exists()
+
+    def begin(self, head: Head) -> bool:
+        """Have a stream, or change what is known of it; return whether the disk took it."""
+        return self._write(self._folder / head.id / HEAD, json.dumps(asdict(head)).encode())
 
     def last_msn(self, stream: str, rendition: str) -> int:
         """Return the newest segment that was put here, now or in a life before; -1 for none.
@@ -160,8 +177,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def streams(folder: Path) -> list[Path]:
-    """Return the folders of all streams."""
-    return [one for one in _folders(folder) if _ID.fullmatch(one.name)]
+    """Return the folders of all streams of which something is, or may be, to be sent."""
+    return [one for one in _named(folder) if not (one / SENT).exists()]
 
 
 def read_head(stream: Path) -> Head | None:
@@ -174,6 +191,7 @@ def read_head(stream: Path) -> Head | None:
             name=str(document["name"]),
             renditions=tuple(map(str, document["renditions"])),
             master=str(document["master"]),
+            stream=str(document.get("stream", "")),
         )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -216,9 +234,38 @@ def read_segment(path: Path) -> tuple[Listed, bytes] | None:
     return one, content[len(line) + 1 :]
 
 
+def close_stream(stream: Path, sent: Sent) -> None:
+    """Remember of a stream no more than that it was sent. Raises OSError."""
+    write_whole(stream / SENT, json.dumps(asdict(sent)).encode())
+    for name in (MEDIA, JOURNAL, KEYS):
+        shutil.rmtree(stream / name, ignore_errors=True)
+
+
+def sent_streams(folder: Path) -> dict[str, Sent]:
+    """Return what is remembered of the streams that were sent; what cannot be read is not."""
+    found = ((one.name, _read_sent(one / SENT)) for one in _named(folder))
+    return {name: sent for name, sent in found if sent is not None}
+
+
 def forget_stream(stream: Path) -> None:
     """Delete what is left of a stream."""
     shutil.rmtree(stream, ignore_errors=True)
+
+
+def _read_sent(path: Path) -> Sent | None:
+    try:
+        document = json.loads(path.read_bytes())
+        return Sent(
+            room=str(document["room"]),
+            first_msn=int(document["first_msn"]),
+            unix_s=float(document["unix_s"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+
+
+def _named(folder: Path) -> list[Path]:
+    return [one for one in _folders(folder) if _ID.fullmatch(one.name)]
 
 
 def _folders(folder: Path) -> list[Path]:

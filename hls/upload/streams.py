@@ -20,10 +20,13 @@ from hls.upload.spool import (
     KEYS,
     MEDIA,
     Head,
+    Sent,
+    close_stream,
     forget_stream,
     journal_path,
     read_head,
     read_segment,
+    sent_streams,
     streams,
     waiting_segments,
     write_whole,
@@ -32,6 +35,9 @@ from hls.upload.spool import (
 AT_ONCE: Final = 4  # segments on their way: 200 KB
 A_ROUND: Final = 32  # of a rendition, before others have their turn
 WHOLE_EVERY: Final = 30  # segments: the playlist of all is large, and nobody waits for it
+# How long after its end the keys of a broadcast are needed. For ever would be every key of every
+# day in each message about a room on air; a week of talk are at most 2100 of them.
+HELD_S: Final = 604_800.0
 FOR_EVER_S: Final = 31_536_000
 _TRIMMED: Final = MAX_LISTED // 10
 
@@ -86,13 +92,14 @@ class StreamUploads:
         self._kept = kept
         self._counters = counters
         self._known: dict[str, _Stream] = {}
+        self._sent: dict[str, Sent] | None = None  # streams that are over, None: not looked yet
         self._oldest: dict[str, int] | None = None
 
     async def work(self, now_unix_s: float) -> bool:
         """Send what waits, a turn for each stream; return whether more waits. Raises BucketLost."""
         more = False
         folders = await asyncio.to_thread(streams, self._spool)
-        self._oldest = await asyncio.to_thread(self._look, folders)
+        self._oldest = await asyncio.to_thread(self._look, folders, now_unix_s)
         for folder in folders:
             more = await self._advance(folder, now_unix_s) or more
         return more
@@ -104,8 +111,10 @@ class StreamUploads:
         """
         return self._oldest
 
-    def _look(self, folders: Sequence[Path]) -> dict[str, int]:
+    def _look(self, folders: Sequence[Path], now_unix_s: float) -> dict[str, int]:
         found: dict[str, int] = {}
+        for sent in self._remembered(now_unix_s).values():
+            found[sent.room] = min(found.get(sent.room, sys.maxsize), sent.first_msn)
         for folder in folders:
             head = read_head(folder)
             if head is None:
@@ -118,6 +127,27 @@ class StreamUploads:
                 firsts = [*list(known[name].sent)[:1], *(msn for msn, _ in waiting)]
                 found[head.room] = min([found.get(head.room, sys.maxsize), *firsts])
         return found
+
+    def _remembered(self, now_unix_s: float) -> dict[str, Sent]:
+        """Return the streams that are over and whose keys are needed; forget the others."""
+        if self._sent is None:
+            self._sent = sent_streams(self._spool)
+        held_s = HELD_S if self._policy.keep_s is None else min(HELD_S, self._policy.keep_s)
+        for name, sent in list(self._sent.items()):
+            if now_unix_s - sent.unix_s >= held_s:
+                forget_stream(self._spool / name)
+                del self._sent[name]
+        return self._sent
+
+    def _close(self, folder: Path, stream: _Stream, now_unix_s: float) -> None:
+        """Let go of a stream that is over, all but where it began. Raises OSError."""
+        firsts = [next(iter(one.sent)) for one in stream.renditions.values() if one.sent]
+        if self._policy.are_keys_sent or not firsts:  # then nobody will ask us for keys
+            forget_stream(folder)
+            return
+        sent = Sent(stream.head.room, min(firsts), now_unix_s)
+        close_stream(folder, sent)
+        self._remembered(now_unix_s)[folder.name] = sent
 
     def waiting_bytes(self) -> int:
         """Return what waits in the spool."""
@@ -151,7 +181,7 @@ class StreamUploads:
             await self._bucket.put(f"{place}/master.m3u8", head.master.encode())
             stream.master = head.master
         if is_ended and not more and all(one.is_ended for one in stream.renditions.values()):
-            await asyncio.to_thread(forget_stream, folder)
+            await asyncio.to_thread(self._close, folder, stream, now_unix_s)
             self._known.pop(folder.name, None)
         return more
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from hls.recording import shelf
+from hls.recording.core.manifest import BadManifest
 from mixer.types import RoomId
 from server.domain.recording import is_name
 from server.ports import ArchivedFile
@@ -78,6 +80,16 @@ class Archive:
         """See RecordingArchive."""
         known = {one.name for one in self.files(room, name)}
         return self.place(room, name) / file if file in known else None
+
+    def repair(self, room: RoomId, name: str) -> float | None:
+        """See RecordingArchive."""
+        if self.find(room, name, MANIFEST) is None:
+            return None
+        try:
+            manifest = shelf.repair(self.place(room, name))
+        except BadManifest:
+            return None
+        return None if manifest is None else manifest.seconds
 
     def remove(self, room: RoomId, name: str) -> None:
         """See RecordingArchive."""

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from hls.core.timeline import LEAD_SEGMENTS, SEGMENT_TICKS, Timeline
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, PlaylistKind
 from hls.upload.core.journal import Listed, listed
@@ -24,8 +25,20 @@ class _Taken:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _OnAir:
+    """A room's time on air, and the segment before which there is nothing of it."""
+
+    head: Head
+    first_msn: int
+
+
 class Spooler:
-    """Takes what listeners could fetch, byte by byte; a disk that hangs holds up only itself."""
+    """Takes what listeners could fetch, byte by byte; a disk that hangs holds up only itself.
+
+    Each time on air is a stream of its own in the spool: a room that goes off and on again does not
+    write over what was taken before. One that a life before has not ended goes on.
+    """
 
     def __init__(
         self,
@@ -40,7 +53,8 @@ class Spooler:
         self._now_tick = now_tick
         self._are_keys_sent = are_keys_sent
         self._next: dict[tuple[str, str], int] = {}  # segment of stream and rendition
-        self._heads: dict[str, Head] = {}
+        self._on_air: dict[str, _OnAir] = {}  # by room
+        self._heads: dict[str, Head] = {}  # as the spool has them
         self._absent: dict[str, int] = {}
         self._working = asyncio.Lock()
 
@@ -65,35 +79,58 @@ class Spooler:
                     if spec.room == room:
                         while await self._take(spec):
                             pass
-                        await self._end(stream_name(spec))
+                        await self._end(self._on_air[room].head.id)
         except TimeoutError:
             self.spool.counters["upload_spool_failures"] += 1
 
     async def _take(self, spec: BroadcastSpec) -> bool:
         """Take some of what is complete; return whether there may be more."""
-        stream, more = stream_name(spec), False
-        await self._begin(spec, stream)
+        now, more = await self._begin(spec), False
+        stream = now.head.id
         for name in spec.names:
             key = (stream, name)
             if key not in self._next:
                 last = await asyncio.to_thread(self.spool.last_msn, *key)
-                self._next[key] = last + 1
+                self._next[key] = max(last + 1, now.first_msn)
             count = await self._take_rendition(spec, stream, name)
             more = more or count == A_ROUND
         return more
 
-    async def _begin(self, spec: BroadcastSpec, stream: str) -> None:
+    async def _begin(self, spec: BroadcastSpec) -> _OnAir:
+        """Have a stream for this time on air, with what is known of it now."""
+        now = self._on_air.get(spec.room)
+        if now is None or now.head.stream != spec.stream:
+            began_tick = self._broadcaster.began_tick(spec.room) or self._now_tick()
+            now = self._on_air[spec.room] = await asyncio.to_thread(self._find, spec, began_tick)
         text = self._broadcaster.playlist(
             spec.room, "", PlaylistKind.MULTIVARIANT, self._now_tick()
         )
-        head = Head(spec.room, _moment(spec), spec.names, text or "")
-        if text is not None and self._heads.get(stream) != head:
-            await asyncio.to_thread(self.spool.begin, head)
+        head, stream = replace(now.head, renditions=spec.names, master=text or ""), now.head.id
+        if (
+            text is not None
+            and self._heads.get(stream) != head
+            and await asyncio.to_thread(self.spool.begin, head)
+        ):
             self._heads[stream] = head
         self._absent[stream] = 0
         if self._are_keys_sent:
             for key in spec.keys:
                 await asyncio.to_thread(self.spool.put_key, stream, key.epoch, key.key)
+        return now
+
+    def _find(self, spec: BroadcastSpec, began_tick: int) -> _OnAir:
+        """Return what a life before has not ended, else something new named by when it began."""
+        name = self.spool.open_name(spec.room, spec.stream)
+        if name is not None:
+            return _OnAir(Head(spec.room, name, spec.names, "", spec.stream), 0)
+        timeline = Timeline(spec.base_tick, spec.base_unix_s)
+        began = datetime.fromtimestamp(timeline.unix_s_at(max(began_tick, spec.base_tick)), UTC)
+        head = _head(spec, began)
+        while self.spool.has(head.id):  # of the same second
+            began += timedelta(seconds=1)
+            head = _head(spec, began)
+        first_msn = (began_tick - timeline.origin_tick) // SEGMENT_TICKS - LEAD_SEGMENTS
+        return _OnAir(head, max(0, first_msn))
 
     async def _take_rendition(self, spec: BroadcastSpec, stream: str, rendition: str) -> int:
         """Take segments of a rendition; return how many those were."""
@@ -119,7 +156,8 @@ class Spooler:
 
     async def _end_absent(self) -> None:
         """End the streams of rooms that are not on air, such as of a life before this one."""
-        on_air = {stream_name(spec) for spec in self._broadcaster.specs()}
+        rooms = {spec.room for spec in self._broadcaster.specs()}
+        on_air = {now.head.id for room, now in self._on_air.items() if room in rooms}
         for stream in await asyncio.to_thread(self.spool.streams):
             if stream not in on_air:
                 self._absent[stream] = self._absent.get(stream, 0) + 1
@@ -130,13 +168,9 @@ class Spooler:
         await asyncio.to_thread(self.spool.end, stream)
         self._absent.pop(stream, None)
         self._heads.pop(stream, None)
+        self._on_air = {room: now for room, now in self._on_air.items() if now.head.id != stream}
         self._next = {key: msn for key, msn in self._next.items() if key[0] != stream}
 
 
-def stream_name(spec: BroadcastSpec) -> str:
-    """Return what a room's broadcast is called in the spool: by when its clock began."""
-    return f"{spec.room}_{_moment(spec)}"
-
-
-def _moment(spec: BroadcastSpec) -> str:
-    return datetime.fromtimestamp(spec.base_unix_s, UTC).strftime("%Y-%m-%d_%H-%M-%S")
+def _head(spec: BroadcastSpec, began: datetime) -> Head:
+    return Head(spec.room, began.strftime("%Y-%m-%d_%H-%M-%S"), spec.names, "", spec.stream)

@@ -89,11 +89,15 @@ class _Wish:
 
 @dataclass(slots=True)
 class _Live:
-    """A recording that is not over; `is_over` is set when it is."""
+    """A recording that is not over; `is_over` is set when it is.
+
+    `is_left` by a life before this one, and nobody goes on with it.
+    """
 
     now: Recording
     people: tuple[RecordedPerson, ...] = ()  # as last told
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    is_left: bool = False
     ends_at: float | None = None  # monotonic: nobody will say any more that it is written
 
 
@@ -151,7 +155,8 @@ class Recorder:
                     one.happen(RecordingEvent.FAIL, self._clock.now(), reason="It never began")
                 )
             elif not one.is_over:
-                self._live[one.room] = _Live(one)
+                is_gone = self._rooms.state(one.room) is RoomState.GONE
+                self._live[one.room] = _Live(one, is_left=is_gone or not one.is_running)
                 self._apply(one)
         for one in self.all():
             if one.is_over and self._rooms.state(one.room) is not RoomState.GONE:
@@ -337,6 +342,8 @@ class Recorder:
                     await self._stop_quietly(live.now.room, BY_REMOVAL)
             elif live.ends_at is None:
                 live.ends_at = now + FINISH_S
+                if live.is_left:
+                    await self._repair(live.now)
             elif now >= live.ends_at:  # who wrote it died, and what it wrote is kept
                 await self._quietly(partial(self.finished, live.now.room, live.now.name))
         if not self._is_closing:
@@ -366,6 +373,17 @@ class Recorder:
                     await self._remove(one)
 
     # Within
+
+    async def _repair(self, one: Recording) -> None:
+        """End on the disk what died with all processes; not later, for then they may live."""
+        try:
+            seconds = await asyncio.to_thread(self.archive.repair, one.room, one.name)
+        except OSError as error:
+            reason = error.strerror
+            log.warning("recording_not_repaired", room=one.room, name=one.name, reason=reason)
+            return
+        if seconds is not None:
+            await self._quietly(partial(self.finished, one.room, one.name, seconds))
 
     async def _steer(self, room: RoomId, name: str | None, event: RecordingEvent) -> Recording:
         async with self._changing:

@@ -148,6 +148,9 @@ class StreamKeys:
             self._due.pop(room, None)  # before, for meanwhile more of it may become due
             try:
                 await self._bring_up_to_date(room)
+                # Others may have stored what we now follow, or more was heard of meanwhile.
+                if self._planned(room, self._rooms.stream(room)):
+                    self._want(room)
             except (SigningUnavailable, StoreLost) as error:
                 self._want(room)
                 self._delayed(error)

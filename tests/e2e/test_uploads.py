@@ -128,7 +128,8 @@ async def hear_the_broadcast(s3: S3Server) -> None:
     while not any(name.endswith("/all.m3u8") and _is_over(text) for name, text in files.items()):
         await asyncio.sleep(0.1)  # sleep: other processes write
         files = await asyncio.to_thread(s3.files)
-    (whole,) = (name for name in files if "/broadcast/" in name and name.endswith("/all.m3u8"))
+    lists = [name for name in files if "/broadcast/" in name and name.endswith("/all.m3u8")]
+    whole = min(lists, key=len)  # the default rendition's; others may be there already
     await asyncio.to_thread(s3.kill)
     await asyncio.to_thread(lambda: s3.start(is_open=True))
     heard = await asyncio.to_thread(played, s3.address(whole))

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 from email.message import Message
 from pathlib import Path
@@ -110,12 +111,12 @@ class S3Server:
 
     def files(self) -> dict[str, bytes]:
         """Return everything in the bucket."""
-        root = self.bucket / "pre"
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
+        root, found = self.bucket / "pre", {}
+        for path in sorted(root.rglob("*")):
+            # What is deleted, or written anew, while we look is not there.
+            with suppress(FileNotFoundError, IsADirectoryError):
+                found[path.relative_to(root).as_posix()] = path.read_bytes()
+        return found
 
     def written(self) -> dict[str, int]:
         """Return when each object that is there was written, in nanoseconds."""

@@ -8,12 +8,16 @@ from hls.upload.core.journal import Listed, write_line
 from hls.upload.spool import (
     HEAD,
     MEDIA,
+    SENT,
     Head,
+    Sent,
     SpoolWriter,
+    close_stream,
     forget_stream,
     journal_path,
     read_head,
     read_segment,
+    sent_streams,
     streams,
     waiting_segments,
     write_whole,
@@ -47,10 +51,10 @@ def test_handed_over(tmp_path: Path) -> None:
     assert stream.stat().st_mode & 0o077 == 0
     writer.end(STREAM.id)
     assert writer.streams() == []
-    writer.begin(STREAM)
-    assert writer.streams() == [STREAM.id]
+    assert writer.has(STREAM.id)
     forget_stream(stream)
     assert streams(tmp_path) == []
+    assert not writer.has(STREAM.id)
 
 
 def test_full(tmp_path: Path) -> None:
@@ -124,6 +128,22 @@ def test_foul_head(tmp_path: Path, change: dict[str, object]) -> None:
     assert read_head(folder) is None
     write_whole(folder / HEAD, b"{")
     assert read_head(folder) is None
+
+
+def test_sent(tmp_path: Path) -> None:
+    """Of what was sent its place is kept, and where it began; a note that is none is none."""
+    writer = SpoolWriter(tmp_path, 1 << 20)
+    writer.begin(STREAM)
+    put(writer, 7)
+    (stream,) = streams(tmp_path)
+    sent = Sent("blue", 7, 1_700_000_000.0)
+    close_stream(stream, sent)
+    assert streams(tmp_path) == []
+    assert waiting(tmp_path) == []
+    assert sent_streams(tmp_path) == {STREAM.id: sent}
+    for foul in (b"{", b"[]", b'{"room": "blue", "first_msn": Infinity, "unix_s": 1}'):
+        write_whole(stream / SENT, foul)
+        assert sent_streams(tmp_path) == {}
 
 
 def test_damaged(tmp_path: Path) -> None:

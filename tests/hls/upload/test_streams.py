@@ -15,7 +15,7 @@ from hls.upload.core.journal import read_lines
 from hls.upload.core.places import TEMPLATE_DEFAULT
 from hls.upload.kept import KeptFolders
 from hls.upload.spool import journal_path, streams
-from hls.upload.streams import StreamPolicy, StreamUploads
+from hls.upload.streams import HELD_S, StreamPolicy, StreamUploads
 from tests.hls.listener import read
 from tests.hls.upload.on_air import BASE, KEYS, NAME, SEGMENT_TICKS, on_air, speak, spool
 from tests.support.s3 import S3Server
@@ -206,6 +206,29 @@ async def test_key_address(tmp_path: Path) -> None:
     await send(one)
     text = (tmp_path / "bucket" / AT / "stream.m3u8").read_text()
     assert 'URI="https://a.example/hls/rooms/blue/1/enc.key"' in text
+
+
+@pytest.mark.parametrize(("keep_s", "held_s"), [(None, HELD_S), (3600.0, 3600.0)])
+async def test_keys_after_the_end(tmp_path: Path, keep_s: float | None, held_s: float) -> None:
+    """What a broadcast was encrypted with is needed for a week after its end, if it is there."""
+    broadcaster = on_air()
+    folder = tmp_path / "spool"
+    writer = await asyncio.to_thread(spool, broadcaster, folder, 3, BASE + 3 * SEGMENT_TICKS)
+    policy = replace(POLICY, keep_s=keep_s)
+    one, _ = uploads(tmp_path, local(tmp_path), policy)
+    await asyncio.to_thread(writer.end, STREAM)
+    await send(one)
+    assert streams(folder) == []
+    assert not list(folder.rglob("*.jsonl"))
+    other, _ = uploads(tmp_path, local(tmp_path), policy)
+    for either in (one, other):
+        await send(either, NOW_S + held_s - 1)
+        assert either.oldest_needed() == {"blue": 3}
+    assert writer.has(STREAM), "so that no other is named like it"
+    for either in (one, other):
+        await send(either, NOW_S + held_s)
+        assert either.oldest_needed() == {}
+    assert not writer.has(STREAM)
 
 
 async def test_expiry(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mixer.types import RoomId
 from server.media import archive as module
 from server.media.archive import Archive
+from tests.hls.recording.room import RecordedHall
 
 DEMO = RoomId("demo")
 
@@ -133,3 +134,19 @@ def test_many_files_and_deep_folders_are_bounded(
 def test_free_space_is_of_the_disk_it_will_be_on(tmp_path: Path) -> None:
     """Before there is a folder too."""
     assert Archive(tmp_path / "not" / "yet").free_bytes() > 0
+
+
+def test_only_what_has_a_manifest_is_repaired(archive: Archive, tmp_path: Path) -> None:
+    """Its length is what the manifest says then; what is elsewhere stays as it is."""
+    assert archive.repair(DEMO, "one") is None
+    put(archive, "manifest.json", b"{")
+    assert archive.repair(DEMO, "one") is None
+    RecordedHall(archive.place(DEMO, "two")).run(200, "ann")
+    seconds = archive.repair(DEMO, "two")
+    assert seconds == pytest.approx(4.0, abs=0.05)
+    assert archive.repair(DEMO, "two") == seconds
+    RecordedHall(tmp_path / "elsewhere").run(200, "ann")
+    before = (tmp_path / "elsewhere" / "manifest.json").read_bytes()
+    archive.place(DEMO, "three").symlink_to(tmp_path / "elsewhere")
+    assert archive.repair(DEMO, "three") is None
+    assert (tmp_path / "elsewhere" / "manifest.json").read_bytes() == before

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from structlog.testing import capture_logs
 from hls.core.conformance import media
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, KeySpec
-from hls.upload.bucket import Bucket
+from hls.upload.bucket import Bucket, BucketPlace
+from hls.upload.core.merge import Piece, merge
 from hls.upload.core.places import TEMPLATE_DEFAULT
 from hls.upload.kept import KeptFolders
 from hls.upload.spool import SpoolWriter, read_segment, streams
+from hls.upload.streams import StreamPolicy, StreamUploads
 from hls.upload.types import UploadState, Wanted
 from mixer.types import RoomId, tick_at
 from server.errors import PlaneUnavailable
@@ -28,12 +31,11 @@ from server.media.upload_wire import UploadSettings
 from server.media.wire import SpoolSettings
 from server.supervise import Supervisor
 from tests.hls.listener import read
-from tests.hls.upload.on_air import BASE, KEYS, NAME, SEGMENT_TICKS, on_air, room_spec
+from tests.hls.upload.on_air import BASE, KEYS, NAME, SEGMENT_TICKS, on_air, room_spec, speak
 from tests.support.s3 import S3Server
 
 ROOM = RoomId("room")
 KEY = KeySpec(0, b"k" * 16, b"i" * 16, "/hls/rooms/room/0/enc.key")
-AT = "room/broadcast/2023-11-14_22-13-20"
 
 
 @pytest.fixture
@@ -84,9 +86,16 @@ async def until(done: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.05)  # sleep: polls another process
 
 
+def place(s3: S3Server) -> str | None:
+    """Return the folder of the only broadcast, None while there is none."""
+    found = {"/".join(name.split("/")[:3]) for name in s3.files() if name.endswith("/stream.m3u8")}
+    assert len(found) <= 1
+    return min(found, default=None)
+
+
 def listed(s3: S3Server) -> tuple[int, int]:
     """Return the first and last segment of the live playlist, (-1, -1) while there is none."""
-    text = s3.files().get(f"{AT}/stream.m3u8")
+    text = s3.files().get(f"{place(s3)}/stream.m3u8")
     if text is None:
         return -1, -1
     assert not media.check(text.decode())
@@ -125,20 +134,21 @@ async def test_everything_dies(
     os.kill(broadcast.pid or 0, signal.SIGKILL)
     await asyncio.to_thread(s3.start)
     await until(lambda: is_at(now + 3))
+    at = place(s3)
     held = {
         name: await broadcast.fetch(ROOM, "", name)
-        for name in read(s3.files()[f"{AT}/stream.m3u8"].decode()).names[-2:]
+        for name in read(s3.files()[f"{at}/stream.m3u8"].decode()).names[-2:]
     }
     for name, truth in held.items():
         assert truth is not None
-        assert s3.files()[f"{AT}/{name}"] == truth.data
+        assert s3.files()[f"{at}/{name}"] == truth.data
     await broadcast.apply(BroadcastSpec(ROOM, 2, (KEY,), base, 1_700_000_000.0, on_air=False))
 
     async def is_over() -> bool:
         return not await asyncio.to_thread(streams, tmp_path / "upload" / "spool")
 
     await until(is_over)
-    whole = s3.files()[f"{AT}/all.m3u8"].decode()
+    whole = s3.files()[f"{at}/all.m3u8"].decode()
     assert whole.endswith("#EXT-X-ENDLIST\n")
     assert "#EXT-X-GAP" not in whole
     statistics = await upload.statistics()
@@ -262,6 +272,58 @@ async def test_spooler_ends(tmp_path: Path) -> None:
     await after.work()
     assert after.spool.streams() == []
     assert room_spec().room == "blue"
+
+
+async def test_off_and_on_again(tmp_path: Path) -> None:
+    """Each time on air has a folder of its own, whether the one before is sent yet or not.
+
+    What was said before is listed where it was, and merging gives all of it, once.
+    """
+    clock, broadcaster = [BASE], on_air()
+    one = spooler(tmp_path / "spool", broadcaster, clock)
+    bucket = Bucket(BucketPlace(f"file://{tmp_path}/bucket"))
+    kept = KeptFolders(tmp_path / "kept")
+    sending = StreamUploads(
+        tmp_path / "spool", bucket, StreamPolicy(TEMPLATE_DEFAULT), kept, Counter()
+    )
+    whole: dict[str, str] = {}
+    for turn in range(3):
+        broadcaster.apply(replace(room_spec(), version=2 * turn + 2), clock[0])
+        await one.work()
+        speak(broadcaster, clock[0], 2 * SEGMENT_TICKS)
+        clock[0] += 2 * SEGMENT_TICKS + 10
+        broadcaster.end("blue", clock[0])
+        await one.finish("blue")
+        broadcaster.apply(replace(room_spec(), version=2 * turn + 3, on_air=False), clock[0])
+        if turn:  # the first one waits until the second is there too
+            while await sending.work(1_700_000_100.0) or streams(tmp_path / "spool"):
+                pass
+            found = (tmp_path / "bucket").glob("blue/broadcast/*/all.m3u8")
+            texts = {path.parent.name: path.read_text() for path in found}
+            assert whole.items() <= texts.items()
+            whole = texts
+        clock[0] += 40 * SEGMENT_TICKS
+    parts = {name: read(text) for name, text in sorted(whole.items())}
+    first, second, third = parts.values()
+    assert min(whole) == NAME
+    assert (first.first_msn, first.last_msn) == (0, 7)
+    assert first.last_msn < second.first_msn < second.last_msn < third.first_msn
+    merged = merge([Piece(whole[name], f"{name}/") for name in parts])
+    assert read(merged).last_msn == third.last_msn
+    of_parts = [f"{name}/{segment}" for name, part in parts.items() for segment in part.names]
+    assert set(of_parts) <= set(read(merged).names)
+    assert merged.count("#EXT-X-GAP") == len(read(merged).names) - len(of_parts)
+
+
+async def test_off_and_on_within_a_second(tmp_path: Path) -> None:
+    """Also then nothing is written over: the second begins a second later, by its name."""
+    clock, broadcaster = [BASE], on_air()
+    one = spooler(tmp_path, broadcaster, clock)
+    await one.finish("blue")
+    broadcaster.apply(replace(room_spec(), version=2, on_air=False), BASE)
+    broadcaster.apply(replace(room_spec(), version=3), BASE)
+    await one.work()
+    assert [path.name for path in streams(tmp_path)] == [f"blue_{NAME}", f"blue_{NAME[:-1]}1"]
 
 
 async def test_spooler_takes_all(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from hls.recording import shelf
+from hls.recording.core.manifest import Manifest, TakeEnd
 from hls.types import MixFormat, RecordedPerson, RecordingReport, RecordingSpec
 from hls.types import RecordingState as Reported
 from mixer.types import PeerId, RecordTaps, RoomId, RtpCodec, RtpParticipantSpec
@@ -42,6 +44,7 @@ from server.services.presence import Arrival
 from server.services.recorder import EMPTY_S, FINISH_S, RETRY_S, Recorder
 from server.services.rooms import Wanted
 from server.supervise import Supervisor
+from tests.hls.recording.room import RecordedHall
 from tests.server.services.people import ADA, BOB
 from tests.support.node import FakeClient, Node, open_node
 
@@ -407,6 +410,73 @@ async def test_a_stop_that_nobody_confirms_is_over_in_a_while(studio: Studio) ->
     assert studio.recorder.get(DEMO, one.name).is_over
 
 
+def manifest_of(folder: Path) -> Manifest:
+    found = shelf.load(folder)
+    assert found is not None
+    return found
+
+
+def begun(studio: Studio, name: str) -> Path:
+    """Write four seconds of a recording as a process does that dies; return its folder."""
+    folder = studio.disk.place(DEMO, name)
+    hall = RecordedHall(folder)
+    hall.run(200, "ann")
+    (take,) = manifest_of(folder).takes
+    assert take.end is TakeEnd.OPEN
+    return folder
+
+
+async def test_what_was_cut_off_at_its_end_is_repaired(studio: Studio) -> None:
+    """If all processes died while the last of it was written, as the next server looks first."""
+    one = await studio.start()
+    await studio.recorder.stop(DEMO, None, "api")
+    folder = begun(studio, one.name)
+    await studio.sweep()
+    assert manifest_of(folder).takes[0].end is TakeEnd.OPEN, "somebody may write it still"
+    await studio.restart()
+    await studio.sweep()
+    manifest = manifest_of(folder)
+    assert manifest.takes[0].end is TakeEnd.INTERRUPTED
+    assert 3.0 <= manifest.seconds <= 4.0
+    over = studio.recorder.get(DEMO, one.name)
+    assert over.state is RecordingState.DONE
+    assert over.kept_s == manifest.seconds
+    assert studio.kinds[-1] == "recording.ended"
+
+
+async def test_what_goes_on_is_not_repaired(studio: Studio) -> None:
+    """The process that writes it does so, as it begins the next take."""
+    one = await studio.start()
+    folder = begun(studio, one.name)
+    await studio.restart()
+    await studio.sweep()
+    assert manifest_of(folder).takes[0].end is TakeEnd.OPEN
+    await studio.recorder.stop(DEMO, None, "api")
+    await studio.sweep()
+    assert manifest_of(folder).takes[0].end is TakeEnd.OPEN
+
+
+async def test_a_repair_that_fails_keeps_nothing_open(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the recording is over in a while as ever."""
+    one = await studio.start()
+    await studio.recorder.stop(DEMO, None, "api")
+    await studio.restart()
+
+    def fail(_room: RoomId, _name: str) -> None:
+        raise OSError(5, "the disk is away")
+
+    monkeypatch.setattr(studio.disk, "repair", fail)
+    with capture_logs() as logs:
+        await studio.sweep()
+    assert [log["reason"] for log in logs if log["event"] == "recording_not_repaired"] == [
+        "the disk is away"
+    ]
+    await studio.sweep(FINISH_S)
+    assert studio.recorder.get(DEMO, one.name).is_over
+
+
 async def test_a_recording_whose_room_is_gone_ends(studio: Studio) -> None:
     """As when the server was killed between the two."""
     one = await studio.start()
@@ -414,9 +484,13 @@ async def test_a_recording_whose_room_is_gone_ends(studio: Studio) -> None:
     await studio.node.store.commit(delete=room)
     studio.node.services = studio.node.build()
     studio.renew()
+    folder = begun(studio, one.name)
     await studio.node.services.load()
     await studio.sweep()
     assert studio.recorder.get(DEMO, one.name).state is RecordingState.STOPPING
+    await studio.sweep()
+    assert studio.recorder.get(DEMO, one.name).state is RecordingState.DONE
+    assert manifest_of(folder).takes[0].end is TakeEnd.INTERRUPTED
 
 
 async def test_without_space_nothing_begins(studio: Studio) -> None:

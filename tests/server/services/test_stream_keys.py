@@ -254,6 +254,47 @@ async def test_heard_while_it_is_stored(node: Node, monkeypatch: pytest.MonkeyPa
     assert planned(node.services) == [(0, 0), (1, 20), (2, 40), (3, 60)]
 
 
+async def test_the_room_changes_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a change of somebody else kept from the store is stored next, not in a minute."""
+    keys = keys_of(node.services)
+    await listen(node, 7)
+    commit = keys._store.commit
+
+    async def outrun(**what: Any) -> int | Conflict:
+        monkeypatch.undo()
+        state = await node.store.get("/rooms/demo/livemeta")
+        assert state is not None
+        await commit(put={state.key: state.value})
+        return await commit(**what)
+
+    monkeypatch.setattr(keys._store, "commit", outrun)
+    await listen(node, 21)
+    assert planned(node.services)[-1] == (2, 40)
+    assert await keys.work()
+    assert planned(node.services)[-1] == (3, 60)
+    assert not keys._came.is_set()
+
+
+async def test_heard_ahead_of_us(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wish for what follows an epoch that is stored just now is kept until that is known."""
+    keys = keys_of(node.services)
+    stream, commit = node.rooms.stream(DEMO), keys._store.commit
+
+    async def hear_more(**what: Any) -> int | Conflict:
+        monkeypatch.undo()
+        answer = await commit(**what)
+        first, key = stream.keys[0], node.rooms.stream(DEMO).keys[0]
+        ahead = [replace(key, epoch=epoch, first_msn=20 * epoch) for epoch in (1, 2, 3, 4)]
+        go_to(node, 41)
+        assert keys.of_epoch(DEMO, replace(stream, keys=(first, *ahead)), "2").epoch == 2
+        return answer
+
+    monkeypatch.setattr(keys._store, "commit", hear_more)
+    await listen(node, 7)
+    assert await keys.work()
+    assert planned(node.services)[-1] == (4, 80)
+
+
 async def test_room_being_removed_elsewhere(node: Node) -> None:
     """A room that another process removes gets no keys any more."""
     state = await node.store.get("/rooms/demo/livemeta")
