@@ -110,18 +110,18 @@ def as_json(sections: list[Section], facts: dict[str, str], settings: Settings) 
 
 def plot(section: Section, path: Path) -> None:
     """Draw a section's main metric: medians as bars, the spread as whiskers."""
-    servers = list(dict.fromkeys(row.server for row in section.rows))
-    situations = list(dict.fromkeys(row.what for row in section.rows))
+    drawn = [row for row in section.rows if row.figures.get(section.main)]
+    servers = list(dict.fromkeys(row.server for row in drawn))
+    situations = list(dict.fromkeys(row.what for row in drawn))
     figure, axes = plt.subplots(figsize=(max(6.0, 0.9 * len(situations) + 2), 4.5))
     width = 0.8 / max(1, len(servers))
     for number, server in enumerate(servers):
         places, medians, below, above = [], [], [], []
         for place, what in enumerate(situations):
-            rows = [r for r in section.rows if (r.what, r.server) == (what, server)]
-            values = rows[0].figures.get(section.main) if rows else None
-            if not values:
+            rows = [row for row in drawn if (row.what, row.server) == (what, server)]
+            if not rows:
                 continue
-            found = summarise(values)
+            found = summarise(rows[0].figures[section.main])
             high = found.p95 if section.show_percentiles else found.high
             places.append(place + number * width)
             medians.append(found.median)
