@@ -15,6 +15,7 @@ from server.errors import (
     PlaneUnavailable,
     TooManyBlocked,
 )
+from server.services import endings
 from tests.server.edge.conftest import Edge
 
 DEMO = RoomId("demo")
@@ -323,6 +324,17 @@ async def test_a_room_that_ends_while_players_wait(edge: Edge) -> None:
     await edge.node.settle()
     async with await asking as answer:
         assert (answer.status, await answer.text()) == (200, PLAYLIST + "#EXT-X-ENDLIST\n")
+
+
+async def test_an_end_in_haste(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What of the media cannot be had in time is missing; the end is told all the same."""
+    monkeypatch.setattr(endings, "GATHER_S", 0.05)
+    edge.node.broadcast.hinted = {"seg-1.m4s"}
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    await edge.node.settle()
+    async with edge.http.get("/hls/demo/stream.m3u8") as answer:
+        assert (answer.status, await answer.text()) == (200, PLAYLIST + "#EXT-X-ENDLIST\n")
+    assert (await edge.ask("GET", "/hls/demo/seg-1.m4s"))[0] == 404
 
 
 async def test_a_broadcast_that_is_turned_off_while_players_wait(edge: Edge) -> None:

@@ -127,7 +127,7 @@ async def test_it_is_tried_again(house: House) -> None:
 @pytest.mark.parametrize(
     ("says", "reason"),
     [
-        (f"print('Nothing.', end='.'); sys.exit({REFUSED})", "Nothing."),
+        (f"print('Nothing.', end=''); sys.exit({REFUSED})", "Nothing."),
         ("os.kill(os.getpid(), 14)", "It takes too long to decode."),
         ("os.kill(os.getpid(), 9)", "It takes more computing time than hold music may."),
         ("sys.exit(1)", "The decoder broke on this file (status 1)."),
