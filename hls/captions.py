@@ -39,12 +39,12 @@ class Captions:
 
     def playlist(self, first: int, open_msn: int) -> str:
         """Return the playlist of the segments from `first` to the one that is being made."""
-        is_ended = self._facts.extent.is_over  # nothing is made, and what was listed stays
-        self._listed = max(self._listed, open_msn if is_ended else open_msn + 1)
+        is_over = self._facts.extent.is_over  # nothing is made, and what was listed stays
+        self._listed = max(self._listed, open_msn if is_over else open_msn + 1)
         window = Window(
             self._listing.follow(first, self._listed),
             discontinuity_sequence=self._facts.formats.sequence(first),
-            is_ended=is_ended,
+            is_ended=self._facts.extent.is_marked,
         )
         return self._writer.subtitles(window)
 

@@ -60,7 +60,8 @@ class Catalogue:
         """Return the playlist from segment `first` to the part before `position`."""
         listing, writer = self._text(Container.FMP4)
         if self._facts.extent.is_over:
-            return writer.low_latency(self._ended(Container.FMP4, listing, first, position))
+            ended = self._ended(Container.FMP4, listing, first, position)
+            return writer.low_latency(replace(ended, reports=others))
         open_ = self._entry(Container.FMP4, position.msn, position.part)
         hint = self._facts.names.part(position.msn, position.part)
         window = replace(
@@ -93,9 +94,11 @@ class Catalogue:
         """Return what is listed of a stream that is over; the last segment is shorter, mostly."""
         last = position.msn - 1
         if self._facts.extent.frames(last) == SEGMENT_FRAMES:
-            return replace(self._window(listing, first, position), is_ended=True)
-        window = self._window(listing, first, Position(last, 0))
-        return replace(window, open=self._entry(container, last), is_ended=True)
+            window = self._window(listing, first, position)
+        else:
+            window = self._window(listing, first, Position(last, 0))
+            window = replace(window, open=self._entry(container, last))
+        return replace(window, is_final=True, is_ended=self._facts.extent.is_marked)
 
     def _window(self, listing: Listing, first: int, position: Position) -> Window:
         facts = self._facts
@@ -129,15 +132,14 @@ def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
     )
 
 
-def reports(
-    own: str, renditions: tuple[RenditionSpec, ...], position: Position, parts: int
-) -> tuple[Report, ...]:
-    """Return how far the renditions other than `own` are: all as far as it is."""
+def reports(own: str, renditions: tuple[RenditionSpec, ...], last: Position) -> tuple[Report, ...]:
+    """Return how far the renditions other than `own` are: all to part `last`, as it is."""
     default = renditions[0].name
     way = "" if own == default else "../"
-    msn, part = divmod(position.msn * parts + position.part - 1, parts)
     return tuple(
-        Report(way + _address(one, renditions), msn, part) for one in renditions if one.name != own
+        Report(way + _address(one, renditions), last.msn, last.part)
+        for one in renditions
+        if one.name != own
     )
 
 

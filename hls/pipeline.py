@@ -162,6 +162,11 @@ class Broadcaster:
         if found is not None:
             found.end(now_tick)
 
+    def marked_tick(self, room: str) -> int | None:
+        """Return from when on the playlists of a stream that is over say so; None if it is not."""
+        found = self._rooms.get(room)
+        return found.marked_tick() if found else None
+
     def position(self, room: str, now_tick: int) -> Position | None:
         """Return the next part that is not complete, None if the room is not on air."""
         found = self._rooms.get(room)

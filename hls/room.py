@@ -46,6 +46,9 @@ from hls.types import (
 
 KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 QUIET_TICKS = 50  # without a tick: there is nobody in the room who could have said something
+# hls.js 1.6 loads no more parts of a segment it has begun once a playlist has its end mark: it must
+# have heard of the last part before.
+MARK_TICKS = 25
 LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
 
 
@@ -86,7 +89,7 @@ class Room:
         self.dates = Dates()
         self._credits = Credits()
         self._station = station
-        self._now_tick = self._written_tick = now_tick
+        self._now_tick = self._written_tick = self._ended_tick = now_tick
         self._sealed = self._final = self._complete = 0
         self._keys = Keyring(spec.keys)
         self._formats = Formats(spec.channels)
@@ -198,15 +201,21 @@ class Room:
     def end(self, now_tick: int) -> None:
         """Let the stream be over: what is final is all of it, and its last segment as long as that.
 
-        Everything is fetched as before, and playlists have their end mark. Again is nothing.
+        Everything is fetched as before, and MARK_TICKS later playlists have their end mark. Again
+        is nothing.
         """
         self._advance(now_tick)
         if self._extent.is_over:
             return
         self._mark(self._credits.close(self.timeline.unix_s_at(now_tick)))
+        self._ended_tick = self._now_tick
         self._complete = self._extent.end(self._final)
         self._final = self._complete * SEGMENT_FRAMES
         self._settle()
+
+    def marked_tick(self) -> int | None:
+        """Return from when on playlists have their end mark; None if the stream is not over."""
+        return self._ended_tick + MARK_TICKS if self._extent.is_over else None
 
     def playlist(
         self, rendition: str, kind: PlaylistKind, now_tick: int, *, skip: bool
@@ -222,7 +231,7 @@ class Room:
         if kind is PlaylistKind.MULTIVARIANT:
             readable = subtitles(self.spec.captions)
             return variants(renditions, self._formats.channels, facts.part_frames, readable)
-        others = reports(program.rendition.spec.name, renditions, position, facts.parts)
+        others = reports(program.rendition.spec.name, renditions, self._last(position))
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
         first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:
@@ -288,9 +297,12 @@ class Room:
     def _advance(self, now_tick: int) -> None:
         """Bring the media up to `now_tick` minus the delay."""
         self._now_tick = max(self._now_tick, now_tick)
+        if self._extent.is_over:
+            self._extent.is_marked = self._now_tick >= self._ended_tick + MARK_TICKS
+            return
         before_tick = self._now_tick - self._station.delay_ticks
         sealed = max(0, self.timeline.position(before_tick) // AAC_SAMPLES)
-        if sealed <= self._sealed or self._extent.is_over:  # a tick is shorter than a frame
+        if sealed <= self._sealed:  # a tick is shorter than a frame
             return
         self._sealed = sealed
         for bus, feed in self._feeds.items():
@@ -335,6 +347,12 @@ class Room:
         """Return the first of the newest complete segments, of so many or as many as are left."""
         floor = max(one.shelf.floor for one in self._programs.values())
         return max(0, floor, self._complete - segments)
+
+    def _last(self, position: Position) -> Position:
+        """Return the part before `position`."""
+        if position.part:
+            return Position(position.msn, position.part - 1)
+        return Position(position.msn - 1, len(self._extent.parts(position.msn - 1)) - 1)
 
     def _has(self, wanted: Position) -> bool:
         """Whether there is such a part in its segment."""

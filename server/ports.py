@@ -365,10 +365,10 @@ class BroadcastPlane(PromptBroadcast, Protocol):
         """Return what was applied of a room on air, None of one that is not."""
 
     async def end(self, room: RoomId) -> None:
-        """End a room's stream with all that was said until now, a quarter of a second at most.
+        """End a room's stream with all that was said until now, a second at most.
 
-        Its playlists have an end mark then. It is to be taken off the air; a newer spec that has it
-        on air lets it go on. Raises PlaneUnavailable.
+        Its playlists have the last part, then also an end mark. It is to be taken off the air; a
+        newer spec that has it on air lets it go on. Raises PlaneUnavailable.
         """
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:

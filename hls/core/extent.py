@@ -10,6 +10,7 @@ class Extent:
         """Have parts of `part_frames`, a multiple of PART_FRAMES."""
         self.part_frames = part_frames
         self._end: int | None = None
+        self.is_marked = False  # the playlists tell that it is over
 
     @property
     def is_over(self) -> bool:

@@ -116,7 +116,13 @@ class Window:
     discontinuity_sequence: int = 0
     reports: tuple[Report, ...] = ()
     dates: tuple[DateRange, ...] = ()
-    is_ended: bool = False
+    is_ended: bool = False  # nothing is added any more, and the playlist says so
+    is_final: bool = False  # it is so already, but not yet said
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is added any more."""
+        return self.is_final or self.is_ended
 
     @property
     def first(self) -> Entry:
@@ -178,7 +184,7 @@ class PlaylistWriter:
         last = _open_lines(window)
         pieces += self._tail_with_parts(window)
         if last is not None:
-            pieces += [last.change, last.parts, last.end if window.is_ended else ""]
+            pieces += [last.change, last.parts, last.end if window.is_whole else ""]
         pieces.append(_END if window.is_ended else _outlook(window))
         return "".join(pieces)
 
@@ -189,9 +195,9 @@ class PlaylistWriter:
         pieces += map(_date_range, window.dates)
         pieces.append(self._before_tail)
         pieces += [lines.plain for lines in self._tail]
-        if window.is_ended:
+        if window.is_whole:
             last = _open_lines(window)
-            pieces += ["" if last is None else last.plain, _END]
+            pieces += ["" if last is None else last.plain, _END if window.is_ended else ""]
         return "".join(pieces)
 
     def subtitles(self, window: Window) -> str:
@@ -327,7 +333,7 @@ def _outlook(window: Window) -> str:
 
 def _open_lines(window: Window) -> _Lines | None:
     """Return the lines of the segment being made, None if it is not listed."""
-    if window.open is None or (window.is_ended and not window.open.parts):
+    if window.open is None or (window.is_whole and not window.open.parts):
         return None
     whole = replace(window.open, frames=sum(part.frames for part in window.open.parts))
     return _lines(whole, window.entries[-1] if window.entries else None)

@@ -212,10 +212,14 @@ class WorkerBroadcastPlane:
         position = await self._link.ask(wire.POSITION_OR_NONE, "end", {"room": room})
         if position is None or self._link.spec(room) is not spec:
             return
-        seen = self._seen.get(room)
-        if seen is not None:
-            seen.texts.clear()  # they have no end mark
-        self._note(spec, position, now)
+        self._forget_texts(room)
+        self._note(spec, position, now)  # players fetch the last part, and then hear of the end
+        await self._link.ask(wire.NOTHING, "markEnd", {"room": room})
+        self._forget_texts(room)
+
+    def _forget_texts(self, room: RoomId) -> None:
+        if (seen := self._seen.get(room)) is not None:
+            seen.texts.clear()
 
     async def playlist(self, room: RoomId, ask: PlaylistAsk) -> PlaylistText | None:
         """See BroadcastPlane."""

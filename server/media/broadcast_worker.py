@@ -41,6 +41,7 @@ class BroadcastService:
         self.loops: LoopKeeper | None = None  # of hold music
         self.dispatcher.add("apply", wire.ApplyBroadcast, self._apply)
         self.dispatcher.add("end", wire.EndBroadcast, self._end)
+        self.dispatcher.add("markEnd", wire.EndBroadcast, self._mark_end)
         self.dispatcher.add("follow", wire.Follow, self._follow)
         self.dispatcher.add("playlist", wire.AskPlaylist, self._playlist)
         self.dispatcher.add("fetch", wire.AskSegment, self._fetch)
@@ -88,10 +89,17 @@ class BroadcastService:
         tick = self._broadcaster.end_tick(params.room, _now_tick())
         if tick is None:
             return None
-        await asyncio.sleep(max(0.0, tick * TICK_S - time.monotonic()))
+        await _until(tick)
         self._broadcaster.end(params.room, _now_tick())
         position = self._broadcaster.position(params.room, _now_tick())
         return None if position is None else asdict(position)
+
+    async def _mark_end(self, params: wire.EndBroadcast) -> object:
+        """Wait until the playlists of a stream that was ended have their end mark."""
+        tick = self._broadcaster.marked_tick(params.room)
+        if tick is not None:
+            await _until(tick)
+        return None
 
     async def _follow(self, params: wire.Follow) -> object:
         position = self._progress.follow(params.room)
@@ -185,6 +193,10 @@ def main(arguments: Sequence[str]) -> None:
                 await service.recorder.close()
 
     worker.run(settings.control_fd, open_service)
+
+
+async def _until(tick: int) -> None:
+    await asyncio.sleep(max(0.0, tick * TICK_S - time.monotonic()))
 
 
 def _now_tick() -> int:

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 KEPT_S: Final = 60.0  # a player asks every two seconds; one that was asleep may not come again
 MAX_KEPT: Final = 32  # rooms; the oldest goes
 MAX_BYTES: Final = 2_000_000  # of one: who is further back in a long window finds the end only
-GATHER_S: Final = 1.5  # a room is not kept alive for its players
+GATHER_S: Final = 2.0  # a room is not kept alive for its players
 _KINDS: Final = (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import statistics
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,18 +96,15 @@ def holes_s(tapped: Tapped, usual: float) -> list[float]:
     return found
 
 
-async def hear(ears: Ears, seconds: float) -> tuple[list[dict[str, Any]], list[float]]:
-    """Listen for some seconds: what the player says of itself, and the holes."""
-    looks, holes, usual = [], [], 0.0
-    for _ in range(round(seconds / CHUNK_S)):
-        await ears.tap.begin()
-        await ears.page.wait_for_timeout(1000 * CHUNK_S)
-        tapped = await ears.tap.take()
-        looks.append(await ears.page.evaluate(_LOOK))
-        usual = usual or float(np.sqrt(np.mean(tapped.pcm.astype(np.float64) ** 2)))
-        holes += [hole for hole in holes_s(tapped, usual) if hole > LONGEST_HOLE_S]
+async def hear(ears: Ears, usual: float = 0.0) -> tuple[dict[str, Any], list[float], float]:
+    """Listen for a chunk: what the player says of itself, the holes, the level of the tone."""
+    await ears.tap.begin()
+    await ears.page.wait_for_timeout(1000 * CHUNK_S)
+    tapped = await ears.tap.take()
+    look = await ears.page.evaluate(_LOOK)
+    usual = usual or float(np.sqrt(np.mean(tapped.pcm.astype(np.float64) ** 2)))
     assert usual > 100, "the tone is heard"
-    return looks, holes
+    return look, [hole for hole in holes_s(tapped, usual) if hole > LONGEST_HOLE_S], usual
 
 
 @pytest.mark.parametrize(("length", "found"), [(2400, [0.045]), (240, []), (0, [])])
@@ -123,38 +121,47 @@ async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
     options = ("--broadcast-key-segments", "5", "--broadcast-window-s", "120")
     async with listening(tmp_path, *options) as ears:
         await ears.page.wait_for_timeout(4000)  # the distance from the edge settles
-        looks, holes = await hear_all(ears)
+        looks, torn = await hear_all(ears)
         assert {look["state"] for look in looks} == {"live"}
         assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
-        nothing_piles_up(looks, holes)
+        nothing_piles_up(looks, torn)
         await back_in_time(ears.page)
         await to_the_end(ears)
 
 
-async def hear_all(ears: Ears) -> tuple[list[dict[str, Any]], float]:
-    """Listen until it was all there; return what the player said, and how often it was not.
+async def hear_all(ears: Ears) -> tuple[list[dict[str, Any]], int]:
+    """Listen until enough chunks were whole; return what the player said, and how many were not.
 
-    A hole is forgiven only where the machine was late as well, which is known from the mixer's
-    ticks and the page's own timers: those do not hear the stream. Whoever is late three times in a
-    row may have a hole for each late tick.
+    A hole is forgiven only where the machine was late as well, in the same chunk or the one before
+    it: that is known from the mixer's ticks and the page's own timers, which do not hear the
+    stream. A machine that is late all the time may have a hole for each time it was.
     """
-    attempt = 1
-    while True:
-        late_before = await ears.program.metric("roomtone_ticks_late_total")
-        stalls_before = (await ears.page.evaluate(_LOOK))["stalls"]
+    looks: list[dict[str, Any]] = []
+    whole_chunks, torn, usual, late_before = 0, 0, 0.0, 0.0
+    late, stalls = await late_ticks(ears), 0
+    while whole_chunks < LISTEN_S / CHUNK_S and len(looks) < ATTEMPTS * LISTEN_S / CHUNK_S:
         await ears.page.evaluate("window.lateMs = 0")
-        looks, holes = await hear(ears, LISTEN_S)
-        late = await ears.program.metric("roomtone_ticks_late_total") - late_before
-        late += looks[-1]["late"] // TOO_LATE_MS
-        heard_not = len(holes) + looks[-1]["stalls"] - stalls_before
-        assert not heard_not or late, holes
-        if not heard_not or attempt == ATTEMPTS:
-            assert heard_not <= late, holes
-            return looks, heard_not
-        attempt += 1
+        look, holes, usual = await hear(ears, usual)
+        looks.append(look)
+        now_late = await late_ticks(ears)
+        late_here = now_late - late + look["late"] // TOO_LATE_MS
+        heard_not = len(holes) + look["stalls"] - stalls
+        if heard_not:
+            torn += 1
+            at = CHUNK_S * len(looks)
+            sys.stderr.write(f"{at:.0f} s: {holes} s not heard, {late_here:.0f} times late\n")
+            assert heard_not <= late_before + late_here, holes
+        whole_chunks += not heard_not
+        late, late_before, stalls = now_late, late_here, look["stalls"]
+    sys.stderr.write(f"{whole_chunks} chunks of {CHUNK_S:.0f} s without a hole, {torn} with one\n")
+    return looks, torn
 
 
-def nothing_piles_up(looks: list[dict[str, Any]], holes: float) -> None:
+async def late_ticks(ears: Ears) -> float:
+    return await ears.program.metric("roomtone_ticks_late_total")
+
+
+def nothing_piles_up(looks: list[dict[str, Any]], torn: int) -> None:
     """Neither delay nor buffer nor memory is more at the end than at the beginning.
 
     After each hole the page keeps a part more, and has to catch up with what it stood still for.
@@ -162,8 +169,10 @@ def nothing_piles_up(looks: list[dict[str, Any]], holes: float) -> None:
     latencies = [look["latency"] for look in looks]
     third = max(1, len(latencies) // 3)
     drift = statistics.median(latencies[-third:]) - statistics.median(latencies[:third])
-    assert abs(drift) < 0.1 + 0.32 * holes
-    assert max(latencies) < (6.0 if holes else 2.0)
+    heaps = [look["heap"] >> 10 for look in (looks[0], looks[-1])]
+    sys.stderr.write(f"latency drift {1000 * drift:.0f} ms, heap of the page {heaps} kB\n")
+    assert abs(drift) < 0.1 + 0.32 * torn
+    assert max(latencies) < (6.0 if torn else 2.0)
     assert max(look["ahead"] for look in looks) < 2.0
     assert max(look["held"] for look in looks) < 40
     assert looks[-1]["heap"] - looks[0]["heap"] < 16 << 20
@@ -216,7 +225,7 @@ async def room_of(program: Program) -> str:
 async def test_the_broadcast_process_dies(tmp_path: Path) -> None:
     """The page goes on by itself, close to the edge, as soon as there is another one."""
     async with listening(tmp_path) as ears:
-        await hear(ears, CHUNK_S)
+        await hear(ears)
         pid = ears.program.worker("broadcast")
         os.kill(pid, signal.SIGKILL)
         await ears.program.wait_for_worker("broadcast", other_than=pid)
@@ -226,5 +235,5 @@ async def test_the_broadcast_process_dies(tmp_path: Path) -> None:
             timeout=40_000,
         )
         await wait_for_state(ears.page, "live")
-        looks, _ = await hear(ears, CHUNK_S)
-        assert looks[0]["latency"] < 3.5
+        look, _, _ = await hear(ears)
+        assert look["latency"] < 3.5

@@ -35,6 +35,13 @@ def end(broadcaster: Broadcaster, now_tick: int) -> int:
     return at
 
 
+def mark(broadcaster: Broadcaster) -> int:
+    """Return from when on the end is told."""
+    at = broadcaster.marked_tick("blue")
+    assert at is not None
+    return at
+
+
 def text(broadcaster: Broadcaster, kind: PlaylistKind, now_tick: int) -> str:
     found = broadcaster.playlist("blue", "", kind, now_tick)
     assert found is not None
@@ -70,6 +77,9 @@ def test_playlists(part_frames: int) -> None:
         assert known.follow(text(broadcaster, LOW_LATENCY, tick)) == []
         assert classic.follow(text(broadcaster, CLASSIC, tick)) == []
     at = end(broadcaster, BASE + BEGUN + 30)
+    for history, kind in ((known, LOW_LATENCY), (classic, CLASSIC)):
+        assert history.follow(text(broadcaster, kind, at)) == []
+    at = mark(broadcaster)
     for tick in (at, at + 1, at + 5000):
         for history, kind in ((known, LOW_LATENCY), (classic, CLASSIC)):
             told = text(broadcaster, kind, tick)
@@ -78,6 +88,26 @@ def test_playlists(part_frames: int) -> None:
     assert "PRELOAD-HINT" not in text(broadcaster, LOW_LATENCY, at)
     last = read(text(broadcaster, LOW_LATENCY, at)).last_msn
     assert broadcaster.position("blue", at) == Position(last + 1, 0)
+
+
+@pytest.mark.parametrize("more", [31, 17, 0])
+def test_the_last_part_comes_before_the_end(more: int) -> None:
+    """A player hears of the last part, of its whole segment too, half a second before the end mark.
+
+    hls.js loads no more parts of a segment it has begun once it knows that this is the end.
+    """
+    broadcaster = spoken(BEGUN + more)
+    end(broadcaster, BASE + BEGUN + more - 1)
+    at = mark(broadcaster)
+    assert broadcaster.marked_tick("red") is None
+    kinds = (LOW_LATENCY, CLASSIC)
+    before, later, after = (
+        [text(broadcaster, kind, tick) for kind in kinds] for tick in (at - 25, at - 1, at)
+    )
+    assert before == later
+    report = '#EXT-X-RENDITION-REPORT:URI="64k/stream.m3u8",LAST-MSN='
+    assert report + f"{read(after[0]).last_msn}," in before[0]
+    assert [told.partition(report)[0] + "#EXT-X-ENDLIST\n" for told in before] == after
 
 
 def test_whole_and_in_parts() -> None:
@@ -102,11 +132,11 @@ def test_containers(container: Container) -> None:
     broadcaster = Broadcaster()
     broadcaster.apply(replace(spec(base_tick=BASE), container=container), BASE)
     broadcaster.end("blue", BASE + 250)
-    told = text(broadcaster, CLASSIC, BASE + 250)
+    told = text(broadcaster, CLASSIC, BASE + 275)
     assert media.check(told) == []
     *_, whole, last = [line for line in told.splitlines() if not line.startswith("#")]
     sizes = [
-        len(decrypt(broadcaster.fetch("blue", "", name, BASE + 250))) for name in (whole, last)
+        len(decrypt(broadcaster.fetch("blue", "", name, BASE + 275))) for name in (whole, last)
     ]
     assert 0.4 < sizes[1] / sizes[0] < 0.7  # 45 of 90 frames, of a fixed size where it is silent
     assert told.endswith(f"#EXTINF:0.96000,\n{last}\n#EXT-X-ENDLIST\n")
@@ -116,8 +146,8 @@ def test_on_the_border() -> None:
     """What ends with a segment has no shorter one."""
     broadcaster = Broadcaster(delay_ticks=0)
     broadcaster.apply(spec(base_tick=BASE), BASE)
-    at = BASE + 96 + 3
-    broadcaster.end("blue", at)
+    broadcaster.end("blue", BASE + 96 + 3)
+    at = mark(broadcaster)
     told = text(broadcaster, CLASSIC, at)
     assert told.endswith("#EXTINF:1.92000,\nseg-5.m4s\n#EXT-X-ENDLIST\n")
     assert text(broadcaster, LOW_LATENCY, at).endswith("seg-5.m4s\n#EXT-X-ENDLIST\n")
@@ -161,7 +191,7 @@ def test_late_ticks_change_nothing() -> None:
     """What is sent after the end is counted and not kept."""
     broadcaster = spoken(BEGUN + 31)
     at = end(broadcaster, BASE + BEGUN + 30)
-    before = text(broadcaster, LOW_LATENCY, at)
+    before = text(broadcaster, LOW_LATENCY, mark(broadcaster))
     for offset, frame in enumerate(tone(200)):
         broadcaster.write("blue", "floor", at + offset, frame)
     broadcaster.end("blue", at + 300)
