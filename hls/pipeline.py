@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.background import Job
 from hls.codec import codec
 from hls.core.hold import Music
 from hls.core.playlist import DateRange, Window
@@ -204,6 +205,11 @@ class Broadcaster:
         """
         found = self._rooms.get(room)
         return found.finished(rendition, first_msn, now_tick) if found else None
+
+    def unread(self, room: str, rendition: str, name: str) -> Job | None:
+        """Return what must be done, in any thread, for `fetch` not to wait for the disk."""
+        found = self._rooms.get(room)
+        return found.unread(rendition, name) if found else None
 
     def fetch(self, room: str, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return what a playlist names: the init segment, or an encrypted part or segment.

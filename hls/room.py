@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.background import Job
 from hls.captions import WEBVTT, Captions, subtitles
 from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
@@ -249,6 +250,13 @@ class Room:
             return captions.finished(first, position.msn)
         assert program is not None, "one of both is there"
         return program.catalogue.finished(first, position, self.spec.container)
+
+    def unread(self, rendition: str, name: str) -> Job | None:
+        """Return what must be done, in any thread, for `fetch` not to wait for the disk."""
+        segment, program = self._names.read_segment(name), self._find(rendition)
+        if segment is None or program is None or segment[0] >= self._complete:
+            return None
+        return program.shelf.unread(segment[0])
 
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""

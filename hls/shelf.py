@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 
+from hls.background import Job
 from hls.core.framepack import pack, unpack
 from hls.core.keyring import Keyring
 from hls.disk import DiskWindow
@@ -54,6 +55,12 @@ class Shelf:
                     self._disk.put(self._stream, msn, pack(self.rendition.frames(msn)))
             self._disk.drop_before(self._stream, oldest)
         self.rendition.drop_before(max(oldest, in_memory))
+
+    def unread(self, msn: int) -> Job | None:
+        """Return what must be done, in any thread, for `segment` not to wait for the disk."""
+        if self._disk is None or not self.rendition.is_silent(msn):
+            return None
+        return self._disk.unread(self._stream, msn)
 
     def part(self, msn: int, part: int) -> bytes | None:
         """Return a final part, encrypted; None if it is too old."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from hls.background import Background
 from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
 from hls.types import Position
@@ -25,6 +26,8 @@ from server.rpc.framing import FrameKind
 from server.rpc.unix import UnixTransport, listen
 from server.supervise import Supervisor
 
+MAX_READERS = 64  # at once of what is on disk
+
 
 class BroadcastService:
     """The broadcaster's methods for the control process, and its ear for the mixers."""
@@ -35,6 +38,7 @@ class BroadcastService:
         self._transport = transport
         self._counters: Counter[str] = Counter()
         self._mixers: set[UnixTransport] = set()
+        self._readers = asyncio.Semaphore(MAX_READERS)
         self._progress = Progress(broadcaster, self._tell, _now_tick)
         self.recorder = RoomRecorder(transport, _now_tick)
         self.spooler: Spooler | None = None  # of what is to be uploaded
@@ -115,6 +119,12 @@ class BroadcastService:
         return None if text is None else {"text": text, "position": asdict(position)}
 
     async def _fetch(self, params: wire.AskSegment) -> object:
+        unread = self._broadcaster.unread(params.room, params.rendition, params.name)
+        if unread is not None:
+            if self._readers.locked():  # the disk hangs: what is in memory goes on
+                return False
+            async with self._readers:
+                await asyncio.to_thread(unread)
         data = self._broadcaster.fetch(params.room, params.rendition, params.name, _now_tick())
         if data is None:
             return False
@@ -172,7 +182,7 @@ def main(arguments: Sequence[str]) -> None:
         supervisor: Supervisor, transport: UnixTransport
     ) -> AsyncIterator[worker.Service]:
         folder = settings.window_folder
-        disk = None if folder is None else DiskWindow(Path(folder))
+        disk = None if folder is None else DiskWindow(Path(folder), run=Background("window"))
         broadcaster = Broadcaster(disk=disk)
         service = BroadcastService(broadcaster, transport)
         if settings.spool is not None:

@@ -104,7 +104,7 @@ def test_the_disk_is_bounded(tmp_path: Path) -> None:
 def test_lost_on_disk(tmp_path: Path) -> None:
     """A segment that somebody deleted is not there; it is not silence instead."""
     broadcaster = spoken(DiskWindow(tmp_path))
-    for path in list(tmp_path.rglob("6")):
+    for path in list(tmp_path.rglob("6.*")):
         path.unlink()
     assert broadcaster.fetch("blue", "", "seg-6.m4s", END) is None
     assert broadcaster.fetch("blue", "", "seg-7.m4s", END) is not None
