@@ -337,6 +337,7 @@ class Room:
         self._keys.forget_before(oldest)
         for feed in self._feeds.values():
             feed.hold.forget_before(oldest * SEGMENT_FRAMES)
+            feed.configure(self._channels(), self.spec.loudness_lufs)
         self._formats.forget_before(oldest)
 
     @property
@@ -401,8 +402,7 @@ class Room:
         }
 
     def _set_feeds(self, buses: set[str], loudness_lufs: float | None) -> None:
-        station = self._station
-        channels = max(span.channels for span in self._formats.spans)
+        station, channels = self._station, self._channels()
         before, self._feeds = self._feeds, {}
         for bus in sorted(buses):
             feed = before.get(bus)
@@ -411,6 +411,11 @@ class Room:
                 feed = Feed(self.timeline, first, station.delay_ticks, station.counters)
             feed.configure(channels, loudness_lufs)
             self._feeds[bus] = feed
+
+    def _channels(self) -> int:
+        """Return how many channels the formats have that are not all encoded yet: the most."""
+        ends = ((span.end_msn, span.channels) for span in self._formats.spans)
+        return max(channels for end, channels in ends if end is None or end > self._complete)
 
     def _set_music(self, *, is_left: bool = False) -> None:
         """Have the hold music that is wanted and here; not at once if everybody has just left."""
