@@ -31,9 +31,9 @@ class DiskWindow:
     """Segments of all streams by stream and number, within a number of bytes.
 
     A stream's segments come in ascending order. When the bytes are used up the oldest segment of
-    any stream goes; when one cannot be written, that is counted and its stream's window begins
-    behind it. Nothing here raises OSError. They are encrypted with a key that only this process
-    knows, in its memory; so what an earlier one left is of no use, and deleted.
+    any stream goes; when one cannot be written or read, that is counted and its stream's window
+    begins behind it. Nothing here raises OSError. They are encrypted with a key that only this
+    process knows, in its memory; so what an earlier one left is of no use, and deleted.
 
     What is written and deleted is a job for `run`, and may be done later and in another thread:
     until then a segment is served from memory.
@@ -121,6 +121,7 @@ class DiskWindow:
             return decrypt(self._key, sealed[:_BLOCK], sealed[_BLOCK:])
         except (OSError, ValueError):  # somebody else wrote to it
             self._failures += 1
+            self._raise_floor(stream, msn + 1)  # what is listed can be had (RFC 8216 §6.2.2)
             return None
 
     def floor(self, stream: str) -> int:

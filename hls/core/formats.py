@@ -42,7 +42,7 @@ class Formats:
             self.spans = (*kept, last._replace(end_msn=from_msn), turned)
 
     def of(self, msn: int) -> int:
-        """Return the number of channels of segment `msn`; of a forgotten one those of the oldest."""
+        """Return the number of channels of segment `msn`; before all that is held, the first's."""
         holding = (span.channels for span in reversed(self.spans) if span.first_msn <= msn)
         return next(holding, self.spans[0].channels)
 

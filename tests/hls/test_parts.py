@@ -240,11 +240,11 @@ def test_no_break_when_a_format_is_forgotten() -> None:
     is one encoder, as long as there is something for it to encode.
     """  # noqa: D205
     broadcaster, pcm = on_air(replace(spec(), window_s=8.0)), tone(96)  # 1920 periods
-    for segment in range(12):
+    for segment in range(14):
         if segment == 1:
             broadcaster.apply(replace(spec(version=2), window_s=8.0, channels=2), BASE + 96)
         speak(broadcaster, BASE + 96 * segment, pcm)
-    now = BASE + 96 * 12
+    now = BASE + 96 * 14
     assert len(broadcaster._rooms["blue"]._formats.spans) == 1
     assert len(broadcaster._rooms["blue"]._programs["128k"].rendition._encoders) == 1
     _, sound = hear(broadcaster, now)
