@@ -15,6 +15,7 @@ from hls.encryption import decrypt, encrypt
 DEFAULT_MAX_BYTES = 4 * 2**30
 MAX_UNWRITTEN_BYTES = 32 * 2**20  # half an hour of a broadcast, should the disk hang
 MAX_READ_BYTES = 4 * 2**20  # what was read lately
+_MOST_GONE = 1000  # as many in the order, and as many again as are held, may have gone
 _FOLDER = "segments"
 _BLOCK = 16
 
@@ -92,8 +93,11 @@ class DiskWindow:
         self._listen()
         while self.held_bytes > self._max_bytes:
             oldest = self._order.popleft()
-            if self._place(oldest.stream, oldest.msn) == oldest:
+            if self._is_held(oldest):
                 self._raise_floor(oldest.stream, oldest.msn + 1)
+        # The head may be of a room that is silent for days, while others come and go.
+        if len(self._order) > 2 * len(self) + _MOST_GONE:
+            self._order = deque(filter(self._is_held, self._order))
 
     def has(self, stream: str, msn: int) -> bool:
         """Whether a segment was put here and not dropped."""
@@ -136,7 +140,7 @@ class DiskWindow:
             place, size = held.pop(old)
             self.held_bytes -= size
             self._run(partial(self._unlink, place))
-        while self._order and self._place(*self._order[0][:2]) != self._order[0]:
+        while self._order and not self._is_held(self._order[0]):
             self._order.popleft()
 
     def forget(self, stream: str) -> None:
@@ -148,6 +152,9 @@ class DiskWindow:
     def _place(self, stream: str, msn: int) -> _Place | None:
         held = self._held.get(stream, {}).get(msn)
         return None if held is None else held[0]
+
+    def _is_held(self, place: _Place) -> bool:
+        return self._place(place.stream, place.msn) == place
 
     def _raise_floor(self, stream: str, msn: int) -> None:
         self._floors[stream] = max(self._floors.get(stream, 0), msn)
@@ -163,7 +170,7 @@ class DiskWindow:
         if worked:
             return
         self._failures += 1
-        if self._place(place.stream, place.msn) == place:
+        if self._is_held(place):
             self._raise_floor(place.stream, place.msn + 1)
 
     def _loaded(self, place: _Place, sealed: bytes) -> None:
