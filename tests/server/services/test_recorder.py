@@ -613,6 +613,19 @@ async def test_two_of_a_second_have_names_of_their_own(studio: Studio) -> None:
     assert (await studio.start()).name == f"{one.name}-3"
 
 
+async def test_a_name_that_was_uploaded_is_not_given_again(studio: Studio) -> None:
+    """With the notes where the upload process writes them; it would count as sent."""
+    one = await studio.done()
+    await studio.recorder.remove(DEMO, one.name)
+    notes = build.upload_folder(studio.node.settings) / "recordings" / DEMO
+    notes.mkdir(parents=True)
+    (notes / f"{one.name}.json").write_text("{}")
+    studio.node.services = studio.node.build()  # with the folders as they are composed
+    await studio.node.services.load()
+    studio.node.unix.advance(-1)
+    assert (await studio.start()).name == f"{one.name}-2"
+
+
 # By itself
 
 
