@@ -133,6 +133,8 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        # Its room, stream and whose tokens it refuses, at the moment in which it is gone.
+        self.when_over: Callable[[Room, Stream, Iterable[UserId]], None] = _nothing_is_left
         self.when_revoked: Callable[[RoomId, UserId], Awaitable[None]] = _nothing_to_end
         self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
@@ -474,6 +476,7 @@ class Rooms:
         records = (await self._store.scan(_key(room, ""))).records
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)
+        self.when_over(live.room, live.stream, live.revoked)
         del self._live[room]
         if live.room.broadcast:
             self._tell_broadcast(replace(live.room, broadcast=False))
@@ -504,6 +507,10 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+def _nothing_is_left(_room: Room, _stream: Stream, _revoked: Iterable[UserId]) -> None:
+    """Nobody asks for anything of a room that is gone."""
 
 
 async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:
