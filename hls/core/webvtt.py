@@ -32,21 +32,23 @@ def segment(cues: Sequence[Cue], msn: int) -> bytes:
     negative, and a clock of 33 bits has no other zero.
     """
     begin, end = msn * _SEGMENT_SAMPLES, (msn + 1) * _SEGMENT_SAMPLES
-    shown = [cue for cue in cues if max(cue.start, begin) < min(cue.end, end) and _text(cue)]
+    shown = [cue for cue in cues if max(cue.start, begin) < min(cue.end, end) and text_of(cue)]
     zero = min([begin, *(cue.start for cue in shown)])
     mpeg_time = zero * _CLOCK_HZ // SAMPLE_RATE % _CLOCK_MODULUS
     blocks = [f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{mpeg_time},LOCAL:00:00:00.000"]
     blocks += [
-        f"{_time(cue.start - zero)} --> {_time(cue.end - zero)}\n{_text(cue)}"
+        f"{time_of(cue.start - zero)} --> {time_of(cue.end - zero)}\n{text_of(cue)}"
         for cue in sorted(shown, key=lambda cue: (cue.start, cue.end))
     ]
     return ("\n\n".join(blocks) + "\n").encode(errors="replace")
 
 
-def _text(cue: Cue) -> str:
+def text_of(cue: Cue) -> str:
+    """Return what a cue says as its block has it: marks escaped, no empty line."""
     return _LINE_ENDS.sub("\n", cue.text.translate(_ESCAPES)).strip("\n")
 
 
-def _time(samples: int) -> str:
+def time_of(samples: int) -> str:
+    """Return a time as cues have it, to the millisecond."""
     minutes, ms = divmod(samples // _SAMPLES_PER_MS, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
