@@ -7,6 +7,7 @@
 
 import Hls from "../vendor/hls.mjs";
 import { expiryMs, Refusal, serverNow } from "./api.js";
+import { BackBuffer } from "./backbuffer.js";
 import { backoffMs } from "./backoff.js";
 import { creditsAt, NO_CREDITS } from "./credits.js";
 import { CLASSIC, LOW_LATENCY } from "./hlsconfig.js";
@@ -263,6 +264,7 @@ export class Player {
     hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
     this.#pace.reset();
+    new BackBuffer(hls);
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
       if (hls !== this.#hls || !this.#isOver) return;
