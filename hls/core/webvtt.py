@@ -64,8 +64,17 @@ def segment(cues: Sequence[Cue], msn: int) -> bytes:
 
 
 def _shown(cue: Cue) -> _Shown:
-    text = _LINE_ENDS.sub("\n", cue.text.translate(_ESCAPES)).strip("\n")
-    return _Shown(cue.start // _SAMPLES_PER_MS, cue.end // _SAMPLES_PER_MS, text)
+    return _Shown(cue.start // _SAMPLES_PER_MS, cue.end // _SAMPLES_PER_MS, text_of(cue))
+
+
+def text_of(cue: Cue) -> str:
+    """Return what a cue says as its block has it: marks escaped, no empty line."""
+    return _LINE_ENDS.sub("\n", cue.text.translate(_ESCAPES)).strip("\n")
+
+
+def time_of(samples: int) -> str:
+    """Return a time as cues have it, to the millisecond."""
+    return _time(samples // _SAMPLES_PER_MS)
 
 
 def _time(all_ms: int) -> str:
