@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hls.background import Job
 from hls.codec import codec
 from hls.core.hold import Music
-from hls.core.playlist import DateRange, Window
+from hls.core.playlist import Window
 from hls.core.soundpart import SoundPart
 from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
@@ -137,12 +137,6 @@ class Broadcaster:
         fate = found.caption(caption, now_tick) if found else CaptionFate.UNKNOWN
         self._counters[f"captions_{fate.value}_total"] += 1
         return fate
-
-    def mark(self, room: str, date: DateRange) -> None:
-        """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""
-        found = self._rooms.get(room)
-        if found is not None:
-            found.dates.mark(date)
 
     def loudness(self, room: str, now_tick: int) -> dict[str, Reading]:
         """Return how loud each bus of a room is, if it is on air and brought to a loudness."""

@@ -233,7 +233,7 @@ class Room:
         if kind is PlaylistKind.MULTIVARIANT:
             readable = subtitles(self.spec.captions)
             return variants(renditions, self._formats.channels, facts.part_frames, readable)
-        others = reports(program.rendition.spec.name, renditions, self._last(position))
+        others = reports(rendition, renditions, self._last(position))
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
         first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:
