@@ -2,6 +2,7 @@
 
 import threading
 
+from hls.core.webvtt import Cue
 from hls.recording.core.heard import Heard
 from hls.recording.inbox import Allowance, Gap, Inbox
 from hls.recording.scribe import Moment, Order, Scribe
@@ -69,6 +70,11 @@ class Recording:
             # At the place of what is missing; few, for something was taken between any two.
             self._inbox.put(lambda: self._scribe.lose(gap.note(), moment))
         return False
+
+    def caption(self, language: str, cue: Cue) -> bool:
+        """Take a caption, which says itself when it is; False if it is lost."""
+        size_bytes = _TICK_BYTES + 4 * len(cue.text)
+        return self._inbox.offer(lambda: self._scribe.caption(language, cue), size_bytes)
 
     def change(self, spec: RecordingSpec, now: Moment) -> None:
         """Be what another spec of the same recording says."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hls.core.webvtt import Cue
 from hls.recording import shelf
 from hls.recording.core.heard import Heard
 from hls.recording.core.manifest import (
@@ -80,6 +81,10 @@ class Scribe:
     def hear(self, heard: Heard) -> None:
         """Take a tick."""
         self._attempt(lambda: self._open.hear(heard))
+
+    def caption(self, language: str, cue: Cue) -> None:
+        """Take what can be read, as `TakeWriter.caption` does."""
+        self._attempt(lambda: self._open.caption(language, cue))
 
     def lose(self, ticks: int, now: Moment) -> None:
         """Note that so many ticks were lost on their way here."""

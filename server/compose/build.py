@@ -233,7 +233,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     chat = Chat(rooms, presence, clock)
     rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
-    rooms.before_end = endings.keep
+    rooms.before_end, rooms.when_over = endings.keep, endings.close
     arrivals = ArrivalsKeeper(
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
@@ -246,6 +246,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    access.ending = endings.get
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = _listening(access, keys, store, clock)
     uploads = _uploads(settings, ground.upload, recorder, keys)

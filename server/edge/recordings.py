@@ -34,6 +34,7 @@ _TYPES: Final = {
     ".m4a": "audio/mp4",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
 }
 _OTHER: Final = "application/octet-stream"
 _SHOWN: Final = frozenset({"audio/ogg", "audio/flac", "audio/wav", "audio/mp4"})

@@ -526,8 +526,7 @@ class Recorder:
         wish.occupied_at = self._clock.monotonic()  # who was there may come back
 
     def _told(self, one: Recording) -> dict[str, object]:
-        told = {**one.notice(self._clock.now()), "by": one.by}
-        return told | ({"reason": one.reason} if one.reason else {})
+        return {**one.notice(self._clock.now()), "by": one.by}
 
 
 def _nobody_needs(_one: Recording) -> bool:

@@ -24,6 +24,7 @@ class FileKind(StrEnum):
     MIX = "mix"
     TRACK = "track"  # somebody's packets
     EXACT = "exact"  # somebody's samples as they went into the mix
+    CAPTIONS = "captions"  # what is said in the mix, to be read
 
 
 class EventKind(StrEnum):
@@ -63,7 +64,7 @@ class RecordedFile:
     """A file: `path` is relative to the manifest, `offset_s` in the recording, `peer` whose it is.
 
     `peer` is None for the mix, and "" for what the room played. `clipped` counts samples that were
-    beyond full scale.
+    beyond full scale. Captions have a `language` (BCP 47), and the time of their take's mix.
     """
 
     path: str
@@ -74,6 +75,7 @@ class RecordedFile:
     size_bytes: int = 0
     peer: str | None = None
     clipped: int = 0
+    language: str = ""
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ class Manifest:
 
     @property
     def size_bytes(self) -> int:
-        """All its sound."""
+        """All its files."""
         return sum(file.size_bytes for file in self.files)
 
     @property
@@ -203,6 +205,7 @@ def _file(one: Mapping[str, Any]) -> RecordedFile:
         int(one["size_bytes"]),
         None if peer is None else _text(peer),
         int(one["clipped"]),
+        _text(one.get("language", "")),
     )
 
 

@@ -320,6 +320,7 @@ async def test_a_failure_ends_it_with_its_reason(studio: Studio) -> None:
     one = await studio.start()
     await studio.say(one.name, Reported.FAILED, sentence="The disk is broken")
     assert studio.recorder.get(DEMO, one.name).reason == "The disk is broken"
+    assert json.loads(client.texts[-1])["params"]["reason"] == "The disk is broken"
     assert notices(client)[-1] == "failed"
     assert studio.told[-1][0] is Kind.RECORDING_FAILED
     assert studio.told[-1][1]["reason"] == "The disk is broken"
