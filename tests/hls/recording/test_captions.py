@@ -128,6 +128,7 @@ def test_the_next_take_has_its_own(tmp_path: Path) -> None:
         file.write(b"00:00:09.000 --> 00:00:10.000\nHal")
     raw = read(tmp_path / "mix.en.vtt")
     assert {text for _, _, text in raw[:3]} == {"Sooner", "First", "Later"}
+    hall.die()
     again = RecordedHall(tmp_path, first=FIRST + 500)
     say(again, 10.5, "Again", "pt-BR")
     say(again, 9.9, "Between the two")
