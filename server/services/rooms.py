@@ -331,21 +331,33 @@ class Rooms:
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:
-        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
+        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over.
+
+        What the store does not let us do waits for the next time, and keeps no other room waiting.
+        """
         until_s = self._clock.unix() + max(self.warnings_s, default=0)
         for live in list(self._live.values()):
-            if live.is_calm(until_s):
+            try:
+                await self._look_after(live, until_s)
+            except RoomNotFound:  # it was removed meanwhile
                 continue
-            if live.state is RoomState.REMOVING:
-                await self._retry_finish(live)
-            elif (
-                live.state is RoomState.ON_AIR
-                and live.room.id not in self.permanent
-                and self._is_over(live)
-            ):
-                await self.remove(live.room.id, "expired")
-            else:
-                await self._forget_refusals(live)
+            except StoreLost as error:
+                log.warning("room_expiry_waits", room=live.room.id, reason=str(error))
+
+    async def _look_after(self, live: _Live, until_s: float) -> None:
+        """Raises RoomNotFound, StoreLost."""
+        if self._live.get(live.room.id) is not live or live.is_calm(until_s):
+            return
+        if live.state is RoomState.REMOVING:
+            await self._retry_finish(live)
+        elif (
+            live.state is RoomState.ON_AIR
+            and live.room.id not in self.permanent
+            and self._is_over(live)
+        ):
+            await self.remove(live.room.id, "expired")
+        else:
+            await self._forget_refusals(live)
 
     def _is_over(self, live: _Live) -> bool:
         """Whether a room is to be removed now; if it soon is, those in it are told."""
@@ -500,10 +512,7 @@ class Rooms:
         """Finish what the store did not let us finish before."""
         async with self._changing:
             if live.state is RoomState.REMOVING:
-                try:
-                    await self._finish(live, "deleted")
-                except StoreLost as error:
-                    log.warning("room_removal_waits", room=live.room.id, reason=str(error))
+                await self._finish(live, "deleted")
 
     async def _new_stream(self, room: RoomId) -> Stream:
         key = await self.make_key(room, 0, secrets.token_hex(KEY_BYTES))

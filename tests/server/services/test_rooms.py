@@ -321,6 +321,28 @@ async def test_expire(node: Node) -> None:
     assert [room.id for room in node.rooms.all()] == ["stays"]
 
 
+async def test_expiry_goes_on(node: Node) -> None:
+    """A room that somebody removes meanwhile, or that cannot be stored, keeps no other waiting."""
+    for name in ("one", "two", "three", "four"):
+        await node.rooms.create(Wanted(id=RoomId(name), expires_in_s=60))
+    asked: list[RoomId] = []
+
+    async def before_removal(room: RoomId) -> None:
+        asked.append(room)
+        if asked == ["one"]:
+            await node.rooms.remove(room)
+            await node.rooms.remove(RoomId("two"))
+            await node.rooms.create(Wanted(id=RoomId("two"), expires_in_s=60))
+        if room == "three":
+            raise StoreLost("the disk is full")
+
+    node.rooms.before_removal = before_removal
+    node.advance(61)
+    await node.rooms.expire()
+    assert asked == ["one", "one", "two", "three", "four"]
+    assert {room.id for room in node.rooms.all()} == {"two", "three"}
+
+
 @pytest.mark.parametrize("role", InviteRole)
 async def test_renew_invite(node: Node, role: InviteRole) -> None:
     """A renewed invite is another one, for that role only, also after a restart."""
