@@ -142,7 +142,7 @@ class Services:
         await self.context.keys.load()
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
-        await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.permanent.follow(self.context.settings.rooms)
         await self.context.listening.sessions.load({room.id for room in self.context.rooms.all()})
         await self.context.recorder.load()
         await self.context.lines.load()
