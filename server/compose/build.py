@@ -161,6 +161,15 @@ def archive_folder(settings: Settings) -> Path:
     return settings.recordings_dir or settings.state_dir / "recordings"
 
 
+def upload_folder(settings: Settings) -> Path:
+    """Return where it is kept what is known of uploads."""
+    return settings.state_dir / "upload"
+
+
+def _archive(settings: Settings) -> Archive:
+    return Archive(archive_folder(settings), upload_folder(settings) / "recordings")
+
+
 def _auto_policy(settings: Settings) -> AutoPolicy:
     return AutoPolicy(
         pattern=settings.auto_rooms,
@@ -201,7 +210,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
-    recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
+    recorder = Recorder(store, rooms, presence, clock, _archive(settings))
     _wire_recorder(recorder, settings, rooms, ground.broadcast)
     for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
