@@ -492,9 +492,9 @@ class Rooms:
         room = live.room.id
         self.when_gone(room)
         self._presence.close_room(room, reason)
-        self._mixer.want(RoomSpec(room, self._mixer.next_version(), closed=True))
+        self._mixer.close(RoomSpec(room, self._mixer.next_version(), closed=True))
         version = self._broadcast.next_version()
-        self._broadcast.want(live.stream.spec(room, version, on_air=False))
+        self._broadcast.close(live.stream.spec(room, version, on_air=False))
         records = (await self._store.scan(_key(room, ""))).records
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)

@@ -16,7 +16,7 @@ from hls.recording.core.manifest import Manifest, TakeEnd
 from hls.types import MixFormat, RecordedPerson, RecordingReport, RecordingSpec
 from hls.types import RecordingState as Reported
 from mixer.types import PeerId, RecordTaps, RoomId, RtpCodec, RtpParticipantSpec
-from server.compose import housekeeping
+from server.compose import build, housekeeping
 from server.domain.grants import Role
 from server.domain.lines import Line, Lines
 from server.domain.recording import (

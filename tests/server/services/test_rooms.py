@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mixer.types import Profile, RoomId
+from hls.types import BroadcastSpec
+from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.grants import Role
 from server.domain.room import InviteRole, RoomState
 from server.domain.stream import Stream
@@ -213,6 +214,29 @@ async def test_again(node: Node) -> None:
     await node.settle()
     assert after.invites != before.invites
     assert not node.mixer.specs[DEMO].closed
+
+
+async def test_made_anew_at_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both planes end the one room before they have the other, though that came meanwhile."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    told: list[bool] = []
+    mix, broadcast = node.mixer.apply, node.broadcast.apply
+
+    async def mixed(spec: RoomSpec) -> None:
+        told.append(not spec.closed)
+        await mix(spec)
+
+    async def heard(spec: BroadcastSpec) -> None:
+        told.append(spec.on_air)
+        await broadcast(spec)
+
+    monkeypatch.setattr(node.services.specs, "_apply", mixed)
+    monkeypatch.setattr(node.services.streams, "_apply", heard)
+    await node.rooms.remove(DEMO)
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    assert told == [False, True] * 2
 
 
 async def test_interrupted_removal(node: Node) -> None:
