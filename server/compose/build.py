@@ -118,8 +118,10 @@ class Services:
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
-        credits_ = Credits(self.context.broadcast, self.context.rooms, presence)
-        self.context.radio.speaking = credits_.of
+        rooms = self.context.rooms
+        credits_ = Credits(self.context.broadcast, rooms, presence)
+        self.context.radio.speaking, rooms.when_changed = credits_.of, credits_.look
+        rooms.when_gone = _each(rooms.when_gone, credits_.forget_room)
         _ = supervisor.keep_running(credits_.run, name="credits")
         _ = supervisor.keep_running(partial(self._hear, credits_), name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")

@@ -37,6 +37,7 @@ class Housekeeping:
             context.standings.sweep()
             context.listening.listeners.sweep()
             context.listening.keys.look()
+            context.endings.sweep()
 
     async def _expire(self) -> None:
         """Apart from the rest: a room's end may take seconds."""

@@ -134,6 +134,7 @@ class Rooms:
         self._broadcast = broadcast
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
+        self.when_changed: Callable[[RoomId], None] = _nobody_cares
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
         # Its room, stream and whose tokens it refuses, at the moment in which it is gone.
         self.when_over: Callable[[Room, Stream, Iterable[UserId]], None] = _nothing_is_left
@@ -293,6 +294,7 @@ class Rooms:
                 self._put_on_air(live)
             if changed.broadcast != before.broadcast:
                 self._tell_broadcast(changed)
+            self.when_changed(room)
         return changed
 
     @asynccontextmanager
@@ -555,7 +557,7 @@ async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:
 
 
 def _nobody_cares(_room: RoomId) -> None:
-    """Nobody is told of rooms that are gone."""
+    """Nobody is told what becomes of rooms."""
 
 
 def _key(room: RoomId, part: str) -> str:
