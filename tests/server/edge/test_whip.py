@@ -489,6 +489,28 @@ async def test_who_is_revoked_hears_no_more(edge: Edge) -> None:
     assert (await first.post(), first.code) == (403, "forbidden")
 
 
+async def test_a_connection_that_cannot_be_ended(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the mixer says of one of theirs keeps no other of theirs from being ended."""
+    await edge.new_room()
+    token = await edge.listen_token()
+    clients = [Client(edge, "whep", token) for _ in range(3)]
+    assert [await one.post() for one in clients] == [201] * 3
+    drop, asked = edge.node.mixer.drop_peer, list[PeerId]()
+
+    async def refuse_once(room: RoomId, peer: PeerId) -> None:
+        asked.append(peer)
+        if len(asked) == 1:
+            raise PeerGone("it went by itself")
+        await drop(room, peer)
+
+    monkeypatch.setattr(edge.node.mixer, "drop_peer", refuse_once)
+    await revoke(edge, token)
+    assert len(asked) == 3
+    assert edge.node.services.context.standings.listeners(DEMO) == 0
+
+
 async def test_revoking_while_the_mixer_is_away(edge: Edge, whep: Client) -> None:
     """Works as ever: the connection is gone with the mixer."""
     token = await edge.listen_token()
