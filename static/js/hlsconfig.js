@@ -18,6 +18,7 @@ const SHARED = {
   testBandwidth: false, // a part more to wait for; every line that plays at all carries 128 kb/s at first
   backBufferLength: Infinity, // see backbuffer.js
   maxBufferLength: 30,
+  maxMaxBufferLength: 30, // hls.js stretches the former to 60 MB, ten minutes of a past that may never be heard
   liveDurationInfinity: true,
   // A server answers playlists that are waited for within six seconds.
   playlistLoadPolicy: {
