@@ -65,6 +65,12 @@ class KickQuery(Query):
     ban: Literal["true", "false"] = "false"
 
 
+class RemovalQuery(Query):
+    """`DELETE /api/rooms/{id}/recordings/{name}`."""
+
+    force: Flag = "false"
+
+
 class TokenQuery(Query):
     """Where a header cannot be sent, the token stands in the address."""
 

@@ -120,6 +120,7 @@ class Recorder:
         self.archive = archive
         self.happened: Happened = nobody_hears
         self.is_needed: Callable[[Recording], bool] = _nobody_needs
+        self.why_needed: Callable[[], str] = str  # what people are told then
         self._store = store
         self._rooms = rooms
         self._presence = presence
@@ -262,14 +263,17 @@ class Recorder:
             self._wish(room).is_declined = True
             return await self._happen(one, RecordingEvent.STOP, by=by)
 
-    async def remove(self, room: RoomId, name: str) -> None:
-        """Remove a recording and its files. Raises NotFound, RecordingBusy, StoreLost."""
+    async def remove(self, room: RoomId, name: str, *, is_forced: bool = False) -> None:
+        """Remove a recording and its files, if it is forced also what somebody still reads.
+
+        Raises NotFound, RecordingBusy, StoreLost.
+        """
         async with self._changing:
             one = self.get(room, name)
             if not one.is_over:
                 raise RecordingBusy("This recording is not over: stop it first")
-            if self.is_needed(one):
-                raise RecordingBusy("This recording is being uploaded: wait until that is done")
+            if self.is_needed(one) and not is_forced:
+                raise RecordingBusy(self.why_needed())
             await self._remove(one)
 
     # What the planes say
