@@ -43,6 +43,7 @@ _TYPES: Final = {
     ".wav": "audio/wav",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
 }
 
 

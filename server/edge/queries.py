@@ -71,6 +71,12 @@ class RemovalQuery(Query):
     force: Flag = "false"
 
 
+class RevokeQuery(Query):
+    """`DELETE /api/rooms/{id}/listeners/{userId}`."""
+
+    renew: Literal["true", "false"] = "false"
+
+
 class TokenQuery(Query):
     """Where a header cannot be sent, the token stands in the address."""
 
