@@ -212,7 +212,10 @@ class RecordingArchive(Protocol):
         """Return what is left of the disk. Raises OSError."""
 
     def names(self, room: RoomId) -> frozenset[str]:
-        """Return what is in a room's folder."""
+        """Return the names that are taken: by what is in a room's folder, or was sent from there.
+
+        A recording with the name of one that was uploaded and removed would count as sent.
+        """
 
     def files(self, room: RoomId, name: str) -> tuple[ArchivedFile, ...]:
         """Return the files of a recording by name; none if there is no such recording."""

@@ -119,8 +119,10 @@ class Scribe:
         if manifest.takes:
             last = manifest.takes[-1]
             gap_s = now.unix_s - (manifest.ended_unix_s or last.began_unix_s + last.seconds)
+            if manifest.is_paused:
+                gap_s = 0.0  # left out like the rest of the pause
             offset_s = last.offset_s + last.seconds + max(0.0, gap_s)
-        manifest.takes.append(Take(number, now.unix_s, offset_s))
+        manifest.takes.append(Take(number, now.unix_s, offset_s, ended_unix_s=now.unix_s))
         manifest.state, manifest.ended_unix_s = RecordingState.RECORDING, None
         manifest.failure, manifest.sentence = None, ""
         writer = TakeWriter(self._folder, manifest, self._spec, self._order.channels)
@@ -192,6 +194,7 @@ class Scribe:
 
     def _advance(self, now: Moment) -> None:
         self._open.advance(now.tick)
+        self._known.takes[-1].ended_unix_s = now.unix_s
         self._save()
 
     def _finish(self, now: Moment, state: RecordingState) -> None:
@@ -203,7 +206,8 @@ class Scribe:
 
     def _end(self, unix_s: float, state: RecordingState, end: TakeEnd) -> None:
         self._known.state, self._known.ended_unix_s = state, unix_s
-        self._known.takes[-1].end = end
+        take = self._known.takes[-1]
+        take.end, take.ended_unix_s = end, unix_s
 
     # What goes wrong
 

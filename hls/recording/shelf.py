@@ -106,9 +106,12 @@ def mend(folder: Path, manifest: Manifest, state: RecordingState, ending: TakeEn
         ends = [  # a caption may outlast the sound
             file.offset_s + file.seconds for file in files if file.kind is not FileKind.CAPTIONS
         ]
-        take.seconds = max((end - take.offset_s for end in ends), default=take.seconds)
-        take.end = ending
-        manifest.ended_unix_s = take.began_unix_s + take.seconds
+        written_s = max((end - take.offset_s for end in ends), default=take.seconds)
+        if take.ended_unix_s is None:
+            take.ended_unix_s = take.began_unix_s + take.seconds
+        take.ended_unix_s += written_s - take.seconds  # the files are ahead of the manifest or not
+        take.seconds, take.end = written_s, ending
+        manifest.ended_unix_s = take.ended_unix_s
     last = manifest.takes[-1]
     manifest.seconds = last.offset_s + last.seconds
     manifest.state = state

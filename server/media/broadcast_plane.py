@@ -33,7 +33,6 @@ from server.media.link import Link, SpecForm
 from server.media.progress import FOLLOWED_S
 from server.media.segment_cache import SegmentCache
 from server.media.single_flight import SingleFlight
-from server.media.threads import ENVIRONMENT
 from server.ports import Told
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -129,7 +128,6 @@ class WorkerBroadcastPlane:
                 "window_folder": str(audio_socket.parent),
                 "spool": None if spool is None else spool.model_dump(),
             },
-            environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),
         )

@@ -81,6 +81,7 @@ def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
         "seconds": 83.0,
         "bytes": 4_200_000,
         "reason": "",
+        "files": [],
         **more,
     }
 
@@ -171,8 +172,8 @@ class ScriptedSite:
     def _add_recordings(self, add: web.UrlDispatcher) -> None:
         add.add_get("/api/recordings", self._recorded)
         add.add_get("/api/rooms/{room}/recordings", self._recorded)
+        add.add_get("/api/rooms/{room}/recordings/{name}", self._one_recorded)
         add.add_post("/api/rooms/{room}/recordings", self._record)
-        add.add_get("/api/rooms/{room}/recordings/{name}", self._recording)
         add.add_patch("/api/rooms/{room}/recordings/{name}", self._steer)
         add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
 
@@ -311,11 +312,9 @@ class ScriptedSite:
         found = [one for one in self.script.recordings if room in {None, one["roomId"]}]
         return web.json_response({"success": True, "recordings": found, "freeBytes": 5_200_000_000})
 
-    async def _recording(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        self.calls.append(("recording", {"name": name}))
-        (found,) = [one for one in self.script.recordings if one["name"] == name]
-        return web.json_response({"success": True, "recording": {"files": [], **found}})
+    async def _one_recorded(self, request: web.Request) -> web.Response:
+        self.calls.append(("recording", {"name": request.match_info["name"]}))
+        return self._steered(self._recording(request))
 
     async def _record(self, request: web.Request) -> web.Response:
         self.calls.append(("record", await request.json()))
@@ -329,11 +328,13 @@ class ScriptedSite:
     async def _steer(self, request: web.Request) -> web.Response:
         action = (await request.json())["action"]
         self.calls.append((action, {"name": request.match_info["name"]}))
-        (found,) = [
-            one for one in self.script.recordings if one["name"] == request.match_info["name"]
-        ]
+        found = self._recording(request)
         found["state"] = {"pause": "paused", "resume": "recording", "stop": "done"}[action]
         return self._steered(found)
+
+    def _recording(self, request: web.Request) -> dict[str, Any]:
+        name = request.match_info["name"]
+        return next(one for one in self.script.recordings if one["name"] == name)
 
     def _steered(self, one: dict[str, Any]) -> web.Response:
         for room in self.script.rooms:

@@ -80,13 +80,17 @@ class RecordedFile:
 
 @dataclass(slots=True)
 class Take:
-    """What one process wrote without a break: from `offset_s` in the recording on."""
+    """What one process wrote without a break: from `offset_s` in the recording on.
+
+    `ended_unix_s` is the wall clock when it was `seconds` long, pauses and all; None of old ones.
+    """
 
     number: int
     began_unix_s: float
     offset_s: float
     seconds: float = 0.0
     end: TakeEnd = TakeEnd.OPEN
+    ended_unix_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -125,6 +129,13 @@ class Manifest:
     def size_bytes(self) -> int:
         """All its files."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what happens behind its end, as far as it is written, is left out."""
+        steps = {EventKind.PAUSED, EventKind.RESUMED, EventKind.TAKE}
+        kinds = (event.kind for event in reversed(self.events))
+        return next((kind for kind in kinds if kind in steps), None) is EventKind.PAUSED
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -177,6 +188,7 @@ def _take(one: Mapping[str, Any]) -> Take:
         _number(one["offset_s"]),
         _number(one["seconds"]),
         TakeEnd(one["end"]),
+        _number_or_none(one.get("ended_unix_s")),
     )
 
 
