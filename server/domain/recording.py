@@ -148,12 +148,13 @@ class Recording:
 
     def notice(self, now: datetime) -> dict[str, object]:
         """Return what everybody in the room may know: the params of `recording`."""
-        return {
+        notice: dict[str, object] = {
             "roomId": self.room,
             "name": self.name,
             "state": self.state.value,
             "seconds": round(self.recorded_s(now), 1),
         }
+        return notice | ({"reason": self.reason} if self.reason else {})
 
 
 def begin(room: RoomId, name: str, now: datetime, what: What, by: str) -> Recording:

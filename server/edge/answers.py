@@ -90,6 +90,12 @@ class LinksAnswer(Success):
     links: Links
 
 
+class RevokedAnswer(Success):
+    """Somebody listens no more; `links` if one of them is new."""
+
+    links: Links | None = None
+
+
 class AirBusShape(Answer):
     """A bus that listeners can choose."""
 

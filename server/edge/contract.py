@@ -445,8 +445,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/rooms/{room}/listeners/{user}"): Operation(
         "revokeListener",
         "broadcast",
-        "Let somebody listen no more",
-        answers.Success,
+        "Let somebody listen no more; with a new listen link, so that they cannot come again",
+        answers.RevokedAnswer,
+        query=queries.RevokeQuery,
     ),
     ("POST", "/api/rooms/{room}/captions"): Operation(
         "createCaption",

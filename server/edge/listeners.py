@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from server.domain.api_key import Scope
-from server.domain.room import rfc3339
+from server.domain.room import InviteRole, rfc3339
 from server.edge.context import CONTEXT
 from server.edge.paging import page
-from server.edge.queries import PageQuery
+from server.edge.queries import PageQuery, RevokeQuery
 from server.edge.reading import path_room, path_user, read_fields
+from server.edge.rest import links_of
 from server.edge.rights import require
 from server.services.listeners import Listener
 
@@ -29,11 +30,20 @@ async def list_listeners(request: web.Request) -> web.Response:
 
 
 async def delete_listener(request: web.Request) -> web.Response:
-    """`DELETE /api/rooms/{id}/listeners/{userId}`: also of somebody who does not listen now."""
+    """`DELETE /api/rooms/{id}/listeners/{userId}`: also of somebody who does not listen now.
+
+    The listen page, refused, comes again by its link at once and is somebody else then: `renew`
+    makes that link worthless first.
+    """
     require(request, Scope.PEOPLE)
-    room, user = path_room(request), path_user(request)
-    await request.app[CONTEXT].access.remove(room, user)
-    return web.json_response({"success": True})
+    context, room, user = request.app[CONTEXT], path_room(request), path_user(request)
+    told: dict[str, object] = {"success": True}
+    if read_fields(request.query, RevokeQuery).renew == "true":
+        require(request, Scope.ROOMS_WRITE)
+        renewed = await context.rooms.renew_invite(room, InviteRole.LISTEN)
+        told["links"] = links_of(request, renewed)
+    await context.access.remove(room, user)
+    return web.json_response(told)
 
 
 def _shape(one: Listener) -> dict[str, object]:

@@ -65,6 +65,12 @@ class KickQuery(Query):
     ban: Literal["true", "false"] = "false"
 
 
+class RevokeQuery(Query):
+    """`DELETE /api/rooms/{id}/listeners/{userId}`."""
+
+    renew: Literal["true", "false"] = "false"
+
+
 class TokenQuery(Query):
     """Where a header cannot be sent, the token stands in the address."""
 

@@ -205,7 +205,7 @@ async def renew_invite(request: web.Request) -> web.Response:
     room_id = path_room(request)
     body = await read_body(request, InviteRequest)
     room = await request.app[CONTEXT].rooms.renew_invite(room_id, body.role)
-    return web.json_response({"success": True, "links": _links(request, room)})
+    return web.json_response({"success": True, "links": links_of(request, room)})
 
 
 async def create_user(request: web.Request) -> web.Response:
@@ -315,7 +315,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "captions": list(room.air.captions),
         "holdMusic": room.air.hold,
         "record": None if room.record is None else room.record.value,
-        "links": _links(request, room),
+        "links": links_of(request, room),
     }
 
 
@@ -352,7 +352,8 @@ def _hls_url(request: web.Request, room: Room) -> str:
     return f"{base_url(request)}/hls/{room.hls_path}"
 
 
-def _links(request: web.Request, room: Room) -> dict[str, str]:
+def links_of(request: web.Request, room: Room) -> dict[str, str]:
+    """Return the addresses to hand out, by role."""
     return {
         role.value: f"{base_url(request)}/{role.value}/{room.id}#invite={room.invites.get(role)}"
         for role in InviteRole

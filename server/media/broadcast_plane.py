@@ -202,6 +202,11 @@ class WorkerBroadcastPlane:
         spec = self._link.spec(room)
         return spec if spec is not None and spec.on_air else None
 
+    def captioned(self, room: RoomId) -> BroadcastSpec | None:
+        """See BroadcastPlane."""
+        spec = self._link.spec(room)
+        return None if spec is None or _FORM.is_over(spec) else spec
+
     async def end(self, room: RoomId) -> None:
         """See BroadcastPlane."""
         spec, now = self.spec(room), asyncio.get_running_loop().time()
@@ -344,7 +349,7 @@ class WorkerBroadcastPlane:
 
     async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
         """See BroadcastPlane."""
-        if self.spec(room) is None:
+        if self.captioned(room) is None:
             return CaptionFate.UNKNOWN
         params = {"room": room, "caption": asdict(caption)}
         return await self._link.ask(wire.CAPTION_FATE, "caption", params)

@@ -327,7 +327,7 @@ export class Call {
     this.#whereabouts.take(joined, this.#tickets.userId);
     if (this.place !== "stage") return;
     this.#tellMuted();
-    if (!joined.resume) this.volumes.repeat();
+    this.volumes.repeat();
     if (joined.resume && this.hasMedia) {
       this.#counts.resumes += 1;
       return this.#settle();

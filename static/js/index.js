@@ -5,7 +5,7 @@ import { copyFrom } from "./clipboard.js";
 import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
-import { makeItem, Recordings } from "./recordings.js";
+import { drawUpload, makeItem, Recordings } from "./recordings.js";
 import { Outputs } from "./outputs.js";
 import { explainError } from "./sentences.js";
 import { Sounds } from "./sounds.js";
@@ -185,6 +185,7 @@ async function drawLeftBehind(alive) {
     const announce = (/** @type {string} */ text) => say(said, text);
     const focus = () => byId("left-count", HTMLElement).focus();
     if (!item) leftBehind.set(id, (item = makeItem(one, announce, focus, `Room ${one.roomId}`)));
+    drawUpload(item, one.upload);
     if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
   });
   const many = found.length === 1 ? "1 recording" : `${found.length} recordings`;

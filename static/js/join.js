@@ -9,7 +9,7 @@ import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
 import { recall, remember } from "./memory.js";
 import { People } from "./people.js";
 import { judge, look } from "./quality.js";
-import { isRunning, RecordingSign } from "./recordingsign.js";
+import { brokeOff, isRunning, RecordingSign } from "./recordingsign.js";
 import { explain, explainError, peopleInside } from "./sentences.js";
 import { hasMicrophoneAccess, NEEDS_HTTPS } from "./source.js";
 import { SourcePanel } from "./sourcepanel.js";
@@ -28,6 +28,7 @@ const volume = byId("volume", HTMLInputElement);
 const lineChip = byId("line", HTMLElement);
 const qualityWord = byId("quality", HTMLElement);
 const askedRow = byId("asked-row", HTMLElement);
+const brokeRow = byId("broke-row", HTMLElement);
 const banner = byId("banner", HTMLElement);
 
 /** @param {string} text */
@@ -178,6 +179,7 @@ async function join() {
   wasLive = false;
   people.clear();
   chatIsNew = true;
+  brokeRow.hidden = true;
   const role = (await api.isAdmin().catch(() => false)) ? { role: "host" } : {};
   call = new Call({
     mint: () => api.mintAnchor(room, { ...role, displayName, ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) }),
@@ -372,10 +374,25 @@ function roomChanged(room) {
 
 /** @param {import("./recordingsign.js").RecordingNotice | null} notice */
 function recordingChanged(notice) {
+  const endedUnseen = wasLive && recordingSign.notice !== null && notice === null;
   recordingSign.draw(notice);
   door.drawRecording(notice);
   byId("lobby-recording", HTMLElement).hidden = !isRunning(notice);
+  if (notice?.state === "failed") tellThatItBroke(brokeOff("The recording", notice.reason));
+  else if (endedUnseen) tellThatItBroke("The recording ended while you were not connected.");
+  else if (isRunning(notice)) brokeRow.hidden = true;
 }
+
+/** @param {string} sentence  stays until somebody has read it: who does not look just then must not miss it */
+function tellThatItBroke(sentence) {
+  say(byId("broke", HTMLElement), sentence);
+  brokeRow.hidden = false;
+}
+
+byId("broke-seen", HTMLButtonElement).addEventListener("click", () => {
+  brokeRow.hidden = true;
+  byId("room-title", HTMLElement).focus();
+});
 
 /**
  * The room is about to end, or the server to restart.

@@ -51,12 +51,14 @@ export class Outputs {
 
   async #makeAddresses() {
     await this.#try(async () => {
-      const { token } = await api.mintListener(this.#roomId, {});
+      const { token, expiresAt } = await api.mintListener(this.#roomId, {});
       for (const kind of ["aac", "mp3"]) {
         const field = part(this.#root, `radio-${kind}`, HTMLInputElement);
         field.value = new URL(`/radio/${this.#roomId}.${kind}?token=${token}`, location.origin).href;
         field.addEventListener("focus", () => field.select());
       }
+      const until = new Date(api.expiryMs(expiresAt)).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+      say(part(this.#root, "radio-until", HTMLElement), until);
       part(this.#root, "radio-addresses", HTMLElement).hidden = false;
     });
   }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fromTemplate, part, say, show } from "./dom.js";
-import { clock, isRunning } from "./recordingsign.js";
+import { brokeOff, clock, isRunning } from "./recordingsign.js";
 import { explainError } from "./sentences.js";
 
 const TICK_MS = 1000;
@@ -15,6 +15,9 @@ export class Recordings {
   #notice = null;
   #toldAt = 0;
   #isBusy = false;
+  #isBehind = false; // the list could not be had
+  /** The newest recording, if it broke off; undefined before anybody looked. @type {string | null | undefined} */
+  #broke;
   #ticker;
 
   /**
@@ -59,14 +62,16 @@ export class Recordings {
     if (running && focused === this.#button("rec-start")) this.#button("rec-pause").focus();
     if (!running && ["rec-pause", "rec-stop"].some((name) => focused === this.#button(name)))
       this.#button("rec-start").focus();
-    if (this.#box.open || running || before?.state !== notice?.state) this.refresh();
+    if (this.#box.open || running || this.#isBehind || before?.state !== notice?.state) this.refresh();
   }
 
   /** Look at what is on the disk. */
   async refresh() {
+    this.#isBehind = false;
     try {
       this.#drawList(await api.listRecordings(this.roomId));
     } catch (error) {
+      this.#isBehind = true;
       if (error instanceof api.Refusal && error.retryable) return; // the next look will do
       this.#complain(error);
     }
@@ -104,6 +109,7 @@ export class Recordings {
   #drawList({ recordings, freeBytes }) {
     const now = recordings.find((one) => one.name === this.#notice?.name);
     say(part(this.card, "rec-size", HTMLElement), now?.bytes ? bytes(now.bytes) : "");
+    this.#drawBroken(recordings.at(-1));
     const over = recordings.filter((one) => OVER.includes(one.state)).reverse();
     const list = part(this.card, "rec-list", HTMLUListElement);
     const alive = new Set(over.map((one) => one.name));
@@ -120,8 +126,22 @@ export class Recordings {
     });
     list.hidden = over.length === 0;
     this.#box.hidden = over.length === 0 && !this.#box.open;
-    say(part(this.card, "rec-count", HTMLElement), over.length === 0 ? "No recordings" : over.length === 1 ? "1 recording" : `${over.length} recordings`);
+    const count = over.length === 0 ? "No recordings" : over.length === 1 ? "1 recording" : `${over.length} recordings`;
+    const broken = over.filter((one) => one.state === "failed").length;
+    say(part(this.card, "rec-count", HTMLElement), broken ? `${count}, ${broken} broke off` : count);
     say(part(this.card, "rec-free", HTMLElement), `${bytes(freeBytes)} left on the server's disk`);
+  }
+
+  /**
+   * Say that the newest recording broke off, until there is another.
+   * @param {api.Recording | undefined} newest
+   */
+  #drawBroken(newest) {
+    const broke = newest?.state === "failed" ? newest : null;
+    const sentence = broke && brokeOff(`The last recording, ${clock(broke.seconds)} long,`, broke.reason);
+    show(part(this.card, "rec-broke", HTMLElement), sentence);
+    if (sentence && this.#broke !== undefined && this.#broke !== broke?.name) this.announce(sentence);
+    this.#broke = broke?.name ?? null;
   }
 
   async #removed() {
@@ -158,7 +178,7 @@ export function makeItem(one, announce, removed, title) {
   const name = title ? `${title}, ${began}` : began;
   say(part(item, "rec-name", HTMLElement), name);
   say(part(item, "rec-facts", HTMLElement), `${clock(one.seconds)} · ${bytes(one.bytes)}`);
-  show(part(item, "rec-reason", HTMLElement), one.state === "failed" ? `It broke off. ${one.reason}.`.replace(/\.+$/, ".") : null);
+  show(part(item, "rec-reason", HTMLElement), one.state === "failed" ? brokeOff("It", one.reason) : null);
   drawUpload(item, one.upload);
   const base = `/api/rooms/${one.roomId}/recordings/${one.name}`;
   const zip = part(item, "rec-zip", HTMLAnchorElement);
@@ -170,11 +190,11 @@ export function makeItem(one, announce, removed, title) {
   play.hidden = one.bytes === 0;
   play.setAttribute("aria-label", `Play the recording of ${name}`);
   play.addEventListener("click", async () => {
-    sound.src = `${base}/files/${await mixOf(one)}`;
+    const takes = makeTakes(item, sound, await mixesOf(one), `${base}/files/`);
     sound.hidden = false;
     play.hidden = true;
     sound.focus();
-    await sound.play().catch(() => undefined); // its own controls say what is wrong
+    takes(0);
   });
   const remove = part(item, "rec-delete", HTMLButtonElement);
   remove.setAttribute("aria-label", `Delete the recording of ${name}`);
@@ -208,7 +228,7 @@ export function makeItem(one, announce, removed, title) {
  * @param {HTMLElement} item
  * @param {api.Upload | null | undefined} upload
  */
-function drawUpload(item, upload) {
+export function drawUpload(item, upload) {
   const box = part(item, "rec-upload", HTMLElement);
   box.hidden = !upload;
   if (!upload) return;
@@ -226,12 +246,42 @@ function drawUpload(item, upload) {
 }
 
 /**
- * The name of the file with everybody in it.
+ * Let a recording be played that has several takes, as after a crash: one after the other, or as one chooses.
+ * @param {HTMLElement} item
+ * @param {HTMLAudioElement} sound
+ * @param {string[]} takes  file names
+ * @param {string} base  their address
+ * @returns {(place: number) => void} which plays one
+ */
+function makeTakes(item, sound, takes, base) {
+  const choice = part(item, "rec-take", HTMLSelectElement);
+  choice.replaceChildren(...takes.map((_, place) => new Option(`${place + 1} of ${takes.length}`, String(place))));
+  part(item, "rec-takes", HTMLElement).hidden = takes.length < 2;
+  const play = (/** @type {number} */ place) => {
+    choice.value = String(place);
+    sound.src = `${base}${takes[place]}`;
+    sound.play().catch(() => undefined); // its own controls say what is wrong
+  };
+  choice.addEventListener("change", () => play(Number(choice.value)));
+  sound.addEventListener("ended", () => {
+    const next = Number(choice.value) + 1;
+    if (next < takes.length) play(next);
+  });
+  return play;
+}
+
+/**
+ * The names of the files with everybody in them, one for each take.
  * @param {api.Recording} one
  */
-async function mixOf(one) {
+async function mixesOf(one) {
   const { files } = await api.readRecording(one.roomId, one.name).catch(() => ({ files: [] }));
-  return files.find((file) => /^mix[^/]*\.(ogg|flac|wav)$/.test(file.name))?.name ?? `mix.${one.mix}`;
+  const numbered = files.flatMap(({ name }) => {
+    const found = /^mix(?:\.take(\d+))?\.(?:ogg|flac|wav)$/.exec(name);
+    return found ? [{ name, take: Number(found[1] ?? 1) }] : [];
+  });
+  const names = numbered.sort((a, b) => a.take - b.take).map(({ name }) => name);
+  return names.length > 0 ? names : [`mix.${one.mix}`];
 }
 
 /** @param {number} count */

@@ -8,6 +8,7 @@ import { byId, say } from "./dom.js";
  * @property {string} name
  * @property {"recording" | "paused" | "stopping" | "done" | "failed"} state
  * @property {number} seconds  without pauses
+ * @property {string} [reason]  why it failed
  */
 
 /** @param {RecordingNotice | null | undefined} notice */
@@ -19,6 +20,13 @@ export function clock(seconds) {
   const tail = `${String(Math.floor(whole / 60) % 60).padStart(whole >= 3600 ? 2 : 1, "0")}:${String(whole % 60).padStart(2, "0")}`;
   return whole >= 3600 ? `${Math.floor(whole / 3600)}:${tail}` : tail;
 }
+
+/**
+ * The sentence on a recording that failed.
+ * @param {string} what
+ * @param {string | undefined} reason
+ */
+export const brokeOff = (what, reason) => `${what} broke off. ${reason ?? ""}.`.replace(/[. ]+$/, ".");
 
 export class RecordingSign {
   #chip;
@@ -51,7 +59,7 @@ export class RecordingSign {
     this.#chip.classList.toggle("paused", now?.state === "paused");
     say(this.#part("rec-word"), now?.state === "paused" ? "Recording paused" : "Recording");
     this.#tick();
-    const sentence = whatChanged(before, now, told?.state);
+    const sentence = whatChanged(before, now, told);
     if (sentence) this.#announce?.(sentence);
   }
 
@@ -71,11 +79,12 @@ export class RecordingSign {
  * What to say of a change; nothing if it is none.
  * @param {RecordingNotice | null} before
  * @param {RecordingNotice | null} now
- * @param {string | undefined} state
+ * @param {RecordingNotice | null | undefined} told
  */
-function whatChanged(before, now, state) {
+function whatChanged(before, now, told) {
+  if (told?.state === "failed") return brokeOff("The recording", told.reason);
   if (before?.state === now?.state && before?.name === now?.name) return null;
   if (now?.state === "paused") return "The recording is paused";
   if (now) return before?.name === now.name ? "The recording goes on" : "This room is being recorded";
-  return state === "failed" ? "The recording broke off" : "This room is not being recorded any more";
+  return "This room is not being recorded any more";
 }

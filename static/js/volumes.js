@@ -9,7 +9,7 @@ export const AS_ALL = Object.freeze({ gainDb: 0, muted: false });
 
 export class Volumes {
   #send;
-  /** What differs from how everybody hears them. @type {Map<string, Volume>} */
+  /** All that was asked for, back to usual too: the server may have missed it. @type {Map<string, Volume>} */
   #wanted = new Map();
   /** Who is to be told to the server when the time has come. @type {Set<string>} */
   #due = new Set();
@@ -35,15 +35,15 @@ export class Volumes {
    * @param {Volume} volume
    */
   set(userId, volume) {
-    if (volume.gainDb === 0 && !volume.muted) this.#wanted.delete(userId);
-    else this.#wanted.set(userId, volume);
+    this.#wanted.set(userId, volume);
     this.#due.add(userId);
     if (this.#timer === undefined) this.#flush();
   }
 
-  /** Say everything again: the server knows nothing of an earlier stay. */
+  /** Say everything again: the server knows nothing of an earlier stay, nor of what was said to a broken line. */
   repeat() {
     for (const [userId, volume] of this.#wanted) this.#send(userId, volume);
+    this.#due.clear();
   }
 
   #flush() {

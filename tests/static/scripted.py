@@ -152,11 +152,6 @@ class ScriptedSite:
         add.add_get("/api/rooms/{room}/announcements", self._sounds)
         add.add_patch("/api/rooms/{room}/announcements/{id}", self._turn)
         add.add_delete("/api/rooms/{room}/announcements/{id}", self._silence)
-        add.add_get("/api/recordings", self._recorded)
-        add.add_get("/api/rooms/{room}/recordings", self._recorded)
-        add.add_post("/api/rooms/{room}/recordings", self._record)
-        add.add_patch("/api/rooms/{room}/recordings/{name}", self._steer)
-        add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
         add.add_get("/hls/{room}/master.m3u8", self._master)
@@ -164,6 +159,7 @@ class ScriptedSite:
         add.add_get("/hls/{room}/classic.m3u8", self._playlist)
         add.add_get("/hls/{room}/{name}", self._segment)
         add.add_get("/hls/rooms/{room}/enc.key", self._key)
+        self._add_recordings(add)
         self._add_outputs(add)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -171,6 +167,14 @@ class ScriptedSite:
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}"
+
+    def _add_recordings(self, add: web.UrlDispatcher) -> None:
+        add.add_get("/api/recordings", self._recorded)
+        add.add_get("/api/rooms/{room}/recordings", self._recorded)
+        add.add_get("/api/rooms/{room}/recordings/{name}", self._one_recorded)
+        add.add_post("/api/rooms/{room}/recordings", self._record)
+        add.add_patch("/api/rooms/{room}/recordings/{name}", self._steer)
+        add.add_delete("/api/rooms/{room}/recordings/{name}", self._unrecord)
 
     def _add_outputs(self, add: web.UrlDispatcher) -> None:
         add.add_get("/api/rooms/{room}/outputs", self._published)
@@ -307,6 +311,9 @@ class ScriptedSite:
         found = [one for one in self.script.recordings if room in {None, one["roomId"]}]
         return web.json_response({"success": True, "recordings": found, "freeBytes": 5_200_000_000})
 
+    async def _one_recorded(self, request: web.Request) -> web.Response:
+        return self._steered(self._recording(request))
+
     async def _record(self, request: web.Request) -> web.Response:
         self.calls.append(("record", await request.json()))
         if self.script.refuse_recording is not None:
@@ -319,11 +326,13 @@ class ScriptedSite:
     async def _steer(self, request: web.Request) -> web.Response:
         action = (await request.json())["action"]
         self.calls.append((action, {"name": request.match_info["name"]}))
-        (found,) = [
-            one for one in self.script.recordings if one["name"] == request.match_info["name"]
-        ]
+        found = self._recording(request)
         found["state"] = {"pause": "paused", "resume": "recording", "stop": "done"}[action]
         return self._steered(found)
+
+    def _recording(self, request: web.Request) -> dict[str, Any]:
+        name = request.match_info["name"]
+        return next(one for one in self.script.recordings if one["name"] == name)
 
     def _steered(self, one: dict[str, Any]) -> web.Response:
         for room in self.script.rooms:

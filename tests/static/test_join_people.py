@@ -69,6 +69,22 @@ def test_volume_is_said_again(room: Page, site: ScriptedSite) -> None:
     assert volumes(site) == [{"userId": "bo", "gainDb": 0, "muted": True}] * 3
 
 
+def test_volume_of_a_broken_line_is_said_when_it_is_back(room: Page, site: ScriptedSite) -> None:
+    """What was changed meanwhile, to usual as well, though the call goes on where it was."""
+    mute = room.get_by_role("button", name="Mute Bo for you alone")
+    mute.click()
+    room.wait_for_timeout(250)  # sleep: the call has its turn
+    site.script.refuse_sockets = True
+    site.close_sockets(1001)
+    room.wait_for_selector("html[data-state=reconnecting]")
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    site.script.refuse_sockets = False
+    room.wait_for_selector(LIVE)
+    assert room.evaluate("roomtone.counts.resumes") == 1
+    assert [said["muted"] for said in volumes(site)] == [True, False]
+
+
 def test_nobody_turns_themselves_down(room: Page) -> None:
     """One's own tile has no volume, the other has."""
     expect(room.locator(".person.self input")).to_have_count(0)

@@ -1,5 +1,7 @@
 """The rooms page's panel of other outputs: radio addresses, and publishing by RTMP."""
 
+import time
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -60,3 +62,13 @@ def test_radio_addresses_are_made_on_wish(panel: Locator, site: ScriptedSite) ->
     address = f"{site.url}/radio/studio.{{}}?token=listen-token"
     expect(panel.get_by_label("MP3")).to_have_value(address.format("mp3"))
     expect(panel.get_by_label("AAC")).to_have_value(address.format("aac"))
+
+
+def test_radio_addresses_say_when_they_end(panel: Locator, site: ScriptedSite) -> None:
+    """The end of the token in them, in the reader's own time."""
+    site.script.expires_in_s = 40 * 86_400
+    panel.get_by_role("button", name="Make radio addresses").click()
+    until = panel.locator("[data-part=radio-until]")
+    expect(until).to_be_visible()
+    told = until.evaluate("(box) => Date.parse(box.textContent.replace(' at ', ' '))") / 1000
+    assert abs(told - time.time() - 40 * 86_400) < 120

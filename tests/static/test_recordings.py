@@ -58,7 +58,7 @@ def test_a_refusal_is_said_in_the_servers_words(rooms: Page, site: ScriptedSite)
 
 def test_what_was_recorded(rooms: Page, site: ScriptedSite) -> None:
     """Newest first, with what can be done; a deletion asks again, a failure says why."""
-    rooms.get_by_text("2 recordings", exact=True).click()
+    rooms.get_by_text("2 recordings, 1 broke off", exact=True).click()
     items = rooms.locator("article .recorded-one")
     expect(items.first).to_contain_text("It broke off. The disk is full.")
     expect(rooms.get_by_text("5.2 GB left on the server's disk")).to_be_visible()
@@ -71,6 +71,38 @@ def test_what_was_recorded(rooms: Page, site: ScriptedSite) -> None:
     delete.press("Enter")
     expect(items).to_have_count(1)
     assert site.calls == [("unrecord", {"name": "older"})]
+
+
+def test_the_rooms_page_says_that_the_last_one_broke_off(rooms: Page, site: ScriptedSite) -> None:
+    """Beside the button, with the reason, until there is another; to screen readers once."""
+    broke, said = rooms.locator("[data-part=rec-broke]"), rooms.locator("#said")
+    expect(broke).to_have_text("The last recording, 1:23 long, broke off. The disk is full.")
+    expect(said).to_have_text("")
+    rooms.get_by_role("button", name="Record this room").click()
+    expect(rooms.get_by_role("button", name="Stop")).to_be_visible()
+    expect(broke).to_be_hidden()
+    site.script.recordings[-1] |= {"state": "failed", "reason": "The disk is slow"}
+    site.script.rooms[0]["recording"] = None
+    expect(broke).to_have_text("The last recording, 1:23 long, broke off. The disk is slow.")
+    expect(said).to_have_text("The last recording, 1:23 long, broke off. The disk is slow.")
+
+
+def test_every_take_can_be_played(page: Page, site: ScriptedSite) -> None:
+    """One behind the other, in their order, or as one chooses."""
+    names = ["1-Ada.ogg", "mix.ogg", "mix.take10.ogg", "mix.take2.ogg"]
+    files = [{"name": name, "bytes": 9, "type": "audio/ogg"} for name in names]
+    site.script.recordings = [recording("studio", "torn", "done", files=files)]
+    page.goto(f"/#admin={ADMIN}")
+    page.get_by_text("1 recording", exact=True).click()
+    page.get_by_role("button", name="Play the recording").click()
+    choice, sound = page.get_by_label("Take"), page.locator("[data-part=rec-sound]")
+    at = f"{site.url}/api/rooms/studio/recordings/torn/files/"
+    expect(choice.locator("option")).to_have_text(["1 of 3", "2 of 3", "3 of 3"])
+    expect(sound).to_have_js_property("src", f"{at}mix.ogg")
+    sound.dispatch_event("ended")
+    expect(sound).to_have_js_property("src", f"{at}mix.take2.ogg")
+    choice.select_option("3 of 3")
+    expect(sound).to_have_js_property("src", f"{at}mix.take10.ogg")
 
 
 def test_how_far_an_upload_is(page: Page, site: ScriptedSite) -> None:
@@ -100,6 +132,16 @@ def test_recordings_outlive_their_room(rooms: Page) -> None:
     expect(rooms.locator("#left-list")).to_contain_text("Room gone")
 
 
+def test_an_upload_outlives_its_room_too(rooms: Page, site: ScriptedSite) -> None:
+    """How far it is goes on, without loading the page again."""
+    upload = {"state": "uploading", "sent": 2, "total": 5, "reason": ""}
+    site.script.recordings[-1]["upload"] = upload
+    rooms.get_by_text("1 recording of rooms that are gone").click()
+    expect(rooms.locator("#left-list")).to_contain_text("Uploading, 40 %")
+    site.script.recordings[-1]["upload"] = upload | {"state": "done", "sent": 5}
+    expect(rooms.locator("#left-list")).to_contain_text("Uploaded")
+
+
 def test_who_comes_sees_it_before_they_join(page: Page, site: ScriptedSite) -> None:
     """In words beside the button, and as a sign."""
     site.script.rooms[0]["recording"] = {**NOTICE, "state": "recording"}
@@ -123,9 +165,31 @@ def test_everybody_in_the_room_sees_and_hears_of_it(room: Page, site: ScriptedSi
     site.notify("recording", {**NOTICE, "state": "stopping"})
     expect(sign).to_be_hidden()
     expect(said).to_have_text("This room is not being recorded any more")
+
+
+def test_a_failure_stays_in_sight(room: Page, site: ScriptedSite) -> None:
+    """With its reason, for whoever looks later, until they hide it or another begins."""
+    said, row = room.locator("#said"), room.locator("#broke-row")
+    site.notify("recording", {**NOTICE, "state": "recording"})
+    expect(said).to_have_text("This room is being recorded")
+    expect(row).to_be_hidden()
+    site.notify("recording", {**NOTICE, "state": "failed", "reason": "The disk is full"})
+    expect(row).to_contain_text("The recording broke off. The disk is full.")
+    expect(said).to_have_text("The recording broke off. The disk is full.")
+    row.get_by_role("button", name="Hide").press("Enter")
+    expect(row).to_be_hidden()
+    site.notify("recording", {**NOTICE, "state": "failed", "reason": "The disk is full"})
+    expect(row).to_be_visible()
     site.notify("recording", {**NOTICE, "state": "recording", "name": "next"})
-    site.notify("recording", {**NOTICE, "state": "failed", "name": "next"})
-    expect(said).to_have_text("The recording broke off")
+    expect(row).to_be_hidden()
+
+
+def test_an_end_that_was_missed_is_told(room: Page, site: ScriptedSite) -> None:
+    """Who was not connected when the recording broke off sees that there is none."""
+    site.notify("recording", {**NOTICE, "state": "recording"})
+    expect(room.locator("#recording")).to_be_visible()
+    site.close_sockets(1012)
+    expect(room.locator("#broke-row")).to_contain_text("ended while you were not connected")
 
 
 def test_a_host_records_from_inside(room: Page, site: ScriptedSite) -> None:

@@ -88,6 +88,8 @@ def test_what_those_in_the_room_may_know() -> None:
         "state": "recording",
         "seconds": 1.2,
     }
+    failed = one().happen(RecordingEvent.FAIL, after(2), reason="The disk is full")
+    assert failed.notice(after(9))["reason"] == "The disk is full"
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,36 @@ async def test_revoked(edge: Edge) -> None:
     assert again.context.rooms.is_revoked(RoomId("demo"), one["userId"])
 
 
+async def test_revoked_with_their_link(edge: Edge) -> None:
+    """The link is worthless before the token is: a page that comes again by it is refused."""
+    _, told = await edge.as_admin("GET", "/api/rooms/demo")
+    links = told["room"]["links"]
+    link = {"roomId": "demo", "invite": links["listen"].partition("#invite=")[2]}
+    async with edge.http.post("/api/token", json=link) as answer:
+        token = (await answer.json())["token"]
+    async with edge.http.get(f"{KEY}?token={token}") as answer:
+        assert answer.status == 200
+    (one,) = await listeners(edge)
+    path = f"{LIST}/{one['userId']}?renew=true"
+    async with edge.http.delete(path, headers=await _only_people(edge)) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+    status, told = await edge.as_admin("DELETE", path)
+    assert status == 200
+    assert told["links"]["join"] == links["join"]
+    async with edge.http.get(f"{KEY}?token={token}") as answer:
+        assert answer.status == 403
+    async with edge.http.post("/api/token", json=link) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (403, "bad_invite")
+    link["invite"] = told["links"]["listen"].partition("#invite=")[2]
+    async with edge.http.post("/api/token", json=link) as answer:
+        assert answer.status == 200
+
+
+async def _only_people(edge: Edge) -> dict[str, str]:
+    _, answer = await edge.as_admin("POST", "/api/keys", {"name": "k", "scopes": ["people"]})
+    return {"Authorization": f"Bearer {answer['key']['secret']}"}
+
+
 async def test_revoked_in_advance(edge: Edge) -> None:
     """Somebody who does not listen now may be revoked; in a room that is not there, nobody."""
     assert (await edge.as_admin("DELETE", f"{LIST}/{ADA}"))[0] == 200
