@@ -68,13 +68,19 @@ class SoundFile:
 
     def pieces(self) -> Iterator[NDArray[np.int16]]:
         """Return all of it once, int16[samples, channels] of 48 kHz, as it was decoded."""
-        layout = "mono" if self._channels == 1 else "stereo"
-        resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
+        resampler, form = self._resampler(), None
         for frame in self._frames():
-            for made in resampler.resample(frame):
-                yield self._piece(made)
-        for made in resampler.resample(None):
-            yield self._piece(made)
+            its = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if form not in {None, its}:  # files in a row: a resampler takes one format only
+                yield from map(self._piece, resampler.resample(None))
+                resampler = self._resampler()
+            form = its
+            yield from map(self._piece, resampler.resample(frame))
+        yield from map(self._piece, resampler.resample(None))
+
+    def _resampler(self) -> AudioResampler:
+        layout = "mono" if self._channels == 1 else "stereo"
+        return AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
 
     def _piece(self, made: av.AudioFrame) -> NDArray[np.int16]:
         return made.to_ndarray().astype(np.int16, copy=False).reshape(-1, self._channels)

@@ -15,6 +15,7 @@ from hls.encryption import decrypt, encrypt
 DEFAULT_MAX_BYTES = 4 * 2**30
 MAX_UNWRITTEN_BYTES = 32 * 2**20  # half an hour of a broadcast, should the disk hang
 MAX_READ_BYTES = 4 * 2**20  # what was read lately
+_MOST_GONE = 1000  # as many in the order, and as many again as are held, may have gone
 _FOLDER = "segments"
 _BLOCK = 16
 
@@ -31,9 +32,9 @@ class DiskWindow:
     """Segments of all streams by stream and number, within a number of bytes.
 
     A stream's segments come in ascending order. When the bytes are used up the oldest segment of
-    any stream goes; when one cannot be written, that is counted and its stream's window begins
-    behind it. Nothing here raises OSError. They are encrypted with a key that only this process
-    knows, in its memory; so what an earlier one left is of no use, and deleted.
+    any stream goes; when one cannot be written or read, that is counted and its stream's window
+    begins behind it. Nothing here raises OSError. They are encrypted with a key that only this
+    process knows, in its memory; so what an earlier one left is of no use, and deleted.
 
     What is written and deleted is a job for `run`, and may be done later and in another thread:
     until then a segment is served from memory.
@@ -92,8 +93,11 @@ class DiskWindow:
         self._listen()
         while self.held_bytes > self._max_bytes:
             oldest = self._order.popleft()
-            if self._place(oldest.stream, oldest.msn) == oldest:
+            if self._is_held(oldest):
                 self._raise_floor(oldest.stream, oldest.msn + 1)
+        # The head may be of a room that is silent for days, while others come and go.
+        if len(self._order) > 2 * len(self) + _MOST_GONE:
+            self._order = deque(filter(self._is_held, self._order))
 
     def has(self, stream: str, msn: int) -> bool:
         """Whether a segment was put here and not dropped."""
@@ -121,6 +125,7 @@ class DiskWindow:
             return decrypt(self._key, sealed[:_BLOCK], sealed[_BLOCK:])
         except (OSError, ValueError):  # somebody else wrote to it
             self._failures += 1
+            self._raise_floor(stream, msn + 1)  # what is listed can be had (RFC 8216 §6.2.2)
             return None
 
     def floor(self, stream: str) -> int:
@@ -135,7 +140,7 @@ class DiskWindow:
             place, size = held.pop(old)
             self.held_bytes -= size
             self._run(partial(self._unlink, place))
-        while self._order and self._place(*self._order[0][:2]) != self._order[0]:
+        while self._order and not self._is_held(self._order[0]):
             self._order.popleft()
 
     def forget(self, stream: str) -> None:
@@ -147,6 +152,9 @@ class DiskWindow:
     def _place(self, stream: str, msn: int) -> _Place | None:
         held = self._held.get(stream, {}).get(msn)
         return None if held is None else held[0]
+
+    def _is_held(self, place: _Place) -> bool:
+        return self._place(place.stream, place.msn) == place
 
     def _raise_floor(self, stream: str, msn: int) -> None:
         self._floors[stream] = max(self._floors.get(stream, 0), msn)
@@ -162,7 +170,7 @@ class DiskWindow:
         if worked:
             return
         self._failures += 1
-        if self._place(place.stream, place.msn) == place:
+        if self._is_held(place):
             self._raise_floor(place.stream, place.msn + 1)
 
     def _loaded(self, place: _Place, sealed: bytes) -> None:

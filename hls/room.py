@@ -1,6 +1,5 @@
 """A room on air: ticks of its buses in, playlists, parts and segments of its renditions out."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from hls.core.hold import Music
 from hls.core.keyring import Keyring
 from hls.core.names import Names
 from hls.core.playlist import DateRange, Window
+from hls.core.reach import Reach
 from hls.core.soundpart import SoundPart
 from hls.core.ticks import Fate
 from hls.core.timeline import (
@@ -26,7 +26,6 @@ from hls.core.timeline import (
     LOOKAHEAD_FRAMES,
     PART_FRAMES,
     SEGMENT_FRAMES,
-    SEGMENT_S,
     Timeline,
 )
 from hls.disk import DiskWindow
@@ -45,12 +44,10 @@ from hls.types import (
     RenditionSpec,
 )
 
-KEPT_SEGMENTS = 4  # no longer listed, but a slow player is still fetching them
 QUIET_TICKS = 50  # without a tick: there is nobody in the room who could have said something
 # hls.js 1.6 loads no more parts of a segment it has begun once a playlist has its end mark: it must
 # have heard of the last part before.
 MARK_TICKS = 25
-LEAST_LISTED = 4  # RFC 8216 §6.2.2 wants three target durations (6 s) in a live playlist
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,8 @@ class Room:
         self._feeds: dict[str, Feed] = {}
         self._programs: dict[str, _Program] = {}
         self._captions: dict[str, Captions] = {}
-        self._first = 0
+        self._reach = Reach(MEMORY_SEGMENTS, has_disk=station.disk is not None)
+        self._reach.window_s = spec.window_s
         self._set_renditions(spec)
         self._set_captions(spec.captions)
         self._advance(now_tick)
@@ -143,6 +141,7 @@ class Room:
         self._mark(self._credits.entitle(spec.title, self.timeline.unix_s_at(now_tick)))
         is_left = bool(spec.hold) and not self.spec.hold
         self.spec = spec
+        self._reach.window_s = spec.window_s
         self._set_music(is_left=is_left)
 
     def play(self, now_tick: int) -> None:
@@ -167,13 +166,15 @@ class Room:
 
     def talk(self, names: Iterable[str], now_tick: int) -> None:
         """Note who can be heard from now on."""
+        if self._extent.is_over:
+            return
         self._mark(self._credits.talk(names, self.timeline.unix_s_at(now_tick)))
 
     def caption(self, caption: Caption, now_tick: int) -> CaptionFate:
         """Show a caption; what it is of is listed with the segment that begins next, or later."""
         self._advance(now_tick)
         for one in self._captions.values():
-            if one.spec.language == caption.language:
+            if one.spec.language == caption.language and not self._extent.is_over:
                 return one.add(caption, self._complete)
         return CaptionFate.UNKNOWN
 
@@ -242,7 +243,7 @@ class Room:
     def finished(self, rendition: str, first_msn: int, now_tick: int) -> Window | None:
         """Return the complete segments from `first_msn` on that are here, None for none."""
         position, program = self.position(now_tick), self._find(rendition)
-        first = max(first_msn, self._oldest(self._listed_segments + KEPT_SEGMENTS))
+        first = max(first_msn, self._oldest())
         captions = self._captions.get(rendition)
         if (program is None and captions is None) or first >= position.msn:
             return None
@@ -261,7 +262,7 @@ class Room:
     def fetch(self, rendition: str, name: str, now_tick: int) -> bytes | None:
         """Return the init segment, or a complete part or segment, encrypted; None if not here."""
         position, program = self.position(now_tick), self._find(rendition)
-        oldest = self._oldest(self._listed_segments + KEPT_SEGMENTS)
+        oldest = self._oldest()
         segment, wanted = self._names.read_segment(name), self._names.read_part(name)
         if segment is not None:
             if not oldest <= segment[0] <= position.msn:
@@ -327,34 +328,31 @@ class Room:
 
     def _settle(self) -> None:
         """Move segments from memory to disk and forget what left the window."""
-        kept = self._listed_segments + KEPT_SEGMENTS
-        oldest = self._oldest(kept)
+        oldest = self._oldest()
         for one in self._programs.values():
             one.shelf.settle(oldest, self._complete)
-        oldest = self._oldest(kept)  # the disk may have been full
+        oldest = self._oldest()  # the disk may have been full
+        self._reach.raise_floor(oldest)
         for captions in self._captions.values():
             captions.cues.drop_before(oldest)
         self._keys.forget_before(oldest)
         for feed in self._feeds.values():
             feed.hold.forget_before(oldest * SEGMENT_FRAMES)
+            feed.configure(self._channels(), self.spec.loudness_lufs)
         self._formats.forget_before(oldest)
 
-    @property
-    def _listed_segments(self) -> int:
-        wanted = max(LEAST_LISTED, math.ceil(self.spec.window_s / SEGMENT_S - 1e-6))
-        if self._station.disk is None:
-            return min(wanted, MEMORY_SEGMENTS - KEPT_SEGMENTS)
-        return wanted
-
     def _first_listed(self) -> int:
-        """Return the first segment of all playlists; it never falls."""
-        self._first = max(self._first, self._oldest(self._listed_segments))
-        return self._first
+        """Return the first segment of all playlists."""
+        self._follow_disk()
+        return self._reach.first_listed(self._complete)
 
-    def _oldest(self, segments: int) -> int:
-        """Return the first of the newest complete segments, of so many or as many as are left."""
-        floor = max(one.shelf.floor for one in self._programs.values())
-        return max(0, floor, self._complete - segments)
+    def _oldest(self) -> int:
+        """Return the first segment that is here, listed or not."""
+        self._follow_disk()
+        return self._reach.oldest(self._complete)
+
+    def _follow_disk(self) -> None:
+        self._reach.raise_floor(max(one.shelf.floor for one in self._programs.values()))
 
     def _last(self, position: Position) -> Position:
         """Return the part before `position`."""
@@ -401,8 +399,7 @@ class Room:
         }
 
     def _set_feeds(self, buses: set[str], loudness_lufs: float | None) -> None:
-        station = self._station
-        channels = max(span.channels for span in self._formats.spans)
+        station, channels = self._station, self._channels()
         before, self._feeds = self._feeds, {}
         for bus in sorted(buses):
             feed = before.get(bus)
@@ -411,6 +408,11 @@ class Room:
                 feed = Feed(self.timeline, first, station.delay_ticks, station.counters)
             feed.configure(channels, loudness_lufs)
             self._feeds[bus] = feed
+
+    def _channels(self) -> int:
+        """Return how many channels the formats have that are not all encoded yet: the most."""
+        ends = ((span.end_msn, span.channels) for span in self._formats.spans)
+        return max(channels for end, channels in ends if end is None or end > self._complete)
 
     def _set_music(self, *, is_left: bool = False) -> None:
         """Have the hold music that is wanted and here; not at once if everybody has just left."""

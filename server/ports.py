@@ -212,7 +212,10 @@ class RecordingArchive(Protocol):
         """Return what is left of the disk. Raises OSError."""
 
     def names(self, room: RoomId) -> frozenset[str]:
-        """Return what is in a room's folder."""
+        """Return the names that are taken: by what is in a room's folder, or was sent from there.
+
+        A recording with the name of one that was uploaded and removed would count as sent.
+        """
 
     def files(self, room: RoomId, name: str) -> tuple[ArchivedFile, ...]:
         """Return the files of a recording by name; none if there is no such recording."""
@@ -364,6 +367,9 @@ class BroadcastPlane(PromptBroadcast, Protocol):
     def spec(self, room: RoomId) -> BroadcastSpec | None:
         """Return what was applied of a room on air, None of one that is not."""
 
+    def captioned(self, room: RoomId) -> BroadcastSpec | None:
+        """Return what was applied of a room on air or recorded, None of one that is neither."""
+
     async def end(self, room: RoomId) -> None:
         """End a room's stream with all that was said until now, a second at most.
 
@@ -400,7 +406,10 @@ class BroadcastPlane(PromptBroadcast, Protocol):
         """Tell listeners who can be heard from now on; also after every restart of the plane."""
 
     async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
-        """Let listeners read something. Raises PlaneUnavailable."""
+        """Let listeners read something, and write it down in a recording.
+
+        Raises PlaneUnavailable.
+        """
 
     async def loudness(self, room: RoomId) -> Mapping[str, Reading]:
         """Return how loud each bus is that is brought to a loudness; nothing while it is away."""

@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """Segments of one format: from `first_msn` to the one before `end_msn` (None: no end yet)."""
+    """Segments of one format: from `first_msn` to the one before `end_msn` (None: no end yet).
+
+    `first_msn` never changes, so it tells one span from another.
+    """
 
     first_msn: int
     end_msn: int | None
@@ -39,8 +42,9 @@ class Formats:
             self.spans = (*kept, last._replace(end_msn=from_msn), turned)
 
     def of(self, msn: int) -> int:
-        """Return the number of channels of segment `msn`."""
-        return next(span.channels for span in reversed(self.spans) if span.first_msn <= msn)
+        """Return the number of channels of segment `msn`; before all that is held, the first's."""
+        holding = (span.channels for span in reversed(self.spans) if span.first_msn <= msn)
+        return next(holding, self.spans[0].channels)
 
     def is_turn(self, msn: int) -> bool:
         """Whether segment `msn` has another format than the one before it."""
@@ -53,5 +57,5 @@ class Formats:
     def forget_before(self, msn: int) -> None:
         """Drop the formats that no segment from `msn` on has; their number is still counted."""
         while len(self.spans) > 1 and self.spans[1].first_msn <= msn:
-            self.spans = (self.spans[1]._replace(first_msn=0), *self.spans[2:])
+            self.spans = self.spans[1:]
             self._forgotten += 1

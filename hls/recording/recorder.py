@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from time import monotonic
 
+from hls.core.webvtt import Cue
 from hls.errors import BadSpec
-from hls.recording.core.heard import Heard
+from hls.recording.core.heard import TICK_SAMPLES, Heard
 from hls.recording.scribe import Moment, Order, Scribe
-from hls.types import BroadcastSpec, RecordingReport, RecordingSpec, RecordingState
+from hls.types import BroadcastSpec, Caption, RecordingReport, RecordingSpec, RecordingState
 
 MAX_WAITING_BYTES = 32 << 20  # a minute of ten people to the sample, should the disk hang
 MAX_RECORDINGS = 64  # at a time: each has a thread and up to 250 files
 ADVANCE_TICKS = 50  # 1 s: with half a second's hold, what a crash can cost
 CLOSE_S = 0.4  # of the 0.7 s that a worker has to end
 TICK_S = 0.02
+SAMPLE_RATE = 48_000
 
 _REMEMBERED_ROOMS = 4096  # whose versions are, against a late spec
 _NAME = re.compile(r"[\w][\w .-]{0,99}")
@@ -102,6 +104,10 @@ class Recording:
         """Take a tick; whether there was room for it. Never waits."""
         return self.is_over or self._inbox.offer(lambda: self._scribe.hear(heard), _size(heard))
 
+    def caption(self, language: str, cue: Cue) -> bool:
+        """Take a caption; whether there was room for it. Never waits."""
+        return self._inbox.offer(lambda: self._scribe.caption(language, cue), 200 + len(cue.text))
+
     def change(self, spec: RecordingSpec, now: Moment) -> None:
         """Be what another spec of the same recording says."""
         self.spec, self._now = spec, now
@@ -143,6 +149,11 @@ class _Room:
     def moment(self, tick: int) -> Moment:
         """Return a tick with its wall clock."""
         return Moment(tick, self.spec.base_unix_s + (tick - self.spec.base_tick) * TICK_S)
+
+    def sample(self, unix_s: float) -> int:
+        """Return the sample at a time of the wall clock."""
+        since_base = round((unix_s - self.spec.base_unix_s) * SAMPLE_RATE)
+        return self.spec.base_tick * TICK_SAMPLES + since_base
 
 
 class Recorder:
@@ -232,6 +243,22 @@ class Recorder:
             self._counters["room_recording_ticks_unknown_room_total"] += 1
         elif not found.recording.hear(heard):
             self._counters["room_recording_ticks_lost_total"] += 1
+
+    def caption(self, room: str, caption: Caption) -> bool:
+        """Write down what is said in a recorded room; whether it is taken. Never waits.
+
+        It is not where the room is not captioned in that language. In a pause it is taken, and not
+        written.
+        """
+        found = self._rooms.get(room)
+        if found is None or found.recording is None or found.recording.is_over:
+            return False
+        if caption.language not in {one.language for one in found.spec.captions}:
+            return False
+        start, end = found.sample(caption.start_unix_s), found.sample(caption.end_unix_s)
+        is_taken = found.recording.caption(caption.language, Cue(start, end, caption.text))
+        self._counters[f"room_recording_captions{'' if is_taken else '_lost'}_total"] += 1
+        return is_taken
 
     def poll(self, now_tick: int) -> list[RecordingReport]:
         """Have a second made safe when it is over; return what has changed of whom.

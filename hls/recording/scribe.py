@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hls.core.webvtt import Cue
 from hls.recording import shelf
 from hls.recording.core.heard import Heard
 from hls.recording.core.manifest import (
@@ -81,6 +82,10 @@ class Scribe:
         """Take a tick."""
         self._attempt(lambda: self._open.hear(heard))
 
+    def caption(self, language: str, cue: Cue) -> None:
+        """Take what can be read, as `TakeWriter.caption` does."""
+        self._attempt(lambda: self._open.caption(language, cue))
+
     def lose(self, ticks: int, now: Moment) -> None:
         """Note that so many ticks were lost on their way here."""
         self._attempt(lambda: self._lose(ticks, now))
@@ -114,8 +119,10 @@ class Scribe:
         if manifest.takes:
             last = manifest.takes[-1]
             gap_s = now.unix_s - (manifest.ended_unix_s or last.began_unix_s + last.seconds)
+            if manifest.is_paused:
+                gap_s = 0.0  # left out like the rest of the pause
             offset_s = last.offset_s + last.seconds + max(0.0, gap_s)
-        manifest.takes.append(Take(number, now.unix_s, offset_s))
+        manifest.takes.append(Take(number, now.unix_s, offset_s, ended_unix_s=now.unix_s))
         manifest.state, manifest.ended_unix_s = RecordingState.RECORDING, None
         manifest.failure, manifest.sentence = None, ""
         writer = TakeWriter(self._folder, manifest, self._spec, self._order.channels)
@@ -187,6 +194,7 @@ class Scribe:
 
     def _advance(self, now: Moment) -> None:
         self._open.advance(now.tick)
+        self._known.takes[-1].ended_unix_s = now.unix_s
         self._save()
 
     def _finish(self, now: Moment, state: RecordingState) -> None:
@@ -198,7 +206,8 @@ class Scribe:
 
     def _end(self, unix_s: float, state: RecordingState, end: TakeEnd) -> None:
         self._known.state, self._known.ended_unix_s = state, unix_s
-        self._known.takes[-1].end = end
+        take = self._known.takes[-1]
+        take.end, take.ended_unix_s = end, unix_s
 
     # What goes wrong
 

@@ -5,11 +5,13 @@ import errno
 import os
 from pathlib import Path
 
+from hls.recording.core.captions import BLANK_LINE, in_order, seconds
 from hls.recording.core.flac import HEAD_BYTES, flac_head, last_frame, read_streaminfo
 from hls.recording.core.labels import audacity, chapters
 from hls.recording.core.manifest import (
     FILE_NAME,
     BadManifest,
+    FileKind,
     Manifest,
     RecordedFile,
     TakeEnd,
@@ -71,6 +73,10 @@ def save(folder: Path, manifest: Manifest) -> None:
 def save_all(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, the project and the labels, at the end of a take. Raises OSError."""
     (folder / RESERVE).unlink(missing_ok=True)
+    for file in manifest.files:
+        if file.kind is FileKind.CAPTIONS:
+            with contextlib.suppress(OSError):  # it is gone, or stays as it came
+                _put_in_order(folder / file.path, file)
     save(folder, manifest)
     _replace(folder / PROJECT, reaper(manifest).encode("utf-8", "replace"))
     _replace(folder / LABELS, audacity(manifest).encode("utf-8", "replace"))
@@ -97,10 +103,15 @@ def mend(folder: Path, manifest: Manifest, state: RecordingState, ending: TakeEn
         for file in files:
             with contextlib.suppress(OSError):  # it is gone, or what is left of it is of no use
                 _repair_file(folder, manifest, file)
-        ends = [file.offset_s + file.seconds for file in files]
-        take.seconds = max((end - take.offset_s for end in ends), default=take.seconds)
-        take.end = ending
-        manifest.ended_unix_s = take.began_unix_s + take.seconds
+        ends = [  # a caption may outlast the sound
+            file.offset_s + file.seconds for file in files if file.kind is not FileKind.CAPTIONS
+        ]
+        written_s = max((end - take.offset_s for end in ends), default=take.seconds)
+        if take.ended_unix_s is None:
+            take.ended_unix_s = take.began_unix_s + take.seconds
+        take.ended_unix_s += written_s - take.seconds  # the files are ahead of the manifest or not
+        take.seconds, take.end = written_s, ending
+        manifest.ended_unix_s = take.ended_unix_s
     last = manifest.takes[-1]
     manifest.seconds = last.offset_s + last.seconds
     manifest.state = state
@@ -130,6 +141,8 @@ def _repair_file(folder: Path, manifest: Manifest, entry: RecordedFile) -> None:
                 os.pwrite(descriptor, flac_head(info, samples), 0)
         elif extension == "wav":
             entry.seconds = _repair_wav(descriptor, size)
+        elif extension == "vtt" and (end := tail.rfind(BLANK_LINE)) >= 0:
+            os.ftruncate(descriptor, begin + end + len(BLANK_LINE))
         os.fdatasync(descriptor)
         entry.size_bytes = os.fstat(descriptor).st_size
     finally:
@@ -148,9 +161,23 @@ def _repair_wav(descriptor: int, size: int) -> float:
     return blocks / rate
 
 
+def _put_in_order(path: Path, entry: RecordedFile) -> None:
+    """Have captions stand by their time, for they may have come late. Raises OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        data = file.read()
+    ordered = in_order(data)
+    if ordered != data:
+        try:
+            _replace(path, ordered)
+        except OSError:
+            _new(path).unlink(missing_ok=True)  # the manifest needs the room
+            raise
+    entry.seconds, entry.size_bytes = seconds(ordered), len(ordered)
+
+
 def _replace(path: Path, data: bytes) -> None:
     """Write a file in place of another, which is whole until this one is."""
-    new = path.with_name(path.name + ".new")
+    new = _new(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(new, flags, 0o600)
     try:
@@ -161,3 +188,7 @@ def _replace(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     new.replace(path)
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(path.name + ".new")

@@ -4,7 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hls.core.webvtt import Cue
+from hls.recording.captions import CaptionsFile, TakeCaptions
 from hls.recording.core import manifest as said
+from hls.recording.core.captions import path_of
 from hls.recording.core.clock import MediaClock
 from hls.recording.core.heard import TICK_SAMPLES, Codec, Heard, HeardFrame, HeardPacket
 from hls.recording.core.labels import chapters
@@ -63,6 +66,7 @@ class TakeWriter:
         """Begin with a tick."""
         self.clock = MediaClock(first_tick)
         self._ticks = first_tick
+        self._captions = TakeCaptions(self.clock, self._open_captions)
         self._mix: RecordingFile = self._open_mix()
 
     def _open_mix(self) -> RecordingFile:
@@ -155,12 +159,29 @@ class TakeWriter:
         self.refused += is_full
         return is_full
 
+    # What can be read
+
+    def caption(self, language: str, cue: Cue) -> None:
+        """Take what is said from one moment, in samples since CLOCK_MONOTONIC's zero, to another.
+
+        It is written when its beginning has passed, unless that is in a pause or before the take.
+        """
+        self._captions.put(language, cue)
+
+    def _open_captions(self, language: str) -> CaptionsFile:
+        output, entry = self._open(FileKind.CAPTIONS, path_of(self._suffix, language), 0, None)
+        entry.language = language
+        file = CaptionsFile(output)
+        self._files.append(_Open(file, entry))
+        return file
+
     # Time
 
     def advance(self, now_tick: int) -> None:
         """Write up to half a second ago, and make all of it safe."""
         self._lay(now_tick * TICK_SAMPLES)
         self._fill(now_tick - LATE_TICKS)
+        self._captions.advance(now_tick * TICK_SAMPLES)
         for one in self._files:
             one.file.flush()
         self._ticks = max(self._ticks, now_tick)
@@ -170,6 +191,7 @@ class TakeWriter:
         """Write all there is, with its chapters, and close the files."""
         self._lay(now_tick * TICK_SAMPLES + HOLD)
         self._fill(now_tick)
+        self._captions.advance(now_tick * TICK_SAMPLES)
         self._ticks = max(self._ticks, now_tick)
         self._note()
         for one in self._files:

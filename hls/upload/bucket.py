@@ -38,6 +38,7 @@ _TYPES: Final = {
     ".wav": "audio/wav",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
 }
 
 

@@ -189,6 +189,15 @@ def archive_folder(settings: Settings) -> Path:
     return settings.recordings_dir or settings.state_dir / "recordings"
 
 
+def upload_folder(settings: Settings) -> Path:
+    """Return where it is kept what is known of uploads."""
+    return settings.state_dir / "upload"
+
+
+def _archive(settings: Settings) -> Archive:
+    return Archive(archive_folder(settings), upload_folder(settings) / "recordings")
+
+
 def _auto_policy(settings: Settings) -> AutoPolicy:
     return AutoPolicy(
         pattern=settings.auto_rooms,
@@ -224,12 +233,12 @@ def build(settings: Settings, ground: Ground) -> Services:
     chat = Chat(rooms, presence, clock)
     rooms.warnings_s, rooms.studio = settings.room_warnings_s, studio_of(settings)
     endings = Endings(ground.broadcast, clock.monotonic)
-    rooms.before_end = endings.keep
+    rooms.before_end, rooms.when_over = endings.keep, endings.close
     arrivals = ArrivalsKeeper(
         rooms, presence, clock, is_every_room=settings.record_arrivals is not None
     )
     webhooks = Webhooks(store, ground.hook_sender, clock)
-    recorder = Recorder(store, rooms, presence, clock, Archive(archive_folder(settings)))
+    recorder = Recorder(store, rooms, presence, clock, _archive(settings))
     _wire_recorder(recorder, settings, rooms, ground.broadcast)
     for source in (rooms, presence, announcer, arrivals, recorder):
         source.happened = webhooks.happened
@@ -237,6 +246,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     tokens = Tokens(ground.keyring, ground.signer, clock.unix, ground.shared)
     spent = Spent.over(store, clock)
     access = Access(ground.keyring, tokens, rooms, presence, lifetimes_of(settings))
+    access.ending = endings.get
     keys = StreamKeys(store, rooms, clock, rotation_of(settings))
     listening = _listening(access, keys, store, clock)
     uploads = _uploads(settings, ground.upload, recorder, keys)

@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from server.compose.build import archive_folder
+from server.compose.build import archive_folder, upload_folder
 from server.config import DAY_S, Settings
 from server.media.upload_wire import UploadSettings
 from server.media.wire import SpoolSettings
 
-FOLDER: Final = "upload"  # in the state folder: what is known of uploads
 SPOOL: Final = "spool"
 
 
@@ -15,7 +14,7 @@ def upload_settings(settings: Settings) -> UploadSettings | None:
     """Return how the upload process is to be, None if nothing is uploaded."""
     if not settings.upload_url:
         return None
-    folder = settings.state_dir / FOLDER
+    folder = upload_folder(settings)
     credentials = settings.upload_credentials
     return UploadSettings(
         control_fd=-1,  # whoever starts it puts its own
@@ -38,7 +37,7 @@ def spool_settings(settings: Settings) -> SpoolSettings | None:
     if not settings.upload_url or settings.upload_what == "recordings":
         return None
     return SpoolSettings(
-        folder=str(settings.state_dir / FOLDER / SPOOL),
+        folder=str(upload_folder(settings) / SPOOL),
         max_bytes=settings.upload_spool_mb * 1_000_000,
         are_keys_sent=settings.upload_keys,
     )

@@ -34,9 +34,12 @@ def broadcast_spec(
 
 
 def is_heard_alike(room: Room, other: Room) -> bool:
-    """Whether the broadcasts of both are the same, but for keys."""
+    """Whether the broadcasts of both are the same, but for keys.
+
+    Off the air a room's captions count all the same: it may be recorded.
+    """
     if not (room.broadcast or other.broadcast):
-        return True
+        return room.air.captions == other.air.captions
     mine, theirs = (
         (one.broadcast, one.profile, one.name, one.air, one.air.within(one.buses))
         for one in (room, other)

@@ -1,11 +1,8 @@
 """A piece of a stream as it is sent to everybody who asks for it."""
 
 import hashlib
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
-
-from server.domain.prepared import Prepared
 
 _TAG_CHARACTERS: Final = 22  # 88 bits
 
@@ -16,9 +13,6 @@ class Media:
 
     data: bytes
     tag: str = field(init=False)
-    made: dict[Hashable, Prepared] = field(
-        init=False, default_factory=dict, compare=False, repr=False
-    )  # answers with it, by what they depend on
 
     def __post_init__(self) -> None:
         """Make the tag, once for all who ask."""

@@ -1,12 +1,11 @@
 """A playlist as it is sent to everybody who asks for the same."""
 
 import gzip
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Final
 
 from hls.core.addressed import Addressed
-from server.domain.prepared import Prepared
 from server.domain.stream import epoch_of
 
 _LEVEL: Final = 6  # nine saves another 1 % of these texts
@@ -17,7 +16,6 @@ class PlaylistText:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.made: dict[Hashable, Prepared] = {}  # answers with it, by what they depend on
 
     @cached_property
     def plain(self) -> bytes:

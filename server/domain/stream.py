@@ -19,6 +19,7 @@ from server.errors import BadRecord
 
 KEY_BYTES: Final = 16  # AES-128
 SECRET_BYTES: Final = 32
+CLOCK: Final = "stream"  # the record of the clock, below `/rooms/<id>/`
 KEYS: Final = "keys/"  # what the names of key records begin with, below `/rooms/<id>/`
 # A room that is made anew each hour has the same id twice within a year once in 28,000 years.
 _ID_BYTES: Final = 5
@@ -118,16 +119,25 @@ class Stream:
             room, version, keys, self.base_tick, self.base_unix_s, on_air, stream=self.id
         )
 
-    def records(self) -> dict[str, bytes]:
-        """Return all that is stored of it, by the names below `/rooms/<id>/`."""
-        clock = _Stored(
+    def clock_record(self) -> bytes:
+        """Return what is stored of its clock and secret: of every stream something else."""
+        stored = _Stored(
             boot=self.boot,
             baseTick=self.base_tick,
             baseUnix=self.base_unix_s,
             secret=self.secret.hex(),
         )
-        found = {"stream": clock.model_dump_json(exclude_none=True).encode()}
-        return found | {key_name(key.epoch): encode_key(key) for key in self.keys}
+        return stored.model_dump_json(exclude_none=True).encode()
+
+    def goes_on_as(self, other: "Stream") -> bool:
+        """Whether the other is this stream, perhaps with other keys."""
+        return self.clock_record() == other.clock_record()
+
+    def records(self) -> dict[str, bytes]:
+        """Return all that is stored of it, by the names below `/rooms/<id>/`."""
+        return {CLOCK: self.clock_record()} | {
+            key_name(key.epoch): encode_key(key) for key in self.keys
+        }
 
 
 class _Stored(BaseModel):

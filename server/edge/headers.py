@@ -72,6 +72,11 @@ def dress(settings: Settings, asked: Asked, answer: web.StreamResponse) -> None:
     answer.headers["Server"] = "roomtone"
 
 
+def named_origins(settings: Settings) -> frozenset[str]:
+    """Return the origins that answers with a stream tell apart: none where any may read them."""
+    return frozenset() if "*" in settings.hls_origin else frozenset(settings.hls_origin)
+
+
 def policy(settings: Settings, asked: Asked) -> str:
     """Return the Content-Security-Policy: nothing inline, nothing from elsewhere."""
     # 'self' does not hold for WebSockets in every browser.

@@ -127,10 +127,14 @@ def text_answer(
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
         body = text.zipped if is_packed else text.plain
         answer = web.Response(body=body, content_type=_MPEGURL, charset="utf-8", headers=headers)
-    lifetime_s = _PLAIN_S if ask.msn is None else _BLOCKED_S
     scope = "public" if listener is None else "private"  # its addresses hold tokens
-    answer.headers["Cache-Control"] = f"{scope}, max-age={lifetime_s}"
+    answer.headers["Cache-Control"] = f"{scope}, max-age={max_age_s(ask)}"
     return answer
+
+
+def max_age_s(ask: PlaylistAsk) -> int:
+    """Return how long a playlist may be kept."""
+    return _PLAIN_S if ask.msn is None else _BLOCKED_S
 
 
 @lru_cache(256)  # browsers send few
@@ -158,19 +162,22 @@ def _media_answer(request: web.Request, media: Media, name: str) -> web.Response
         return whole_answer(media, name)
     headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(media.data)}"
     body = media.data[wanted.start : wanted.stop]
-    return web.Response(status=206, body=body, content_type=_type(name), headers=headers)
+    return web.Response(status=206, body=body, content_type=media_type(name), headers=headers)
 
 
 def whole_answer(media: Media, name: str) -> web.Response:
     """Return a piece of media as it is sent to who asks for no range of it."""
-    return web.Response(body=media.data, content_type=_type(name), headers=_media_headers(media))
+    return web.Response(
+        body=media.data, content_type=media_type(name), headers=_media_headers(media)
+    )
 
 
 def _media_headers(media: Media) -> dict[str, str]:
     return {"Cache-Control": _MEDIA, "ETag": f'"{media.tag}"', "Accept-Ranges": "bytes"}
 
 
-def _type(name: str) -> str:
+def media_type(name: str) -> str:
+    """Return the content type of what has this name."""
     return _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
 
 

@@ -18,12 +18,12 @@ from server.domain.address import one_caller
 from server.domain.media import Media
 from server.domain.plain_get import Request, Target, read_cookies, read_target
 from server.domain.playlist_text import PlaylistText
-from server.domain.prepared import MOST_MADE, Prepared, Template
 from server.domain.reload import PlaylistAsk, Wait, read_directives
+from server.domain.template import Template
 from server.edge.context import Context
 from server.edge.errors import refusal, response
-from server.edge.headers import Asked, dress
-from server.edge.hls import KINDS, takes_gzip, text_answer, who, whole_answer
+from server.edge.headers import Asked, dress, named_origins
+from server.edge.hls import KINDS, max_age_s, media_type, takes_gzip, text_answer, who, whole_answer
 from server.edge.hls_instruments import HlsInstruments, media_kind
 from server.edge.hls_instruments import kind as counted_kind
 from server.edge.instruments import Instruments
@@ -86,14 +86,23 @@ class _Shown(NamedTuple):
 _NOTHING: Final = _Shown()
 
 
+class _Thing(NamedTuple):
+    """What is asked for, and how that is counted; `ask` is None for media and keys."""
+
+    target: Target
+    ask: PlaylistAsk | None
+    kind: str
+    route: str
+    content_type: str
+
+
 @dataclass(slots=True)  # not frozen: that costs as much as the rest of reading a request
 class _Wish:
-    """What is asked for, and by whom; `ask` is None for media and keys."""
+    """What is asked for, and by whom."""
 
     request: Request
-    target: Target
+    thing: _Thing
     room: RoomId
-    ask: PlaylistAsk | None
     remote: str
     began: float
     shown: _Shown
@@ -103,17 +112,6 @@ class _Wish:
     @property
     def path(self) -> str:
         return self.request.target.partition("?")[0]
-
-    @property
-    def kind(self) -> str:
-        return media_kind(self.target.name) if self.ask is None else self.ask.kind.value
-
-    @property
-    def route(self) -> str:
-        if self.target.is_key:
-            return f"/hls/rooms/{{room}}/{'' if self.target.epoch is None else '{epoch}/'}enc.key"
-        rendition = "{rendition}/" if self.target.rendition else ""
-        return f"/hls/{{room}}/{rendition}{'{name}' if self.ask is None else self.target.name}"
 
 
 class Prompt:
@@ -126,17 +124,17 @@ class Prompt:
         self._proxies = proxies
         self._http, self._hls = counted
         self._settings = context.settings
+        self._origins = named_origins(self._settings)
         self._hosts: dict[str, bool] = {}
         self._templates: dict[Hashable, Template] = {}
         self._counters: dict[tuple[str, str, int], _Counters] = {}
-        self._reload = 0
 
     def take(self, line: Line, request: Request) -> bool:
         """Answer a request, now or once it can be; return whether that is done here."""
         wish = self._read(line, request)
         if wish is None:
             return False
-        is_key = wish.target.is_key
+        is_key = wish.thing.target.is_key
         found = None if is_key else self._find(wish)
         is_there = bool(wish.shown.token) if is_key else found is not None
         if not is_there or not self._has_room(wish):
@@ -152,25 +150,21 @@ class Prompt:
 
     def answer(self, line: Line, wish: _Wish, found: PlaylistText | Media) -> None:
         """Send what was found."""
-        audience, date = self._context.audience, helpers.rfc822_formatted_time().encode()
-        ask, listener = wish.ask, wish.listener
-        if ask is not None:
-            audience.asked(wish.room, (ask.rendition, ask.kind), wish.who)
-        if isinstance(found, PlaylistText) and listener is not None:
-            assert ask is not None, "a playlist was asked for"
-            body = listener.into(found)
+        audience, thing = self._context.audience, wish.thing
+        if isinstance(found, Media):
+            body, tag = found.data, found.tag.encode()
             template = self._template(
-                wish,
-                "playlist" if ask.msn is None else "blocked",
-                lambda: text_answer(found, ask, listener, is_packed=False),
+                wish, thing.content_type, lambda: whole_answer(found, thing.target.name)
             )
-            data, size = template.filled(date, body), len(body)
         else:
-            prepared = self._prepared(wish, found)
-            data, size = prepared.dated(date), prepared.size
-        line.reply(data)
-        audience.sent(wish.room, wish.kind, size)
-        self._count(line, wish, 200, size)
+            assert thing.ask is not None, "a playlist was asked for"
+            audience.asked(wish.room, (thing.ask.rendition, thing.ask.kind), wish.who)
+            template, body = self._text(wish, thing.ask, found)
+            tag = b""
+        date = helpers.rfc822_formatted_time().encode()
+        line.reply(template.filled(date, body, tag))
+        audience.sent(wish.room, thing.kind, len(body))
+        self._count(line, wish, 200, len(body))
 
     def refuse(self, line: Line, wish: _Wish, error: ServerError) -> None:
         """Send a refusal, as the application would."""
@@ -197,7 +191,7 @@ class Prompt:
 
     def _give(self, line: Line, wish: _Wish) -> None:
         """Send a key to who has a right to it. Raises ServerError, and then has sent nothing."""
-        context, target = self._context, wish.target
+        context, target = self._context, wish.thing.target
         stream = stream_of(context, wish.room)
         key = context.listening.key(wish.room, stream, wish.shown.token, target.epoch).key
         date = helpers.rfc822_formatted_time().encode()
@@ -210,31 +204,30 @@ class Prompt:
         if not self._is_served(request.fields.get("host")):
             return None
         try:
-            target, ask = _read_target(request.target)
-            is_broadcast = target is not None and self._context.rooms.get(target.room).broadcast
+            thing = _read_thing(request.target)
+            room = None if thing is None else self._context.rooms.get(thing.target.room)
         except ServerError:
             return None
-        if target is None or (ask is not None and not is_broadcast):
+        if thing is None or room is None or (thing.ask is not None and not room.broadcast):
             return None
-        shown = _NOTHING
-        if ask is not None or target.is_key:
-            found = _read_shown(request, target)
-            if found is None:
-                return None
-            shown = found
-        return _Wish(request, target, target.room, ask, line.caller, line.now(), shown)
+        shown: _Shown | None = _NOTHING
+        if thing.ask is not None or thing.target.is_key:
+            shown = _read_shown(request, thing.target)
+        if shown is None:
+            return None
+        return _Wish(request, thing, room.id, line.caller, line.now(), shown)
 
     def _find(self, wish: _Wish) -> PlaylistText | Media | Wait | None:
-        broadcast, target = self._context.broadcast, wish.target
-        if wish.ask is None:
+        broadcast, target = self._context.broadcast, wish.thing.target
+        if wish.thing.ask is None:
             return broadcast.media_now(wish.room, target.rendition, target.name)
         if target.rendition and target.name == "master.m3u8":  # it has no such address
             return None
-        return broadcast.playlist_now(wish.room, wish.ask)
+        return broadcast.playlist_now(wish.room, wish.thing.ask)
 
     def _identify(self, wish: _Wish) -> None:
         """Note who asks for a playlist. Raises BadToken, RoomNotFound."""
-        if wish.ask is None:
+        if wish.thing.ask is None:
             return
         shown = wish.shown
         known = shown.header or shown.cookie
@@ -244,7 +237,7 @@ class Prompt:
     def _is_served(self, host: str) -> bool:
         if self._context.settings is not self._settings:
             self._settings = self._context.settings
-            self._reload += 1
+            self._origins = named_origins(self._settings)
             self._hosts.clear()
             self._templates.clear()
         known = self._hosts.get(host)
@@ -254,28 +247,32 @@ class Prompt:
             known = self._hosts[host] = is_served_host(self._settings, host)
         return known
 
-    def _prepared(self, wish: _Wish, found: PlaylistText | Media) -> Prepared:
-        fields = wish.request.fields
-        is_packed = wish.ask is not None and takes_gzip(fields.get("accept-encoding"))
-        is_blocked = wish.ask is not None and wish.ask.msn is not None
-        key = (self._reload, fields.get("host"), fields.get("origin"), is_packed, is_blocked)
-        prepared = found.made.get(key)
-        if prepared is None:
-            if isinstance(found, Media):
-                answer = whole_answer(found, wish.target.name)
-            else:
-                assert wish.ask is not None, "a playlist was asked for"
-                answer = text_answer(found, wish.ask, None, is_packed=is_packed)
-            assert isinstance(answer.body, bytes), "both are made of bytes"
-            if len(found.made) >= MOST_MADE:
-                found.made.clear()
-            prepared = found.made[key] = Prepared(self._cut(wish, answer), answer.body)
-        return prepared
+    def _text(self, wish: _Wish, ask: PlaylistAsk, found: PlaylistText) -> tuple[Template, bytes]:
+        """Return the head of a playlist's answer, and its body."""
+        listener = wish.listener
+        is_packed = False
+        if listener is not None:
+            body = listener.into(found)
+        else:
+            is_packed = takes_gzip(wish.request.fields.get("accept-encoding"))
+            body = found.zipped if is_packed else found.plain
+        template = self._template(
+            wish,
+            (listener is None, is_packed, max_age_s(ask)),
+            lambda: text_answer(found, ask, listener, is_packed=is_packed),
+        )
+        return template, body
 
-    def _template(self, wish: _Wish, kind: str, answer: Callable[[], web.Response]) -> Template:
-        """Return the head of answers of a kind, whatever is in them; `answer` makes one."""
+    def _template(
+        self, wish: _Wish, kind: Hashable, answer: Callable[[], web.Response]
+    ) -> Template:
+        """Return the head of answers of a kind, whatever is in them; `answer` makes one.
+
+        Heads are all that is kept for what strangers may send: nothing that is large.
+        """
         fields = wish.request.fields
-        key = (kind, fields.get("host"), fields.get("origin"))
+        origin = fields.get("origin") if self._origins else ""
+        key = (kind, fields.get("host"), origin if origin.lower() in self._origins else "")
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= MOST_TEMPLATES:
@@ -287,6 +284,8 @@ class Prompt:
         """Return an answer's head as aiohttp writes it."""
         headers, fields = answer.headers, wish.request.fields
         headers["Content-Length"] = headers["Date"] = _CUT
+        if "ETag" in headers:
+            headers["ETag"] = f'"{_CUT}"'
         headers["Server"] = ""
         dress(
             self._settings,
@@ -298,11 +297,12 @@ class Prompt:
         return Template(*("\r\n".join(lines) + "\r\n\r\n").encode().split(_CUT.encode()))
 
     def _count(self, line: Line, wish: _Wish, status: int, size: int) -> None:
-        key = (wish.route, wish.kind, status)
+        route = wish.thing.route
+        key = (route, wish.thing.kind, status)
         counters = self._counters.get(key)
         if counters is None:  # as many as there are routes, kinds and two statuses
             counters = self._counters[key] = (
-                self._http.counter("GET", wish.route, status),
+                self._http.counter("GET", route, status),
                 self._hls.counter(counted_kind(wish.path), status),
             )
         took_s = line.now() - wish.began
@@ -335,14 +335,22 @@ def _read_shown(request: Request, target: Target) -> _Shown | None:
 
 
 @lru_cache(1024)  # a crowd asks for the same; with tokens everybody for their own
-def _read_target(text: str) -> tuple[Target | None, PlaylistAsk | None]:
+def _read_thing(text: str) -> _Thing | None:
     """Return what a request's target names, and asks of a playlist. Raises BadInput."""
     target = read_target(text)
-    kind = KINDS.get(target.name) if target is not None else None
-    if target is None or kind is None:
-        return target, None
-    directives = read_directives(tuple(target.query.items()))
-    return target, PlaylistAsk(target.rendition, kind, *directives)
+    if target is None:
+        return None
+    name = target.name
+    if target.is_key:
+        epoch = "" if target.epoch is None else "{epoch}/"
+        route = f"/hls/rooms/{{room}}/{epoch}enc.key"
+        return _Thing(target, None, media_kind(name), route, media_type(name))
+    kind, rendition = KINDS.get(name), "{rendition}/" if target.rendition else ""
+    if kind is None:
+        route = f"/hls/{{room}}/{rendition}{{name}}"
+        return _Thing(target, None, media_kind(name), route, media_type(name))
+    ask = PlaylistAsk(target.rendition, kind, *read_directives(tuple(target.query.items())))
+    return _Thing(target, ask, kind.value, f"/hls/{{room}}/{rendition}{name}", media_type(name))
 
 
 class _Told:

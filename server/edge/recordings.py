@@ -1,7 +1,7 @@
 """Recordings of rooms: REST for the admin, JSON-RPC for those who may record."""
 
-import asyncio
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ _TYPES: Final = {
     ".m4a": "audio/mp4",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
 }
 _OTHER: Final = "application/octet-stream"
 _SHOWN: Final = frozenset({"audio/ogg", "audio/flac", "audio/wav", "audio/mp4"})
@@ -65,14 +66,14 @@ async def get(request: web.Request) -> web.Response:
     """`GET /api/rooms/{id}/recordings/{name}`."""
     require(request, Scope.RECORDINGS)
     context, one = request.app[CONTEXT], _one(request)
-    archive = context.recorder.archive
-    files = await asyncio.to_thread(archive.files, one.room, one.name)
+    storage = context.recorder.storage
+    files = await storage.ask(partial(storage.archive.files, one.room, one.name))
     shape = _shape(context, one) | {
         "bytes": sum(file.size for file in files),
         "files": [
             {"name": file.name, "bytes": file.size, "type": _type(file.name)} for file in files
         ],
-        "manifest": await asyncio.to_thread(archive.manifest, one.room, one.name),
+        "manifest": await storage.ask(partial(storage.archive.manifest, one.room, one.name)),
     }
     return web.json_response({"success": True, "recording": shape})
 
@@ -104,8 +105,8 @@ async def get_file(request: web.Request) -> web.StreamResponse:
     """`GET /api/rooms/{id}/recordings/{name}/files/{file}`: as far as it is written."""
     require(request, Scope.RECORDINGS)
     one, file = _one(request), request.match_info["file"]
-    archive = request.app[CONTEXT].recorder.archive
-    path = await asyncio.to_thread(archive.find, one.room, one.name, file)
+    storage = request.app[CONTEXT].recorder.storage
+    path = await storage.ask(partial(storage.archive.find, one.room, one.name, file))
     if path is None:
         raise NotFound("There is no such file in this recording")
     kind = _type(file)
@@ -122,8 +123,8 @@ async def get_zip(request: web.Request) -> web.StreamResponse:
     """`GET /api/rooms/{id}/recordings/{name}/files.zip`: all files, as they are read."""
     require(request, Scope.RECORDINGS)
     one = _one(request)
-    archive = request.app[CONTEXT].recorder.archive
-    listed = await asyncio.to_thread(_listed, archive, one)
+    storage = request.app[CONTEXT].recorder.storage
+    listed = await storage.ask(partial(_listed, storage.archive, one))
     if not listed:
         raise NotFound("There is nothing in this recording yet")
     answer = web.StreamResponse(
@@ -137,7 +138,7 @@ async def get_zip(request: web.Request) -> web.StreamResponse:
     if request.method != "HEAD":
         pieces = zipped(listed)
         # A piece at a time, and the next when this one is on its way: a slow caller waits alone.
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        while (piece := await storage.ask(partial(next, pieces, None))) is not None:
             await answer.write(piece)
     await answer.write_eof()
     return answer
@@ -183,7 +184,7 @@ async def _list(request: web.Request, room: RoomId | None) -> web.Response:
         lambda one: (one.began_at.timestamp(), one.room, one.name),
         read_fields(request.query, PageQuery),
     )
-    sizes = await recorder.sizes(found)
+    sizes = await recorder.storage.sizes(found)
     return web.json_response(
         {
             "success": True,
@@ -191,7 +192,7 @@ async def _list(request: web.Request, room: RoomId | None) -> web.Response:
                 _shape(context, one) | {"bytes": size}
                 for one, size in zip(found, sizes, strict=True)
             ],
-            "freeBytes": await recorder.free_bytes(),
+            "freeBytes": await recorder.storage.free_bytes(),
             **more,
         }
     )

@@ -27,8 +27,10 @@ class Archive:
     Nothing outside is ever looked at: links are not followed, whoever put them there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, notes: Path | None = None) -> None:
+        """`notes` is where the upload says what it has sent: `<room>/<recording>.json`."""
         self.folder = folder
+        self._notes = notes
 
     def place(self, room: RoomId, name: str) -> Path:
         """See RecordingArchive."""
@@ -48,9 +50,10 @@ class Archive:
 
     def names(self, room: RoomId) -> frozenset[str]:
         """See RecordingArchive."""
-        with contextlib.suppress(OSError):
-            return frozenset(path.name for path in (self.folder / room).iterdir())
-        return frozenset()
+        found = {path.name for path in _in(self.folder / room)}
+        if self._notes is not None:
+            found |= {path.stem for path in _in(self._notes / room) if path.suffix == ".json"}
+        return frozenset(found)
 
     def files(self, room: RoomId, name: str) -> tuple[ArchivedFile, ...]:
         """See RecordingArchive."""
@@ -101,6 +104,12 @@ class Archive:
                 shutil.rmtree(place)
         with contextlib.suppress(OSError):  # others are in it, or it never was
             place.parent.rmdir()
+
+
+def _in(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
 
 
 def _walk(place: Path) -> Iterator[tuple[str, os.stat_result]]:

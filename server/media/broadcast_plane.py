@@ -33,7 +33,6 @@ from server.media.link import Link, SpecForm
 from server.media.progress import FOLLOWED_S
 from server.media.segment_cache import SegmentCache
 from server.media.single_flight import SingleFlight
-from server.media.threads import ENVIRONMENT
 from server.ports import Told
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -129,7 +128,6 @@ class WorkerBroadcastPlane:
                 "window_folder": str(audio_socket.parent),
                 "spool": None if spool is None else spool.model_dump(),
             },
-            environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),
         )
@@ -203,6 +201,11 @@ class WorkerBroadcastPlane:
         """See BroadcastPlane."""
         spec = self._link.spec(room)
         return spec if spec is not None and spec.on_air else None
+
+    def captioned(self, room: RoomId) -> BroadcastSpec | None:
+        """See BroadcastPlane."""
+        spec = self._link.spec(room)
+        return None if spec is None or _FORM.is_over(spec) else spec
 
     async def end(self, room: RoomId) -> None:
         """See BroadcastPlane."""
@@ -346,7 +349,7 @@ class WorkerBroadcastPlane:
 
     async def caption(self, room: RoomId, caption: Caption) -> CaptionFate:
         """See BroadcastPlane."""
-        if self.spec(room) is None:
+        if self.captioned(room) is None:
             return CaptionFate.UNKNOWN
         params = {"room": room, "caption": asdict(caption)}
         return await self._link.ask(wire.CAPTION_FATE, "caption", params)

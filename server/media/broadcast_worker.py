@@ -11,7 +11,7 @@ from pathlib import Path
 from hls.background import Background
 from hls.disk import DiskWindow
 from hls.pipeline import Broadcaster
-from hls.types import Position
+from hls.types import CaptionFate, Position
 from hls.upload.spool import SpoolWriter
 from mixer.types import TICK_S, PlaneStatistics, tick_at
 from server.media import wire, worker, worker_log
@@ -143,7 +143,13 @@ class BroadcastService:
         return None
 
     async def _caption(self, params: wire.Captioned) -> object:
-        return self._broadcaster.caption(params.room, params.caption, _now_tick()).value
+        fate = self._broadcaster.caption(params.room, params.caption, _now_tick())
+        if fate is CaptionFate.FULL:  # refused; it may be sent once more
+            return fate.value
+        is_recorded = self.recorder.caption(params.room, params.caption)
+        if fate is CaptionFate.UNKNOWN and is_recorded:
+            fate = CaptionFate.SHOWN  # to those who listen later
+        return fate.value
 
     async def _loudness(self, params: wire.AskLoudness) -> object:
         readings = self._broadcaster.loudness(params.room, _now_tick())

@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from server.backoff import delays_s
+from server.media.environment import worker_environment
 from server.media.log_relay import MAX_LINE_BYTES, relay_log
 from server.media.wire import Failed, Ready
 from server.rpc.dispatch import Dispatcher
@@ -60,7 +61,7 @@ class ChildSpec:
     name: str
     verb: str
     settings: Mapping[str, object]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    with_credentials: bool = False  # see worker_environment
     command: Sequence[str] = field(default_factory=program)
     patience: Patience = Patience()
 
@@ -140,8 +141,6 @@ class Child:
     async def _start(self, theirs: socket.socket) -> asyncio.subprocess.Process:
         spec = self._spec
         settings = json.dumps({**spec.settings, "control_fd": theirs.fileno()})
-        # Our own variables may hold secrets, and a worker takes its settings from nowhere else.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ROOMTONE_")}
         return await asyncio.create_subprocess_exec(
             *spec.command,
             "worker",
@@ -152,7 +151,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
             pass_fds=[theirs.fileno()],
-            env={**inherited, **spec.environment},
+            env=worker_environment(with_credentials=spec.with_credentials),
             start_new_session=True,  # a terminal's Ctrl-C is for us; we end the child
         )
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 from mixer.types import FRAME_SAMPLES
 from server.errors import SoundRefused
 from server.media.child import program
+from server.media.environment import worker_environment
 from server.media.log_relay import MAX_LINE_BYTES, relay_log
-from server.media.threads import ENVIRONMENT
 from server.rpc.codec import Notification, parse
 from server.rpc.errors import InvalidRequest, ParseError
 from server.rpc.framing import FrameKind
@@ -68,7 +68,6 @@ class DecoderProcesses:
         self, sound_fd: int, theirs: socket.socket, *, is_looped: bool
     ) -> asyncio.subprocess.Process:
         settings = {"control_fd": theirs.fileno(), "sound_fd": sound_fd, "is_looped": is_looped}
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ROOMTONE_")}
         return await asyncio.create_subprocess_exec(
             *self._command,
             "worker",
@@ -79,7 +78,7 @@ class DecoderProcesses:
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
             pass_fds=[theirs.fileno(), sound_fd],
-            env={**inherited, **ENVIRONMENT},
+            env=worker_environment(),
             start_new_session=True,
         )
 

@@ -20,6 +20,7 @@ from hls.loop import Loop, read_loop
 from hls.pipeline import Broadcaster
 from hls.types import LoopSpec
 from server.media.child import program
+from server.media.environment import worker_environment
 from server.media.loop_worker import REFUSED
 from server.media.wire import LoopSettings
 
@@ -128,12 +129,13 @@ class LoopKeeper:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=[file.fileno()],
+            env=worker_environment(),
             start_new_session=True,
         )
         assert process.stdout is not None, "it was asked for"
         try:
             async with asyncio.timeout(MAKE_S):
-                said = await process.stdout.read(_MAX_SENTENCE)
+                said = await _sentence(process.stdout)
                 status = await process.wait()
         except TimeoutError:
             raise BadSound("It takes too long to decode.") from None
@@ -141,11 +143,19 @@ class LoopKeeper:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-                await process.wait()
+                await process.communicate()  # its end is behind all that it said
         if status == REFUSED:
             raise BadSound(said.decode(errors="replace"))
         if status:
             raise BadSound(_cause(status))
+
+
+async def _sentence(said: asyncio.StreamReader) -> bytes:
+    """Return what a process says before it ends, and no more than a sentence has."""
+    try:
+        return await said.readexactly(_MAX_SENTENCE)  # `read` returns what is there first
+    except asyncio.IncompleteReadError as all_of_it:
+        return all_of_it.partial
 
 
 def _cause(status: int) -> str:

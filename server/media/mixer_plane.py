@@ -22,7 +22,6 @@ from server.media.child import ChildSpec, Patience, program
 from server.media.events import EventQueue
 from server.media.link import Link, SpecForm
 from server.media.recordings import RecordingFolder
-from server.media.threads import ENVIRONMENT
 from server.ports import PlaneLost
 from server.rpc.dispatch import Dispatcher
 from server.rpc.framing import FrameKind
@@ -72,7 +71,6 @@ class WorkerPlane:
                 "audio_socket": str(audio_socket) if audio_socket else None,
                 "record_bytes": recording.limit_bytes if recording else 0,
             },
-            environment=ENVIRONMENT,
             command=command or program(),
             patience=patience or Patience(),
         )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hls.recording.recorder import Recorder
-from hls.types import BroadcastSpec, RecordingReport
+from hls.types import BroadcastSpec, Caption, RecordingReport
 from server.media import wire
 from server.media.tapped import read_tapped
 from server.rpc.codec import Notification, encode
@@ -40,6 +40,10 @@ class RoomRecorder:
             self._counters["room_recording_ticks_malformed_total"] += 1
         else:
             self._recorder.hear(room, heard)
+
+    def caption(self, room: str, caption: Caption) -> bool:
+        """Write down what is said in a recorded room; whether it is taken."""
+        return self._recorder.caption(room, caption)
 
     async def run(self) -> None:
         """Have seconds made safe and tell how recordings are, until cancelled."""

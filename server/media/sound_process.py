@@ -15,8 +15,8 @@ from server.domain.reach import Reach
 from server.errors import Forbidden, OutputFailed
 from server.media import wire
 from server.media.child import program
+from server.media.environment import worker_environment
 from server.media.log_relay import MAX_LINE_BYTES, relay_log
-from server.media.threads import ENVIRONMENT
 from server.rpc.codec import Notification, encode, parse
 from server.rpc.errors import InvalidRequest, ParseError
 from server.rpc.framing import FrameError, FrameKind, FrameReader, frame_head
@@ -108,7 +108,6 @@ class WorkerSoundProcesses:
         return WorkerSoundProcess(process, reader, writer)
 
     async def _exec(self, verb: str, theirs: socket.socket) -> asyncio.subprocess.Process:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ROOMTONE_")}
         return await asyncio.create_subprocess_exec(
             *self._command,
             "worker",
@@ -119,7 +118,7 @@ class WorkerSoundProcesses:
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
             pass_fds=[theirs.fileno()],
-            env={**inherited, **ENVIRONMENT},
+            env=worker_environment(),
             start_new_session=True,
         )
 

@@ -11,7 +11,6 @@ from server.errors import PlaneUnavailable
 from server.media import wire
 from server.media.child import ChildSpec, Patience, program
 from server.media.link import Link, SpecForm
-from server.media.threads import ENVIRONMENT
 from server.media.upload_wire import REPORT, UploadReport, UploadSettings
 from server.supervise import Supervisor
 
@@ -45,7 +44,7 @@ class WorkerUploadPlane:
             name="upload",
             verb="upload",
             settings=settings.model_dump(mode="json", exclude={"control_fd"}),
-            environment=ENVIRONMENT,
+            with_credentials=True,
             command=command or program(),
             patience=patience,
         )

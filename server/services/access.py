@@ -10,7 +10,7 @@ import structlog
 from mixer.types import RoomId
 from server.domain.grants import Right, Role
 from server.domain.identity import UserId
-from server.domain.room import InviteRole, Room
+from server.domain.room import InviteRole, Room, RoomState
 from server.errors import (
     BadInvite,
     BadSecret,
@@ -19,6 +19,7 @@ from server.errors import (
     TokenExpired,
     Unauthorized,
 )
+from server.services.endings import Ending
 from server.services.keyring import Keyring, is_same
 from server.services.presence import Presence
 from server.services.rooms import Rooms
@@ -95,6 +96,7 @@ class Access:
         self._presence = presence
         self.lifetimes = lifetimes  # a reload changes them
         self.is_listening: Callable[[RoomId, UserId], bool] = _nobody_listens
+        self.ending: Callable[[RoomId], Ending | None] = _nothing_is_left
 
     @property
     def refusal_s(self) -> int:
@@ -214,8 +216,9 @@ class Access:
         return grant
 
     def check_welcome(self, room: RoomId, user: UserId) -> None:
-        """Raise BadToken if that person's tokens are refused."""
-        if self._rooms.is_revoked(room, user):
+        """Raise BadToken if that person's tokens are refused, or were when the room went."""
+        ending = self._left_of(room)
+        if self._rooms.is_revoked(room, user) or (ending is not None and user in ending.revoked):
             raise BadToken(_REVOKED)
 
     async def remove(self, room: RoomId, user: UserId) -> None:
@@ -232,10 +235,15 @@ class Access:
     def _current(self, token: str, audience: Audience, lasting_s: int = 0) -> Grant:
         grant = self._tokens.verify(token, audience, lasting_s=lasting_s)
         self.check_welcome(grant.room, grant.user)
-        made = self._rooms.made(grant.room)
+        ending = self._left_of(grant.room)
+        made = self._rooms.made(grant.room) if ending is None else ending.made
         if grant.made and made and grant.made != made:
             raise BadToken("This token was for a room that is gone: ask for a new one")
         return grant
+
+    def _left_of(self, room: RoomId) -> Ending | None:
+        """Return what is left of a room that is gone, None if it is not."""
+        return self.ending(room) if self._rooms.state(room) is RoomState.GONE else None
 
     def _held(self, room: Room, token: str) -> Grant | None:
         """Return the grant of a join or listen token, if one was shown. Raises BadToken."""
@@ -256,6 +264,11 @@ class Access:
 def _nobody_listens(_room: RoomId, _user: UserId) -> bool:
     """Nobody is known to listen."""
     return False
+
+
+def _nothing_is_left(_room: RoomId) -> Ending | None:
+    """Nothing is kept of rooms that are gone."""
+    return None
 
 
 def _check_invite(room: Room, showing: Showing, roles: tuple[InviteRole, ...]) -> None:

@@ -15,12 +15,12 @@ from server.services.clock import Clock
 from server.services.rooms import Rooms
 
 _MS: Final = 1000
-_NOT_ON_AIR: Final = "This room is not being broadcast now"
+_NOT_HEARD: Final = "This room is neither broadcast nor recorded now"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A caption that listeners see; if it is late, those who are near the edge see it later."""
+    """A caption that is seen; if it is late, listeners who are near the edge see it later."""
 
     caption: Caption
     is_late: bool
@@ -43,20 +43,20 @@ class Captions:
         return found
 
     async def say(self, room_id: RoomId, said: Said) -> Shown:
-        """Show a caption at its time, on the clock of the stream's dates.
+        """Show a caption at its time, on the clock of the stream's dates, and have it recorded.
 
         Raises:
             RoomNotFound: there is no such room.
             BadInput: the room is not captioned in that language, or it is too late or too early.
-            NotReady: the room is not on air.
+            NotReady: the room is neither on air nor recorded.
             TooFast: too many come in that language.
             TooMany: too many are to be shown at that time.
             PlaneUnavailable: the broadcast plane is away.
         """
         language = self.check(room_id, said.language)
-        spec = self._broadcast.spec(room_id)
+        spec = self._broadcast.captioned(room_id)
         if spec is None:
-            raise NotReady(_NOT_ON_AIR)
+            raise NotReady(_NOT_HEARD)
         timeline = Timeline(spec.base_tick, spec.base_unix_s)
         start = _start(said, timeline.unix_s_at(self._clock.tick()))
         wait_s = self._buckets.take(f"{room_id}/{language}", self._clock.monotonic())
@@ -66,8 +66,8 @@ class Captions:
         fate = await self._broadcast.caption(room_id, caption)
         if fate is CaptionFate.FULL:
             raise TooMany("Too many captions are shown at that time")
-        if fate is CaptionFate.UNKNOWN:  # it went off the air, or will be on air in a moment
-            raise NotReady(_NOT_ON_AIR)
+        if fate is CaptionFate.UNKNOWN:  # that is over, or begins in a moment
+            raise NotReady(_NOT_HEARD)
         return Shown(caption, fate is CaptionFate.LATE)
 
 

@@ -1,7 +1,7 @@
 """The last of the broadcasts that are over, so that players come to an end instead of an error."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,9 +10,11 @@ import structlog
 from hls.core.playlist import ended, names
 from hls.types import BroadcastSpec, PlaylistKind
 from mixer.types import RoomId
+from server.domain.identity import UserId
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import PlaylistAsk
+from server.domain.room import Room
 from server.domain.stream import Stream
 from server.errors import ServerError
 from server.ports import BroadcastPlane
@@ -28,13 +30,18 @@ _KINDS: Final = (PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC)
 
 @dataclass(slots=True)
 class Ending:
-    """Playlists with their end mark, what they name, and the keys, until `until` (monotonic)."""
+    """Playlists with their end mark, what they name, and the keys, until `until` (monotonic).
+
+    Once the room is gone as well, `made` is the room's, and `revoked` whose tokens it refused.
+    """
 
     stream: Stream
     until: float
     default: str
     texts: dict[tuple[str, PlaylistKind], PlaylistText] = field(default_factory=dict)
     media: dict[tuple[str, str], Media] = field(default_factory=dict)
+    made: str = ""
+    revoked: frozenset[UserId] = frozenset()
 
     def text(self, ask: PlaylistAsk) -> PlaylistText | None:
         """Return a playlist of the end."""
@@ -77,6 +84,12 @@ class Endings:
         self._kept.pop(room, None)
         self._kept[room] = ending
         self._forget_old()
+
+    def close(self, room: Room, stream: Stream, revoked: Iterable[UserId]) -> None:
+        """Let what is left of a room that is gone be for nobody whom the room refused."""
+        ending = self._kept.get(room.id)
+        if ending is not None and ending.stream.secret == stream.secret:
+            ending.made, ending.revoked = room.made, frozenset(revoked)
 
     async def _gather(self, room: RoomId, spec: BroadcastSpec, ending: Ending) -> None:
         for rendition in spec.names:

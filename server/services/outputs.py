@@ -13,8 +13,9 @@ import structlog
 from mixer.types import RoomId
 from server.backoff import delays_s
 from server.domain.output import MAX_OUTPUTS, Output, decode_outputs, encode_outputs, read_url
+from server.domain.stream import CLOCK
 from server.errors import BadRecord, NotFound, NotReady, OutputFailed, RoomNotFound, TooMany
-from server.ports import SoundProcess, SoundProcesses, StateStore
+from server.ports import Conflict, SoundProcess, SoundProcesses, StateStore
 from server.services.clock import Clock
 from server.services.fan import Tap
 from server.services.feeds import Feeds, HeardPart
@@ -265,13 +266,24 @@ class Outputs:
         return standing
 
     async def _put(self, room: RoomId, outputs: list[Standing]) -> None:
-        stored = encode_outputs(tuple(one.output for one in outputs))
-        await self._store.commit(put={_key(room): stored})
+        """Store them, in this room and in none that has its id later. Raises RoomNotFound."""
+        stream = self._rooms.stream(room)
+        clock = await self._store.get(f"{PREFIX}{room}/{CLOCK}")
+        if clock is None or clock.value != stream.clock_record():
+            raise RoomNotFound(room)
+        answer = await self._store.commit(
+            require={clock.key: clock.version},
+            put={_key(room): encode_outputs(tuple(one.output for one in outputs))},
+        )
+        if isinstance(answer, Conflict):
+            raise RoomNotFound(room)
         try:
-            self._rooms.get(room)
-        except RoomNotFound:  # it was removed meanwhile, and its records with it
+            is_there = self._rooms.stream(room).goes_on_as(stream)
+        except RoomNotFound:
+            is_there = False
+        if not is_there:  # it was removed meanwhile, and its records with it, but perhaps for this
             await self._store.commit(delete=[_key(room)])
-            raise
+            raise RoomNotFound(room)
 
 
 async def _hear(process: SoundProcess) -> None:

@@ -1,7 +1,7 @@
 """The recordings of this node: asked for, stored, told to the planes, and followed to their end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -40,7 +40,6 @@ from server.errors import (
     RecordingOver,
     RoomNotFound,
     ServerError,
-    StoreLost,
     TooMany,
 )
 from server.ports import RecordingArchive, StateStore
@@ -49,6 +48,7 @@ from server.services.clock import Clock
 from server.services.happenings import Happened, nobody_hears
 from server.services.presence import Presence
 from server.services.rooms import Rooms
+from server.services.storage import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,6 @@ MAX_RECORDINGS: Final = 64  # at a time: each is a thread of the broadcast proce
 FINISH_S: Final = 10.0  # what is left is written within two seconds, or nobody writes it any more
 RETRY_S: Final = 60.0  # a room that records by itself tries again so long after a failure
 EMPTY_S: Final = 60.0  # people who reconnect, or come back after a restart, are in one recording
-SETTLED_S: Final = 60.0  # after its end nothing is written to a recording any more
 BY_SHUTDOWN: Final = "shutdown"
 BY_REMOVAL: Final = "removal"
 
@@ -117,7 +116,7 @@ class Recorder:
         archive: RecordingArchive,
     ) -> None:
         self.policy = RecorderPolicy()
-        self.archive = archive
+        self.storage = Storage(archive, clock)
         self.happened: Happened = nobody_hears
         self.is_needed: Callable[[Recording], bool] = _nobody_needs
         self._store = store
@@ -127,10 +126,10 @@ class Recorder:
         self._all: dict[tuple[RoomId, str], Recording] = {}
         self._live: dict[RoomId, _Live] = {}
         self._wishes: dict[RoomId, _Wish] = {}
-        self._settled: dict[tuple[RoomId, str], int] = {}  # sizes that do not change any more
         self._closed: dict[RoomId, float] = {}  # rooms that are being removed, until (monotonic)
         self._is_closing = False
-        self._changing = asyncio.Lock()
+        # The first is held for the store alone, the second for the disk, outside of it.
+        self._changing, self._on_disk = asyncio.Lock(), asyncio.Lock()
         self._reports: dict[tuple[RoomId, str], RecordingReport] = {}  # the newest, not looked at
         self._came = asyncio.Event()
         presence.when_changed = self._people_changed
@@ -199,20 +198,13 @@ class Recorder:
         one, live.people = live.now, self._people(room)
         return RecordingSpec(
             name=one.name,
-            folder=str(self.archive.place(room, one.name)),
+            folder=str(self.storage.archive.place(room, one.name)),
             is_paused=one.state is RecordingState.PAUSED,
             mix=one.what.mix,
             tracks=one.what.tracks,
             exact=one.what.exact,
             people=live.people,
         )
-
-    async def free_bytes(self) -> int:
-        """Return what is left of the disk. Raises StoreLost."""
-        try:
-            return await asyncio.to_thread(self.archive.free_bytes)
-        except OSError as error:
-            raise StoreLost(f"The folder of recordings cannot be read: {error.strerror}") from None
 
     # What people ask for
 
@@ -221,27 +213,33 @@ class Recorder:
 
         Raises RoomNotFound, AlreadyRecording, TooMany, DiskFull, StoreLost.
         """
-        async with self._changing:
-            known = self._rooms.get(room)
-            is_closed = self._closed.get(room, 0.0) > self._clock.monotonic()
-            if is_closed or self._is_closing:
-                raise RoomNotFound(room)
-            if room in self._live:
-                raise AlreadyRecording
-            if len(self._live) >= MAX_RECORDINGS:
-                raise TooMany(f"This server records at most {MAX_RECORDINGS} rooms at a time")
+        async with self._on_disk:  # so that no name is taken twice
+            self._check_start(room)
             await self._check_space()
-            taken = await asyncio.to_thread(self._make_place, room)
-            now = self._clock.now()
-            name = make_name(self.policy.template, room, known.name, now, taken)
-            one = begin(room, name, now, what, by)
-            self._rooms.get(room)  # it may have been removed meanwhile
-            await self._keep(one)
-            self._live[room] = _Live(one)
-            self._apply(one)
+            taken = await self.storage.names(room)
+            async with self._changing:
+                known = self._check_start(room)  # the disk may have taken its time
+                now = self._clock.now()
+                taken |= {one.name for one in self.all(room)}
+                name = make_name(self.policy.template, room, known.name, now, taken)
+                one = begin(room, name, now, what, by)
+                await self._keep(one)
+                self._live[room] = _Live(one)
+                self._apply(one)
         log.warning("recording_started", room=room, name=name, by=by, what="everybody's voice")
         self.happened(Kind.RECORDING_STARTED, room, self._told(one))
         return one
+
+    def _check_start(self, room: RoomId) -> Room:
+        known = self._rooms.get(room)
+        is_closed = self._closed.get(room, 0.0) > self._clock.monotonic()
+        if is_closed or self._is_closing:
+            raise RoomNotFound(room)
+        if room in self._live:
+            raise AlreadyRecording
+        if len(self._live) >= MAX_RECORDINGS:
+            raise TooMany(f"This server records at most {MAX_RECORDINGS} rooms at a time")
+        return known
 
     async def pause(self, room: RoomId, name: str | None = None) -> Recording:
         """Leave out what is said from now on. Raises NotFound, RecordingOver, StoreLost."""
@@ -264,13 +262,16 @@ class Recorder:
 
     async def remove(self, room: RoomId, name: str) -> None:
         """Remove a recording and its files. Raises NotFound, RecordingBusy, StoreLost."""
-        async with self._changing:
+        async with self._on_disk:
             one = self.get(room, name)
             if not one.is_over:
                 raise RecordingBusy("This recording is not over: stop it first")
             if self.is_needed(one):
                 raise RecordingBusy("This recording is being uploaded: wait until that is done")
-            await self._remove(one)
+            # Files first: a record without files is nothing, files without a record are.
+            await self.storage.remove(one)
+            await self._store.commit(delete=[key_of(room, name)])
+            self._all.pop((room, name), None)
 
     # What the planes say
 
@@ -352,32 +353,37 @@ class Recorder:
                     await self._follow(room, now)
 
     async def keep_space(self) -> None:
-        """End what would fill the disk, and remove what is kept no longer."""
-        await self._quietly(self._keep_space)
-
-    async def _keep_space(self) -> None:
+        """Remove what is kept no longer, and end what would fill the disk all the same."""
+        if self.policy.retention != KEEP_ALL:
+            await self._quietly(self._retain)
         if self._live:
-            try:
-                await self._check_space()
-            except DiskFull as error:
-                for room, live in list(self._live.items()):
-                    if live.now.is_running:
-                        log.error("recording_ends", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
-                        await self.failed(room, live.now.name, str(error))
-        retention = self.policy.retention
-        if retention != KEEP_ALL:
-            async with self._changing:
-                kept = await asyncio.to_thread(self._sizes, self.all())
-                for one in retention.due(kept, self._clock.now(), self.is_needed):
-                    log.warning("recording_removed", room=one.room, name=one.name, why="retention")
-                    await self._remove(one)
+            await self._quietly(self._end_if_full)
+
+    async def _retain(self) -> None:
+        found = self.all()
+        kept = list(map(Kept, found, await self.storage.sizes(found)))
+        for one in self.policy.retention.due(kept, self._clock.now(), self.is_needed):
+            await self._quietly(partial(self._let_go, one))
+
+    async def _let_go(self, one: Recording) -> None:
+        await self.remove(one.room, one.name)
+        log.warning("recording_removed", room=one.room, name=one.name, why="retention")
+
+    async def _end_if_full(self) -> None:
+        try:
+            await self._check_space()
+        except DiskFull as error:
+            for room, live in list(self._live.items()):
+                if live.now.is_running:
+                    log.error("recording_ends", room=room, reason=str(error))  # noqa: TRY400 - the sentence is all
+                    await self.failed(room, live.now.name, str(error))
 
     # Within
 
     async def _repair(self, one: Recording) -> None:
         """End on the disk what died with all processes; not later, for then they may live."""
         try:
-            seconds = await asyncio.to_thread(self.archive.repair, one.room, one.name)
+            seconds = await self.storage.repair(one)
         except OSError as error:
             reason = error.strerror
             log.warning("recording_not_repaired", room=one.room, name=one.name, reason=reason)
@@ -453,58 +459,18 @@ class Recorder:
         await self._store.commit(put={key_of(one.room, one.name): encode_recording(one)})
         self._all[one.room, one.name] = one
 
-    async def _remove(self, one: Recording) -> None:
-        """Remove files first: a record without files is nothing, files without a record are."""
-        try:
-            await asyncio.to_thread(self.archive.remove, one.room, one.name)
-        except OSError as error:
-            raise StoreLost(f"The recording cannot be removed: {error.strerror}") from None
-        await self._store.commit(delete=[key_of(one.room, one.name)])
-        self._all.pop((one.room, one.name), None)
-        self._settled.pop((one.room, one.name), None)
-
     async def _check_space(self) -> None:
-        needed, free = self.policy.min_free_bytes, await self.free_bytes()
+        needed, free = self.policy.min_free_bytes, await self.storage.free_bytes()
         if free < needed:
             raise DiskFull(free, needed)
 
-    def _make_place(self, room: RoomId) -> frozenset[str]:
-        try:
-            self.archive.prepare()
-        except OSError as error:
-            raise StoreLost(f"The folder of recordings cannot be made: {error.strerror}") from None
-        known = {one.name for one in list(self._all.values()) if one.room == room}
-        return self.archive.names(room) | known
-
-    async def sizes(self, found: Sequence[Recording]) -> list[int]:
-        """Return what recordings take on the disk, in bytes; pages ask every few seconds."""
-        return [one.size for one in await asyncio.to_thread(self._sizes, found)]
-
-    def _sizes(self, found: Sequence[Recording]) -> list[Kept]:
-        return [Kept(one, self._size(one)) for one in found]
-
-    def _size(self, one: Recording) -> int:
-        key = (one.room, one.name)
-        known = self._settled.get(key)
-        if known is not None:
-            return known
-        size = self.archive.size(*key)
-        if one.is_over and one.ended_at is not None:
-            age_s = (self._clock.now() - one.ended_at).total_seconds()
-            if age_s >= SETTLED_S:
-                self._settled[key] = size
-        return size
-
     async def _end(self, rooms: list[RoomId], by: str) -> None:
         """End recordings and wait until they are written, but not for ever."""
-        waits = []
-        for room in rooms:
-            live = self._live.get(room)
-            if live is not None:
-                await self._stop_quietly(room, by)
-                waits.append(live)
+        waits = [live for room in rooms if (live := self._live.get(room)) is not None]
         try:
             async with asyncio.timeout(FINISH_S):
+                for live in waits:
+                    await self._stop_quietly(live.now.room, by)
                 for live in waits:
                     await live.is_over.wait()
         except TimeoutError:

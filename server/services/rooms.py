@@ -99,7 +99,9 @@ class _Live:
     state: RoomState = RoomState.CREATED
     revoked: dict[UserId, float] = field(default_factory=dict)
     closing: Closing = NOT_CLOSING
-    is_ending: bool = False  # its broadcast: another spec would let it go on
+    # Held while its broadcast is ended, which one after another does: another spec would let it go
+    # on.
+    ending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_calm(self, until_s: float) -> bool:
         """Whether nothing will be over before then (Unix s), nor anybody be told that it will."""
@@ -133,6 +135,8 @@ class Rooms:
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
+        # Its room, stream and whose tokens it refuses, at the moment in which it is gone.
+        self.when_over: Callable[[Room, Stream, Iterable[UserId]], None] = _nothing_is_left
         self.when_revoked: Callable[[RoomId, UserId], Awaitable[None]] = _nothing_to_end
         self.permanent: frozenset[RoomId] = frozenset()  # of the configuration
         self.happened: Happened = nobody_hears
@@ -166,10 +170,7 @@ class Rooms:
 
     def get(self, room: RoomId) -> Room:
         """Return a room that is on air. Raises RoomNotFound."""
-        live = self._live.get(room)
-        if live is None or live.state is not RoomState.ON_AIR:
-            raise RoomNotFound(room)
-        return live.room
+        return self._on_air(room).room
 
     def state(self, room: RoomId) -> RoomState:
         """Return where the room is in its life."""
@@ -187,8 +188,7 @@ class Rooms:
 
     def stream(self, room: RoomId) -> Stream:
         """Return the clock and keys of a room's broadcast. Raises RoomNotFound."""
-        self.get(room)
-        return self._live[room].stream
+        return self._on_air(room).stream
 
     def window_s(self, room: RoomId) -> float:
         """Return how far back a room's listeners may go. Raises RoomNotFound."""
@@ -203,14 +203,18 @@ class Rooms:
             if live.state is RoomState.ON_AIR and live.room.broadcast:
                 self._put_on_air(live)
 
-    def rekey(self, room: RoomId, stream: Stream) -> None:
-        """Let a room's broadcast go on with keys that are stored; nothing if it is gone."""
+    def rekey(self, room: RoomId, before: Stream, stream: Stream) -> bool:
+        """Let a room's broadcast go on with keys that are stored.
+
+        Nothing and false if what is on air is not `before` (any more): another room has its id.
+        """
         live = self._live.get(room)
-        if live is None or live.state is not RoomState.ON_AIR:
-            return
+        if live is None or live.state is not RoomState.ON_AIR or live.stream is not before:
+            return False
         live.stream = stream
         if live.room.broadcast:
             self._put_on_air(live)
+        return True
 
     @traced("room.create")
     async def create(self, wanted: Wanted) -> Room:
@@ -267,19 +271,20 @@ class Rooms:
     @traced("room.change")
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
-        if self.get(room).broadcast and not amend(self.get(room)).broadcast:
-            async with self._ending(self._live[room]):
-                return await self._change(room, amend)
-        return await self._change(room, amend)
+        live = self._on_air(room)
+        if live.room.broadcast and not amend(live.room).broadcast:
+            async with self._ending(live):
+                return await self._change(live, amend)
+        return await self._change(live, amend)
 
-    async def _change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
+    async def _change(self, live: _Live, amend: Callable[[Room], Room]) -> Room:
         async with self._changing:
-            before = self.get(room)
+            self._check_there(live)
+            before, room = live.room, live.room.id
             changed = amend(before)
             if changed == before:
                 return before
             await self._store.commit(put={_key(room, "meta"): encode_room(changed)})
-            live = self._live[room]
             live.room = changed
             self._presence.change_room(changed)
             if changed.notice() != before.notice():
@@ -294,32 +299,29 @@ class Rooms:
     async def _ending(self, live: _Live) -> AsyncIterator[None]:
         """End a room's broadcast, if it has one, in order; then it is taken off the air.
 
-        Should that fail the room is on air as before.
+        Should that fail the room is on air as before. Raises RoomNotFound if it went meanwhile.
         """
-        if not live.room.broadcast:
-            yield
-            return
-        live.is_ending = True
         try:
-            with suppress(PlaneUnavailable, HlsError):  # then there is nothing to be ended
-                await self._broadcast.settle(live.room.id)
-            await self.before_end(live.room.id, live.stream)
-            yield
+            async with live.ending:
+                self._check_there(live)
+                if live.room.broadcast:
+                    with suppress(PlaneUnavailable, HlsError):  # there is nothing to be ended
+                        await self._broadcast.settle(live.room.id)
+                    await self.before_end(live.room.id, live.stream)
+                yield
         finally:
-            live.is_ending = False
             if live.state is RoomState.ON_AIR:
                 self._put_on_air(live)
 
     @traced("room.remove")
     async def remove(self, room: RoomId, reason: str = "deleted") -> None:
         """End a room and everything of it. Raises RoomNotFound, RoomPermanent, StoreLost."""
-        if self.get(room).id in self.permanent:
+        live = self._on_air(room)
+        if room in self.permanent:
             raise RoomPermanent(room)
         await self.before_removal(room)
-        self.get(room)
-        live = self._live[room]
         async with self._ending(live), self._changing:
-            self.get(room)
+            self._check_there(live)
             await self._store.commit(
                 put={_key(room, "livemeta"): self._livemeta(RoomState.REMOVING)}
             )
@@ -377,11 +379,10 @@ class Rooms:
 
     async def revoke(self, room: RoomId, user: UserId, ttl_s: int) -> None:
         """Take a person out; their tokens are refused for `ttl_s`. Raises RoomNotFound."""
-        self.get(room)
+        live = self._on_air(room)
         until, key = self._clock.unix() + ttl_s, _key(room, f"revoked/{user}")
         await self._store.commit(put={key: str(int(until)).encode()})
-        live = self._live.get(room)
-        if live is None:  # it was removed meanwhile, and its records with it
+        if self._live.get(room) is not live:  # it was removed meanwhile, and its records with it
             await self._store.commit(delete=[key])
             raise RoomNotFound(room)
         live.revoked[user] = until
@@ -397,6 +398,17 @@ class Rooms:
         """Return the room's `made`, empty if there is no such room."""
         live = self._live.get(room)
         return "" if live is None else live.room.made
+
+    def _on_air(self, room: RoomId) -> _Live:
+        live = self._live.get(room)
+        if live is None or live.state is not RoomState.ON_AIR:
+            raise RoomNotFound(room)
+        return live
+
+    def _check_there(self, live: _Live) -> None:
+        """Raise RoomNotFound if a room is gone meanwhile, also if another one has its id."""
+        if self._on_air(live.room.id) is not live:
+            raise RoomNotFound(live.room.id)
 
     async def _load_room(self, room: RoomId, records: Mapping[str, Record]) -> None:
         meta = decode_room(room, records["meta"].key, records["meta"].value)
@@ -446,7 +458,7 @@ class Rooms:
 
     def _put_on_air(self, live: _Live) -> None:
         """Let listeners hear the room, or no more; and record it, or no more."""
-        if live.is_ending:
+        if live.ending.locked():
             return
         self._broadcast.want_as_made(live.room.id, lambda: self._spec(live))
 
@@ -474,6 +486,7 @@ class Rooms:
         records = (await self._store.scan(_key(room, ""))).records
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)
+        self.when_over(live.room, live.stream, live.revoked)
         del self._live[room]
         if live.room.broadcast:
             self._tell_broadcast(replace(live.room, broadcast=False))
@@ -504,6 +517,10 @@ class Rooms:
 
     def _livemeta(self, state: StoredState) -> bytes:
         return encode_livemeta(LiveMeta(state, self._clock.now()))
+
+
+def _nothing_is_left(_room: Room, _stream: Stream, _revoked: Iterable[UserId]) -> None:
+    """Nobody asks for anything of a room that is gone."""
 
 
 async def _nothing_to_do(_room: RoomId, _stream: Stream) -> None:

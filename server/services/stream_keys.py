@@ -18,6 +18,7 @@ from server.domain.livemeta import decode_livemeta
 from server.domain.room import RoomState
 from server.domain.rotation import Rotation, early_by, needed
 from server.domain.stream import (
+    CLOCK,
     KEY_BYTES,
     Stream,
     StreamKey,
@@ -202,12 +203,12 @@ class StreamKeys:
         if not new and len(kept) == len(stream.keys):
             return
         gone = stream.keys[: len(stream.keys) - len(kept)]
-        if not await self._commit(room, new, gone):
+        if not await self._commit(room, stream, new, gone):
             await self._follow(room, stream)
             return
         self.counters["stream_keys_planned_total"] += len(new)
         self._late.discard(room)
-        self._rooms.rekey(room, replace(stream, keys=(*kept, *new)))
+        self._rekey(room, stream, (*kept, *new))
 
     async def _made(
         self, room: RoomId, stream: Stream, first_msns: Iterable[int]
@@ -221,18 +222,28 @@ class StreamKeys:
         return tuple(new)
 
     async def _commit(
-        self, room: RoomId, new: Iterable[StreamKey], gone: Iterable[StreamKey]
+        self,
+        room: RoomId,
+        stream: Stream,
+        new: Iterable[StreamKey],
+        gone: Iterable[StreamKey],
     ) -> bool:
-        """Store keys if nobody stored others meanwhile, and the room is not being removed."""
+        """Store keys if nobody stored others meanwhile, and the room is not being removed.
+
+        Raises RoomNotFound; also if there is another room of its id.
+        """
         require = {f"{PREFIX}{room}/{key_name(key.epoch)}": 0 for key in new}
-        for name in ("stream", "livemeta"):
+        for name in (CLOCK, "livemeta"):
             record = await self._store.get(f"{PREFIX}{room}/{name}")
             if record is None:
                 raise RoomNotFound(room)
-            if name == "livemeta":
+            if name == CLOCK:
+                is_over = record.value != stream.clock_record()
+            else:
                 meta = decode_livemeta(record.key, record.value)
-                if meta.state is RoomState.REMOVING:
-                    raise RoomNotFound(room)
+                is_over = meta.state is RoomState.REMOVING
+            if is_over:
+                raise RoomNotFound(room)
             require[record.key] = record.version
         answer = await self._store.commit(
             require=require,
@@ -242,14 +253,20 @@ class StreamKeys:
         return not isinstance(answer, Conflict)
 
     async def _follow(self, room: RoomId, stream: Stream) -> None:
-        """Take the keys that somebody else stored."""
+        """Take the keys that somebody else stored. Raises RoomNotFound, BadRecord, StoreLost."""
         prefix = f"{PREFIX}{room}/"
         records = (await self._store.scan(prefix)).records
         found = decode_stream(
             room, {one.key.removeprefix(prefix): one.value for one in records}, stream.secret
         )
+        if not found.goes_on_as(stream):
+            raise RoomNotFound(room)
+        self._rekey(room, stream, found.keys)
         log.info("stream_keys_followed", room=room, epoch=found.keys[-1].epoch)
-        self._rooms.rekey(room, replace(stream, keys=found.keys))
+
+    def _rekey(self, room: RoomId, stream: Stream, keys: tuple[StreamKey, ...]) -> None:
+        if not self._rooms.rekey(room, stream, replace(stream, keys=keys)):
+            raise RoomNotFound(room)
 
     def _delayed(self, error: Exception) -> None:
         if not self._is_delayed:

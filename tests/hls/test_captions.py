@@ -198,9 +198,19 @@ def test_the_end(now: int) -> None:
     broadcaster, history = on_air(), History()
     assert history.follow(playlist(broadcaster, now)) == []
     broadcaster.end("blue", now)
-    for at in (now, now + 500):
+    marked = broadcaster.marked_tick("blue")
+    assert marked is not None
+    for at in (now, marked, now + 500):
         text = playlist(broadcaster, at)
-        assert text.endswith("#EXT-X-ENDLIST\n")
+        assert text.endswith("#EXT-X-ENDLIST\n") == (at >= marked)
         assert history.follow(text) == []
     assert cues(broadcaster, now, names(playlist(broadcaster, now))[-1]) == []
-    assert playlist(broadcaster, now, kind=CLASSIC).endswith("#EXT-X-ENDLIST\n")
+    assert playlist(broadcaster, marked, kind=CLASSIC).endswith("#EXT-X-ENDLIST\n")
+
+
+def test_after_the_end() -> None:
+    """What is said then is shown nowhere, and the sender is told."""
+    broadcaster, now = on_air(), BASE + 960
+    broadcaster.end("blue", now)
+    assert say(broadcaster, now + 10, 0.0, "Hello") is CaptionFate.UNKNOWN
+    assert broadcaster.statistics()["captions_held"] == 0

@@ -26,10 +26,10 @@ def sine(rate: int) -> NDArray[np.int16]:
     return np.round(16_000 * np.sin(2 * np.pi * HERTZ * t)).astype(np.int16)
 
 
-def write(path: Path, *, channels: int = 2) -> Path:
+def write(path: Path, *, channels: int = 2, rate: int = RATE) -> Path:
     """Encode a tone, the same in both channels."""
     codec = CODECS[path.suffix[1:]]
-    rate = 48_000 if codec == "libopus" else RATE
+    rate = 48_000 if codec == "libopus" else rate
     layout = "stereo" if channels == 2 else "mono"
     with av.open(str(path), "w", format="ogg" if path.suffix == ".opus" else None) as container:
         stream = container.add_stream(codec, rate=rate)
@@ -120,6 +120,17 @@ def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
             container.mux(packet)
     with pytest.raises(BadSound, match="no sound"):
         SoundFile(path)
+
+
+def test_files_in_a_row(tmp_path: Path) -> None:
+    """Where one with other channels, or another rate, goes on in the same file, it is heard too."""
+    forms = [(1, 44_100), (2, 44_100), (2, 48_000), (1, 44_100)]
+    row = [write(tmp_path / "tone.mp3", channels=n, rate=rate).read_bytes() for n, rate in forms]
+    (tmp_path / "row.mp3").write_bytes(b"".join(row))
+    pcm = decode(tmp_path / "row.mp3")
+    assert len(pcm) == pytest.approx(4 * 48_000, abs=12_000)
+    levels = [level(piece) for piece in np.array_split(pcm, 4)]
+    assert levels == [pytest.approx(16_000, rel=0.06)] * 4
 
 
 def test_damage_costs_what_is_damaged(tmp_path: Path) -> None:

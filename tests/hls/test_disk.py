@@ -48,6 +48,20 @@ def test_bound(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == len(window) == 3
 
 
+def test_beside_a_stream_that_stands_still(tmp_path: Path) -> None:
+    """What is remembered of others does not grow with all that they ever had."""
+    window = DiskWindow(tmp_path, max_bytes=4 * SIZE, run=lambda _: True)
+    window.put("a", 0, TEN)
+    for msn in range(2500):
+        window.put("b", msn, TEN)
+        window.drop_before("b", msn - 1)
+    assert len(window) == 3
+    assert len(window._order) < 1010
+    window.put("c", 0, TEN)
+    window.put("c", 1, TEN)
+    assert [window.floor(stream) for stream in "abc"] == [1, 0, 0]
+
+
 def test_dropped(tmp_path: Path) -> None:
     """What left the window is deleted, and what was dropped is no longer counted."""
     window = DiskWindow(tmp_path)

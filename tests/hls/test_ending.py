@@ -187,6 +187,15 @@ def test_credits_end() -> None:
     assert len(ranges) == told.count("DATERANGE") == 2
 
 
+def test_who_speaks_after_the_end() -> None:
+    """They are in no playlist: no date range is left open by a stream that is over."""
+    broadcaster = spoken(BEGUN)
+    at = end(broadcaster, BASE + BEGUN - 1)
+    before = text(broadcaster, LOW_LATENCY, mark(broadcaster))
+    broadcaster.talk("blue", ["Ann"], at + 5)
+    assert text(broadcaster, LOW_LATENCY, at + 300) == before
+
+
 def test_late_ticks_change_nothing() -> None:
     """What is sent after the end is counted and not kept."""
     broadcaster = spoken(BEGUN + 31)

@@ -130,6 +130,19 @@ def test_nothing_moves() -> None:
     assert len(plain) == len(made) == len(batch)
 
 
+def test_from_stereo_to_mono() -> None:
+    """What goes on in one channel has the loudness of one, by another meter too."""
+    wanted, sound = replace(levelled(channels=2), window_s=8.0), speech(-23)
+    broadcaster, now = broadcast(wanted, sound[:100]), BASE + len(sound) + 10
+    broadcaster.apply(replace(wanted, version=2, channels=1), BASE + 100)
+    for offset, tick in enumerate(sound[100:], 100):
+        broadcaster.write("blue", "floor", BASE + offset, tick, BASE + offset + 2)
+    _, heard = hear(broadcaster, now)
+    theirs = METER.integrated_loudness(heard.astype(np.float64))
+    assert theirs == pytest.approx(-16, abs=1)
+    assert broadcaster.loudness("blue", now)["floor"].integrated_lufs == pytest.approx(-16, abs=1)
+
+
 def test_silence() -> None:
     """It stays silent, and is not even encoded."""
     broadcaster = broadcast(levelled(), np.zeros((400, 960), np.int16))

@@ -13,7 +13,7 @@ from hls.core.playlist import DateRange
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, Container, PlaylistKind, Position, RenditionSpec
 from tests.hls.boxes import boxes, samples
-from tests.hls.listener import decode, decrypt, level_db, read, spec, tone
+from tests.hls.listener import decode, decrypt, hear, level_db, read, spec, tone
 
 LOW, CLASSIC = PlaylistKind.LOW_LATENCY, PlaylistKind.CLASSIC
 BASE = 1000
@@ -233,6 +233,23 @@ def test_discontinuities_are_counted() -> None:
                 msn += 1
     assert sorted(set(known.values())) == [0, 1, 2, 3]
     assert len(broadcaster._rooms["blue"]._formats.spans) == 1
+
+
+def test_no_break_when_a_format_is_forgotten() -> None:
+    """A sound that goes on while the format before leaves the window is whole; of each format there
+    is one encoder, as long as there is something for it to encode.
+    """  # noqa: D205
+    broadcaster, pcm = on_air(replace(spec(), window_s=8.0)), tone(96)  # 1920 periods
+    for segment in range(14):
+        if segment == 1:
+            broadcaster.apply(replace(spec(version=2), window_s=8.0, channels=2), BASE + 96)
+        speak(broadcaster, BASE + 96 * segment, pcm)
+    now = BASE + 96 * 14
+    assert len(broadcaster._rooms["blue"]._formats.spans) == 1
+    assert len(broadcaster._rooms["blue"]._programs["128k"].rendition._encoders) == 1
+    _, sound = hear(broadcaster, now)
+    pieces = [level_db(piece) for piece in sound[4096:-4096].reshape(-1, 512)]
+    assert max(pieces) - min(pieces) < 1
 
 
 def test_changed_and_changed_back() -> None:

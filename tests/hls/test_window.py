@@ -102,12 +102,27 @@ def test_the_disk_is_bounded(tmp_path: Path) -> None:
 
 
 def test_lost_on_disk(tmp_path: Path) -> None:
-    """A segment that somebody deleted is not there; it is not silence instead."""
+    """A segment that somebody deleted is not there, nor listed; it is not silence instead."""
     broadcaster = spoken(DiskWindow(tmp_path))
     for path in list(tmp_path.rglob("6.*")):
         path.unlink()
     assert broadcaster.fetch("blue", "", "seg-6.m4s", END) is None
     assert broadcaster.fetch("blue", "", "seg-7.m4s", END) is not None
+    assert min(media(broadcaster)) == 7
+
+
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_a_window_that_grows(tmp_path: Path, *, is_on_disk: bool) -> None:
+    """What was forgotten does not come back as silence, whether anybody asked before or not."""
+    short = replace(MINUTES, window_s=8.0)  # 5 segments, and 6 more that are kept
+    broadcaster = spoken(DiskWindow(tmp_path) if is_on_disk else None, short)
+    broadcaster.apply(replace(MINUTES, version=2), END)
+    assert list(media(broadcaster)) == list(range(65 - 11, 65))
+    assert broadcaster.fetch("blue", "", "seg-45.m4s", END) is None
+    window = broadcaster.finished("blue", "", 0, END)
+    assert window is not None
+    assert window.first.msn == 65 - 11
+    assert min(media(broadcaster, END + 96 * 5)) == 65 - 11
 
 
 @pytest.mark.parametrize("ends", ["off air", "anew", "one rendition"])

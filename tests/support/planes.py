@@ -234,6 +234,10 @@ class FakeBroadcast:
         spec = self.specs.get(room)
         return spec if spec is not None and spec.on_air else None
 
+    def captioned(self, room: RoomId) -> BroadcastSpec | None:
+        spec = self.specs.get(room)
+        return None if spec is None or not (spec.on_air or spec.recording) else spec
+
     async def end(self, room: RoomId) -> None:
         self._check()
         self.ended.append(room)

@@ -1,6 +1,6 @@
 """A recording's events and files as labels for Audacity, and its chapters."""
 
-from hls.recording.core.manifest import Event, EventKind, Manifest, RecordedFile
+from hls.recording.core.manifest import Event, EventKind, FileKind, Manifest, RecordedFile
 from hls.recording.core.ogg import Chapter
 
 _TITLES = {
@@ -37,9 +37,13 @@ def chapters(manifest: Manifest, file: RecordedFile) -> list[Chapter]:
 
 
 def audacity(manifest: Manifest) -> str:
-    """Return a label track: each event, and each file from where it begins to where it ends."""
+    """Return a label track: each event, and from where to where each file of sound is."""
     lines = [(event.at_s, event.at_s, title(event)) for event in manifest.events]
-    lines += [(file.offset_s, file.offset_s + file.seconds, file.path) for file in manifest.files]
+    lines += [
+        (file.offset_s, file.offset_s + file.seconds, file.path)
+        for file in manifest.files
+        if file.kind is not FileKind.CAPTIONS
+    ]
     return "".join(f"{begin:.6f}\t{end:.6f}\t{text}\n" for begin, end, text in sorted(lines))
 
 

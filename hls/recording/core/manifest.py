@@ -24,6 +24,7 @@ class FileKind(StrEnum):
     MIX = "mix"
     TRACK = "track"  # somebody's packets
     EXACT = "exact"  # somebody's samples as they went into the mix
+    CAPTIONS = "captions"  # what is said in the mix, to be read
 
 
 class EventKind(StrEnum):
@@ -63,7 +64,7 @@ class RecordedFile:
     """A file: `path` is relative to the manifest, `offset_s` in the recording, `peer` whose it is.
 
     `peer` is None for the mix, and "" for what the room played. `clipped` counts samples that were
-    beyond full scale.
+    beyond full scale. Captions have a `language` (BCP 47), and the time of their take's mix.
     """
 
     path: str
@@ -74,17 +75,22 @@ class RecordedFile:
     size_bytes: int = 0
     peer: str | None = None
     clipped: int = 0
+    language: str = ""
 
 
 @dataclass(slots=True)
 class Take:
-    """What one process wrote without a break: from `offset_s` in the recording on."""
+    """What one process wrote without a break: from `offset_s` in the recording on.
+
+    `ended_unix_s` is the wall clock when it was `seconds` long, pauses and all; None of old ones.
+    """
 
     number: int
     began_unix_s: float
     offset_s: float
     seconds: float = 0.0
     end: TakeEnd = TakeEnd.OPEN
+    ended_unix_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -121,8 +127,15 @@ class Manifest:
 
     @property
     def size_bytes(self) -> int:
-        """All its sound."""
+        """All its files."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what happens behind its end, as far as it is written, is left out."""
+        steps = {EventKind.PAUSED, EventKind.RESUMED, EventKind.TAKE}
+        kinds = (event.kind for event in reversed(self.events))
+        return next((kind for kind in kinds if kind in steps), None) is EventKind.PAUSED
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -175,6 +188,7 @@ def _take(one: Mapping[str, Any]) -> Take:
         _number(one["offset_s"]),
         _number(one["seconds"]),
         TakeEnd(one["end"]),
+        _number_or_none(one.get("ended_unix_s")),
     )
 
 
@@ -191,6 +205,7 @@ def _file(one: Mapping[str, Any]) -> RecordedFile:
         int(one["size_bytes"]),
         None if peer is None else _text(peer),
         int(one["clipped"]),
+        _text(one.get("language", "")),
     )
 
 

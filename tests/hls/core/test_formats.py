@@ -43,3 +43,13 @@ def test_forgetting_changes_nothing_that_is_left(plans: list[tuple[int, int]], b
     formats.forget_before(left.start)
     assert [(formats.of(msn), formats.sequence(msn)) for msn in left] == said
     assert len(formats.spans) <= 1 + now - left.start
+
+
+def test_what_is_forgotten() -> None:
+    """A format that is left keeps its beginning; what was before it has it too."""
+    formats = Formats(1)
+    formats.plan(2, 5)
+    formats.plan(1, 9)
+    formats.forget_before(6)
+    assert formats.spans == (Span(5, 9, 2), Span(9, None, 1))
+    assert [formats.of(msn) for msn in (0, 5, 8, 9)] == [2, 2, 2, 1]

@@ -226,6 +226,44 @@ def test_a_take_that_was_cut_off_is_repaired_and_another_begins(tmp_path: Path) 
             assert 4.0 <= file.seconds <= 5.0
 
 
+def test_the_next_take_stands_where_the_clock_says(tmp_path: Path) -> None:
+    """What was paused before a crash is no part of the time that is missing."""
+    hall = RecordedHall(tmp_path)
+    hall.run(500, "ann")
+    hall.scribe.change(replace(hall.spec, is_paused=True), moment(hall.tick))
+    hall.run(30_000)
+    hall.scribe.change(hall.spec, moment(hall.tick))
+    hall.run(500, "ann")
+    again = RecordedHall(tmp_path, first=hall.tick + 100)
+    again.finish()
+    assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(22.0, abs=0.001)
+
+
+def test_a_pause_lasts_beyond_a_crash(tmp_path: Path) -> None:
+    """While nobody went on, the time until the next take is left out too; else it is not."""
+    hall = RecordedHall(tmp_path)
+    hall.run(500, "ann")
+    hall.scribe.change(replace(hall.spec, is_paused=True), moment(hall.tick))
+    hall.run(100)
+    paused = RecordedHall(tmp_path, first=hall.tick + 1000)
+    paused.run(50, "ann")
+    again = RecordedHall(tmp_path, first=paused.tick + 1000)
+    again.finish()
+    offsets = [take.offset_s for take in manifest_of(tmp_path).takes]
+    assert offsets == pytest.approx([0.0, 10.0, 31.0], abs=0.003)
+
+
+def test_a_manifest_of_before_has_the_time_of_its_sound(tmp_path: Path) -> None:
+    """One that does not say when its take ended counts from its beginning."""
+    hall = RecordedHall(tmp_path)
+    hall.run(500, "ann")
+    old = manifest_of(tmp_path)
+    old.takes[0].ended_unix_s = None
+    shelf.save(tmp_path, old)
+    RecordedHall(tmp_path, first=hall.tick + 100).finish()
+    assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(12.0, abs=0.001)
+
+
 def test_a_g711_track_is_readable_as_far_as_it_is(tmp_path: Path) -> None:
     """Plain RTP in µ-law is a WAV file of just these bytes, repaired like the others."""
     hall = RecordedHall(tmp_path, mix=MixFormat.WAV)

@@ -70,7 +70,7 @@ async def test_recordings(here: Here, tmp_path: Path) -> None:
     assert (await here.told("room", "record", "demo", "stop"))["state"] == "stopping"
     recorder = here.node.services.context.recorder
     await recorder.finished(RoomId("demo"), name)
-    place = recorder.archive.place(RoomId("demo"), name)
+    place = recorder.storage.archive.place(RoomId("demo"), name)
     place.mkdir(parents=True)
     (place / "mix.flac").write_bytes(b"fLaC")
     for words in (("room", "record", "demo", "list"), ("recordings", "list")):

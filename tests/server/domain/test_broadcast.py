@@ -11,6 +11,7 @@ from server.domain.room import Invites, Room
 from tests.server.domain.test_stream import STREAM
 
 ROOM = Room(RoomId("demo"), datetime(2026, 1, 2, tzinfo=UTC), Invites("j", "l"))
+CAPTIONED = {"air": Air(captions=("en",))}
 
 
 @pytest.mark.parametrize(("profile", "channels"), [(Profile.VOICE, 1), (Profile.MUSIC, 2)])
@@ -28,17 +29,21 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
         {"name": "x"},
         {"broadcast": False},
         {"air": Air(dvr_s=60)},
-        {"air": Air(captions=("en",))},
+        CAPTIONED,
         {"air": Air(hold="a.wav")},
         {"air": Air((AirBus("floor", "en"),))},
     ],
 )
 def test_what_is_heard(change: dict[str, object]) -> None:
-    """Profile and name concern listeners, if there is a broadcast; a lock does not."""
+    """Profile and name concern listeners, if there is a broadcast; a lock does not.
+
+    Captions concern who listens to a recording, too.
+    """
     assert not is_heard_alike(ROOM, replace(ROOM, **change))  # type: ignore[arg-type]
     assert is_heard_alike(ROOM, replace(ROOM, locked=True))
     off = replace(ROOM, broadcast=False)
-    assert is_heard_alike(off, replace(off, **change))  # type: ignore[arg-type]
+    changed = replace(off, **change)  # type: ignore[arg-type]
+    assert is_heard_alike(off, changed) is (change != CAPTIONED)
 
 
 def test_as_the_server_makes_it() -> None:

@@ -292,3 +292,46 @@ async def test_many_epochs(edge: Edge) -> None:
             assert len(set(re.findall(r"token=[^\"]+", await answer.text()))) == 9
     (listener,) = edge.node.services.context.listening.listeners.all(DEMO)
     assert sorted(listener.key_queries) == [7, 8]
+
+
+@pytest.mark.parametrize("is_off_first", [False, True])
+async def test_revoked_before_the_end(edge: Edge, is_off_first: bool) -> None:  # noqa: FBT001
+    """Who was taken out of a room comes to no end of it, whatever they show; others do."""
+    theirs, others = await edge.listen_token(), await edge.listen_token()
+    key_only, _ = await playlist(edge, theirs)
+    others_key_only, _ = await playlist(edge, others)
+    if is_off_first:
+        await edge.as_admin("PATCH", "/api/rooms/demo", {"broadcast": False})
+    user = edge.node.access.listening(theirs).user
+    await edge.as_admin("DELETE", f"/api/rooms/demo/users/{user}")
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    asked = [(CURRENT, theirs), (KEY, theirs), (KEY, key_only), ("/hls/demo/stream.m3u8", theirs)]
+    assert [await status(edge, *one) for one in asked] == [403] * 4
+    assert [await status(edge, path, others) for path in (KEY, "/hls/demo/stream.m3u8")] == [
+        200
+    ] * 2
+    assert await status(edge, KEY, others_key_only) == 200
+
+
+async def test_end_of_another_room(edge: Edge) -> None:
+    """A token of a room that had the same id before opens no end of the later one."""
+    before = await edge.listen_token()
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    edge.node.advance(1)
+    await edge.new_room()
+    await edge.node.settle()
+    after = await edge.listen_token()
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    for path in (CURRENT, "/hls/demo/stream.m3u8"):
+        assert [await status(edge, path, token) for token in (before, after)] == [403, 200]
+
+
+async def test_end_of_a_room_that_left_none(edge: Edge) -> None:
+    """What is left of a room is still that one's after another of its id came and went."""
+    before = await edge.listen_token()
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    edge.node.advance(1)
+    await edge.new_room(broadcast=False)
+    after = await edge.listen_token()
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    assert [await status(edge, KEY, token) for token in (before, after)] == [200, 403]

@@ -106,6 +106,18 @@ def test_others_of_the_room_stay(archive: Archive) -> None:
     assert archive.names(RoomId("nowhere")) == frozenset()
 
 
+def test_names_of_what_was_sent_are_taken(tmp_path: Path) -> None:
+    """Also once it is removed here: another of that name would count as sent."""
+    notes = tmp_path / "upload"
+    (notes / DEMO).mkdir(parents=True)
+    for note in ("sent.json", "sent.mp4", "half.json.new"):
+        (notes / DEMO / note).touch()
+    archive = Archive(tmp_path / "recordings", notes)
+    archive.place(DEMO, "kept").mkdir(parents=True)
+    assert archive.names(DEMO) == {"kept", "sent"}
+    assert archive.names(RoomId("nowhere")) == frozenset()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "\xff"])
 def test_a_manifest_that_is_none(archive: Archive, text: str) -> None:
     """Is not there."""

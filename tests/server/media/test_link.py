@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
@@ -43,12 +44,15 @@ FORM: SpecForm[Wish] = SpecForm(
 class LinkUnderTest(Link[Wish]):
     """A link that says when it was lost."""
 
-    def __init__(self, patience: Patience, **settings: object) -> None:
+    def __init__(
+        self, patience: Patience, *, with_credentials: bool = False, **settings: object
+    ) -> None:
         self.lost_once = asyncio.Event()
         child = ChildSpec(
             name="fake",
             verb="fake",
             settings=settings,
+            with_credentials=with_credentials,
             command=[sys.executable, "-S", str(FAKE)],
             patience=patience,
         )
@@ -92,6 +96,18 @@ async def test_a_worker_is_told_and_asked(supervisor: Supervisor) -> None:
         await link.apply(wish)
     assert await link.applied() == [{"room": "a", "version": 1}, {"room": "a", "version": 3}]
     assert link.greeting.udp_port == 7
+
+
+@pytest.mark.parametrize("with_credentials", [True, False])
+async def test_credentials_are_for_who_needs_them(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, *, with_credentials: bool
+) -> None:
+    """What others find in our environment a worker gets only if it is to have it."""
+    monkeypatch.setenv("AWS_KEY", "a-secret")
+    link = LinkUnderTest(SLOW_PING, with_credentials=with_credentials)
+    await link.start(supervisor)
+    environment = Path(f"/proc/{link.pid}/environ").read_bytes()  # noqa: ASYNC240 - a test
+    assert (b"a-secret" in environment) == with_credentials
 
 
 async def test_a_killed_worker_comes_back_and_is_told_everything(
@@ -197,7 +213,7 @@ async def test_a_worker_that_cannot_start_says_why(supervisor: Supervisor) -> No
     [({"is_mute": True}, 0.3, "did not start within 0.3 s"), ({"dies_at": "apply"}, 30, "died")],
 )
 async def test_a_worker_that_never_serves_is_a_failed_start(
-    supervisor: Supervisor, settings: dict[str, object], ready_s: float, sentence: str
+    supervisor: Supervisor, settings: dict[str, Any], ready_s: float, sentence: str
 ) -> None:
     """Neither silence nor an early death lets `start` wait for ever."""
     link = LinkUnderTest(Patience(ready_s=ready_s), **settings)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, PlaylistKind
+from server.media import loop_keeper
 from server.media.loop_keeper import LoopKeeper
 from server.media.loop_worker import REFUSED
 from tests.hls.listener import decode, decrypt, level_db, read, spec
@@ -19,6 +20,17 @@ from tests.support import sounds
 pytestmark = pytest.mark.slow  # starts real processes
 
 BASE = 1000
+# A process that says what it likes, in the place of ours.
+LIAR = """
+import array, fcntl, json, os, sys, termios, time
+fd = json.loads(sys.argv[3])["loop_fd"]
+def tell(text): os.write(1, text.encode())
+def wait_read():
+    left = array.array("i", [1])
+    while left[0]:
+        fcntl.ioctl(1, termios.FIONREAD, left)
+        time.sleep(0.001)  # sleep: polls whether the pipe was read
+"""
 
 
 class House:
@@ -128,6 +140,9 @@ async def test_it_is_tried_again(house: House) -> None:
     ("says", "reason"),
     [
         (f"print('Nothing.', end=''); sys.exit({REFUSED})", "Nothing."),
+        (f"tell('Not '); wait_read(); tell('a sound.'); sys.exit({REFUSED})", "Not a sound."),
+        (f"tell('a' * 400); sys.exit({REFUSED})", "a" * 300),
+        (f"tell(','.join(os.environ.keys() & {{'AWS_KEY', 'HOME'}})); sys.exit({REFUSED})", "HOME"),
         ("os.kill(os.getpid(), 14)", "It takes too long to decode."),
         ("os.kill(os.getpid(), 9)", "It takes more computing time than hold music may."),
         ("sys.exit(1)", "The decoder broke on this file (status 1)."),
@@ -135,13 +150,26 @@ async def test_it_is_tried_again(house: House) -> None:
         ("", "What was made of the sound file cannot be read."),
     ],
 )
-async def test_a_process_that_goes_wrong(house: House, says: str, reason: str) -> None:
-    """Whatever it does or says is no more than a file that cannot be played."""
+async def test_a_process_that_goes_wrong(
+    house: House, monkeypatch: pytest.MonkeyPatch, says: str, reason: str
+) -> None:
+    """Whatever it does or says, in pieces too, is no more than a file that cannot be played."""
+    monkeypatch.setenv("AWS_KEY", "secret")
     (house.folder / "a.wav").write_bytes(sounds.wav(1.0))
-    before = "import json, os, sys; fd = json.loads(sys.argv[3])['loop_fd']; "
-    house.keeper._command = [sys.executable, "-c", before + says]
+    house.keeper._command = [sys.executable, "-c", LIAR + says]
     house.on_air("a.wav")
     with capture_logs() as logs:
         await house.keeper.work()
     assert [line["reason"] for line in logs] == [reason]
     assert house.counts == (0, 1)
+
+
+async def test_a_process_that_says_no_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not listened to for ever, and ends."""
+    monkeypatch.setattr(loop_keeper, "MAKE_S", 0.5)
+    (house.folder / "a.wav").write_bytes(sounds.wav(1.0))
+    house.keeper._command = [sys.executable, "-c", LIAR + "while True: tell('a' * 4096)"]
+    house.on_air("a.wav")
+    with capture_logs() as logs:
+        await house.keeper.work()
+    assert [line["reason"] for line in logs] == ["It takes too long to decode."]

@@ -3,16 +3,18 @@
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hls.core.fmp4 import AacFormat
 from hls.core.soundpart import SoundPart
 from server.media import wire
-from server.media.sound_process import _sentence
+from server.media.sound_process import WorkerSoundProcesses, _sentence
 from server.media.sound_worker import Feeding
 from server.rpc.codec import Notification, encode
 from server.rpc.framing import FrameKind, FrameReader, frame_head
+from server.supervise import Supervisor
 
 PART = SoundPart(AacFormat(b"\x11\x88", 1, 128_000), (b"one", b"two"), b"silent")
 ORDER = {
@@ -104,3 +106,15 @@ def test_last_words(said: bytes, sentence: str) -> None:
     told = _sentence(said)
     assert told.startswith(sentence)
     assert len(told) <= 300
+
+
+@pytest.mark.slow  # starts a real process
+async def test_nobody_elses_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It speaks with strangers: what stands in our environment is not for it."""
+    monkeypatch.setenv("AWS_KEY", "a-secret")
+    async with Supervisor() as root:
+        process = await WorkerSoundProcesses(root).encoder()
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()  # noqa: ASYNC240 - a test
+        await process.close()
+    assert b"PATH=" in environment
+    assert b"a-secret" not in environment

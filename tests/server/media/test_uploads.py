@@ -358,3 +358,15 @@ async def test_spooler_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyP
         await one.finish("blue")
         released.set()
     assert one.spool.counters["upload_spool_failures"] == 1
+
+
+async def test_credentials(
+    supervisor: Supervisor, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket's may stand in our environment, as the vendor's own tools know them."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    plane = WorkerUploadPlane(settings(tmp_path, s3))
+    await plane.start(supervisor)
+    environment = Path(f"/proc/{plane.pid}/environ").read_bytes()  # noqa: ASYNC240 - a test
+    assert b"a-secret" in environment
+    await plane.close()

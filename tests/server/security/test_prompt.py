@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tracemalloc
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from aiohttp import web
 from mixer.types import RoomId
 from server.domain import key_token
 from server.domain.identity import UserId
+from server.domain.media import Media
 from server.domain.plain_get import Request
+from server.domain.playlist_text import PlaylistText
 from server.edge import connections
 from server.edge.connections import Connection
 from server.edge.prompt import Prompt
@@ -156,6 +159,40 @@ async def test_the_same_bytes(open_port: Open, spy: Spy, settings: dict[str, obj
         assert spy.taken == [True, False], path
         assert prompt == slow
         assert prompt.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("path", ["/hls/demo/seg-1.m4s", STREAM])
+async def test_strangers_cost_no_memory(
+    stream: Port, spy: Spy, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """However many origins and hosts they name, what is large is there once."""
+    large = "0123456789abcdef" * 2**16
+    media, text = Media(large.encode()), PlaylistText(large)
+    monkeypatch.setattr(stream.node.broadcast, "media_now", lambda *_: media)
+    monkeypatch.setattr(stream.node.broadcast, "playlist_now", lambda *_: text)
+    await once(stream, path, {})
+    tracemalloc.start()
+    try:
+        for number in range(16):
+            host = f"127.0.0.{number}"
+            await once(stream, path, {"Host": host, "Origin": f"https://{number}.example"})
+            await once(stream, path, {"Origin": f"https://{number}.example"})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(spy.taken)
+    assert held < 2 * len(large)
+
+
+@pytest.mark.parametrize(("allowed", "heads"), [(("*",), 1), (("https://named.example",), 2)])
+async def test_origins(open_port: Open, allowed: tuple[str, ...], heads: int) -> None:
+    """An origin is told apart from others only where it is named."""
+    port = await on_air(open_port, hls_origin=allowed)
+    for origin in ("https://named.example", "https://1.example", "https://2.example", ""):
+        await once(port, "/hls/demo/seg-1.m4s", {"Origin": origin} if origin else {})
+    prompt = port.connections.prompt
+    assert isinstance(prompt, Prompt)
+    assert len(prompt._templates) == heads
 
 
 async def test_over_tls_for_good(stream: Port) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -115,6 +116,34 @@ async def test_changes(node: Node) -> None:
     assert off.state is OutputState.OFF
     with pytest.raises(NotFound):
         await outputs_of(node).change(ROOM, "0" * 16, OutputChange())
+
+
+@pytest.mark.parametrize("name", ["get", "commit"])
+async def test_room_made_anew_meanwhile(
+    node: Node, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An output of a room does not become one of the room that has its id later."""
+    outputs = outputs_of(node)
+    call = getattr(outputs._store, name)
+    standing = await outputs.add(ROOM, URL)
+
+    async def renew(*args: Any, **what: Any) -> object:
+        monkeypatch.undo()
+        await node.rooms.remove(ROOM)
+        await node.rooms.create(Wanted(id=ROOM))
+        return await call(*args, **what)
+
+    for work in (
+        lambda: outputs.add(ROOM, URL),
+        lambda: outputs.change(ROOM, standing.output.id, OutputChange(name="x")),
+        lambda: outputs.remove(ROOM, standing.output.id),
+    ):
+        outputs._outputs[ROOM] = {standing.output.id: standing}
+        monkeypatch.setattr(outputs._store, name, renew)
+        with pytest.raises(RoomNotFound):
+            await work()
+        assert outputs.all(ROOM) == []
+        assert await node.store.get("/rooms/demo/outputs") is None
 
 
 async def test_removed(node: Node) -> None:

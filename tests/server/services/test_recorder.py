@@ -74,7 +74,7 @@ class Studio:
         self.renew()
 
     def renew(self) -> None:
-        self.recorder.archive = self.disk
+        self.recorder.storage.archive = self.disk
         self.recorder.happened = lambda kind, _room, data: self.told.append((kind, dict(data)))
 
     @property
@@ -568,6 +568,29 @@ async def test_what_is_not_over_or_needed_cannot_be_removed(studio: Studio) -> N
         await studio.recorder.remove(DEMO, one.name)
 
 
+async def test_one_that_cannot_be_removed_keeps_no_other(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a disk of which nobody knows how much is left: what is due goes."""
+    stuck, free = await studio.done(), await studio.done()
+    await studio.start()
+    studio.disk.fails = "Input/output error"
+    remove = studio.disk.remove
+
+    def refuse(room: RoomId, name: str) -> None:
+        if name == stuck.name:
+            raise OSError(13, "Permission denied")
+        remove(room, name)
+
+    monkeypatch.setattr(studio.disk, "remove", refuse)
+    studio.recorder.policy = replace(studio.recorder.policy, retention=Retention(age_s=60))
+    studio.node.advance(61)
+    await studio.recorder.keep_space()
+    names = [one.name for one in studio.recorder.all()]
+    assert stuck.name in names
+    assert free.name not in names
+
+
 async def test_files_that_cannot_be_removed_keep_their_record(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -583,25 +606,25 @@ async def test_files_that_cannot_be_removed_keep_their_record(
     assert studio.recorder.all() == [one]
 
 
-async def test_sizes_that_do_not_change_are_known(studio: Studio) -> None:
-    """A minute after the end the disk is looked at once more, and then no more."""
-    one = await studio.done()
-    place = studio.disk.place(DEMO, one.name)
-    place.mkdir(parents=True)
-    for seconds, size, known in ((0, 3, 3), (60, 5, 5), (1, 7, 5)):
-        studio.node.advance(seconds)
-        (place / "mix.ogg").write_bytes(b"x" * size)
-        assert await studio.recorder.sizes([one]) == [known]
-    await studio.recorder.remove(DEMO, one.name)
-    assert await studio.recorder.sizes([one]) == [0]
-
-
 async def test_two_of_a_second_have_names_of_their_own(studio: Studio) -> None:
     """Also if a folder of that name is there that nobody knows."""
     one = await studio.done()
     studio.node.unix.advance(-1)
     (studio.disk.place(DEMO, f"{one.name}-2")).mkdir(parents=True)
     assert (await studio.start()).name == f"{one.name}-3"
+
+
+async def test_a_name_that_was_uploaded_is_not_given_again(studio: Studio) -> None:
+    """With the notes where the upload process writes them; it would count as sent."""
+    one = await studio.done()
+    await studio.recorder.remove(DEMO, one.name)
+    notes = build.upload_folder(studio.node.settings) / "recordings" / DEMO
+    notes.mkdir(parents=True)
+    (notes / f"{one.name}.json").write_text("{}")
+    studio.node.services = studio.node.build()  # with the folders as they are composed
+    await studio.node.services.load()
+    studio.node.unix.advance(-1)
+    assert (await studio.start()).name == f"{one.name}-2"
 
 
 # By itself
@@ -760,3 +783,78 @@ async def test_a_disk_that_hangs_keeps_nobody(
                     await asyncio.sleep(0)
         finally:
             answers.set()
+
+
+class HungStart:
+    """A start in a second room whose disk does not answer before it is let go."""
+
+    def __init__(self, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = RoomId("second")
+        self._studio = studio
+        self._is_asked, self._answers = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def hang() -> int:
+            loop.call_soon_threadsafe(self._is_asked.set)
+            self._answers.wait()
+            return SPACE
+
+        monkeypatch.setattr(studio.disk, "free_bytes", hang)
+
+    async def begin(self) -> None:
+        await self._studio.node.rooms.create(Wanted(self.room))
+        self._start = asyncio.ensure_future(self._studio.recorder.start(self.room, What(), "api"))
+        await self._is_asked.wait()
+
+    async def end(self) -> None:
+        self._answers.set()
+        await self._start
+
+
+async def test_a_start_on_a_disk_that_hangs_keeps_no_other_recording(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are paused, stopped, end with their room and with the server."""
+    one = await studio.start()
+    hung = HungStart(studio, monkeypatch)
+    await hung.begin()
+    async with asyncio.timeout(2):
+        await studio.recorder.pause(DEMO)
+        ending = asyncio.ensure_future(studio.recorder.finish_room(DEMO))
+        while studio.recorder.get(DEMO, one.name).is_running:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0)
+        await studio.recorder.finished(DEMO, one.name)
+        await ending
+        await studio.recorder.close()
+    with pytest.raises(RoomNotFound):  # what is closed begins nothing, however late
+        await hung.end()
+    assert studio.recorder.count == 0
+
+
+async def test_what_happened_while_the_disk_was_asked_counts(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A room that went meanwhile is not recorded."""
+    hung = HungStart(studio, monkeypatch)
+    await hung.begin()
+    await studio.node.rooms.remove(hung.room)
+    with pytest.raises(RoomNotFound):
+        await hung.end()
+    assert studio.recorder.all() == []
+
+
+async def test_who_ends_all_waits_no_longer_than_for_the_end(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that does not answer the stop counts as an end that nobody confirms."""
+    monkeypatch.setattr("server.services.recorder.FINISH_S", 0.01)
+    await studio.start()
+    never = asyncio.Event()
+
+    async def hang(**_wanted: object) -> int:
+        await never.wait()
+        return 0
+
+    monkeypatch.setattr(studio.node.store, "commit", hang)
+    async with asyncio.timeout(2):
+        await studio.recorder.close()

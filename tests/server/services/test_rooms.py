@@ -142,6 +142,69 @@ async def test_remove_twice(node: Node) -> None:
     assert [type(answer) for answer in answers] == [type(None), RoomNotFound]
 
 
+async def test_remove_twice_and_make_anew(node: Node) -> None:
+    """Who removes a room does not remove one that was made under its id meanwhile."""
+    await node.rooms.create(Wanted(id=DEMO))
+    go_on, finish = asyncio.Event(), node.rooms.before_removal
+
+    async def hang(_room: RoomId) -> None:
+        node.rooms.before_removal = finish
+        await go_on.wait()
+
+    node.rooms.before_removal = hang
+    slow = asyncio.create_task(node.rooms.remove(DEMO))
+    await asyncio.sleep(0)
+    await node.rooms.remove(DEMO)
+    again = await node.rooms.create(Wanted(id=DEMO))
+    go_on.set()
+    with pytest.raises(RoomNotFound):
+        await slow
+    assert node.rooms.get(DEMO) == again
+
+
+async def test_ends_once(node: Node) -> None:
+    """Of two that end a broadcast the later waits, and then does not end that of a new room."""
+    await node.rooms.create(Wanted(id=DEMO))
+    ends, go_on, ended = asyncio.Event(), asyncio.Event(), list[Stream]()
+
+    async def before_end(_room: RoomId, stream: Stream) -> None:
+        ended.append(stream)
+        ends.set()
+        await go_on.wait()
+
+    node.rooms.before_end, stream = before_end, node.rooms.stream(DEMO)
+    both = [asyncio.create_task(node.rooms.remove(DEMO)) for _ in range(2)]
+    await ends.wait()
+    go_on.set()
+    answers = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), RoomNotFound]
+    assert ended == [stream]
+
+
+@pytest.mark.parametrize("broadcast", [True, False])
+async def test_change_waits(node: Node, monkeypatch: pytest.MonkeyPatch, broadcast: bool) -> None:  # noqa: FBT001
+    """Who changes a room does not change one that was made under its id meanwhile."""
+    await node.rooms.create(Wanted(id=DEMO))
+    commit, waiting = node.store.commit, list[asyncio.Task[Any]]()
+
+    async def slowly(**what: Any) -> object:
+        monkeypatch.undo()
+        for work in (
+            node.rooms.create(Wanted(id=DEMO)),
+            node.rooms.change(DEMO, lambda room: replace(room, name="x", broadcast=broadcast)),
+        ):
+            waiting.append(asyncio.create_task(work))
+            for _ in range(9):
+                await asyncio.sleep(0)
+        return await commit(**what)
+
+    monkeypatch.setattr(node.store, "commit", slowly)
+    await node.rooms.remove(DEMO)
+    again, changed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert node.rooms.get(DEMO) == again
+    assert isinstance(changed, RoomNotFound)
+
+
 async def test_again(node: Node) -> None:
     """A removed room's id can be used again, for a new room with new secrets."""
     before = await node.rooms.create(Wanted(id=DEMO))
@@ -211,7 +274,7 @@ async def test_ends_in_order(node: Node, is_removed: bool) -> None:  # noqa: FBT
     version, seen = node.broadcast.specs[DEMO].version, []
 
     async def before_end(room: RoomId, stream: Stream) -> None:
-        node.rooms.rekey(room, replace(stream, secret=b"x" * 32))
+        assert node.rooms.rekey(room, stream, replace(stream, secret=b"x" * 32))
         await node.settle()
         seen.append((node.broadcast.specs[room].on_air, node.broadcast.specs[room].version))
 
@@ -354,7 +417,12 @@ async def test_revoke(node: Node) -> None:
     assert not again.is_revoked(DEMO, ADA)
 
 
-async def test_revoke_removed_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_anew", [False, True])
+async def test_revoke_removed_meanwhile(
+    node: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    is_anew: bool,  # noqa: FBT001 - a column
+) -> None:
     """A room that is removed while we write leaves no refusal to one that has its name later."""
     await node.rooms.create(Wanted(id=DEMO))
     commit = node.store.commit
@@ -362,12 +430,15 @@ async def test_revoke_removed_meanwhile(node: Node, monkeypatch: pytest.MonkeyPa
     async def slow(**changes: Any) -> object:
         monkeypatch.setattr(node.store, "commit", commit)
         await node.rooms.remove(DEMO)
+        if is_anew:
+            await node.rooms.create(Wanted(id=DEMO))
         return await commit(**changes)
 
     monkeypatch.setattr(node.store, "commit", slow)
     with pytest.raises(RoomNotFound):
         await node.rooms.revoke(DEMO, ADA, 60)
-    assert (await node.store.scan("/rooms/")).records == ()
+    assert (await node.store.scan("/rooms/demo/revoked/")).records == ()
+    assert not node.rooms.is_revoked(DEMO, ADA)
 
 
 async def test_oldest_first(node: Node) -> None:

@@ -14,6 +14,7 @@ from mixer.types import RoomId
 from server.compose.build import Services
 from server.domain.air import Air
 from server.domain.rotation import Rotation
+from server.domain.stream import Stream
 from server.errors import KeyNotYet, NotFound, SigningUnavailable, StoreLost
 from server.ports import Conflict
 from server.services.rooms import Wanted
@@ -232,6 +233,42 @@ async def test_room_removed_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatc
     keys.heard(DEMO)
     assert await keys.work()
     assert (await node.store.scan("/rooms/")).records == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_after"),
+    [("make_key", False), ("get", False), ("commit", False), ("commit", True), ("scan", False)],
+)
+async def test_room_made_anew_meanwhile(
+    node: Node, monkeypatch: pytest.MonkeyPatch, name: str, *, is_after: bool
+) -> None:
+    """A room of the same id keeps its own clock, secret and keys, whenever it came to be."""
+    keys, again = keys_of(node.services), list[Stream]()
+    where = node.rooms if name == "make_key" else keys._store
+    call = getattr(where, name)
+
+    async def renew(*args: Any, **what: Any) -> object:
+        if args == ("/rooms/demo/stream",):  # the next get is that of another record
+            return await call(*args)
+        monkeypatch.undo()
+        answer = await call(*args, **what) if is_after else None
+        await node.rooms.remove(DEMO)
+        node.advance(10)
+        await node.rooms.create(Wanted(id=DEMO))
+        again.append(node.rooms.stream(DEMO))
+        return answer if is_after else await call(*args, **what)
+
+    async def conflict(**_what: Any) -> Conflict:
+        return Conflict("/rooms/demo/livemeta", 0)
+
+    if name == "scan":  # the keys that somebody else stored
+        monkeypatch.setattr(keys._store, "commit", conflict)
+    monkeypatch.setattr(where, name, renew)
+    go_to(node, 7)
+    keys.heard(DEMO)
+    assert await keys.work()
+    assert [node.rooms.stream(DEMO)] == again
+    assert (planned(node.services), list(await stored(node))) == ([(0, 0)], ["0"])
 
 
 async def test_heard_while_it_is_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,7 +522,13 @@ async def test_run(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         pauses.append(seconds)
 
     monkeypatch.setattr("server.services.stream_keys.asyncio.sleep", pause)
-    monkeypatch.setattr(node.rooms, "rekey", lambda _room, _stream: done.set())
+    rekey = node.rooms.rekey
+
+    def told(*what: Any) -> bool:
+        done.set()
+        return rekey(*what)
+
+    monkeypatch.setattr(node.rooms, "rekey", told)
     node.rooms.make_key = fails_once
     async with Supervisor("test") as supervisor:
         _ = supervisor.keep_running(keys.run, name="keys")

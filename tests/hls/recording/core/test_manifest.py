@@ -34,7 +34,7 @@ WHOLE = Manifest(
     failure=RecordingFailure.FULL,
     sentence="The disk is full.",
     people=[Person(1, "ann", "Ännchen")],
-    takes=[Take(1, 1_700_000_000.0, 0.0, 10.0, TakeEnd.FAILED)],
+    takes=[Take(1, 1_700_000_000.0, 0.0, 10.0, TakeEnd.FAILED, 1_700_000_010.0)],
     files=[
         RecordedFile("mix.flac", FileKind.MIX, 1, 0.0, 10.0, 1000),
         RecordedFile("tracks/1-Ännchen.ogg", FileKind.TRACK, 1, 2.5, 7.5, 500, "ann", 2),
@@ -52,6 +52,31 @@ def test_what_is_written_is_read() -> None:
     assert read_manifest(text) == WHOLE
     assert "Ännchen" in text
     assert WHOLE.size_bytes == 1500
+
+
+def test_a_take_of_before_is_read() -> None:
+    """Nobody knows when it ended."""
+    old = json.loads(write_manifest(WHOLE))
+    del old["takes"][0]["ended_unix_s"]
+    assert read_manifest(json.dumps(old)).takes[0].ended_unix_s is None
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_paused"),
+    [
+        ([], False),
+        ([EventKind.JOINED], False),
+        ([EventKind.PAUSED, EventKind.LEFT], True),
+        ([EventKind.PAUSED, EventKind.RESUMED], False),
+        ([EventKind.PAUSED, EventKind.TAKE], False),
+        ([EventKind.PAUSED, EventKind.TAKE, EventKind.PAUSED, EventKind.LOST], True),
+    ],
+)
+def test_a_recording_is_paused_as_its_events_say(kinds: list[EventKind], is_paused: bool) -> None:  # noqa: FBT001 - the answer
+    """The last of pauses, resumptions and takes counts."""
+    said = Manifest("hall", "monday", 1.0, MixFormat.OGG_OPUS, tracks=False, exact=True)
+    said.events = [Event(0.0, 0.0, kind) for kind in kinds]
+    assert said.is_paused is is_paused
 
 
 def test_a_recording_that_has_just_begun_is_read() -> None:
