@@ -153,7 +153,7 @@ async def test_a_connection_that_cannot_be_ended(
     """What the mixer says of one of theirs keeps no other of theirs from being ended."""
     await edge.new_room()
     token = await edge.listen_token()
-    clients = [Client(edge, "whep", token) for _ in range(3)]
+    clients = [Client(edge.http, "whep", token) for _ in range(3)]
     assert [await one.post() for one in clients] == [201] * 3
     drop, asked = edge.node.mixer.drop_peer, list[PeerId]()
 
