@@ -8,6 +8,7 @@
 import Hls from "../vendor/hls.mjs";
 import { airOf, askAir } from "./air.js";
 import { expiryMs, Refusal, serverNow } from "./api.js";
+import { BackBuffer } from "./backbuffer.js";
 import { backoffMs } from "./backoff.js";
 import { creditsAt, NO_CREDITS } from "./credits.js";
 import { CLASSIC, LOW_LATENCY } from "./hlsconfig.js";
@@ -269,6 +270,7 @@ export class Player {
     hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
     this.#pace.reset();
+    new BackBuffer(hls);
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.tracks.restoreChannel());
     let isNew = true;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {

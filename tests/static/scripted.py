@@ -87,6 +87,7 @@ def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
         "seconds": 83.0,
         "bytes": 4_200_000,
         "reason": "",
+        "files": [],
         **more,
     }
 
@@ -326,6 +327,7 @@ class ScriptedSite:
         return web.json_response({"success": True, "recordings": found, "freeBytes": 5_200_000_000})
 
     async def _one_recorded(self, request: web.Request) -> web.Response:
+        self.calls.append(("recording", {"name": request.match_info["name"]}))
         return self._steered(self._recording(request))
 
     async def _record(self, request: web.Request) -> web.Response:
