@@ -448,7 +448,7 @@ export class Player {
     const isKey = data.details === Hls.ErrorDetails.FRAG_DECRYPT_ERROR;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && first && !isKey) {
       this.#recoveredAt = performance.now();
-      hls.recoverMediaError(); // a new source, which a browser does not play by itself
+      hls.recoverMediaError(); // a new source, which begins as paused
       this.#audio.play().catch((error) => this.#playRefused(error));
     } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
       const air = airOfError(data);
