@@ -70,6 +70,8 @@ class Scribe:
     def __init__(self, order: Order) -> None:
         self.report = RecordingReport(order.room, order.spec.name, RecordingState.RECORDING)
         """How it is; another object after each change, so that any thread may look."""
+        self.counts: dict[str, int] = {}
+        """How much was left out, as `TakeWriter.counts`; another object, likewise."""
         self._order = order
         self._spec = order.spec
         self._folder = Path(order.spec.folder)
@@ -290,7 +292,7 @@ class Scribe:
         self._tell()
 
     def _tell(self) -> None:
-        manifest = self._known
+        manifest, self.counts = self._known, self._open.counts
         self.report = RecordingReport(
             self._order.room,
             self._order.spec.name,
