@@ -121,6 +121,7 @@ class Recorder:
         self.storage = Storage(archive, clock)
         self.happened: Happened = nobody_hears
         self.is_needed: Callable[[Recording], bool] = _nobody_needs
+        self.why_needed: Callable[[], str] = str  # what people are told then
         self._store = store
         self._rooms = rooms
         self._presence = presence
@@ -263,14 +264,17 @@ class Recorder:
             self._wish(room).is_declined = True
             return await self._happen(one, RecordingEvent.STOP, by=by)
 
-    async def remove(self, room: RoomId, name: str) -> None:
-        """Remove a recording and its files. Raises NotFound, RecordingBusy, StoreLost."""
+    async def remove(self, room: RoomId, name: str, *, is_forced: bool = False) -> None:
+        """Remove a recording and its files, if it is forced also what somebody still reads.
+
+        Raises NotFound, RecordingBusy, StoreLost.
+        """
         async with self._on_disk:
             one = self.get(room, name)
             if not one.is_over:
                 raise RecordingBusy("This recording is not over: stop it first")
-            if self.is_needed(one):
-                raise RecordingBusy("This recording is being uploaded: wait until that is done")
+            if self.is_needed(one) and not is_forced:
+                raise RecordingBusy(self.why_needed())
             # Files first: a record without files is nothing, files without a record are.
             await self.storage.remove(one)
             await self._store.commit(delete=[key_of(room, name)])

@@ -16,7 +16,7 @@ from hls.recording.core.manifest import Manifest, TakeEnd
 from hls.types import MixFormat, RecordedPerson, RecordingReport, RecordingSpec
 from hls.types import RecordingState as Reported
 from mixer.types import PeerId, RecordTaps, RoomId, RtpCodec, RtpParticipantSpec
-from server.compose import build
+from server.compose import build, housekeeping
 from server.domain.grants import Role
 from server.domain.lines import Line, Lines
 from server.domain.recording import (
@@ -842,7 +842,7 @@ async def test_a_disk_that_hangs_keeps_nobody(
         return SPACE
 
     monkeypatch.setattr(studio.disk, "free_bytes", hang)
-    monkeypatch.setattr(build, "SWEEP_S", 0.001)
+    monkeypatch.setattr(housekeeping, "SWEEP_S", 0.001)
     studio.automatic(Automatic.ON_AIR)
     lobby = RoomId("short")
     await studio.node.rooms.create(Wanted(lobby, expires_in_s=60))
