@@ -153,6 +153,7 @@ class RoomFull(RoomNotice):
     liveListeners: int | None
     automix: bool
     radio: bool
+    upload: bool | None
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
     title: str
@@ -164,7 +165,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last six are the admin's."""
+    """A room by its id; what may be missing is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -176,6 +177,7 @@ class RoomSeen(RoomNotice):
     liveListeners: int | None = None
     automix: bool | None = None
     radio: bool | None = None
+    upload: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
     title: str | None = None

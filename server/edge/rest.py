@@ -101,6 +101,7 @@ async def create_room(request: web.Request) -> web.Response:
         record=body.record,
         live_listeners=body.liveListeners,
         air=body.air,
+        upload=body.upload,
     )
     room = await request.app[CONTEXT].rooms.create(wanted)
     shape = _brief(request, room) | _decided(request, room)
@@ -308,6 +309,7 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "liveListeners": room.live_listeners,
         "automix": room.automix,
         "radio": room.radio,
+        "upload": _upload(request, room),
         "broadcastBuses": [asdict(one) for one in room.air.buses],
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
@@ -317,6 +319,12 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "record": None if room.record is None else room.record.value,
         "links": links_of(request, room),
     }
+
+
+def _upload(request: web.Request, room: Room) -> bool | None:
+    """Return whether a room is uploaded; None where nothing is, and nobody said no."""
+    is_asked = request.app[CONTEXT].uploads.plane is not None or not room.upload
+    return room.upload if is_asked else None
 
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:
