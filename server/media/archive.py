@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Final
@@ -84,11 +85,25 @@ class Archive:
         """See RecordingArchive."""
         if self.find(room, name, MANIFEST) is None:
             return None
+        place = self.place(room, name)
+        claim = shelf.claim(place, wait=False)
         try:
-            manifest = shelf.repair(self.place(room, name))
+            manifest = shelf.repair(place)
         except BadManifest:
             return None
+        finally:
+            os.close(claim)
         return None if manifest is None else manifest.seconds
+
+    def open_ones(self) -> list[tuple[RoomId, str]]:
+        """See RecordingArchive: of what is whole the writer's reserve is given up."""
+        return [
+            (RoomId(room.name), place.name)
+            for room in _in(self.folder)
+            if not room.is_symlink()
+            for place in _in(room)
+            if not place.is_symlink() and (place / shelf.RESERVE).exists()
+        ]
 
     def remove(self, room: RoomId, name: str) -> None:
         """See RecordingArchive."""

@@ -203,6 +203,11 @@ async def test_files_are_fetched(edge: Edge) -> None:
         assert file.headers["Content-Disposition"] == f'inline; filename="{NAME}-1-Ada.ogg"'
         assert file.headers["Cache-Control"] == "no-store"
         assert file.headers["X-Content-Type-Options"] == "nosniff"
+    put(edge, "mix.pt-BR.vtt", b"WEBVTT\n\n")
+    async with edge.http.get(f"{ONE}/files/mix.pt-BR.vtt", headers=edge.admin) as file:
+        assert (file.status, await file.read()) == (200, b"WEBVTT\n\n")
+        assert file.headers["Content-Type"] == "text/vtt; charset=utf-8"
+        assert file.headers["Content-Disposition"].startswith("attachment")
     ranged = edge.admin | {"Range": "bytes=5-"}
     async with edge.http.get(f"{ONE}/files/mix.ogg", headers=ranged) as file:
         assert (file.status, await file.read()) == (206, b"mix")
