@@ -154,6 +154,7 @@ class RoomFull(RoomNotice):
     liveListenersMost: int
     automix: bool
     radio: bool
+    upload: bool | None
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
     title: str
@@ -165,7 +166,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; `pin` and what follows is the admin's."""
+    """A room by its id; what may be missing is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -178,6 +179,7 @@ class RoomSeen(RoomNotice):
     liveListenersMost: int | None = None
     automix: bool | None = None
     radio: bool | None = None
+    upload: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
     title: str | None = None

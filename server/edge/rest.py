@@ -101,6 +101,7 @@ async def create_room(request: web.Request) -> web.Response:
         record=body.record,
         live_listeners=body.liveListeners,
         air=body.air,
+        upload=body.upload,
     )
     context = request.app[CONTEXT]
     room = await context.rooms.create(wanted)
@@ -310,6 +311,7 @@ def _decided(context: Context, request: web.Request, room: Room) -> dict[str, ob
         "liveListenersMost": context.standings.most_listeners(room),
         "automix": room.automix,
         "radio": room.radio,
+        "upload": _upload(request, room),
         "broadcastBuses": [asdict(one) for one in room.air.buses],
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
@@ -319,6 +321,12 @@ def _decided(context: Context, request: web.Request, room: Room) -> dict[str, ob
         "record": None if room.record is None else room.record.value,
         "links": links_of(request, room),
     }
+
+
+def _upload(request: web.Request, room: Room) -> bool | None:
+    """Return whether a room is uploaded; None where nothing is, and nobody said no."""
+    is_asked = request.app[CONTEXT].uploads.plane is not None or not room.upload
+    return room.upload if is_asked else None
 
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:

@@ -28,6 +28,7 @@ import { ServerClock } from "./serverclock.js";
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [radio]  as AAC and MP3 too
+ * @property {boolean | null} [upload]  what is recorded and broadcast goes to the server's bucket; null: it has none
  * @property {string[]} [buses]  beside the floor
  * @property {import("./channels.js").AirBus[]} [broadcastBuses]  what listeners can choose among; none: the floor
  * @property {string} [title]  what listeners are told they hear; "": the room's name
