@@ -1,7 +1,7 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
-import { Captions } from "./captions.js";
+import { Captions, tracksOf } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -66,9 +66,10 @@ function takeOver(wanted) {
   else draw();
 }
 
-const captions = new Captions(audio, {
+const captions = new Captions({
   languages: () => player.captions(),
   choose: (language) => broadcast.showCaptions(language),
+  reading: tracksOf(audio, () => captions.drawText()),
 });
 const timeshift = new Timeshift((at) => player.seek(at));
 const controls = new SystemControls({
