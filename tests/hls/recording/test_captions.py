@@ -128,6 +128,7 @@ def test_the_next_take_has_its_own(tmp_path: Path) -> None:
         file.write(b"00:00:09.000 --> 00:00:10.000\nHal")
     raw = read(tmp_path / "mix.en.vtt")
     assert {text for _, _, text in raw[:3]} == {"Sooner", "First", "Later"}
+    hall.die()
     again = RecordedHall(tmp_path, first=FIRST + 500)
     say(again, 10.5, "Again", "pt-BR")
     say(again, 9.9, "Between the two")
@@ -240,7 +241,7 @@ def test_a_disk_that_hangs_holds_up_no_caption(
     """What finds no room is not taken, and counted; nor is what comes after a failure."""
     hangs = threading.Event()
     monkeypatch.setattr("hls.recording.shelf.os.fdatasync", lambda _: hangs.wait())
-    recorder = Recorder(max_waiting_bytes=300)
+    recorder = Recorder(max_waiting_bytes=1000)
     spec = replace(a_spec(1, a_recording(tmp_path)), captions=(CaptionsSpec("en-cc", "en"),))
     recorder.apply(spec, FIRST)
     said = Caption("en", "x" * 90, UNIX_S, UNIX_S + 1)

@@ -276,6 +276,21 @@ async def test_a_removed_recording_is_gone(edge: Edge) -> None:
     assert not (edge.node.folder / "recordings" / "demo").exists()
 
 
+async def test_a_recording_that_waits_for_its_upload_can_be_removed(edge: Edge) -> None:
+    """Only by saying so, for people have a right to it."""
+    await done(edge)
+    recorder = edge.node.services.context.recorder
+    recorder.is_needed, recorder.why_needed = (lambda _: True), (lambda: "The bucket is away")
+    status, answer = await edge.as_admin("DELETE", ONE)
+    assert (status, answer["code"], answer["error"]) == (
+        409,
+        "recording_busy",
+        "The bucket is away",
+    )
+    assert await edge.as_admin("DELETE", f"{ONE}?force=true") == (200, {"success": True})
+    assert (await edge.as_admin("GET", ONE))[0] == 404
+
+
 async def test_a_host_records_and_everybody_is_told(edge: Edge) -> None:
     """By the grant `record`, which hosts have; others are refused and told what happens."""
     async with member(edge, "host") as host, member(edge) as other:
