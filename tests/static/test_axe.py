@@ -54,7 +54,12 @@ def test_join_page(page: Page, site: ScriptedSite) -> None:
     page.wait_for_selector("html[data-state=live]")
     wanda, hans = ({"userId": name, "displayName": name} for name in ("Wanda", "Hans"))
     site.notify("lobby", {"waiting": [wanda], "hands": [hans]})
-    site.notify("roomChanged", {"roomId": "studio", "name": "Studio", "chat": True})
+    changed = {"roomId": "studio", "name": "Studio", "chat": True, "captions": ["en", "de"]}
+    site.notify("roomChanged", changed)
+    page.get_by_role("button", name="Captions").click()
+    said = {"language": "en", "text": "Good morning", "startsInMs": 0, "durationMs": 30_000}
+    site.notify("caption", said)
+    expect(page.locator("#captions-text")).to_have_text("Good morning")
     site.notify("recording", {"name": "now", "state": "recording", "seconds": 61.0})
     site.notify("roomClosing", {"seconds": 60})
     for words in ("Run the room", "Chat", "Your sound"):
