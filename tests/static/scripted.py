@@ -340,7 +340,7 @@ class ScriptedSite:
 
     async def _one_recorded(self, request: web.Request) -> web.Response:
         self.calls.append(("recording", {"name": request.match_info["name"]}))
-        return self._steered(self._recording(request))
+        return web.json_response({"success": True, "recording": self._recording(request)})
 
     async def _record(self, request: web.Request) -> web.Response:
         self.calls.append(("record", await request.json()))
