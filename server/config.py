@@ -130,7 +130,10 @@ class Settings(BaseSettings):
         " That is everybody's voice: ask them first.",
     )
     record_limit_mb: int = Field(
-        default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
+        default=256,
+        ge=1,
+        le=1 << 20,
+        description="Size at which a packet capture ends, in megabytes.",
     )
     record_default: Literal["off", "on-air", "when-occupied"] = Field(
         default="off",

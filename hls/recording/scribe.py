@@ -1,6 +1,7 @@
 """Writes one recording: takes, people, pauses and failures. What it does may wait for a disk."""
 
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -68,6 +69,7 @@ class Scribe:
         self._manifest: Manifest | None = None
         self._writer: TakeWriter | None = None
         self._people: dict[str, RecordedPerson] = {}
+        self._claim: int | None = None
 
     @property
     def is_over(self) -> bool:
@@ -106,6 +108,7 @@ class Scribe:
 
     def _begin(self, now: Moment) -> None:
         shelf.make_folder(self._folder)
+        self._claim = shelf.claim(self._folder, wait=True)  # until who repairs it is ready
         try:
             manifest = shelf.repair(self._folder)
         except BadManifest as error:
@@ -202,7 +205,13 @@ class Scribe:
         is_over = state is RecordingState.FINISHED
         self._end(now.unix_s, state, TakeEnd.STOPPED if is_over else TakeEnd.INTERRUPTED)
         shelf.save_all(self._folder, self._known)
+        self._let_go()
         self._tell()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def _end(self, unix_s: float, state: RecordingState, end: TakeEnd) -> None:
         self._known.state, self._known.ended_unix_s = state, unix_s
@@ -231,6 +240,8 @@ class Scribe:
             self._manifest.failure, self._manifest.sentence = failure, sentence
             with suppress(OSError):
                 shelf.save_all(self._folder, self._manifest)
+        with suppress(OSError):
+            self._let_go()
         self.report = replace(
             self.report, state=RecordingState.FAILED, failure=failure, sentence=sentence
         )

@@ -33,6 +33,11 @@ class PlaylistAsk:
     part: int | None = None
     skip: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is for what may not be there yet; of the multivariant playlist all is."""
+        return self.msn is not None and self.kind is not PlaylistKind.MULTIVARIANT
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -65,7 +70,7 @@ class Parts:
 
     def wanted(self, ask: PlaylistAsk) -> int | None:
         """Return the part that must be complete before the answer; None if nothing need be."""
-        if ask.msn is None or ask.kind is PlaylistKind.MULTIVARIANT:
+        if ask.msn is None or not ask.waits:
             return None
         whole = self.count - 1
         if ask.rendition in self._captions:  # they are listed when they begin

@@ -12,6 +12,7 @@ from server.domain.byte_range import read_range
 from server.domain.media import Media
 from server.domain.playlist_text import PlaylistText
 from server.domain.reload import TARGET_S, PlaylistAsk, read_directives
+from server.domain.room import RoomState
 from server.edge.connections import ends_with_caller
 from server.edge.context import CONTEXT, Context
 from server.edge.errors import refusal, response
@@ -54,8 +55,9 @@ async def get_playlist(request: web.Request) -> web.Response:
     listener = pass_shown(request, room)
     ending = ending_of(context, room)
     text = await _running(request, room, ask) if ending is None else _ended(ending, ask)
-    playlist = (ask.rendition, ask.kind)
-    context.audience.asked(room, playlist, _who(request, room))
+    if _is_counted(context, room):
+        playlist = (ask.rendition, ask.kind)
+        context.audience.asked(room, playlist, _who(request, room))
     accepted = request.headers.get("Accept-Encoding", "")
     answer = text_answer(text, ask, listener, is_packed=takes_gzip(accepted))
     return _sent(context, room, ask.kind.value, answer)
@@ -134,7 +136,7 @@ def text_answer(
 
 def max_age_s(ask: PlaylistAsk) -> int:
     """Return how long a playlist may be kept."""
-    return _PLAIN_S if ask.msn is None else _BLOCKED_S
+    return _BLOCKED_S if ask.waits else _PLAIN_S
 
 
 @lru_cache(256)  # browsers send few
@@ -201,5 +203,11 @@ def who(token: str, address: str, agent: str) -> int:
 
 
 def _sent(context: Context, room: RoomId, kind: str, answer: web.Response) -> web.Response:
-    context.audience.sent(room, kind, answer.content_length or 0)
+    if _is_counted(context, room):
+        context.audience.sent(room, kind, answer.content_length or 0)
     return answer
+
+
+def _is_counted(context: Context, room: RoomId) -> bool:
+    """Whether there is an audience: of a broadcast that is over it was forgotten, for good."""
+    return context.rooms.state(room) is RoomState.ON_AIR and context.rooms.get(room).broadcast

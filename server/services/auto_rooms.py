@@ -1,5 +1,7 @@
 """Rooms that are made when somebody comes, if the operator wants that."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -27,6 +29,7 @@ class AutoRooms:
     def __init__(self, rooms: Rooms, policy: AutoPolicy) -> None:
         self._rooms = rooms
         self._policy = policy
+        self._making = asyncio.Lock()  # between the count and the room nobody else makes one
 
     def is_open(self, room: RoomId) -> bool:
         """Whether anybody may come to a room of that id, without an invite."""
@@ -52,12 +55,15 @@ class AutoRooms:
 
     async def _make(self, room: RoomId) -> Room:
         policy = self._policy
-        if sum(self._fits(one.id) for one in self._rooms.all()) >= policy.limit:
-            raise TooMany(f"At most {policy.limit} rooms are made by themselves")
         wanted = Wanted(
             id=room, pin="", max_anchors=policy.max_anchors, expires_in_s=policy.lifetime_s
         )
-        try:
-            return await self._rooms.create(wanted)
-        except RoomExists:  # somebody else came at the same moment
-            return self._rooms.get(room)
+        async with self._making:
+            with suppress(RoomNotFound):
+                return self._rooms.get(room)  # somebody else came at the same moment
+            if sum(self._fits(one.id) for one in self._rooms.each()) >= policy.limit:
+                raise TooMany(f"At most {policy.limit} rooms are made by themselves")
+            try:
+                return await self._rooms.create(wanted)
+            except RoomExists:  # made by somebody who was asked to
+                return self._rooms.get(room)

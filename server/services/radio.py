@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,7 +59,8 @@ class RadioTap:
         """Come to the end now: its listener may hear no more."""
         self._tap.cut()
         if self.patience is not None:
-            self.patience.reschedule(0.0)
+            with suppress(RuntimeError):  # it has just run out by itself
+                self.patience.reschedule(0.0)
 
     async def next(self) -> bytes | None:
         """Return the next piece of the stream, None at its end."""

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from mixer.errors import ClientMistake, PeerGone
+from mixer.errors import ClientMistake, MixerError, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, PlaneEvent, RoomId
 from server.domain.identity import UserId
 from server.domain.room import Room
@@ -202,7 +202,7 @@ class Standings:
             if (one.kind, one.room, one.user) == (Kind.WHEP, room, user):
                 log.info("connection_revoked", room=room, user=user)
                 self._forget(one)
-                with suppress(PlaneUnavailable):  # the connection went with it
+                with suppress(PlaneUnavailable, MixerError):  # the connection went with it
                     await self._services.mixer.drop_peer(room, one.peer)
 
     def _check_welcome(self, room: RoomId, user: UserId) -> None:

@@ -1,6 +1,7 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
+import { backoffMs } from "./backoff.js";
 import { Captions } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
@@ -19,12 +20,12 @@ const DRAW_MS = 500;
 const ROOM_MS = 10_000;
 
 /** @type {Record<import("./player.js").Trouble, string>} */
-const RECONNECTING = {
-  "": "Reconnecting…",
-  network: "Reconnecting: the network is away. It goes on by itself.",
-  server: "Reconnecting: the server is busy. It goes on by itself.",
-  right: "Reconnecting: your right to listen is being renewed.",
-  sound: "Reconnecting: the sound was damaged on its way.",
+const TROUBLES = {
+  "": "…",
+  network: ": the network is away. It goes on by itself.",
+  server: ": the server is busy. It goes on by itself.",
+  right: ": your right to listen is being renewed.",
+  sound: ": the sound was damaged on its way.",
 };
 
 /** `?live`, `?classic`, `?embed`: see docs/protocol.md, Pages. */
@@ -67,12 +68,17 @@ function takeOver(wanted) {
 }
 
 const captions = new Captions(audio, {
-  languages: () => player.captions(),
-  choose: (language) => broadcast.showCaptions(language),
+  languages: () => player.tracks?.captions() ?? [],
+  choose: (language) => broadcast.tracks.showCaptions(language),
 });
-const timeshift = new Timeshift((at) => player.seek(at));
+const timeshift = new Timeshift(
+  () => player.shift(),
+  (at) => player.seek(at),
+);
 const controls = new SystemControls({
-  play: () => player.play(),
+  play: () => {
+    if (!talk.onAir) player.play(); // who is on the stage hears the room itself
+  },
   pause: () => player.pause(),
   live: () => player.goLive(),
   step: (seconds) => timeshift.step(seconds),
@@ -98,6 +104,7 @@ const talk = new Stage({
  * @typedef {object} ListenHooks
  * @property {"listen"} page
  * @property {import("./player.js").State} state
+ * @property {import("./player.js").Trouble} trouble  why it does not play
  * @property {number | null} latencyS  from PROGRAM-DATE-TIME
  * @property {boolean} behind
  * @property {number} stalls  since play was pressed
@@ -109,6 +116,9 @@ const hooks = {
   page: "listen",
   get state() {
     return player.state;
+  },
+  get trouble() {
+    return player.trouble;
   },
   get latencyS() {
     const ms = player.latencyMs();
@@ -127,7 +137,8 @@ const hooks = {
 };
 Object.assign(window, { roomtone: hooks });
 
-async function start() {
+/** @param {number} [attempt]  from 0 */
+async function start(attempt = 0) {
   if (roomId === null) return refuse("no_room");
   if (player === broadcast && !canPlay()) return refuse("no_player");
   try {
@@ -136,7 +147,10 @@ async function start() {
     if (room.pinRequired) askPin();
     else await player.prepare();
   } catch (error) {
-    return refuseBy(error);
+    refuseBy(error);
+    if (error instanceof api.Refusal && error.retryable)
+      setTimeout(() => start(attempt + 1), Math.max(error.retryAfterMs ?? 0, backoffMs(attempt)));
+    return;
   }
   showOnly("stage", SECTIONS);
   if (!pinForm.hidden) pinField.focus();
@@ -173,10 +187,13 @@ function refuse(code, said) {
     },
   }[code];
   const { title, text, retry } = own ?? explain(code, said);
-  say(byId("refused-title", HTMLElement), title);
+  const heading = byId("refused-title", HTMLElement);
+  const isNew = heading.textContent !== title || byId("refused", HTMLElement).hidden;
+  say(heading, title);
   say(byId("refused-text", HTMLElement), text);
   byId("refused-retry", HTMLElement).hidden = !retry;
   showOnly("refused", SECTIONS);
+  if (isNew) heading.focus(); // what was in focus is gone, and this is to be read out
 }
 
 byId("refused-retry", HTMLButtonElement).addEventListener("click", () => location.reload());
@@ -202,6 +219,7 @@ async function refreshRoom() {
 function askPin() {
   pinForm.hidden = false;
   playButton.hidden = true;
+  if (!stage.hidden) pinField.focus();
   draw();
 }
 
@@ -210,6 +228,7 @@ pinForm.addEventListener("submit", async (event) => {
   const problem = byId("pin-problem", HTMLElement);
   pin = pinField.value.trim();
   if (!pin) return pinField.focus();
+  show(problem, null); // the same mistake again is said again
   try {
     await player.prepare();
   } catch (error) {
@@ -251,7 +270,8 @@ function words() {
   if (!pinForm.hidden) return ""; // the form says what to do
   if (state === "stopped" && isBlocked) return "Your browser held the sound back. Press play once more.";
   if (state === "stopped" && !isOnAir) return "Not on air yet. Press play, and it starts by itself.";
-  if (state === "reconnecting" || (state === "starting" && trouble)) return RECONNECTING[trouble];
+  if (state === "reconnecting") return `Reconnecting${TROUBLES[trouble]}`;
+  if (state === "starting" && trouble) return `Starting${TROUBLES[trouble]}`;
   return {
     stopped: "Press play to listen live.",
     starting: isOnAir ? "Starting…" : "Not on air yet. It starts by itself.",
@@ -263,7 +283,7 @@ function words() {
 
 function draw() {
   const { state } = player;
-  show(byId("words", HTMLElement), words() || null);
+  say(byId("words", HTMLElement), words());
   const behind = player.isBehind();
   liveChip.hidden = state !== "live";
   liveChip.classList.toggle("behind", behind);
@@ -273,7 +293,8 @@ function draw() {
   const isDirect = player !== broadcast && state === "live";
   const behindRoom = ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`;
   show(latency, isDirect ? "Without delay" : behindRoom);
-  timeshift.draw(player.shift());
+  timeshift.draw(state === "reconnecting");
+  controls.offerSteps(player.shift() !== null);
   drawChannels();
   captions.draw();
   drawCredits();
@@ -291,7 +312,7 @@ function drawCredits() {
 let drawnChannels = "";
 
 function drawChannels() {
-  const channels = player.channels();
+  const channels = player.tracks?.channels() ?? [];
   byId("channel-row", HTMLElement).hidden = channels.length === 0;
   const wanted = JSON.stringify(channels);
   if (wanted === drawnChannels) return;
@@ -302,8 +323,8 @@ function drawChannels() {
 }
 
 channel.addEventListener("change", () => {
-  const chosen = player.channels().find(({ id }) => String(id) === channel.value);
-  if (chosen) player.choose(chosen);
+  const chosen = player.tracks?.channels().find(({ id }) => String(id) === channel.value);
+  if (chosen) player.tracks?.choose(chosen);
 });
 
 volume.value = recall("local", "stream-volume") ?? "1";

@@ -22,8 +22,10 @@ export class RoomSettings {
   #channels;
   /** @type {Record<string, Field>} */
   #fields;
-  /** What the form was last filled with: nobody's typing is overwritten. */
-  #filled = "";
+  /** What each field was last filled with: the same again touches nothing. @type {Record<string, string>} */
+  #filled = {};
+  /** What each field read then: one that reads otherwise is being edited, and not overwritten. @type {Record<string, string>} */
+  #untouched = {};
   /** The channels as they were filled in: what the room lost meanwhile is not sent as "none". */
   #aired = "";
 
@@ -61,26 +63,61 @@ export class RoomSettings {
         onMistake(wrong.text);
         return wrong.field.focus();
       }
-      const room = await save(this.#read());
-      if (room) this.#saved(room);
+      const change = this.#read();
+      const room = await save(change);
+      if (room) this.#saved(room, change);
     });
   }
 
   /**
-   * Show the room as it is, unless it is as it was: somebody may be typing.
+   * Show the room as it is, but for what somebody has changed here and not saved.
    * @param {Room} room
    */
   fill(room) {
-    const values = Object.keys(this.#fields).map((name) => /** @type {any} */ (room)[name]);
-    const wanted = JSON.stringify([values, room.buses, room.broadcastBuses]);
-    if (wanted === this.#filled) return;
-    this.#filled = wanted;
-    for (const [name, field] of Object.entries(this.#fields)) field.fill(/** @type {any} */ (room)[name]);
-    this.#channels.fill(room.buses ?? [], room.broadcastBuses ?? []);
+    for (const [name, field] of Object.entries(this.#fields)) {
+      const value = /** @type {any} */ (room)[name];
+      if (this.#isFilled(name, value) || this.#isEdited(name, field.read())) continue;
+      field.fill(value);
+      this.#note(name, value, field.read());
+    }
+    const { buses = [], broadcastBuses = [] } = room;
+    const isSettled =
+      this.#isFilled("broadcastBuses", broadcastBuses) || this.#isEdited("broadcastBuses", this.#channels.read());
+    // A list of other buses is drawn anew in any case: what is not there any more cannot be saved.
+    if (isSettled && this.#isFilled("buses", buses)) return;
+    this.#channels.fill(buses, broadcastBuses);
+    this.#note("buses", buses, buses);
+    this.#note("broadcastBuses", broadcastBuses, this.#channels.read());
     this.#aired = JSON.stringify(this.#channels.read());
   }
 
-  /** What shall be, as the wire has it. */
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
+  #isFilled(name, value) {
+    return this.#filled[name] === JSON.stringify(value ?? null);
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} read
+   */
+  #isEdited(name, read) {
+    return name in this.#untouched && this.#untouched[name] !== JSON.stringify(read);
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} value  as the room has it
+   * @param {unknown} read
+   */
+  #note(name, value, read) {
+    this.#filled[name] = JSON.stringify(value ?? null);
+    this.#untouched[name] = JSON.stringify(read);
+  }
+
+  /** What shall be, as the wire has it. @returns {Record<string, unknown>} */
   #read() {
     const change = Object.fromEntries(Object.entries(this.#fields).map(([name, field]) => [name, field.read()]));
     const aired = this.#channels.read();
@@ -96,8 +133,12 @@ export class RoomSettings {
     return this.#channels.mistake();
   }
 
-  /** @param {Room} room */
-  #saved(room) {
+  /**
+   * @param {Room} room
+   * @param {Record<string, unknown>} change  what was sent
+   */
+  #saved(room, change) {
+    for (const [name, value] of Object.entries(change)) this.#untouched[name] = JSON.stringify(value);
     this.fill(room);
     const word = part(this.#form, "saved", HTMLElement);
     say(word, "Saved");

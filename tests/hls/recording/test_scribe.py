@@ -204,6 +204,7 @@ def test_a_take_that_was_cut_off_is_repaired_and_another_begins(tmp_path: Path) 
     for path in (*tmp_path.glob("*.flac"), *tmp_path.glob("*/*")):
         with path.open("ab") as opened:
             opened.write(b"OggS\0\xff\xf8\x5ahalf a page or frame")
+    hall.die()
     again = RecordedHall(tmp_path, first=FIRST + 1000, mix=MixFormat.FLAC, exact=True)
     again.run(100, "ann")
     again.finish()
@@ -234,6 +235,7 @@ def test_the_next_take_stands_where_the_clock_says(tmp_path: Path) -> None:
     hall.run(30_000)
     hall.scribe.change(hall.spec, moment(hall.tick))
     hall.run(500, "ann")
+    hall.die()
     again = RecordedHall(tmp_path, first=hall.tick + 100)
     again.finish()
     assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(22.0, abs=0.001)
@@ -245,8 +247,10 @@ def test_a_pause_lasts_beyond_a_crash(tmp_path: Path) -> None:
     hall.run(500, "ann")
     hall.scribe.change(replace(hall.spec, is_paused=True), moment(hall.tick))
     hall.run(100)
+    hall.die()
     paused = RecordedHall(tmp_path, first=hall.tick + 1000)
     paused.run(50, "ann")
+    paused.die()
     again = RecordedHall(tmp_path, first=paused.tick + 1000)
     again.finish()
     offsets = [take.offset_s for take in manifest_of(tmp_path).takes]
@@ -260,8 +264,32 @@ def test_a_manifest_of_before_has_the_time_of_its_sound(tmp_path: Path) -> None:
     old = manifest_of(tmp_path)
     old.takes[0].ended_unix_s = None
     shelf.save(tmp_path, old)
+    hall.die()
     RecordedHall(tmp_path, first=hall.tick + 100).finish()
     assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(12.0, abs=0.001)
+
+
+def test_one_at_a_time_writes_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is written, has failed or its process is dead; disks without locks cannot tell."""
+    hall = RecordedHall(tmp_path)
+    with pytest.raises(BlockingIOError):
+        shelf.claim(tmp_path, wait=False)
+    hall.finish()
+    os.close(shelf.claim(tmp_path, wait=False))
+    (tmp_path / "gone").mkdir()
+    gone = RecordedHall(tmp_path / "gone")
+    monkeypatch.setattr(gone.scribe._open, "advance", _break)
+    gone.run(50)
+    assert gone.scribe.is_over
+    os.close(shelf.claim(tmp_path / "gone", wait=False))
+    held = shelf.claim(tmp_path, wait=False)
+    monkeypatch.setattr("hls.recording.shelf.fcntl.flock", _break)
+    os.close(shelf.claim(tmp_path, wait=False))
+    os.close(held)
+
+
+def _break(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_a_g711_track_is_readable_as_far_as_it_is(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ async def test_recordings(here: Here, tmp_path: Path) -> None:
     assert one.read_bytes() == b"fLaC"
     result = await here.run(*again)
     assert (result.exit_code, "is there already" in result.output) == (Exit.MISTAKE, True)
-    assert "Removed" in (await here.run("recordings", "rm", "demo", name)).output
+    recorder.is_needed = lambda _: True
+    assert (await here.run("recordings", "rm", "demo", name)).exit_code == Exit.NOT_NOW
+    assert "Removed" in (await here.run("recordings", "rm", "demo", name, "--force")).output
     assert "There is no recording." in (await here.run("recordings", "list")).output
 
 

@@ -1,5 +1,7 @@
 """Rooms that are made when somebody comes: by nobody unless the operator says so."""
 
+import asyncio
+
 from tests.server.edge.conftest import Edge, Serve
 
 USERS = "/api/rooms/class-7/users"
@@ -28,6 +30,16 @@ async def test_by_the_admin(serve: Serve) -> None:
     assert (await edge.as_admin("POST", USERS, {}))[0] == 200  # it is there
     edge.http.session.cookie_jar.clear()
     assert (await edge.ask("POST", USERS, {}))[0] == 401
+
+
+async def test_all_at_once(serve: Serve) -> None:
+    """The limit holds for a crowd; who comes to a room that is being made comes into it."""
+    edge = await serve(auto_rooms="class-*", auto_rooms_open=True, auto_rooms_limit=3)
+    names = [f"/api/rooms/class-{number % 6}/users" for number in range(24)]
+    answers = await asyncio.gather(*(edge.ask("POST", name, {}) for name in names))
+    assert len(edge.node.rooms) == 3
+    assert [status for status, _ in answers].count(200) == 12
+    assert {answer["code"] for status, answer in answers if status != 200} == {"too_many"}
 
 
 async def test_by_anybody(serve: Serve) -> None:

@@ -134,3 +134,18 @@ async def test_told(edge: Edge) -> None:
         {"language": "en", "url": f"{url}/en-cc/stream.m3u8"},
         {"language": "pt-BR", "url": f"{url}/pt-br-cc/stream.m3u8"},
     ]
+
+
+async def test_a_recorded_room_off_air(edge: Edge) -> None:
+    """It needs no listeners to be captioned, and languages that are added reach the recording."""
+    await on_air(edge, broadcast=False)
+    status, _ = await edge.as_admin("POST", "/api/rooms/demo/recordings", {})
+    assert status == 201
+    await edge.node.settle()
+    assert (await edge.as_admin("POST", PATH, HELLO))[0] == 200
+    assert [said.text for _, said in edge.node.broadcast.captions] == ["Hello"]
+    assert (await edge.as_admin("PATCH", "/api/rooms/demo", {"captions": ["de"]}))[0] == 200
+    await edge.node.settle()
+    spec = edge.node.broadcast.specs["demo"]
+    assert [one.language for one in spec.captions] == ["de"]
+    assert spec.recording is not None

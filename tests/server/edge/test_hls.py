@@ -8,6 +8,7 @@ import pytest
 from hls.types import PlaylistKind
 from mixer.types import RoomId
 from server.domain.reload import PlaylistAsk
+from server.edge.hls import max_age_s
 from server.errors import (
     BlockedTooFar,
     BlockedTooLong,
@@ -107,6 +108,8 @@ async def test_end_mark(edge: Edge) -> None:
         assert (answer.status, len(await answer.read())) == (200, 16)
     async with edge.http.get(KEY) as answer:
         assert answer.status == 401
+    audience = edge.node.services.context.audience
+    assert (audience.listeners(DEMO), audience.bytes_sent(DEMO)) == ({}, {})  # for it is forgotten
     edge.node.advance(60)
     for path in ("/hls/demo/stream.m3u8", "/hls/demo/seg-1.m4s", f"{KEY}?token={token}"):
         async with edge.http.get(path) as answer:
@@ -157,6 +160,14 @@ async def test_blocking_reload(edge: Edge) -> None:
         assert await answer.text() == PLAYLIST
         assert answer.headers["Cache-Control"] == "public, max-age=12"
     assert broadcast.asked == [PlaylistAsk("", PlaylistKind.LOW_LATENCY, 7, 2, skip=True)]
+
+
+@pytest.mark.parametrize("kind", PlaylistKind)
+def test_who_did_not_wait(kind: PlaylistKind) -> None:
+    """What is answered at once is old at once: always so of the multivariant playlist."""
+    is_now = kind is PlaylistKind.MULTIVARIANT
+    assert max_age_s(PlaylistAsk(kind=kind, msn=1)) == (1 if is_now else 12)
+    assert max_age_s(PlaylistAsk(kind=kind)) == 1
 
 
 @pytest.mark.parametrize(

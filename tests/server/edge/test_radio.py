@@ -1,6 +1,7 @@
 """Internet radio over HTTP: who may listen, what is sent, and when it ends."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,8 @@ from hls.core import adts
 from mixer.types import RoomId
 from server.domain.icy import METAINT
 from server.edge import radio
-from server.services.radio import RadioFormat
+from server.services.fan import Tap
+from server.services.radio import RadioFormat, RadioTap
 from server.services.tokens import Grant
 from tests.server.edge.conftest import Edge, Serve
 from tests.server.services.people import ADA
@@ -215,3 +217,22 @@ async def test_revoked_while_stuck(edge: Edge, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(aiohttp.ClientError):
             await answer.read()
     await gone(edge)
+
+
+async def test_revoked_as_patience_ends() -> None:
+    """Who is cut off in the very turn in which they would have been anyhow is no error."""
+    tap, done = RadioTap(Tap[bytes](deque())), asyncio.Event()
+
+    def revoke() -> None:
+        tap.cut()
+        done.set()
+
+    async def send() -> None:
+        async with asyncio.timeout(0) as tap.patience:  # its end is this turn's
+            asyncio.get_running_loop().call_soon(revoke)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await send()
+    assert done.is_set()
+    assert await tap.next() is None

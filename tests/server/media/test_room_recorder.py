@@ -14,7 +14,15 @@ from structlog.testing import capture_logs
 
 from hls.recording import shelf
 from hls.recording.core.manifest import Manifest, TakeEnd
-from hls.types import BroadcastSpec, KeySpec, RecordingSpec, RecordingState
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    KeySpec,
+    RecordingSpec,
+    RecordingState,
+)
 from mixer.types import PeerId, RoomId, RtpCodec, Tapped, TappedFrame, TappedPacket, tick_at
 from server.media.audio_tap import AudioTap
 from server.media.broadcast_plane import WorkerBroadcastPlane
@@ -45,7 +53,10 @@ async def until(folder: Path, is_there: Callable[[Manifest], bool]) -> Manifest:
 
 @pytest.mark.slow
 async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> None:
-    """Also of a room that is not on air: the take is mended, and the next begins."""
+    """Also of a room that is not on air: the take is mended, and the next begins.
+
+    What is said there to be read is in it.
+    """
     folder = tmp_path / "monday"
     plane = WorkerBroadcastPlane(tmp_path / "audio.sock")
     spec = BroadcastSpec(
@@ -55,6 +66,7 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
         tick_at(time.monotonic()),
         1_700_000_000.0,
         on_air=False,
+        captions=(CaptionsSpec("en-cc", "en"),),
         recording=RecordingSpec("monday", str(folder), exact=True),
     )
     with capture_logs():
@@ -66,7 +78,10 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
             begin = tick_at(time.monotonic())
             for tick in range(begin, begin + 10):
                 tap.record(ROOM, tick, a_tick(tick))
-            paths = {"mix.ogg", "tracks/1-ann.ogg", "exact/1-ann.flac"}
+            start = spec.base_unix_s + (begin - spec.base_tick) * 0.02 + 0.5
+            said = Caption("en", "Hello", start, start + 2)
+            assert await plane.caption(ROOM, said) is CaptionFate.SHOWN
+            paths = {"mix.ogg", "tracks/1-ann.ogg", "exact/1-ann.flac", "mix.en.vtt"}
             await until(folder, lambda said: {file.path for file in said.files} == paths)
             assert plane.pid is not None
             os.kill(plane.pid, signal.SIGKILL)
@@ -77,6 +92,8 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
             manifest = await until(folder, lambda said: said.ended_unix_s is not None)
             assert manifest.state is RecordingState.FINISHED
             assert manifest.takes[1].end is TakeEnd.STOPPED
+            assert await plane.caption(ROOM, said) is CaptionFate.UNKNOWN
+            assert plane.captioned(ROOM) is None
             statistics = await plane.statistics()
             assert statistics.gauges["room_recordings_running"] == 0
             await plane.close()

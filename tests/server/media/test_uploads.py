@@ -165,7 +165,7 @@ async def test_wrong_credentials(tmp_path: Path, s3: S3Server, upload: WorkerUpl
     folder.mkdir(parents=True)
     (folder / "mix.ogg").write_bytes(b"OggS")
     s3.authorize("wrong")
-    wanted = [Wanted("room", "monday", is_over=True)]
+    wanted = [Wanted("room", "monday", is_over=True, began_unix_s=1_700_000_000.0)]
 
     async def is_refused() -> bool:
         report = await upload.follow(wanted)

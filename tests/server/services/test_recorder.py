@@ -16,7 +16,7 @@ from hls.recording.core.manifest import Manifest, TakeEnd
 from hls.types import MixFormat, RecordedPerson, RecordingReport, RecordingSpec
 from hls.types import RecordingState as Reported
 from mixer.types import PeerId, RecordTaps, RoomId, RtpCodec, RtpParticipantSpec
-from server.compose import build
+from server.compose import build, housekeeping
 from server.domain.grants import Role
 from server.domain.lines import Line, Lines
 from server.domain.recording import (
@@ -393,6 +393,7 @@ async def test_nobody_waits_for_ever(studio: Studio, monkeypatch: pytest.MonkeyP
     """Who wrote it may be dead: what is on the disk is the recording."""
     monkeypatch.setattr("server.services.recorder.FINISH_S", 0.01)
     one = await studio.start()
+    await studio.recorder.stop(DEMO, None, "api")
     await studio.recorder.close()
     assert studio.recorder.get(DEMO, one.name).state is RecordingState.DONE
     with pytest.raises(RoomNotFound):
@@ -422,6 +423,7 @@ def begun(studio: Studio, name: str) -> Path:
     folder = studio.disk.place(DEMO, name)
     hall = RecordedHall(folder)
     hall.run(200, "ann")
+    hall.die()
     (take,) = manifest_of(folder).takes
     assert take.end is TakeEnd.OPEN
     return folder
@@ -443,6 +445,77 @@ async def test_what_was_cut_off_at_its_end_is_repaired(studio: Studio) -> None:
     assert over.state is RecordingState.DONE
     assert over.kept_s == manifest.seconds
     assert studio.kinds[-1] == "recording.ended"
+
+
+async def test_what_died_at_its_end_is_repaired_while_the_server_runs(studio: Studio) -> None:
+    """If nobody says that it is written, and nobody writes it any more."""
+    one = await studio.start()
+    folder = studio.disk.place(DEMO, one.name)
+    hall = RecordedHall(folder)
+    hall.run(200, "ann")
+    await studio.recorder.stop(DEMO, None, "api")
+    await studio.sweep()
+    await studio.sweep(FINISH_S)
+    assert studio.recorder.get(DEMO, one.name).state is RecordingState.STOPPING
+    assert manifest_of(folder).takes[0].end is TakeEnd.OPEN, "it is written, however slowly"
+    hall.die()
+    await studio.sweep(FINISH_S)
+    assert manifest_of(folder).takes[0].end is TakeEnd.INTERRUPTED
+    over = studio.recorder.get(DEMO, one.name)
+    assert (over.state, over.kept_s) == (RecordingState.DONE, manifest_of(folder).seconds)
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_who_waits_for_the_end_looks_at_the_disk(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
+) -> None:
+    """What is being written is left to the next server; what is not is repaired."""
+    monkeypatch.setattr("server.services.recorder.FINISH_S", 0.01)
+    one = await studio.start()
+    hall = RecordedHall(studio.disk.place(DEMO, one.name))
+    hall.run(200, "ann")
+    if not is_written:
+        hall.die()
+    await studio.recorder.stop(DEMO, None, "api")
+    await studio.recorder.close()
+    over = [RecordingState.DONE, RecordingState.STOPPING][is_written]
+    assert studio.recorder.get(DEMO, one.name).state is over
+    hall.die()
+    await studio.restart()
+    await studio.sweep()
+    assert studio.recorder.get(DEMO, one.name).state is RecordingState.DONE
+    assert manifest_of(studio.disk.place(DEMO, one.name)).takes[0].end is TakeEnd.INTERRUPTED
+
+
+async def test_a_disk_that_hangs_keeps_no_server_from_ending(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would have said is asked for the next time."""
+    monkeypatch.setattr("server.services.recorder.FINISH_S", 0.01)
+    monkeypatch.setattr("server.services.recorder.LAST_LOOK_S", 0.01)
+    one = await studio.start()
+    await studio.recorder.stop(DEMO, None, "api")
+    answers = threading.Event()
+    monkeypatch.setattr(studio.disk, "repair", lambda _room, _name: answers.wait())
+    await studio.recorder.close()
+    answers.set()
+    assert studio.recorder.get(DEMO, one.name).state is RecordingState.STOPPING
+
+
+async def test_what_was_over_before_it_was_whole_is_repaired(studio: Studio) -> None:
+    """By the next server: it had failed for want of space, or nobody waited for its end."""
+    one = await studio.start()
+    folder = begun(studio, one.name)
+    await studio.recorder.failed(DEMO, one.name, "The disk is full")
+    other = await studio.start()
+    running = RecordedHall(studio.disk.place(DEMO, other.name))
+    (studio.disk.place(DEMO, "nobodys") / "deep").mkdir(parents=True)
+    (studio.disk.place(DEMO, "nobodys") / shelf.RESERVE).touch()
+    await studio.restart()
+    await studio.sweep()
+    assert manifest_of(folder).takes[0].end is TakeEnd.INTERRUPTED
+    assert not (folder / shelf.RESERVE).exists()
+    assert manifest_of(running.folder).takes[0].end is TakeEnd.OPEN
 
 
 async def test_what_goes_on_is_not_repaired(studio: Studio) -> None:
@@ -769,7 +842,7 @@ async def test_a_disk_that_hangs_keeps_nobody(
         return SPACE
 
     monkeypatch.setattr(studio.disk, "free_bytes", hang)
-    monkeypatch.setattr(build, "SWEEP_S", 0.001)
+    monkeypatch.setattr(housekeeping, "SWEEP_S", 0.001)
     studio.automatic(Automatic.ON_AIR)
     lobby = RoomId("short")
     await studio.node.rooms.create(Wanted(lobby, expires_in_s=60))

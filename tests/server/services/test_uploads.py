@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -89,22 +90,41 @@ async def test_followed(uploads: Uploads, recorder: Recorder, plane: FakePlane) 
     one = UploadProgress(DEMO, name, UploadState.UPLOADING, 5, 9, "why")
     plane.told = Told("away", "It is away.", [one], {"demo": 7})
     await uploads.work()
-    assert plane.asked == [[Wanted(DEMO, name, is_over=over)] for over in (False, True)]
+    began = recorder.get(DEMO, name).began_at.timestamp()
+    assert plane.asked == [[Wanted(DEMO, name, over, began)] for over in (False, True)]
     told = {"state": "uploading", "sent": 5, "total": 9, "reason": "why"}
     assert uploads.progress(recorder.get(DEMO, name)) == told
     assert (uploads.state, uploads.sentence) == ("away", "It is away.")
     assert Uploads(plane, recorder, are_recordings_sent=True).oldest_msn(DEMO) == 0
-    recorder.is_needed = uploads.is_needed
+    recorder.is_needed, recorder.why_needed = uploads.is_needed, uploads.why_needed
     assert (uploads.oldest_msn(DEMO), uploads.oldest_msn(RoomId("x"))) == (7, None)
-    with pytest.raises(RecordingBusy):
+    with pytest.raises(RecordingBusy, match="It is away"):
         await recorder.remove(DEMO, name)
     plane.told = Told(recordings=[replace(one, state=UploadState.DONE)])
     await uploads.work()
     await uploads.work()
     assert plane.asked[-1] == []
+    assert uploads.why_needed() == "This recording is being uploaded: wait until that is done"
     await recorder.remove(DEMO, name)
     await uploads.work()
     assert not recorder.all()
+
+
+async def test_name_again(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
+    """That a recording is in the bucket says nothing of the next one of its name."""
+    name = await recorded(recorder)
+    one = recorder.get(DEMO, name)
+    plane.told = Told(recordings=[UploadProgress(DEMO, name, UploadState.DONE)])
+    await uploads.work()
+    assert not uploads.is_needed(one)
+    another = replace(one, began_at=one.began_at + timedelta(seconds=1))
+    assert uploads.is_needed(another)
+    assert uploads.progress(another) == {
+        "state": "waiting",
+        "sent": 0,
+        "total": 0,
+        "reason": "",
+    }
 
 
 async def test_gone_is_not_needed(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
