@@ -11,6 +11,7 @@ import pytest
 
 from hls.errors import BucketLost, BucketRefused
 from hls.recording.core.manifest import FileKind, Manifest, RecordedFile, write_manifest
+from hls.recording.shelf import claim
 from hls.types import MixFormat
 from hls.upload import bucket as bucket_module
 from hls.upload.bucket import PART_BYTES, Bucket, BucketPlace, read_credentials
@@ -77,7 +78,7 @@ def originals(folder: Path) -> dict[str, bytes]:
     return {
         f"{AT}/{path.relative_to(folder).as_posix()}": path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
 
 
@@ -502,6 +503,32 @@ async def test_growing_does_not_wait(
         await one.grow(NOW_S)
         assert (tmp_path / "bucket/blue/recordings/tuesday/growing/mix.ogg/000000").exists()
         released.set()
+
+
+async def test_writer_is_not_done(tmp_path: Path, folder: Path) -> None:
+    """A recording that is over by name only waits for its writer, and that is said."""
+    writer = claim(folder, wait=True)
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    await one.finish(NOW_S)
+    told = progress(one)
+    sentence = "The last of it is still being written."
+    assert (told.state, told.sentence) == (UploadState.WAITING, sentence)
+    (folder / "mix.wav").write_bytes(wav(4))
+    os.close(writer)
+    await one.finish(NOW_S)
+    assert progress(one).state is UploadState.DONE
+    assert (tmp_path / "bucket" / AT / "mix.wav").read_bytes() == wav(4)
+
+
+async def test_lock_that_is_none(tmp_path: Path, folder: Path) -> None:
+    """Where nobody can say who writes the upload goes on."""
+    (folder / ".lock").symlink_to(tmp_path / "elsewhere")
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    await one.finish(NOW_S)
+    assert progress(one).state is UploadState.DONE
+    assert not (tmp_path / "elsewhere").exists()
 
 
 async def test_not_wanted_any_more(
