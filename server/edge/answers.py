@@ -151,6 +151,7 @@ class RoomFull(RoomNotice):
     pin: str
     loudest: int
     liveListeners: int | None
+    liveListenersMost: int
     automix: bool
     radio: bool
     upload: bool | None
@@ -165,7 +166,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; what may be missing is the admin's."""
+    """A room by its id; `pin` and what follows is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -175,6 +176,7 @@ class RoomSeen(RoomNotice):
     pin: str | None = None
     loudest: int | None = None
     liveListeners: int | None = None
+    liveListenersMost: int | None = None
     automix: bool | None = None
     radio: bool | None = None
     upload: bool | None = None

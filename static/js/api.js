@@ -23,6 +23,7 @@ import { ServerClock } from "./serverclock.js";
  * @property {string} [profile]  "voice" or "music"
  * @property {number} [loudest]
  * @property {number | null} [liveListeners]  so many may listen without delay; null: as many as the server lets
+ * @property {number} [liveListenersMost]  so many may in fact: the server's number, or fewer
  * @property {string | null} [holdMusic]  a sound file that listeners hear while nobody is in the room; "": silence; null: as the server says
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]

@@ -238,7 +238,7 @@ function update(card, room) {
  * @param {HTMLElement} card
  * @param {api.Room} room
  */
-function drawLinks(card, { roomId, name, links, liveListeners }) {
+function drawLinks(card, { roomId, name, links, liveListenersMost }) {
   const place = part(card, "links", HTMLElement);
   if (links && place.childElementCount === 0) {
     const title = name || roomId;
@@ -249,7 +249,7 @@ function drawLinks(card, { roomId, name, links, liveListeners }) {
     );
   }
   const last = place.children[2];
-  if (last instanceof HTMLElement) last.hidden = liveListeners === 0; // nobody may
+  if (last instanceof HTMLElement) last.hidden = liveListenersMost === 0; // nobody may
 }
 
 /**

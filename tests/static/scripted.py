@@ -74,6 +74,7 @@ class Script:
     recordings: list[dict[str, Any]] = field(default_factory=list)
     refuse_recording: str | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    live_listeners: int = 100
 
 
 def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
@@ -234,15 +235,17 @@ class ScriptedSite:
         self.calls.append(("create", wishes))
         room = room_named(wishes.get("name", ""))
         self.script.rooms.append(room)
-        return web.json_response({"success": True, "room": room}, status=201)
+        return web.json_response({"success": True, "room": self._seen(room)}, status=201)
 
     async def _read(self, request: web.Request) -> web.Response:
         room = self._room(request)
         if room is None:
             return _refusal(404, "room_not_found")
-        if not _is_admin(request):
-            if request.query.get("invite") != self.script.invite:
-                return _refusal(401, "unauthorized")
+        if _is_admin(request):
+            room = self._seen(room)
+        elif request.query.get("invite") != self.script.invite:
+            return _refusal(401, "unauthorized")
+        else:
             room = {k: v for k, v in room.items() if k != "links"}
         return web.json_response(
             {"success": True, "room": room | {"pinRequired": bool(self.script.pin)}}
@@ -261,7 +264,12 @@ class ScriptedSite:
         change = await request.json()
         self.calls.append(("change", change))
         room.update(change)
-        return web.json_response({"success": True, "room": room})
+        return web.json_response({"success": True, "room": self._seen(room)})
+
+    def _seen(self, room: dict[str, Any]) -> dict[str, Any]:
+        """Return a room with what is worked out of it."""
+        own, most = room.get("liveListeners"), self.script.live_listeners
+        return room | {"liveListenersMost": most if own is None else min(own, most)}
 
     async def _people(self, _: web.Request) -> web.Response:
         return web.json_response({"success": True, "participants": self.script.participants})

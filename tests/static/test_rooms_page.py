@@ -51,6 +51,14 @@ def test_links_are_whole_addresses(rooms: Page, site: ScriptedSite) -> None:
     expect(live).to_have_attribute("href", f"{site.url}/listen/studio?live#invite=an-invite")
 
 
+def test_no_link_without_delay_where_nobody_may(rooms: Page, site: ScriptedSite) -> None:
+    """Where the server lets nobody listen without delay no room has a link for it."""
+    site.script.live_listeners = 0
+    rooms.reload()
+    expect(rooms.get_by_role("link", name="listen link of Studio")).to_be_visible()
+    expect(rooms.get_by_role("link", name="live link of Studio")).to_be_hidden()
+
+
 def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:
     """Copy puts the whole link on the clipboard and says so."""
     rooms.context.grant_permissions(["clipboard-read", "clipboard-write"])
