@@ -168,6 +168,7 @@ class Room:
             "lobby": self.lobby,
             "chat": self.chat,
             "chatListeners": self.listener_chat,
+            "captions": list(self.air.captions),
             "expiresAt": None if self.expires_at is None else rfc3339(self.expires_at),
         }
 

@@ -166,7 +166,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; `pin` and what follows is the admin's."""
+    """A room by its id; what may be missing is the admin's."""
 
     pinRequired: bool
     anchors: int

@@ -210,6 +210,13 @@ export const listRooms = async () => (await call("GET", "/api/rooms")).rooms;
 export const createRoom = async (wishes) =>
   (await call("POST", "/api/rooms", { ...wishes, maxAnchors: null, expiresIn: null })).room;
 
+/**
+ * @param {string} roomId
+ * @param {"join" | "listen"} role
+ * @returns {Promise<{join: string, listen: string}>} the links that hold from now on
+ */
+export const renewLink = async (roomId, role) => (await call("POST", `/api/rooms/${roomId}/invites`, { role })).links;
+
 /** @param {string} roomId */
 export const deleteRoom = (roomId) => call("DELETE", `/api/rooms/${roomId}`);
 

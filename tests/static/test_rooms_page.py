@@ -1,5 +1,7 @@
 """The rooms page: making, sharing and deleting rooms."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -57,6 +59,23 @@ def test_no_link_without_delay_where_nobody_may(rooms: Page, site: ScriptedSite)
     rooms.reload()
     expect(rooms.get_by_role("link", name="listen link of Studio")).to_be_visible()
     expect(rooms.get_by_role("link", name="live link of Studio")).to_be_hidden()
+
+
+def test_a_link_is_made_anew_by_keyboard(rooms: Page, site: ScriptedSite) -> None:
+    """For who was put out and still has it: asked for twice, and its live link changes too."""
+    new = rooms.get_by_role("button", name="New link (listen link of Studio)")
+    new.press("Enter")
+    expect(rooms.locator("#said")).to_contain_text("Press again")
+    assert "renew" not in site.methods()
+    rooms.get_by_role("button", name="End the old one? (listen link of Studio)").press("Enter")
+    for name in ("listen link", "live link"):
+        link = rooms.get_by_role("textbox", name=f"{name} of Studio")
+        expect(link).to_have_value(re.compile(r"/listen/studio(\?live)?#invite=another$"))
+    join = rooms.get_by_role("textbox", name="join link of Studio")
+    expect(join).to_have_value(f"{site.url}/join/studio#invite=an-invite")
+    copy = rooms.get_by_role("button", name="Copy link (listen link of Studio)")
+    expect(copy).to_be_focused()
+    assert [call for call in site.calls if call[0] == "renew"] == [("renew", {"role": "listen"})]
 
 
 def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:

@@ -182,6 +182,7 @@ def test_notice() -> None:
         "lobby": False,
         "chat": True,
         "chatListeners": False,
+        "captions": [],
         "expiresAt": "2026-01-02T12:01:00.123456Z",
     }
     assert room(expires_in_s=None).notice()["expiresAt"] is None
