@@ -142,6 +142,7 @@ class RoomNotice(RoomBrief):
     lobby: bool
     chat: bool
     chatListeners: bool
+    captions: list[str]
     expiresAt: Moment | None
 
 
@@ -157,14 +158,13 @@ class RoomFull(RoomNotice):
     dvrSeconds: int | None
     title: str
     broadcastNames: bool
-    captions: list[str]
     holdMusic: str | None
     record: Automatic | None
     links: Links
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last six are the admin's."""
+    """A room by its id; what follows `recording` is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -180,7 +180,6 @@ class RoomSeen(RoomNotice):
     dvrSeconds: int | None = None
     title: str | None = None
     broadcastNames: bool | None = None
-    captions: list[str] | None = None
     holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None

@@ -312,7 +312,6 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
         "broadcastNames": room.air.names,
-        "captions": list(room.air.captions),
         "holdMusic": room.air.hold,
         "record": None if room.record is None else room.record.value,
         "links": links_of(request, room),

@@ -152,7 +152,7 @@ async def test_get(edge: Edge) -> None:
     assert guest["room"] == anchor["room"]
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
     admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
-    admins |= {"captions", "holdMusic"}
+    admins |= {"holdMusic"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
