@@ -61,6 +61,7 @@ from server.services.places import Places
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.radio import Radio
+from server.services.readers import Readers
 from server.services.reconcile import Reconciler
 from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
@@ -241,6 +242,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         desk=desk,
         doorman=doorman,
         chat=chat,
+        captions=Captions(rooms, ground.broadcast, Readers(presence), clock),
         recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
@@ -276,7 +278,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
-        captions=Captions(rooms, ground.broadcast, clock),
+        captions=signalling.captions,
         radio=Radio(rooms, feeds, ground.sound, clock, places_of(settings)),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
@@ -291,7 +293,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.when_gone = _each(
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
-        context.outputs.forget_room,
+        *(context.outputs.forget_room, signalling.captions.readers.forget),
     )
     rooms.when_revoked = partial(_end_hearing, context)
     return Services(context, specs, streams, MediaEvents(presence))
@@ -325,6 +327,7 @@ def _wire_recorder(
     recorder.policy = recorder_policy_of(settings)
     broadcast.reported = recorder.hear
     rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
+    rooms.before_withheld = recorder.withhold
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.

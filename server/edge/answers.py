@@ -142,6 +142,7 @@ class RoomNotice(RoomBrief):
     lobby: bool
     chat: bool
     chatListeners: bool
+    captions: list[str]
     expiresAt: Moment | None
 
 
@@ -151,20 +152,21 @@ class RoomFull(RoomNotice):
     pin: str
     loudest: int
     liveListeners: int | None
+    liveListenersMost: int
     automix: bool
     radio: bool
+    upload: bool | None
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
     title: str
     broadcastNames: bool
-    captions: list[str]
     holdMusic: str | None
     record: Automatic | None
     links: Links
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last six are the admin's."""
+    """A room by its id; what may be missing is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -174,13 +176,14 @@ class RoomSeen(RoomNotice):
     pin: str | None = None
     loudest: int | None = None
     liveListeners: int | None = None
+    liveListenersMost: int | None = None
     automix: bool | None = None
     radio: bool | None = None
+    upload: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
     title: str | None = None
     broadcastNames: bool | None = None
-    captions: list[str] | None = None
     holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { backoffMs } from "./backoff.js";
-import { Captions, hasCaptions } from "./captions.js";
+import { Captions, hasCaptions, tracksOf } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -68,9 +68,10 @@ function takeOver(wanted) {
   else draw();
 }
 
-const captions = new Captions(audio, {
+const captions = new Captions({
   languages: () => player.tracks?.captions() ?? [],
   choose: (language) => broadcast.tracks.showCaptions(language),
+  reading: tracksOf(audio, () => captions.drawText()),
 });
 const timeshift = new Timeshift(
   () => player.shift(),
