@@ -226,8 +226,8 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`. Several:"
-        " repeat the option, or a list in the variable.",
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`, `upload`."
+        " Several: repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
         default="",

@@ -164,8 +164,13 @@ class Recorder:
             if recording is not None and now_tick - recording.advanced >= ADVANCE_TICKS:
                 recording.advance(room.moment(now_tick))
         running = [room.recording for room in self._rooms.values() if room.recording is not None]
-        changed = [recording.news for recording in (*self._ending, *running) if recording.has_news]
-        self._ending = [one for one in self._ending if not one.is_over]
+        new = [recording for recording in (*self._ending, *running) if recording.has_news]
+        changed = [recording.news for recording in new]
+        # The end may have come a moment ago: then it is the next news.
+        self._ending = [one for one in self._ending if not one.is_over or one.has_news]
+        for recording in new:
+            for name, count in recording.counted().items():
+                self._counters[f"room_recording_{name}_total"] += count
         failed = sum(report.state is RecordingState.FAILED for report in changed)
         self._counters["room_recordings_failed_total"] += failed
         return changed

@@ -1,6 +1,7 @@
 """One recording of a room, and the thread that writes it, which ends with it."""
 
 import threading
+from collections import Counter
 
 from hls.core.webvtt import Cue
 from hls.recording.core.heard import Heard
@@ -26,6 +27,7 @@ class Recording:
         self.spec = order.spec
         self.advanced = now.tick
         self._reported: RecordingReport | None = None
+        self._counted: Counter[str] = Counter()
         self._changed = now
         self._is_told = True
         self._is_advancing = False
@@ -54,6 +56,12 @@ class Recording:
         """How it is, which is no news from now on."""
         self._reported = self._scribe.report
         return self._reported
+
+    def counted(self) -> Counter[str]:
+        """Return how much was left out, by what it was, since this was asked last."""
+        now = Counter(self._scribe.counts)
+        since, self._counted = now - self._counted, now
+        return since
 
     def hear(self, heard: Heard) -> bool:
         """Take a tick; False if it is lost."""

@@ -91,6 +91,7 @@ def _said(one: ConfiguredRoom) -> dict[str, Any]:
         "buses": one.buses,
         "broadcast": one.broadcast,
         "radio": one.radio,
+        "upload": one.upload,
         "locked": one.locked,
         "air": one.air,
         "record": one.record,

@@ -226,7 +226,7 @@ class Recorder:
                 now = self._clock.now()
                 taken |= {one.name for one in self.all(room)}
                 name = make_name(self.policy.template, room, known.name, now, taken)
-                one = begin(room, name, now, what, by)
+                one = replace(begin(room, name, now, what, by), is_uploaded=known.upload)
                 await self._keep(one)
                 self._live[room] = _Live(one)
                 self._apply(one)
@@ -279,6 +279,15 @@ class Recorder:
             await self.storage.remove(one)
             await self._store.commit(delete=[key_of(room, name)])
             self._all.pop((room, name), None)
+
+    async def withhold(self, room: RoomId) -> None:
+        """Have what is recorded of a room now not uploaded, nor any more. Raises StoreLost."""
+        async with self._changing:
+            live = self._live.get(room)
+            if live is not None and live.now.is_uploaded:
+                one = replace(live.now, is_uploaded=False)
+                await self._keep(one)
+                live.now = one
 
     # What the planes say
 

@@ -88,6 +88,7 @@ class Wanted:
     record: Automatic | None = None
     live_listeners: int | None = None
     air: Air = AS_USUAL
+    upload: bool = True
 
 
 @dataclass(slots=True)
@@ -143,6 +144,7 @@ class Rooms:
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
         self.before_removal: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
+        self.before_withheld: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
         self.recording: Callable[[RoomId], RecordingSpec | None] = _not_recorded
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
@@ -242,6 +244,7 @@ class Rooms:
             record=wanted.record,
             live_listeners=wanted.live_listeners,
             air=wanted.air,
+            upload=wanted.upload,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
@@ -273,6 +276,9 @@ class Rooms:
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         live = self._on_air(room)
+        if live.room.upload and not amend(live.room).upload:
+            # First: should the store fail then, too little is uploaded, not too much.
+            await self.before_withheld(room)
         if live.room.broadcast and not amend(live.room).broadcast:
             async with self._ending(live):
                 return await self._change(live, amend)

@@ -107,6 +107,11 @@ class Standings:
         """Return how many listen to a room by WHEP."""
         return self._listening[room]
 
+    def most_listeners(self, room: Room) -> int:
+        """Return how many may listen to a room by WHEP at a time."""
+        own = room.live_listeners
+        return self._max_listeners if own is None else min(own, self._max_listeners)
+
     # What clients want
 
     async def publish(self, grant: Grant, token: str, offer: str) -> tuple[Standing, str]:
@@ -215,10 +220,9 @@ class Standings:
             raise NotReady("The room is not broadcast now")
         if self._max_listeners == 0:
             raise NotEnabled("Nobody may listen by WHEP: the setting live_listeners is 0")
-        own = room.live_listeners
-        if own == 0:
+        most = self.most_listeners(room)
+        if most == 0:
             raise NotEnabled("Nobody may listen to this room by WHEP: its liveListeners is 0")
-        most = self._max_listeners if own is None else min(own, self._max_listeners)
         if self._listening[room.id] >= most:
             raise TooMany(f"This room has at most {most} listeners by WHEP")
 

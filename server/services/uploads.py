@@ -95,7 +95,7 @@ class Uploads:
 
     def is_needed(self, one: Recording) -> bool:
         """Whether a recording is to be uploaded and is not yet."""
-        if not self._are_recordings_sent:
+        if not (self._are_recordings_sent and one.is_uploaded):
             return False
         known = self._progress.get(_key(one))
         return known is None or known.state not in _SETTLED
@@ -108,7 +108,7 @@ class Uploads:
 
     def progress(self, one: Recording) -> dict[str, object] | None:
         """Return what people are told of a recording's upload; None if there is none."""
-        if not self._are_recordings_sent:
+        if not (self._are_recordings_sent and one.is_uploaded):
             return None
         known = self._progress.get(_key(one))
         if known is None:
@@ -133,7 +133,11 @@ class Uploads:
         """Return what is not done, what is recorded now first; of many some at a time."""
         if not self._are_recordings_sent:
             return []
-        found = [one for one in self._recorder.all() if not one.is_over or self.is_needed(one)]
+        found = [
+            one
+            for one in self._recorder.all()
+            if one.is_uploaded and (not one.is_over or self.is_needed(one))
+        ]
         found.sort(key=lambda one: one.is_over)
         if len(found) > A_ROUND:
             self._turn = (self._turn + A_ROUND // 2) % len(found)

@@ -70,6 +70,15 @@ export class Captions {
 }
 
 /**
+ * Whether a broadcast can be read along, without playing it.
+ * @param {string} hlsUrl
+ */
+export async function hasCaptions(hlsUrl) {
+  const answer = await fetch(hlsUrl.replace(/[^/]+$/, "master.m3u8")).catch(() => null);
+  return answer?.ok === true && (await answer.text()).includes("TYPE=SUBTITLES");
+}
+
+/**
  * What the text tracks of a stream say.
  * @param {HTMLAudioElement} audio
  * @param {() => void} changed

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { backoffMs } from "./backoff.js";
-import { Captions, tracksOf } from "./captions.js";
+import { Captions, hasCaptions, tracksOf } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -48,6 +48,7 @@ const recordingSign = new RecordingSign("recording", (text) => say(byId("recordi
 let pin = "";
 let roomName = "";
 let isOnAir = true;
+let hlsUrl = "";
 
 const trade = () =>
   api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) });
@@ -155,6 +156,7 @@ async function start(attempt = 0) {
   }
   showOnly("stage", SECTIONS);
   if (!pinForm.hidden) pinField.focus();
+  else if (attempt) byId("title", HTMLElement).focus(); // what was in focus is gone
   setInterval(draw, DRAW_MS);
   setInterval(refreshRoom, ROOM_MS);
   draw();
@@ -205,6 +207,7 @@ byId("refused-retry", HTMLButtonElement).addEventListener("click", () => locatio
 function drawRoom(room) {
   roomName = room.name || `Room ${room.roomId}`;
   isOnAir = room.broadcast !== false;
+  hlsUrl = room.hlsUrl ?? "";
   say(byId("title", HTMLElement), roomName);
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
@@ -262,7 +265,19 @@ function stateChanged(state, reason) {
   const idle = state === "stopped" || state === "ended";
   playButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${idle ? "play" : "pause"}`);
   say(byId("play-word", HTMLElement), idle ? "Play" : "Pause");
+  tellOfCaptions();
   draw();
+}
+
+/** Without delay there are none: the way to where they are, the same page without the wish. */
+async function tellOfCaptions() {
+  const box = byId("captions-elsewhere", HTMLElement);
+  box.hidden = true;
+  if (player === broadcast || player.state !== "live" || !(await hasCaptions(hlsUrl))) return;
+  box.hidden = player.state !== "live";
+  const here = new URL(location.href);
+  here.searchParams.delete("live");
+  byId("captions-link", HTMLAnchorElement).href = here.href;
 }
 
 /** What is to be said about a state, and why it is so. */

@@ -103,7 +103,7 @@ export class Player {
     this.#audio.addEventListener("pause", () => this.#pausedFromOutside());
     this.#audio.addEventListener("ended", () => this.#streamEnded());
     this.#audio.addEventListener("error", () => {
-      if (!this.#hls && this.#wanted) this.#retryLater("server"); // or what the playlist says next
+      if (!this.#hls && this.#wanted) this.#retryLater("refused"); // it gives no reason: perhaps a key's
     });
     this.#audio.addEventListener("loadedmetadata", () => this.#returnNatively());
     this.tracks = new Tracks(options.audio, () => this.#hls);
@@ -144,6 +144,7 @@ export class Player {
     this.#begin();
   }
 
+  /** Load nothing more; what is there stays for a while, and with it the system's buttons. */
   pause() {
     if (!this.#wanted) return;
     this.#halt();
@@ -159,8 +160,7 @@ export class Player {
   /** Jump to the live edge. */
   goLive() {
     const window = this.#window();
-    this.#follows = true;
-    this.#returnTo = null;
+    this.#forgetPlace();
     if (window) this.#seek(window.edge);
   }
 
@@ -254,11 +254,10 @@ export class Player {
 
   #returnNatively() {
     const start = this.#hls ? undefined : nativeStart(this.#audio);
-    if (!this.#wanted || start === undefined || this.#returnTo === null) return;
+    if (start === undefined || this.#returnTo === null) return;
     const { seekable } = this.#audio;
     const least = seekable.length ? seekable.start(0) + 1 : 0;
     this.#audio.currentTime = Math.max(least, (this.#returnTo - start) / 1000);
-    this.#returnTo = null;
   }
 
   #beginHls() {
@@ -273,11 +272,13 @@ export class Player {
     this.#pace.reset();
     new BackBuffer(hls);
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.tracks.restoreChannel());
+    let isNew = true;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
       if (hls !== this.#hls) return;
-      if (this.#returnTo !== null) this.#return(hls, details);
+      if (isNew && this.#returnTo !== null) this.#return(hls, details);
+      isNew = false;
       // hls.js would play the whole window of what is over, from its beginning.
-      else if (!details.live && this.#state !== "live" && this.#follows) this.#streamEnded();
+      if (!details.live && this.#state !== "live" && this.#follows) this.#streamEnded();
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
@@ -295,9 +296,18 @@ export class Player {
    */
   #return(hls, details) {
     const at = positionOf(details, this.#returnTo ?? 0);
+    if (details.live && at > details.edge - Math.max(AT_EDGE_S, details.holdBack)) this.#forgetPlace();
+    else hls.startLoad(Math.max(at, details.fragmentStart + 1));
+  }
+
+  /** The place is taken when it is heard, and not before: until then the stream may be lost again. */
+  #returned() {
+    const details = this.#hls?.latestLevelDetails;
+    if (details && this.#returnTo !== null) {
+      const at = Math.max(positionOf(details, this.#returnTo), details.fragmentStart + 1);
+      if (Math.abs(this.#audio.currentTime - at) > AT_EDGE_S) this.#seek(at); // hls.js had begun at the edge
+    }
     this.#returnTo = null;
-    this.#follows = details.live && at > details.edge - Math.max(AT_EDGE_S, details.holdBack);
-    if (!this.#follows) hls.startLoad(Math.max(at, details.fragmentStart + 1));
   }
 
   /**
@@ -328,7 +338,7 @@ export class Player {
   /** The room is gone, which the next token tells, or its broadcast is off and may come back. */
   async #streamEnded() {
     if (!this.#wanted) return;
-    this.#follows = true;
+    this.#forgetPlace();
     this.#dropStream();
     this.#waits = true;
     const turn = ++this.#turn;
@@ -358,8 +368,13 @@ export class Player {
 
   /** Who listens to the past goes on there when the stream has come back. */
   #keepPlace() {
-    if (this.#follows) this.#returnTo = null;
-    else this.#returnTo ??= this.#madeAt() ?? null;
+    if (!this.#follows) this.#returnTo ??= this.#madeAt() ?? null;
+    this.#follows = this.#returnTo === null;
+  }
+
+  #forgetPlace() {
+    this.#follows = true;
+    this.#returnTo = null;
   }
 
   /** @param {number} at */
@@ -486,7 +501,8 @@ export class Player {
         this.#trouble = "";
         this.#step("live");
       }
-      if (!this.#follows) this.#follows = this.#isAtEdge();
+      if (this.#returnTo !== null) this.#returned();
+      else if (!this.#follows) this.#follows = this.#isAtEdge();
       return this.#keepPace(now);
     }
     const still = now - this.#movedAt;
@@ -523,7 +539,7 @@ export class Player {
         if (FINAL.has(refusal.code)) this.#ticket = null; // the next play asks again, and says it
       } else if (FINAL.has(refusal.code)) {
         this.#halt();
-        this.#follows = true;
+        this.#forgetPlace();
         this.#dropStream();
         this.#step("ended", refusal);
       } else {

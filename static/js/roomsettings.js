@@ -9,7 +9,7 @@ import { part, say } from "./dom.js";
  *
  * @typedef {object} Field
  * @property {(value: any) => void} fill
- * @property {() => unknown} read
+ * @property {() => unknown} read  undefined: nothing is said of it
  * @property {() => string | null} [mistake]  what the server would refuse
  */
 
@@ -50,6 +50,7 @@ export class RoomSettings {
       title: text(form, "title"),
       broadcastNames: check(form, "broadcastNames", false),
       radio: check(form, "radio", true),
+      upload: upload(form),
       liveListeners: number(form, "liveListeners", null),
       captions: languages(form, "captions"),
       dvrSeconds: span(form, "dvrSeconds"),
@@ -119,7 +120,8 @@ export class RoomSettings {
 
   /** What shall be, as the wire has it. @returns {Record<string, unknown>} */
   #read() {
-    const change = Object.fromEntries(Object.entries(this.#fields).map(([name, field]) => [name, field.read()]));
+    const values = Object.entries(this.#fields).map(([name, field]) => [name, field.read()]);
+    const change = Object.fromEntries(values.filter(([, value]) => value !== undefined));
     const aired = this.#channels.read();
     return JSON.stringify(aired) === this.#aired ? change : { ...change, broadcastBuses: aired };
   }
@@ -225,6 +227,23 @@ function span(form, name) {
       field.value = wanted;
     },
     read: () => (field.value === "" ? null : Number(field.value)),
+  };
+}
+
+/**
+ * Whether the room is uploaded: null where the server uploads nothing, and then nobody is asked.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function upload(form) {
+  const box = part(form, "upload-field", HTMLElement);
+  const field = input(form, "upload");
+  return {
+    fill: (value) => {
+      box.hidden = typeof value !== "boolean";
+      field.checked = value ?? true;
+    },
+    read: () => (box.hidden ? undefined : field.checked),
   };
 }
 

@@ -74,6 +74,7 @@ class Script:
     recordings: list[dict[str, Any]] = field(default_factory=list)
     refuse_recording: str | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    live_listeners: int = 100
 
 
 def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
@@ -156,6 +157,7 @@ class ScriptedSite:
         add.add_delete("/api/rooms/{room}/participants/{user}", self._kick)
         add.add_post("/api/rooms/{room}/participants/{user}/unmute-request", self._ask)
         add.add_post("/api/rooms/{room}/users", self._mint)
+        self._add_links(add)
         add.add_post("/api/rooms/{room}/announcements", self._play)
         add.add_get("/api/rooms/{room}/announcements", self._sounds)
         add.add_patch("/api/rooms/{room}/announcements/{id}", self._turn)
@@ -171,6 +173,9 @@ class ScriptedSite:
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}"
+
+    def _add_links(self, add: web.UrlDispatcher) -> None:
+        add.add_post("/api/rooms/{room}/invites", self._renew)
 
     def _add_recordings(self, add: web.UrlDispatcher) -> None:
         add.add_get("/api/recordings", self._recorded)
@@ -234,15 +239,17 @@ class ScriptedSite:
         self.calls.append(("create", wishes))
         room = room_named(wishes.get("name", ""))
         self.script.rooms.append(room)
-        return web.json_response({"success": True, "room": room}, status=201)
+        return web.json_response({"success": True, "room": self._seen(room)}, status=201)
 
     async def _read(self, request: web.Request) -> web.Response:
         room = self._room(request)
         if room is None:
             return _refusal(404, "room_not_found")
-        if not _is_admin(request):
-            if request.query.get("invite") != self.script.invite:
-                return _refusal(401, "unauthorized")
+        if _is_admin(request):
+            room = self._seen(room)
+        elif request.query.get("invite") != self.script.invite:
+            return _refusal(401, "unauthorized")
+        else:
             room = {k: v for k, v in room.items() if k != "links"}
         return web.json_response(
             {"success": True, "room": room | {"pinRequired": bool(self.script.pin)}}
@@ -261,7 +268,20 @@ class ScriptedSite:
         change = await request.json()
         self.calls.append(("change", change))
         room.update(change)
-        return web.json_response({"success": True, "room": room})
+        return web.json_response({"success": True, "room": self._seen(room)})
+
+    def _seen(self, room: dict[str, Any]) -> dict[str, Any]:
+        """Return a room with what is worked out of it."""
+        own, most = room.get("liveListeners"), self.script.live_listeners
+        return room | {"liveListenersMost": most if own is None else min(own, most)}
+
+    async def _renew(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        assert room is not None, "a room of the list"
+        role = (await request.json())["role"]
+        self.calls.append(("renew", {"role": role}))
+        room["links"] = {**room["links"], role: f"/{role}/{room['roomId']}#invite=another"}
+        return web.json_response({"success": True, "links": room["links"]})
 
     async def _people(self, _: web.Request) -> web.Response:
         return web.json_response({"success": True, "participants": self.script.participants})
@@ -328,7 +348,7 @@ class ScriptedSite:
 
     async def _one_recorded(self, request: web.Request) -> web.Response:
         self.calls.append(("recording", {"name": request.match_info["name"]}))
-        return self._steered(self._recording(request))
+        return web.json_response({"success": True, "recording": self._recording(request)})
 
     async def _record(self, request: web.Request) -> web.Response:
         self.calls.append(("record", await request.json()))

@@ -61,6 +61,19 @@ def test_captions_have_languages(live: Page) -> None:
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
+def test_without_delay_the_way_to_captions_is_shown(
+    page: Page, site: ScriptedSite, recording: Recording
+) -> None:
+    """They are the broadcast's, which is the same page without `?live`."""
+    go_on_air(site.script, recording)
+    site.script.captions = ("en",)
+    page.goto(LINK.replace("#", "?live#"))
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("link", name="listen and read there").click()
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Captions")).to_be_visible(timeout=20_000)
+
+
 def test_no_captions_no_button(page: Page, site: ScriptedSite, recording: Recording) -> None:
     """There is nothing to switch on where nothing is written."""
     go_on_air(site.script, recording)

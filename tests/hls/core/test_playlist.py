@@ -118,6 +118,24 @@ def test_gap() -> None:
     assert media_playlist([FIRST, gap]).endswith("#EXT-X-GAP\n#EXTINF:1.92000,\nseg-42.m4s\n")
 
 
+def test_captions() -> None:
+    """A playlist of captions can be waited for, and has no parts; nor does it hint at any."""
+    lines = [replace(one, init="", name=f"seg-{one.msn}.vtt", parts=()) for one in (FIRST, SECOND)]
+    for is_ended in (False, True):
+        writer = PlaylistWriter()
+        text = writer.subtitles(Window(tuple(lines), is_ended=is_ended))
+        assert "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n" in text
+        assert "PART" not in text
+        assert text.endswith("seg-42.vtt\n" + is_ended * "#EXT-X-ENDLIST\n")
+
+
+def test_over_but_not_yet_said() -> None:
+    """The segment that was being made is whole, as short as it is, and nothing is hinted at."""
+    text = low_latency(replace(LIVE, hint="", is_final=True))
+    assert text.endswith("#EXTINF:0.64000,\nseg-43.m4s\n")
+    assert "HINT" not in text
+
+
 def test_wall_clock_is_rounded() -> None:
     """Sums of 1.92 s do not show as 0.999 s."""
     text = media_playlist([replace(FIRST, unix_s=1_699_999_999.9999997)])

@@ -18,6 +18,7 @@ from hls.recording import shelf
 from hls.recording.core.heard import Heard
 from hls.recording.core.manifest import EventKind, Manifest, TakeEnd
 from hls.recording.recorder import Recorder
+from hls.recording.recording import Recording
 from hls.types import (
     BroadcastSpec,
     KeySpec,
@@ -188,6 +189,54 @@ def test_what_nobody_records_is_counted(recorder: Recorder) -> None:
     """A tick of an unknown room is dropped."""
     recorder.hear("nowhere", Heard(FIRST))
     assert recorder.statistics()["room_recording_ticks_unknown_room_total"] == 1
+
+
+def test_what_is_left_out_is_counted(recorder: Recorder, reports: Reports, tmp_path: Path) -> None:
+    """Ticks that come too late and packets without a place, once each, of one that ends too."""
+    recorder.apply(a_spec(1, a_recording(tmp_path)), FIRST)
+    talk(recorder, FIRST, FIRST + 100)
+    reports.wait_for(FIRST + 100, "monday", RecordingState.RECORDING, 2.0)
+    talk(recorder, FIRST + 50, FIRST + 53)
+    recorder.hear(
+        "hall", Heard(FIRST + 100, packets=[tick_of(0, "ann").packets[0]._replace(payload=b"\x03")])
+    )
+    reports.wait_for(FIRST + 150, "monday", RecordingState.RECORDING, 3.0)
+    recorder.apply(a_spec(2, None), FIRST + 151)
+    reports.wait_for(FIRST + 151, "monday", RecordingState.FINISHED)
+    counted = recorder.statistics()
+    assert counted["room_recording_ticks_late_total"] == 3
+    assert counted["room_recording_packets_dropped_total"] >= 1
+    assert counted.get("room_recording_sounds_refused_total", 0) == 0
+
+
+def test_an_end_that_comes_while_we_look_is_told(
+    recorder: Recorder, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the next news, and not forgotten with what is over."""
+    hangs, real = threading.Event(), shelf.save_all
+
+    def save_all(folder: Path, manifest: Manifest) -> None:
+        hangs.wait()
+        real(folder, manifest)
+
+    monkeypatch.setattr(shelf, "save_all", save_all)
+    recorder.apply(a_spec(1, a_recording(tmp_path)), FIRST)
+    reports.wait_for(FIRST, "monday", RecordingState.RECORDING)
+    recorder.apply(a_spec(2, None), FIRST)
+    (ending,) = recorder._ending
+    looked = Recording.has_news
+
+    def has_news(one: Recording) -> bool:
+        is_new = bool(looked.fget(one))  # type: ignore[attr-defined]
+        hangs.set()
+        one.join(5.0)
+        return is_new
+
+    monkeypatch.setattr(Recording, "has_news", property(has_news))
+    assert recorder.poll(FIRST) == []
+    assert ending.is_over
+    assert [report.state for report in recorder.poll(FIRST)] == [RecordingState.FINISHED]
+    assert not recorder.is_busy
 
 
 def test_a_failed_recording_is_not_begun_again(

@@ -45,6 +45,7 @@ ROOMS = st.builds(
     chat=st.booleans(),
     listener_chat=st.booleans(),
     chat_history=st.integers(0, 200),
+    upload=st.booleans(),
     air=st.builds(
         Air,
         st.lists(st.builds(AirBus, *[st.text(st.characters(codec="utf-8"))] * 3), max_size=3).map(
@@ -70,6 +71,7 @@ NEWER = (
         "broadcastNames",
         "captions",
         "holdMusic",
+        "upload",
     ),
 )
 

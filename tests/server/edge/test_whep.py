@@ -60,7 +60,8 @@ async def test_as_many_listeners_as_the_operator_lets(serve: Serve) -> None:
 async def test_an_operator_may_let_nobody_listen(serve: Serve) -> None:
     """The sentence names the setting."""
     edge = await serve(live_listeners=0)
-    await edge.new_room()
+    room = await edge.new_room()
+    assert (room["liveListeners"], room["liveListenersMost"]) == (None, 0)
     client = Client(edge.http, "whep", await edge.listen_token())
     assert (await client.post(), client.code) == (409, "not_enabled")
     assert "live_listeners" in client.body
@@ -72,10 +73,11 @@ async def test_a_room_has_a_limit_of_its_own(serve: Serve) -> None:
     await edge.new_room(liveListeners=1)
     clients = [Client(edge.http, "whep", await edge.listen_token()) for _ in range(3)]
     assert [await one.post() for one in clients] == [201, 409, 409]
-    await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 9})
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 9})
+    assert answer["room"]["liveListenersMost"] == 2
     assert [await one.post() for one in clients[1:]] == [201, 409]
     _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 0})
-    assert answer["room"]["liveListeners"] == 0
+    assert answer["room"]["liveListeners"] == answer["room"]["liveListenersMost"] == 0
     assert (await clients[2].post(), clients[2].code) == (409, "not_enabled")
     assert await clients[0].delete() == 200
     await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": None})

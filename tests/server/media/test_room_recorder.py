@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 
 from hls.recording import shelf
 from hls.recording.core.manifest import Manifest, TakeEnd
+from hls.recording.recorder import Recorder
 from hls.types import (
     BroadcastSpec,
     Caption,
@@ -24,6 +26,7 @@ from hls.types import (
     RecordingState,
 )
 from mixer.types import PeerId, RoomId, RtpCodec, Tapped, TappedFrame, TappedPacket, tick_at
+from server.media import room_recorder as module
 from server.media.audio_tap import AudioTap
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.room_recorder import RoomRecorder
@@ -104,6 +107,34 @@ async def test_what_is_nothing_tapped_is_counted() -> None:
     recorder = RoomRecorder(UnixTransport(), lambda: 1)
     recorder.hear(FrameKind.TAPPED, b"junk")
     assert recorder.statistics()["room_recording_ticks_malformed_total"] == 1
+
+
+async def test_who_closes_it_has_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a slow disk is waited for nobody looks after recordings, and none begins."""
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    hangs, real = threading.Event(), Recorder.close
+
+    def close(recorder: Recorder, now_tick: int) -> None:
+        hangs.wait()
+        real(recorder, now_tick, 5.0)
+
+    monkeypatch.setattr(Recorder, "close", close)
+    recorder = RoomRecorder(UnixTransport(), lambda: 500)
+    spec = BroadcastSpec(ROOM, 1, (KEY,), 0, 1e9, recording=RecordingSpec("a", str(tmp_path / "a")))
+    recorder.apply(spec)
+    async with asyncio.timeout(10), Supervisor() as supervisor:
+        running = supervisor.spawn(recorder.run(), name="recordings")
+        closing = supervisor.spawn(recorder.close(), name="close")
+        try:
+            async with asyncio.timeout(2):
+                await running
+            other = RecordingSpec("b", str(tmp_path / "b"))
+            recorder.apply(replace(spec, version=2, recording=other))
+        finally:
+            hangs.set()
+        await closing
+    assert shelf.load(tmp_path / "a") is not None
+    assert not (tmp_path / "b").exists()
 
 
 async def test_a_report_that_finds_no_way_is_counted(tmp_path: Path) -> None:

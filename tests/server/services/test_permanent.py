@@ -45,9 +45,10 @@ async def test_changed_when_the_configuration_is(node: Node) -> None:
     await node.rooms.change(LOBBY, lambda room: replace(room, name="By REST"))
     await restarted(node, ConfiguredRoom(id="lobby", name="One"))
     assert node.rooms.get(LOBBY).name == "By REST"
-    await restarted(node, ConfiguredRoom(id="lobby", name="Two", loudest=3))
+    await restarted(node, ConfiguredRoom(id="lobby", name="Two", loudest=3, upload=False))
     room = node.rooms.get(LOBBY)
     assert (room.name, room.loudest, room.invites) == ("Two", 3, first.invites)
+    assert (first.upload, room.upload) == (True, False)
 
 
 async def test_taken_out(node: Node) -> None:
