@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from server.edge.app import create_app
 from server.supervise import Supervisor
+from tests.server.edge.whip_client import Client
 from tests.support.contract import check_answer
 from tests.support.node import Node, open_node
 
@@ -80,3 +81,17 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 async def edge(serve: Serve) -> Edge:
     """A server with the default settings."""
     return await serve()
+
+
+@pytest.fixture
+async def whip(edge: Edge) -> Client:
+    """A publisher, and a room for them."""
+    await edge.new_room()
+    return Client(edge.http, "whip", await edge.join_token())
+
+
+@pytest.fixture
+async def whep(edge: Edge) -> Client:
+    """A listener, and a room for them."""
+    await edge.new_room()
+    return Client(edge.http, "whep", await edge.listen_token())
