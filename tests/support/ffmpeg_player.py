@@ -15,7 +15,9 @@ PATIENCE_S: Final = 60.0
 
 def command(url: str) -> list[str]:
     """Return what decodes a stream to mono 16 bit at 48 kHz on its standard output."""
-    return ["ffmpeg", "-v", "error", "-i", url, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
+    # From the newest segment on: by itself it begins with the third last, and stays so far behind.
+    source = ["-live_start_index", "-1", "-i", url]
+    return ["ffmpeg", "-v", "error", *source, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
 
 
 class FfmpegPlayer:
