@@ -132,10 +132,14 @@ def entry_of(facts: Facts, extension: str, init: str, msn: int) -> Entry:
     )
 
 
-def reports(own: str, renditions: tuple[RenditionSpec, ...], last: Position) -> tuple[Report, ...]:
-    """Return how far the renditions other than `own` are: all to part `last`, as it is."""
-    default = renditions[0].name
-    way = "" if own == default else "../"
+def reports(
+    asked: str, renditions: tuple[RenditionSpec, ...], last: Position
+) -> tuple[Report, ...]:
+    """Return how far the other renditions are than the one asked for: all to part `last`.
+
+    The default one is asked for by "" or, in a folder as the others, by its name.
+    """
+    own, way = asked or renditions[0].name, "../" if asked else ""
     return tuple(
         Report(way + _address(one, renditions), last.msn, last.part)
         for one in renditions

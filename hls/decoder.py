@@ -67,23 +67,33 @@ class SoundFile:
             yield np.concatenate((rest, np.zeros(FRAME_SAMPLES - len(rest), np.int16)))
 
     def pieces(self) -> Iterator[NDArray[np.int16]]:
-        """Return all of it once, int16[samples, channels] of 48 kHz, as it was decoded."""
+        """Return all of it once, int16[samples, channels] of 48 kHz, as it was decoded.
+
+        Raises BadSound at a format that cannot be converted.
+        """
         resampler, form = self._resampler(), None
         for frame in self._frames():
             its = (frame.format.name, frame.layout.name, frame.sample_rate)
             if form not in {None, its}:  # files in a row: a resampler takes one format only
-                yield from map(self._piece, resampler.resample(None))
+                yield from self._resampled(resampler, None)
                 resampler = self._resampler()
             form = its
-            yield from map(self._piece, resampler.resample(frame))
-        yield from map(self._piece, resampler.resample(None))
+            yield from self._resampled(resampler, frame)
+        yield from self._resampled(resampler, None)
 
     def _resampler(self) -> AudioResampler:
         layout = "mono" if self._channels == 1 else "stereo"
         return AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
 
-    def _piece(self, made: av.AudioFrame) -> NDArray[np.int16]:
-        return made.to_ndarray().astype(np.int16, copy=False).reshape(-1, self._channels)
+    def _resampled(
+        self, resampler: AudioResampler, frame: av.AudioFrame | None
+    ) -> Iterator[NDArray[np.int16]]:
+        try:
+            pieces = resampler.resample(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise BadSound("The channels of this file cannot be mixed down.") from error
+        for made in pieces:
+            yield made.to_ndarray().astype(np.int16, copy=False).reshape(-1, self._channels)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         corrupt = 0

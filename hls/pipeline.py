@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hls.background import Job
 from hls.codec import codec
 from hls.core.hold import Music
-from hls.core.playlist import DateRange, Window
+from hls.core.playlist import Window
 from hls.core.soundpart import SoundPart
 from hls.core.speccheck import check_spec
 from hls.core.timeline import TICK_SAMPLES
@@ -59,8 +59,9 @@ class Broadcaster:
     def apply(self, spec: BroadcastSpec, now_tick: int) -> None:
         """Put a room on air, change it, or take it off. Raises BadSpec, changing nothing.
 
-        A spec whose version is not above the applied one is ignored. Keys, channels and renditions
-        change with the next segment. Another base or length of parts starts the stream anew.
+        A spec whose version is not above the applied one is ignored. Keys and channels change with
+        the next segment, renditions at once. Another base or length of parts starts the stream
+        anew.
 
         Raises EncoderLost where there is no AAC encoder.
         """
@@ -75,12 +76,15 @@ class Broadcaster:
         for one in spec.renditions:
             codec(one.bit_rate, spec.channels)  # if it fails, before anything has changed
         self._removed.pop(spec.room, None)
+        before = None if room is None else LoopSpec.of(room.spec)
         if room is not None and room.goes_on_as(spec):
             room.apply(spec, now_tick)
-            return
-        if room is not None:
-            room.close()
-        self._rooms[spec.room] = Room(spec, now_tick, self._station)
+        else:
+            if room is not None:
+                room.close()
+            self._rooms[spec.room] = Room(spec, now_tick, self._station)
+        if before != LoopSpec.of(spec):
+            self._let_go(before)
 
     def write(
         self, room: str, bus: str, tick: int, pcm: NDArray[np.int16], now_tick: int | None = None
@@ -115,12 +119,8 @@ class Broadcaster:
 
         The last few that nobody wants now are kept, for when people leave again.
         """
-        self._loops.pop(loop, None)
         self._loops[loop] = music
-        wanted = self.loops()
-        idle = [one for one in self._loops if one not in wanted]
-        for one in idle[: max(0, len(idle) - _IDLE_LOOPS)]:
-            del self._loops[one]
+        self._let_go(loop)
         for room in self._rooms.values():
             if LoopSpec.of(room.spec) == loop:
                 room.play(now_tick)
@@ -137,12 +137,6 @@ class Broadcaster:
         fate = found.caption(caption, now_tick) if found else CaptionFate.UNKNOWN
         self._counters[f"captions_{fate.value}_total"] += 1
         return fate
-
-    def mark(self, room: str, date: DateRange) -> None:
-        """Tell listeners that something was or is so; it is kept as long as a playlist needs it."""
-        found = self._rooms.get(room)
-        if found is not None:
-            found.dates.mark(date)
 
     def loudness(self, room: str, now_tick: int) -> dict[str, Reading]:
         """Return how loud each bus of a room is, if it is on air and brought to a loudness."""
@@ -237,10 +231,21 @@ class Broadcaster:
             found["disk_failures_total"] = self._disk.failures
         return found
 
+    def _let_go(self, loop: LoopSpec | None) -> None:
+        """Let hold music that a room wanted be the newest; of what none wants the last few stay."""
+        if loop not in self._loops:
+            return
+        self._loops[loop] = self._loops.pop(loop)
+        wanted = self.loops()
+        idle = [one for one in self._loops if one not in wanted]
+        for one in idle[: max(0, len(idle) - _IDLE_LOOPS)]:
+            del self._loops[one]
+
     def _remove(self, spec: BroadcastSpec) -> None:
         room = self._rooms.pop(spec.room, None)
         if room is not None:
             room.close()
+            self._let_go(LoopSpec.of(room.spec))
         self._removed.pop(spec.room, None)
         self._removed[spec.room] = spec.version
         if len(self._removed) > _REMOVED_ROOMS:

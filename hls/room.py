@@ -233,7 +233,7 @@ class Room:
         if kind is PlaylistKind.MULTIVARIANT:
             readable = subtitles(self.spec.captions)
             return variants(renditions, self._formats.channels, facts.part_frames, readable)
-        others = reports(program.rendition.spec.name, renditions, self._last(position))
+        others = reports(rendition, renditions, self._last(position))
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
         first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:
@@ -415,13 +415,18 @@ class Room:
         return max(channels for end, channels in ends if end is None or end > self._complete)
 
     def _set_music(self, *, is_left: bool = False) -> None:
-        """Have the hold music that is wanted and here; not at once if everybody has just left."""
-        wanted = LoopSpec.of(self.spec)
-        music = None if wanted is None else self._station.loops.get(wanted)
+        """Have the hold music that is wanted and here; not at once if everybody has just left.
+
+        It is coded as the newest format is, and in no other.
+        """
+        wanted, since, music = LoopSpec.of(self.spec), 0, None
+        if wanted is not None:
+            music = self._station.loops.get(wanted)
+            since = self._formats.spans[-1].first_msn * SEGMENT_FRAMES
         for feed in self._feeds.values():
             if is_left:
                 feed.hold.pause()
-            feed.hold.want(music)
+            feed.hold.want(music, since)
 
     def _find(self, rendition: str) -> _Program | None:
         return self._programs.get(rendition or self.spec.renditions[0].name)

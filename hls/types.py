@@ -177,7 +177,8 @@ class BroadcastSpec:
     listeners are told they hear, `captions` are the languages in which they can read it. `hold` is
     the path of a sound file that is to be heard now in place of silence, "" for none. `stream` (0
     to 16 of a-z and digits) is in the name of each piece of media, so that caches never take one
-    stream's for another's; another one is another stream.
+    stream's for another's; another one is another stream. What is said while it is not
+    `is_uploaded` goes into no spool.
     """
 
     room: str
@@ -197,6 +198,7 @@ class BroadcastSpec:
     captions: tuple[CaptionsSpec, ...] = ()
     recording: RecordingSpec | None = None
     stream: str = ""
+    is_uploaded: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -130,7 +130,10 @@ class Settings(BaseSettings):
         " That is everybody's voice: ask them first.",
     )
     record_limit_mb: int = Field(
-        default=256, ge=1, le=1 << 20, description="Size at which a recording ends, in megabytes."
+        default=256,
+        ge=1,
+        le=1 << 20,
+        description="Size at which a packet capture ends, in megabytes.",
     )
     record_default: Literal["off", "on-air", "when-occupied"] = Field(
         default="off",
@@ -223,8 +226,8 @@ class Settings(BaseSettings):
         default=(),
         description="Room that is there for good, as JSON with `id` and, on wish, `name`, `pin`,"
         " `max_anchors`, `profile`, `loudest`, `automix`, `buses`, `broadcast`, `radio`, `locked`,"
-        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`. Several:"
-        " repeat the option, or a list in the variable.",
+        " `record`, `broadcast_buses`, `dvr_seconds`, `captions`, `hold_music`, `upload`."
+        " Several: repeat the option, or a list in the variable.",
     )
     auto_rooms: str = Field(
         default="",

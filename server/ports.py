@@ -232,8 +232,12 @@ class RecordingArchive(Protocol):
     def repair(self, room: RoomId, name: str) -> float | None:
         """End what was cut off of a recording that nobody writes any more; return its seconds.
 
-        None if it has no manifest that can be read. Raises OSError.
+        None if it has no manifest that can be read. Raises OSError; of these BlockingIOError while
+        somebody writes it.
         """
+
+    def open_ones(self) -> list[tuple[RoomId, str]]:
+        """Return by room and name what is being written, or was when its process died."""
 
     def remove(self, room: RoomId, name: str) -> None:
         """Remove a recording and its files. Raises OSError."""

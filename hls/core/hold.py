@@ -63,14 +63,20 @@ class Hold:
         self._next = first
         self._resume_at = first
         self._wanted: Music | None = None
+        self._planned: tuple[int, Music | None] | None = None  # from which frame on it is wanted
         self._music: Music | None = None  # what sounds, or fades
         self._level = 0  # of FADE_FRAMES
         self._spans: list[_Span] = []
         self._is_alone = False  # the last span goes on
 
-    def want(self, music: Music | None) -> None:
-        """Have this music, or none. Another one begins when this has faded out."""
-        self._wanted = music
+    def want(self, music: Music | None, since: int = 0) -> None:
+        """Have this music, or none, from frame `since` on, and until then what there was.
+
+        Another one begins when this has faded out.
+        """
+        self._planned = (since, music)
+        if since <= self._next:
+            self._follow_plan()
 
     def pause(self) -> None:
         """Let there be no new music for three seconds."""
@@ -84,25 +90,12 @@ class Hold:
         `heard` is what sounds of the room on the way there, ascending. It is returned with the
         music, which goes as soon as anything is heard.
         """
-        done: list[Sealed] = []
         waiting = deque(heard)
-        while self._next < until:
-            index, samples = self._next, None
-            if waiting and waiting[0][0] == index:
-                samples = waiting.popleft()[1]
-                self._resume_at = index + 1 + PAUSE_FRAMES
-            limit = waiting[0][0] if waiting else until
-            is_rising = samples is None and self._is_due(index)
-            if is_rising and self._level == FADE_FRAMES:
-                done += self._alone(index, limit, channels)
-            elif is_rising or self._level:
-                done.append(self._fade(index, samples, channels, is_rising=is_rising))
-            elif samples is not None:
-                done.append(Sealed(index, samples))
-                self._next += 1
-            else:
-                self._next = limit if self._wanted is None else min(limit, self._resume_at)
-        return done
+        done: list[Sealed] = []
+        if self._planned is not None and self._planned[0] < until:
+            done += self._advance(self._planned[0], waiting, channels)
+            self._follow_plan()
+        return done + self._advance(until, waiting, channels)
 
     def is_alone(self, index: int) -> bool:
         """Whether frame `index` is of the music alone."""
@@ -122,6 +115,33 @@ class Hold:
         """Forget the music before frame `index`."""
         while self._spans and self._spans[0].end <= index and not self._is_open(self._spans[0]):
             del self._spans[0]
+
+    def _advance(
+        self, until: int, waiting: deque[tuple[int, NDArray[np.int16]]], channels: int
+    ) -> list[Sealed]:
+        """Go on to frame `until` with what is wanted now; take what was heard until then."""
+        done: list[Sealed] = []
+        while self._next < until:
+            index, samples = self._next, None
+            if waiting and waiting[0][0] == index:
+                samples = waiting.popleft()[1]
+                self._resume_at = index + 1 + PAUSE_FRAMES
+            limit = min(waiting[0][0], until) if waiting else until
+            is_rising = samples is None and self._is_due(index)
+            if is_rising and self._level == FADE_FRAMES:
+                done += self._alone(index, limit, channels)
+            elif is_rising or self._level:
+                done.append(self._fade(index, samples, channels, is_rising=is_rising))
+            elif samples is not None:
+                done.append(Sealed(index, samples))
+                self._next += 1
+            else:
+                self._next = limit if self._wanted is None else min(limit, self._resume_at)
+        return done
+
+    def _follow_plan(self) -> None:
+        assert self._planned is not None, "there is something new to want"
+        (_, self._wanted), self._planned = self._planned, None
 
     def _is_due(self, index: int) -> bool:
         """Whether the music that is wanted may become louder."""

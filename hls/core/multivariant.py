@@ -42,15 +42,17 @@ def multivariant(variants: Sequence[Variant], subtitles: Sequence[Subtitles] = (
 
     Each bit rate of the default bus is a variant stream. With more than one bus it has a group of
     all of them (every group must have the same members, §4.4.6.1.1), each in the bit rate that is
-    nearest from below, or the lowest there is.
+    nearest from below, or the lowest there is. A bus whose label is taken has its own name behind
+    it, for no two members of a group may be called the same.
     """
     default = [one for one in variants if one.bus == variants[0].bus]
     buses = list(dict.fromkeys(one.bus for one in variants))
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     groups = [[_nearest(variants, bus, one.bit_rate) for bus in buses] for one in default]
+    names = _names(variants)
     if len(buses) > 1:
         for one, group in zip(default, groups, strict=True):
-            lines += [_audio(member, one) for member in group]
+            lines += [_audio(member, one, names[member.bus]) for member in group]
     lines += [_captions(one) for one in subtitles]
     for one, group in zip(default, groups, strict=True):
         lines += [_stream(one, group, has_subtitles=bool(subtitles)), one.uri]
@@ -62,12 +64,24 @@ def _nearest(variants: Sequence[Variant], bus: str, bit_rate: int) -> Variant:
     return [of_bus[0], *(one for one in of_bus if one.bit_rate <= bit_rate)][-1]
 
 
-def _audio(member: Variant, variant: Variant) -> str:
+def _names(variants: Sequence[Variant]) -> dict[str, str]:
+    """Return what each bus is called, as a quoted string."""
+    names: dict[str, str] = {}
+    for one in variants:
+        if one.bus not in names:
+            label = one.label or one.bus
+            while quoted(label) in names.values():
+                label += f" ({one.bus})"
+            names[one.bus] = quoted(label)
+    return names
+
+
+def _audio(member: Variant, variant: Variant, name: str) -> str:
     is_default = member.bus == variant.bus
     attributes = [
         "TYPE=AUDIO",
         f'GROUP-ID="{variant.bit_rate}"',
-        f"NAME={quoted(member.label or member.bus)}",
+        f"NAME={name}",
         *([f"LANGUAGE={quoted(member.language)}"] if member.language else []),
         f"DEFAULT={'YES' if is_default else 'NO'}",
         "AUTOSELECT=YES",

@@ -43,7 +43,6 @@ class Part:
 
     name: str
     frames: int
-    is_gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,10 +402,7 @@ def _key(entry: Entry) -> str:
 
 
 def _part(part: Part) -> str:
-    gap = ",GAP=YES" if part.is_gap else ""
-    return (
-        f'#EXT-X-PART:DURATION={seconds(part.frames):.3f},URI="{part.name}",INDEPENDENT=YES{gap}\n'
-    )
+    return f'#EXT-X-PART:DURATION={seconds(part.frames):.3f},URI="{part.name}",INDEPENDENT=YES\n'
 
 
 def _date_range(date: DateRange) -> str:

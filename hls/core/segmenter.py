@@ -11,13 +11,8 @@ class Segmenter:
     """
 
     def __init__(self) -> None:
-        self._final = 0
+        self._final = 0  # so many frames since the origin can no longer change
         self._sounding: dict[int, dict[int, bytes]] = {}  # by segment, then by frame index
-
-    @property
-    def final(self) -> int:
-        """Number of frames since the origin that can no longer change."""
-        return self._final
 
     @property
     def sounding(self) -> list[int]:

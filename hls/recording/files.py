@@ -18,6 +18,7 @@ from hls.recording.flac import FlacEncoder
 from hls.types import MixFormat
 
 SILENCE_SAMPLES = 48_000  # at a time
+WRITE_BYTES = 1 << 20  # what waits is written then: hours of silence may come at once
 _WAV_FORMATS = {Codec.PCMU: WavFormat.ULAW, Codec.PCMA: WavFormat.ALAW}
 
 
@@ -27,7 +28,7 @@ class Output:
     def __init__(self, path: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
-        self._waiting = bytearray()  # bounded by the writer, who flushes every second
+        self._waiting = bytearray()
         self._written = 0
         self._is_safe = True
 
@@ -39,6 +40,8 @@ class Output:
     def append(self, data: bytes) -> None:
         """Write at the end, later."""
         self._waiting += data
+        if len(self._waiting) >= WRITE_BYTES:
+            self._write()
 
     def flush(self) -> None:
         """Write what waits, and wait until it is on the disk."""

@@ -2,9 +2,7 @@
 
 import logging
 import re
-import threading
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from time import monotonic
@@ -12,131 +10,22 @@ from time import monotonic
 from hls.core.webvtt import Cue
 from hls.errors import BadSpec
 from hls.recording.core.heard import TICK_SAMPLES, Heard
-from hls.recording.scribe import Moment, Order, Scribe
+from hls.recording.inbox import Allowance
+from hls.recording.recording import TICK_S, Recording
+from hls.recording.scribe import Moment, Order
 from hls.types import BroadcastSpec, Caption, RecordingReport, RecordingSpec, RecordingState
 
-MAX_WAITING_BYTES = 32 << 20  # a minute of ten people to the sample, should the disk hang
+MAX_WAITING_BYTES = 32 << 20  # 20 s of ten people to the sample, should the disk hang
+MAX_WAITING_BYTES_OF_ALL = 256 << 20  # a folder that hangs is that of all recordings
 MAX_RECORDINGS = 64  # at a time: each has a thread and up to 250 files
 ADVANCE_TICKS = 50  # 1 s: with half a second's hold, what a crash can cost
 CLOSE_S = 0.4  # of the 0.7 s that a worker has to end
-TICK_S = 0.02
 SAMPLE_RATE = 48_000
 
 _REMEMBERED_ROOMS = 4096  # whose versions are, against a late spec
 _NAME = re.compile(r"[\w][\w .-]{0,99}")
 
 _log = logging.getLogger(__name__)
-
-
-class Inbox:
-    """What waits for a recording's thread: sound up to so many bytes, the rest is lost, counted."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.lost = 0
-        """Ticks, since it was asked last."""
-        self._max_bytes = max_bytes
-        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()  # bounded in offer()
-        self._bytes = 0
-        self._came = threading.Condition()
-
-    def put(self, step: Callable[[], None]) -> None:
-        """Take an order, which is never lost: people do not give many."""
-        with self._came:
-            self._waiting.append((0, step))
-            self._came.notify()
-
-    def offer(self, step: Callable[[], None], size_bytes: int) -> bool:
-        """Take sound if there is room for it."""
-        with self._came:
-            if self._bytes + size_bytes > self._max_bytes:
-                self.lost += 1
-                return False
-            self._bytes += size_bytes
-            self._waiting.append((size_bytes, step))
-            self._came.notify()
-            return True
-
-    def take(self) -> tuple[Callable[[], None], int]:
-        """Wait for the next step; return it and how many ticks were lost lately."""
-        with self._came:
-            while not self._waiting:
-                self._came.wait()
-            size_bytes, step = self._waiting.popleft()
-            self._bytes -= size_bytes
-            lost, self.lost = self.lost, 0
-            return step, lost
-
-
-class Recording:
-    """One recording and its thread, which ends with it."""
-
-    def __init__(self, order: Order, now: Moment, max_waiting_bytes: int) -> None:
-        self.spec = order.spec
-        self.advanced = now.tick
-        self._reported: RecordingReport | None = None
-        self._now = now
-        self._scribe = Scribe(order)
-        self._inbox = Inbox(max_waiting_bytes)
-        self._inbox.put(lambda: self._scribe.begin(now))
-        # A daemon: a disk that hangs must not keep the process.
-        self._thread = threading.Thread(
-            target=self._run, name=f"recording {order.room}", daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will be written."""
-        return self._scribe.is_over
-
-    @property
-    def has_news(self) -> bool:
-        """Whether it is otherwise than it was reported."""
-        return self._scribe.report is not self._reported
-
-    @property
-    def news(self) -> RecordingReport:
-        """How it is, which is no news from now on."""
-        self._reported = self._scribe.report
-        return self._reported
-
-    def hear(self, heard: Heard) -> bool:
-        """Take a tick; whether there was room for it. Never waits."""
-        return self.is_over or self._inbox.offer(lambda: self._scribe.hear(heard), _size(heard))
-
-    def caption(self, language: str, cue: Cue) -> bool:
-        """Take a caption; whether there was room for it. Never waits."""
-        return self._inbox.offer(lambda: self._scribe.caption(language, cue), 200 + len(cue.text))
-
-    def change(self, spec: RecordingSpec, now: Moment) -> None:
-        """Be what another spec of the same recording says."""
-        self.spec, self._now = spec, now
-        self._order(lambda: self._scribe.change(spec, now))
-
-    def advance(self, now: Moment) -> None:
-        """Have what there is made safe."""
-        self.advanced, self._now = now.tick, now
-        self._order(lambda: self._scribe.advance(now))
-
-    def finish(self, now: Moment, state: RecordingState = RecordingState.FINISHED) -> None:
-        """End it."""
-        self._order(lambda: self._scribe.finish(now, state))
-
-    def _order(self, step: Callable[[], None]) -> None:
-        if not self.is_over:  # else nobody takes it
-            self._inbox.put(step)
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for its end; whether that came."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while not self._scribe.is_over:
-            step, lost = self._inbox.take()
-            if lost:
-                self._scribe.lose(lost, self._now)
-            step()
 
 
 @dataclass(slots=True)
@@ -161,6 +50,7 @@ class Recorder:
 
     def __init__(self, *, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self._max_waiting_bytes = max_waiting_bytes
+        self._allowance = Allowance(MAX_WAITING_BYTES_OF_ALL)
         self._rooms: dict[str, _Room] = {}
         self._ending: list[Recording] = []
         self._counters: Counter[str] = Counter()
@@ -198,7 +88,7 @@ class Recorder:
         if recording is None:
             self._counters["room_recordings_started_total"] += 1
             order = Order(room.spec.room, room.spec.channels, wanted)
-            return Recording(order, now, self._max_waiting_bytes)
+            return Recording(order, now, self._max_waiting_bytes, self._allowance)
         if wanted != recording.spec:
             recording.change(wanted, now)
         return recording
@@ -212,8 +102,12 @@ class Recorder:
             )
         if not PurePosixPath(wanted.folder).is_absolute() or "\0" in wanted.folder:
             raise BadSpec("recording", "its folder must be an absolute path")
-        is_new = room is None or room.recording is None
-        if is_new and self._count >= MAX_RECORDINGS:
+        before = None if room is None else room.recording
+        if before is not None and before.spec.name == wanted.name:
+            return
+        # Those that end count too: on a disk that hangs each keeps its thread and what waits.
+        ending = sum(not one.is_over for one in self._ending)
+        if ending + self._count >= MAX_RECORDINGS:  # without the room in question
             raise BadSpec("recording", f"{MAX_RECORDINGS} rooms are recorded already")
 
     @property
@@ -270,8 +164,13 @@ class Recorder:
             if recording is not None and now_tick - recording.advanced >= ADVANCE_TICKS:
                 recording.advance(room.moment(now_tick))
         running = [room.recording for room in self._rooms.values() if room.recording is not None]
-        changed = [recording.news for recording in (*self._ending, *running) if recording.has_news]
-        self._ending = [one for one in self._ending if not one.is_over]
+        new = [recording for recording in (*self._ending, *running) if recording.has_news]
+        changed = [recording.news for recording in new]
+        # The end may have come a moment ago: then it is the next news.
+        self._ending = [one for one in self._ending if not one.is_over or one.has_news]
+        for recording in new:
+            for name, count in recording.counted().items():
+                self._counters[f"room_recording_{name}_total"] += count
         failed = sum(report.state is RecordingState.FAILED for report in changed)
         self._counters["room_recordings_failed_total"] += failed
         return changed
@@ -293,9 +192,3 @@ class Recorder:
     def statistics(self) -> dict[str, int]:
         """Return counters (their names end in `_total`) and gauges (the others)."""
         return {**self._counters, "room_recordings_running": self._count}
-
-
-def _size(heard: Heard) -> int:
-    pcm = 0 if heard.mix_pcm is None else heard.mix_pcm.nbytes
-    packets = sum(len(packet.payload) + 100 for packet in heard.packets)
-    return 200 + pcm + packets + sum(frame.pcm.nbytes for frame in heard.frames)

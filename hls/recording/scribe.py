@@ -1,10 +1,12 @@
 """Writes one recording: takes, people, pauses and failures. What it does may wait for a disk."""
 
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import thread_time
 from typing import NamedTuple
 
 from hls.core.webvtt import Cue
@@ -30,12 +32,18 @@ from hls.types import (
 )
 
 MAX_EVENTS = 20_000  # a manifest of a few MB; a room of a thousand comes and goes ten times
+KEPT_EVENTS = 1_000  # of those, for what says how sound and time belong together
+SAVE_TICKS = 50  # 1 s
+SAVE_SHARE = 20  # a manifest of 20,000 events takes 0.25 s: 5 % of a core at most
+TICKS_PER_S = 50
 SENTENCES = {
     RecordingFailure.FULL: "The disk is full, so the recording has ended.",
     RecordingFailure.GONE: "The recording's folder is not there any more.",
     RecordingFailure.DENIED: "The recording's folder may not be written to.",
     RecordingFailure.BROKEN: "The recording could not be written and has ended.",
 }
+
+_OF_TIME = {EventKind.PAUSED, EventKind.RESUMED, EventKind.TAKE, EventKind.LOST}
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +70,18 @@ class Scribe:
     def __init__(self, order: Order) -> None:
         self.report = RecordingReport(order.room, order.spec.name, RecordingState.RECORDING)
         """How it is; another object after each change, so that any thread may look."""
+        self.counts: dict[str, int] = {}
+        """How much was left out, as `TakeWriter.counts`; another object, likewise."""
         self._order = order
         self._spec = order.spec
         self._folder = Path(order.spec.folder)
         self._manifest: Manifest | None = None
         self._writer: TakeWriter | None = None
         self._people: dict[str, RecordedPerson] = {}
+        self._claim: int | None = None
+        self._saved_tick = 0
+        self._saved_files = 0
+        self._save_s = 0.0  # what the last one took of the processor
 
     @property
     def is_over(self) -> bool:
@@ -106,6 +120,7 @@ class Scribe:
 
     def _begin(self, now: Moment) -> None:
         shelf.make_folder(self._folder)
+        self._claim = shelf.claim(self._folder, wait=True)  # until who repairs it is ready
         try:
             manifest = shelf.repair(self._folder)
         except BadManifest as error:
@@ -133,7 +148,7 @@ class Scribe:
         self._greet(self._spec, now)
         if self._spec.is_paused:
             self._pause(now)
-        self._save()
+        self._save(now)
 
     def _new_manifest(self, now: Moment) -> Manifest:
         spec = self._spec
@@ -149,14 +164,15 @@ class Scribe:
 
     def _change(self, spec: RecordingSpec, now: Moment) -> None:
         self._greet(spec, now)
-        if spec.is_paused != self._spec.is_paused:
-            if spec.is_paused:
-                self._pause(now)
-            else:
-                self._open.clock.resume(now.tick)
-                self._note(EventKind.RESUMED, now)
+        if spec.is_paused == self._spec.is_paused:
+            return  # who came and went is saved with the next second
+        if spec.is_paused:
+            self._pause(now)
+        else:
+            self._open.clock.resume(now.tick)
+            self._note(EventKind.RESUMED, now)
         self._spec = replace(self._spec, is_paused=spec.is_paused)
-        self._save()
+        self._save(now)
 
     def _pause(self, now: Moment) -> None:
         self._open.clock.pause(now.tick)
@@ -195,14 +211,24 @@ class Scribe:
     def _advance(self, now: Moment) -> None:
         self._open.advance(now.tick)
         self._known.takes[-1].ended_unix_s = now.unix_s
-        self._save()
+        due = max(SAVE_TICKS, SAVE_SHARE * TICKS_PER_S * self._save_s)
+        if len(self._known.files) > self._saved_files or now.tick - self._saved_tick >= due:
+            self._save(now)
+        else:
+            self._tell()
 
     def _finish(self, now: Moment, state: RecordingState) -> None:
         self._open.finish(now.tick)
         is_over = state is RecordingState.FINISHED
         self._end(now.unix_s, state, TakeEnd.STOPPED if is_over else TakeEnd.INTERRUPTED)
         shelf.save_all(self._folder, self._known)
+        self._let_go()
         self._tell()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def _end(self, unix_s: float, state: RecordingState, end: TakeEnd) -> None:
         self._known.state, self._known.ended_unix_s = state, unix_s
@@ -231,6 +257,8 @@ class Scribe:
             self._manifest.failure, self._manifest.sentence = failure, sentence
             with suppress(OSError):
                 shelf.save_all(self._folder, self._manifest)
+        with suppress(OSError):
+            self._let_go()
         self.report = replace(
             self.report, state=RecordingState.FAILED, failure=failure, sentence=sentence
         )
@@ -248,20 +276,23 @@ class Scribe:
         return self._manifest
 
     def _note(self, kind: EventKind, now: Moment, person: RecordedPerson | None = None) -> None:
-        if len(self._known.events) >= MAX_EVENTS:
+        if len(self._known.events) >= MAX_EVENTS - KEPT_EVENTS * (kind not in _OF_TIME):
             return
         at_s = self._known.takes[-1].offset_s + self._open.position_at(now.tick)
         peer, name = (None, "") if person is None else (person.peer, person.name)
         self._known.events.append(Event(round(at_s, 3), round(now.unix_s, 3), kind, peer, name))
 
-    def _save(self) -> None:
+    def _save(self, now: Moment) -> None:
         clock = self._open.clock
         self._known.state = RecordingState.PAUSED if clock.is_paused else RecordingState.RECORDING
+        began = thread_time()
         shelf.save(self._folder, self._known)
+        self._save_s = thread_time() - began
+        self._saved_tick, self._saved_files = now.tick, len(self._known.files)
         self._tell()
 
     def _tell(self) -> None:
-        manifest = self._known
+        manifest, self.counts = self._known, self._open.counts
         self.report = RecordingReport(
             self._order.room,
             self._order.spec.name,

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hls.types import RecordingFailure, RecordingState
 
 PROJECT, LABELS = "project.rpp", "labels.txt"
 RESERVE, RESERVE_BYTES = ".reserve", 256 * 1024  # given up so that a full disk takes the manifest
+LOCK = ".lock"
 MOST_MANIFEST_BYTES = 64 << 20
 _TAIL_BYTES = 256 * 1024  # above the longest page of Ogg, 65,307 bytes, and frame of FLAC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -52,6 +54,24 @@ def make_folder(folder: Path) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _replace(folder / RESERVE, b"\0" * RESERVE_BYTES)
+
+
+def claim(folder: Path, *, wait: bool) -> int:
+    """Be the only one who writes in a recording's folder until the descriptor is closed.
+
+    The kernel closes it when the process dies. On a disk that knows no locks everybody is. Raises
+    OSError; BlockingIOError, unless it is to `wait`, while somebody else is.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(folder / LOCK, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError:
+        pass
+    return descriptor
 
 
 def load(folder: Path) -> Manifest | None:
@@ -85,7 +105,7 @@ def save_all(folder: Path, manifest: Manifest) -> None:
 def repair(folder: Path) -> Manifest | None:
     """End a recording whose process died: its files say how far they are. None if there is none.
 
-    Whoever calls knows that nobody is writing it. Raises OSError, BadManifest.
+    Whoever calls has claimed the folder. Raises OSError, BadManifest.
     """
     manifest = load(folder)
     if manifest is not None and any(take.end is TakeEnd.OPEN for take in manifest.takes):

@@ -60,7 +60,7 @@ class TakeWriter:
         self.late = 0
         """Ticks that came when silence was in their place already."""
         self.refused = 0
-        """Files that were too many."""
+        """Packets and frames of people who were too many to have a file."""
 
     def begin(self, first_tick: int) -> None:
         """Begin with a tick."""
@@ -232,6 +232,16 @@ class TakeWriter:
             self._fill_mix(position)
         for file, first in self._exact.values():
             file.be_silent((position - first) * TICK_SAMPLES - file.samples)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much was left out so far, by what it was."""
+        return {
+            "ticks_late": self.late,
+            "sounds_refused": self.refused,
+            "captions_refused": self._captions.refused,
+            "packets_dropped": sum(track.dropped for track, _ in self._tracks.values()),
+        }
 
     # What the manifest says
 

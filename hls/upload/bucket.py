@@ -1,6 +1,7 @@
 """A bucket or a folder: the door of obstore."""
 
 import asyncio
+import math
 import re
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -18,11 +19,15 @@ from hls.upload.core.places import object_path
 
 PART_BYTES: Final = 8 << 20  # S3 takes no parts below 5 MiB, and 10,000 of these are 80 GB
 PARTS_AT_ONCE: Final = 2  # of one file: what of it is in memory is the product
+SMALL_BYTES: Final = 1 << 20
 REQUEST_S: Final = 60.0
+PART_S: Final = 600.0  # of what is not small: 8 MiB at 112 kb/s
 CONNECT_S: Final = 10.0
 MAX_CREDENTIALS_BYTES: Final = 65_536
 SCHEMES: Final = ("s3", "gs", "az", "file")
 
+# What obstore's errors say: that it gave up waiting, and after how long in all.
+_GAVE_UP: Final = re.compile(r"elapsed: ([0-9.]+)s,.*kind: Timeout", re.DOTALL)
 _CODE: Final = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _STATUS: Final = re.compile(r"status code: ([0-9]{3})")
 _MISSING: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
@@ -65,11 +70,13 @@ class Bucket:
     """One bucket. What it refuses is told by its own sentences: those of its errors hold secrets.
 
     It is opened at the first use, and anew after each refusal, so that new credentials count.
+    After a request that took too long the parts of a file go one by one.
     """
 
     def __init__(self, place: BucketPlace) -> None:
         self._place = place
-        self._store: Any = None
+        self._stores: dict[float, Any] = {}  # by how long a request may take
+        self._parts_at_once = PARTS_AT_ONCE
 
     async def put(self, path: str, data: bytes, *, max_age_s: int = 0) -> None:
         """Write an object whole. Raises BucketLost."""
@@ -85,19 +92,24 @@ class Bucket:
         return await self._put(path, file, max_age_s, status.st_size)
 
     async def _put(self, path: str, data: bytes | Path, max_age_s: int, size: int) -> str:
-        opened, name = self._open(), object_path(path)
+        request_s = REQUEST_S if size <= SMALL_BYTES else PART_S
+        opened, name = self._open(request_s), object_path(path)
         # A folder knows no types; obstore refuses them there.
         attributes: Any = None if self._place.scheme == "file" else _attributes(name, max_age_s)
-        with _told():
-            result = await obstore.put_async(
-                opened,
-                name,
-                data,
-                attributes=attributes,
-                use_multipart=size > PART_BYTES,
-                chunk_size=PART_BYTES,
-                max_concurrency=PARTS_AT_ONCE,
-            )
+        try:
+            with _told(request_s, min(size, PART_BYTES)):
+                result = await obstore.put_async(
+                    opened,
+                    name,
+                    data,
+                    attributes=attributes,
+                    use_multipart=size > PART_BYTES,
+                    chunk_size=PART_BYTES,
+                    max_concurrency=self._parts_at_once,
+                )
+        except _TooSlow:
+            self._parts_at_once = 1
+            raise
         return (result["e_tag"] or "").strip('"')
 
     async def get(self, path: str) -> tuple[bytes, float]:
@@ -135,19 +147,28 @@ class Bucket:
 
     def reopen(self) -> None:
         """Read credentials anew at the next use."""
-        self._store = None
+        self._stores = {}
 
-    def _open(self) -> Any:
-        if self._store is None:
-            self._store = _opened(self._place)
-        return self._store
+    def _open(self, request_s: float = REQUEST_S) -> Any:
+        if request_s not in self._stores:
+            self._stores[request_s] = _opened(self._place, request_s)
+        return self._stores[request_s]
 
 
 class _NotThere(BucketLost):
     """There is no such object."""
 
 
-def _opened(place: BucketPlace) -> Any:
+class _TooSlow(BucketLost):
+    """A request was given up for it took too long."""
+
+    def __init__(self, request_s: float, size: int) -> None:
+        long = f"{request_s / 60:.0f} minutes" if request_s > 60 else f"{request_s:.0f} s"
+        much = f"{size / (1 << 20):.0f} MiB" if size > SMALL_BYTES else f"{size} bytes"
+        super().__init__(f"The bucket took longer than {long} for {much}: is the line slow?")
+
+
+def _opened(place: BucketPlace, request_s: float) -> Any:
     with _told():
         if place.scheme == "file":
             return store.from_url(place.url, mkdir=True)
@@ -162,11 +183,11 @@ def _opened(place: BucketPlace) -> Any:
             config=config,
             client_options={
                 "allow_http": place.endpoint.startswith("http://"),
-                "timeout": timedelta(seconds=REQUEST_S),
+                "timeout": timedelta(seconds=request_s),
                 "connect_timeout": timedelta(seconds=CONNECT_S),
             },
             # Who calls us tries again, with longer waits, and tells people meanwhile.
-            retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=REQUEST_S)},
+            retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=request_s)},
         )
 
 
@@ -201,7 +222,7 @@ def _attributes(name: str, max_age_s: int) -> Mapping[str, str]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(request_s: float = math.inf, size: int = 0) -> Iterator[None]:
     """Say in our own words what went wrong: obstore's hold signatures and addresses."""
     try:
         yield
@@ -220,6 +241,9 @@ def _told() -> Iterator[None]:
             "The file of credentials has a name that the bucket does not know."
         ) from None
     except (exceptions.BaseError, OSError, ValueError, NotImplementedError, TimeoutError) as error:
+        gave_up = _GAVE_UP.search(str(error))
+        if gave_up is not None and float(gave_up[1]) >= request_s:  # else it was a connection
+            raise _TooSlow(request_s, size) from None
         raise BucketLost(f"The bucket cannot be reached{_code(error)}.") from None
 
 

@@ -15,11 +15,12 @@ class UploadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A recording that is to be uploaded."""
+    """A recording that is to be uploaded; another of its name is told from it by when it began."""
 
     room: str
     name: str
     is_over: bool
+    began_unix_s: float
 
 
 @dataclass(frozen=True, slots=True)

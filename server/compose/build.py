@@ -1,6 +1,5 @@
 """The services of one server, wired to each other and to what they stand on."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from hls.types import BroadcastSpec, Container
 from mixer.types import RoomId, RoomSpec
+from server.compose.housekeeping import Housekeeping
 from server.compose.pulse import Pulse, TimedStore
 from server.config import Settings
 from server.domain.air import Studio, part_frames
@@ -61,6 +61,7 @@ from server.services.places import Places
 from server.services.presence import Presence
 from server.services.quality import QualityWatch
 from server.services.radio import Radio
+from server.services.readers import Readers
 from server.services.reconcile import Reconciler
 from server.services.recorder import Recorder, RecorderPolicy
 from server.services.resume import ResumeTokens
@@ -75,9 +76,6 @@ from server.services.tokens import Shared, Signer, Tokens
 from server.services.uploads import UploadPlane, Uploads
 from server.services.webhooks import Webhooks
 from server.supervise import Supervisor
-
-SWEEP_S = 1.0
-EXPIRE_EVERY = 5  # sweeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +119,10 @@ class Services:
         _ = supervisor.keep_running(self.specs.run, name="room specs")
         _ = supervisor.keep_running(self.streams.run, name="broadcast specs")
         _ = supervisor.keep_running(self.context.listening.keys.run, name="stream keys")
-        credits_ = Credits(self.context.broadcast, self.context.rooms, presence)
-        self.context.radio.speaking = credits_.of
+        rooms = self.context.rooms
+        credits_ = Credits(self.context.broadcast, rooms, presence)
+        self.context.radio.speaking, rooms.when_changed = credits_.of, credits_.look
+        rooms.when_gone = _each(rooms.when_gone, credits_.forget_room)
         _ = supervisor.keep_running(credits_.run, name="credits")
         _ = supervisor.keep_running(partial(self._hear, credits_), name="mixer events")
         _ = supervisor.keep_running(presence.announcements.run, name="announcements")
@@ -131,8 +131,7 @@ class Services:
         )
         _ = supervisor.keep_running(self.context.recorder.run, name="recordings")
         _ = supervisor.keep_running(self.context.uploads.run, name="uploads")
-        _ = supervisor.keep_running(self._keep_house, name="housekeeping")
-        _ = supervisor.keep_running(self._keep_recordings, name="recordings kept")
+        Housekeeping(self.context).keep(supervisor)
 
     async def _hear(self, credits_: Credits) -> None:
         async for event in self.context.mixer.events():
@@ -141,36 +140,12 @@ class Services:
             self.context.standings.handle(event)
             credits_.handle(event)
 
-    async def _keep_house(self) -> None:
-        while True:
-            for _ in range(EXPIRE_EVERY):
-                await asyncio.sleep(SWEEP_S)
-                self.context.presence.sweep()
-                self.context.arrivals.sweep()
-                self.context.standings.sweep()
-                self.context.listening.listeners.sweep()
-            await self.context.listening.sessions.settle()
-            self.context.listening.keys.look()
-            await self.context.permanent.follow(self.context.settings.rooms)
-            await self.context.rooms.expire()
-            await self.context.signalling.spent.forget()
-            await self.context.keys.store_uses()
-            await self.context.desk.kicks.forget()
-
-    async def _keep_recordings(self) -> None:
-        """Apart from the rest, which must not wait for a disk that hangs."""
-        while True:
-            for _ in range(EXPIRE_EVERY):
-                await asyncio.sleep(SWEEP_S)
-                await self.context.recorder.sweep()
-            await self.context.recorder.keep_space()
-
     async def load(self) -> None:
         """Read what the store holds, before anything else. Raises StoreLost."""
         await self.context.keys.load()
         await self.context.signalling.spent.load()
         await self.context.rooms.load()
-        await self.context.permanent.apply(self.context.settings.rooms)
+        await self.context.permanent.follow(self.context.settings.rooms)
         await self.context.listening.sessions.load({room.id for room in self.context.rooms.all()})
         await self.context.recorder.load()
         await self.context.lines.load()
@@ -267,6 +242,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         desk=desk,
         doorman=doorman,
         chat=chat,
+        captions=Captions(rooms, ground.broadcast, Readers(presence), clock),
         recorder=recorder,
     )
     feeds = Feeds(ground.broadcast, clock)
@@ -302,7 +278,7 @@ def build(settings: Settings, ground: Ground) -> Services:
         webhooks=webhooks,
         endings=endings,
         audience=Audience(clock.monotonic),
-        captions=Captions(rooms, ground.broadcast, clock),
+        captions=signalling.captions,
         radio=Radio(rooms, feeds, ground.sound, clock, places_of(settings)),
         outputs=Outputs(store, rooms, feeds, ground.sound, clock),
         auto_rooms=AutoRooms(rooms, _auto_policy(settings)),
@@ -317,7 +293,7 @@ def build(settings: Settings, ground: Ground) -> Services:
     rooms.when_gone = _each(
         *(announcer.forget, chat.forget, standings.forget_room, recorder.forget_room),
         *(listening.forget_room, kicks.forget_room, context.audience.forget_room),
-        context.outputs.forget_room,
+        *(context.outputs.forget_room, signalling.captions.readers.forget),
     )
     rooms.when_revoked = partial(_end_hearing, context)
     return Services(context, specs, streams, MediaEvents(presence))
@@ -351,6 +327,7 @@ def _wire_recorder(
     recorder.policy = recorder_policy_of(settings)
     broadcast.reported = recorder.hear
     rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
+    rooms.before_withheld = recorder.withhold
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.

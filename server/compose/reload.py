@@ -46,7 +46,6 @@ RELOADABLE: Final = frozenset(
         "broadcast_key_segments",
         "broadcast_bitrates",
         "broadcast_window_s",
-        "broadcast_container",
         "broadcast_loudness_lufs",
         "hold_music",
         "admin_cookie_s",

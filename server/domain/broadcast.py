@@ -30,18 +30,19 @@ def broadcast_spec(
         loudness_lufs=studio.loudness_lufs,
         captions=captions_of(room.air.captions),
         hold=studio.hold_of(room.air) if is_empty else "",
+        is_uploaded=room.upload,
     )
 
 
 def is_heard_alike(room: Room, other: Room) -> bool:
-    """Whether the broadcasts of both are the same, but for keys.
+    """Whether the broadcasts of both are the same and go the same ways, but for keys.
 
     Off the air a room's captions count all the same: it may be recorded.
     """
     if not (room.broadcast or other.broadcast):
         return room.air.captions == other.air.captions
     mine, theirs = (
-        (one.broadcast, one.profile, one.name, one.air, one.air.within(one.buses))
+        (one.broadcast, one.profile, one.name, one.air, one.air.within(one.buses), one.upload)
         for one in (room, other)
     )
     return mine == theirs

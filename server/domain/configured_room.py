@@ -54,6 +54,7 @@ class ConfiguredRoom(BaseModel):
     buses: Annotated[tuple[BusName, ...], Field(max_length=32)] = ()
     broadcast: bool = True
     radio: bool = True
+    upload: bool = True
     locked: bool = False
     broadcast_buses: Annotated[tuple[ConfiguredAirBus, ...], Field(max_length=MAX_AIR_BUSES)] = ()
     dvr_seconds: Annotated[int, Field(ge=MIN_WINDOW_S, le=MAX_WINDOW_S)] | None = None

@@ -98,7 +98,8 @@ class Recording:
     """What was asked for, by whom (BY_ROOM, BY_API or a user id) and what became of it.
 
     Times are aware. `kept_s` were recorded before `running_since`, which is None while nothing is.
-    `ended_by` is who stopped it, `reason` says why it failed.
+    `ended_by` is who stopped it, `reason` says why it failed. `is_uploaded`: it may go where the
+    server uploads to, for its room did all the time.
     """
 
     room: RoomId
@@ -112,6 +113,7 @@ class Recording:
     ended_at: datetime | None = None
     ended_by: str = ""
     reason: str = ""
+    is_uploaded: bool = True
 
     @property
     def is_running(self) -> bool:
@@ -248,6 +250,7 @@ class _Stored(BaseModel):
     ended_at: Annotated[datetime | None, Field(strict=False)]
     ended_by: str
     reason: str
+    is_uploaded: bool = True
     version: int = RECORD_VERSION
 
 
@@ -271,6 +274,7 @@ def encode_recording(one: Recording) -> bytes:
             ended_at=one.ended_at,
             ended_by=one.ended_by,
             reason=one.reason,
+            is_uploaded=one.is_uploaded,
         )
         .model_dump_json()
         .encode()
@@ -303,4 +307,5 @@ def decode_recording(key: str, value: bytes) -> Recording:
         ended_at=stored.ended_at,
         ended_by=stored.ended_by,
         reason=stored.reason,
+        is_uploaded=stored.is_uploaded,
     )

@@ -92,7 +92,8 @@ class Room:
     `lobby`: who comes waits until somebody lets them in. `chat`: people may write to each other,
     listeners too if `listener_chat`; who comes later gets the last `chat_history` messages. So many
     may hear it without delay (`live_listeners`). `record`: when it is recorded by itself, None as
-    the setting says. `air` is what listeners hear.
+    the setting says. `air` is what listeners hear. `upload`: whether recordings and broadcast go
+    where the server uploads to.
     """
 
     id: RoomId
@@ -116,6 +117,7 @@ class Room:
     record: Automatic | None = None
     live_listeners: int | None = None  # None: as many as the server lets
     air: Air = AS_USUAL
+    upload: bool = True
 
     @property
     def hls_path(self) -> str:
@@ -166,6 +168,7 @@ class Room:
             "lobby": self.lobby,
             "chat": self.chat,
             "chatListeners": self.listener_chat,
+            "captions": list(self.air.captions),
             "expiresAt": None if self.expires_at is None else rfc3339(self.expires_at),
         }
 
@@ -221,6 +224,7 @@ class _StoredRoom(BaseModel):
     broadcastNames: bool = False  # noqa: N815
     captions: Annotated[tuple[str, ...], Field(strict=False)] = ()
     holdMusic: str | None = None  # noqa: N815
+    upload: bool = True
     version: int = RECORD_VERSION
 
 
@@ -254,6 +258,7 @@ def encode_room(room: Room) -> bytes:
             broadcastNames=room.air.names,
             captions=room.air.captions,
             holdMusic=room.air.hold,
+            upload=room.upload,
         )
         .model_dump_json()
         .encode()
@@ -299,4 +304,5 @@ def decode_room(room: RoomId, key: str, value: bytes) -> Room:
             stored.captions,
             stored.holdMusic,
         ),
+        upload=stored.upload,
     )

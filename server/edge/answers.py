@@ -151,8 +151,10 @@ class RoomFull(RoomNotice):
     pin: str
     loudest: int
     liveListeners: int | None
+    liveListenersMost: int
     automix: bool
     radio: bool
+    upload: bool | None
     broadcastBuses: list[AirBusShape]
     dvrSeconds: int | None
     title: str
@@ -164,7 +166,7 @@ class RoomFull(RoomNotice):
 
 
 class RoomSeen(RoomNotice):
-    """A room by its id; the last six are the admin's."""
+    """A room by its id; what may be missing is the admin's."""
 
     pinRequired: bool
     anchors: int
@@ -174,8 +176,10 @@ class RoomSeen(RoomNotice):
     pin: str | None = None
     loudest: int | None = None
     liveListeners: int | None = None
+    liveListenersMost: int | None = None
     automix: bool | None = None
     radio: bool | None = None
+    upload: bool | None = None
     broadcastBuses: list[AirBusShape] | None = None
     dvrSeconds: int | None = None
     title: str | None = None

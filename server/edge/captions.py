@@ -1,4 +1,4 @@
-"""REST of captions: what a caption service sends."""
+"""Captions: REST for a service that sends them, JSON-RPC for those who read them in the room."""
 
 from datetime import UTC, datetime
 
@@ -9,8 +9,11 @@ from server.domain.api_key import Scope
 from server.domain.room import rfc3339
 from server.edge.context import CONTEXT
 from server.edge.models import CaptionRequest
+from server.edge.params import ReadParams
 from server.edge.reading import path_room, read_body
 from server.edge.rights import require
+from server.rpc.dispatch import Dispatcher
+from server.services.signalling import Session
 
 
 async def say(request: web.Request) -> web.Response:
@@ -25,6 +28,19 @@ async def say(request: web.Request) -> web.Response:
     shown = await captions.say(room, body.said)
     shape = _shape(shown.caption) | {"late": shown.is_late}
     return web.json_response({"success": True, "caption": shape})
+
+
+def add_caption_methods(dispatcher: Dispatcher, session: Session) -> None:
+    """Add reading along."""
+
+    async def read(params: ReadParams) -> object:
+        room, (_, user) = session.act(()), session.connected()
+        captions = session.services.captions
+        language = captions.check(room, params.language) if params.language else ""
+        captions.readers.choose(room, user, language)
+        return {"language": language or None}
+
+    dispatcher.add("readCaptions", ReadParams, read)
 
 
 def _shape(caption: Caption) -> dict[str, object]:

@@ -556,6 +556,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "recordings",
         "Remove a recording and its files",
         answers.Success,
+        query=queries.RemovalQuery,
         errors=("not_found", "recording_busy"),
     ),
     ("GET", "/api/rooms/{room}/recordings/{name}/files.zip"): Operation(

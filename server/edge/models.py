@@ -123,6 +123,7 @@ class CreateRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     radio: bool = True
+    upload: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True
@@ -157,6 +158,7 @@ class ChangeRoomRequest(Body):
     buses: Buses = []
     broadcast: bool = True
     radio: bool = True
+    upload: bool = True
     locked: bool = False
     lobby: bool = False
     chat: bool = True

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from server.domain.grants import Right
 from server.domain.people import Status
 from server.domain.room import Room
-from server.edge.fields import GainDb, Message, Name, RoleText, Shown, UserIdText
+from server.edge.fields import CaptionLanguage, GainDb, Message, Name, RoleText, Shown, UserIdText
 from server.edge.models import OF_ROOM, Body, ControlRequest, MoveRequest
 
 
@@ -54,6 +54,12 @@ class MuteParams(Body):
     """`mute`."""
 
     muted: bool
+
+
+class ReadParams(Body):
+    """`readCaptions`; no language is to read no more."""
+
+    language: CaptionLanguage | None = None
 
 
 class VolumeParams(Body):

@@ -65,6 +65,12 @@ class KickQuery(Query):
     ban: Literal["true", "false"] = "false"
 
 
+class RemovalQuery(Query):
+    """`DELETE /api/rooms/{id}/recordings/{name}`."""
+
+    force: Flag = "false"
+
+
 class RevokeQuery(Query):
     """`DELETE /api/rooms/{id}/listeners/{userId}`."""
 

@@ -16,7 +16,7 @@ from server.edge.context import CONTEXT, Context
 from server.edge.models import RecordingPatch, RecordingRequest
 from server.edge.paging import page
 from server.edge.params import NoParams
-from server.edge.queries import PageQuery
+from server.edge.queries import PageQuery, RemovalQuery
 from server.edge.reading import path_room, read_body, read_fields
 from server.edge.rights import require
 from server.edge.zip_stream import zipped
@@ -94,10 +94,11 @@ async def change(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /api/rooms/{id}/recordings/{name}`."""
+    """`DELETE /api/rooms/{id}/recordings/{name}?force=`."""
     require(request, Scope.RECORDINGS)
-    one = _one(request)
-    await request.app[CONTEXT].recorder.remove(one.room, one.name)
+    one, query = _one(request), read_fields(request.query, RemovalQuery)
+    recorder = request.app[CONTEXT].recorder
+    await recorder.remove(one.room, one.name, is_forced=query.force == "true")
     return web.json_response({"success": True})
 
 

@@ -9,7 +9,7 @@ from mixer.types import TICK_S, PeerStatistics, RoomId
 from server.domain.api_key import Scope
 from server.domain.room import InviteRole, Room, RoomState, rfc3339
 from server.edge.conditional import check_unchanged, mark_room
-from server.edge.context import CONTEXT
+from server.edge.context import CONTEXT, Context
 from server.edge.lines import forwarder_statistics, is_forwarder
 from server.edge.models import (
     ChangeRoomRequest,
@@ -101,9 +101,11 @@ async def create_room(request: web.Request) -> web.Response:
         record=body.record,
         live_listeners=body.liveListeners,
         air=body.air,
+        upload=body.upload,
     )
-    room = await request.app[CONTEXT].rooms.create(wanted)
-    shape = _brief(request, room) | _decided(request, room)
+    context = request.app[CONTEXT]
+    room = await context.rooms.create(wanted)
+    shape = _brief(request, room) | _decided(context, request, room)
     return mark_room(web.json_response({"success": True, "room": shape}, status=201), room)
 
 
@@ -122,7 +124,7 @@ async def change_room(request: web.Request) -> web.Response:
         return body.amended(before, now, anchors)
 
     room = await context.rooms.change(room_id, amend)
-    shape = _brief(request, room) | _decided(request, room)
+    shape = _brief(request, room) | _decided(context, request, room)
     return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
@@ -172,7 +174,7 @@ async def get_room(request: web.Request) -> web.Response:
         **room.notice(),
     }
     if Scope.ROOMS_WRITE in scopes_shown(request):  # a link lets people in
-        shape |= _decided(request, room)
+        shape |= _decided(context, request, room)
     return mark_room(web.json_response({"success": True, "room": shape}), room)
 
 
@@ -299,15 +301,17 @@ def _brief(request: web.Request, room: Room) -> dict[str, object]:
     }
 
 
-def _decided(request: web.Request, room: Room) -> dict[str, object]:
+def _decided(context: Context, request: web.Request, room: Room) -> dict[str, object]:
     """Return what the admin alone sees of a room, and what those in it do."""
     return {
         **room.notice(),
         "pin": room.pin,
         "loudest": room.loudest,
         "liveListeners": room.live_listeners,
+        "liveListenersMost": context.standings.most_listeners(room),
         "automix": room.automix,
         "radio": room.radio,
+        "upload": _upload(request, room),
         "broadcastBuses": [asdict(one) for one in room.air.buses],
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
@@ -317,6 +321,12 @@ def _decided(request: web.Request, room: Room) -> dict[str, object]:
         "record": None if room.record is None else room.record.value,
         "links": links_of(request, room),
     }
+
+
+def _upload(request: web.Request, room: Room) -> bool | None:
+    """Return whether a room is uploaded; None where nothing is, and nobody said no."""
+    is_asked = request.app[CONTEXT].uploads.plane is not None or not room.upload
+    return room.upload if is_asked else None
 
 
 def _peer(peer: PeerStatistics) -> dict[str, object]:

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from server.domain.identity import UserId
+from server.edge.captions import add_caption_methods
 from server.edge.chat import add_chat_methods
 from server.edge.context import CONTEXT
 from server.edge.door import add_door_methods
@@ -146,6 +147,7 @@ def methods(
     add_host_methods(dispatcher, session)
     add_door_methods(dispatcher, session)
     add_chat_methods(dispatcher, session)
+    add_caption_methods(dispatcher, session)
     add_recording_methods(dispatcher, session)
     add_subscriptions(dispatcher)
     return dispatcher

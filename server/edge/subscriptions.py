@@ -12,6 +12,7 @@ EVENTS: Final = frozenset(
         "admitted",
         "draining",
         "announcement",
+        "caption",
         "chat",
         "lobby",
         "moved",

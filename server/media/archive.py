@@ -4,21 +4,18 @@ import contextlib
 import json
 import os
 import shutil
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from hls.recording import shelf
 from hls.recording.core.manifest import BadManifest
+from hls.recording.walk import walk
 from mixer.types import RoomId
 from server.domain.recording import is_name
 from server.ports import ArchivedFile
 
 MANIFEST: Final = "manifest.json"
 MAX_MANIFEST_BYTES: Final = 16 << 20  # a day of people who come and go
-MAX_FILES: Final = 10_000
-MAX_DEPTH: Final = 3
 
 
 class Archive:
@@ -61,7 +58,7 @@ class Archive:
             return ()
         found = [
             ArchivedFile(path, status.st_size, status.st_mtime)
-            for path, status in _walk(self.place(room, name))
+            for path, status in walk(self.place(room, name))
         ]
         return tuple(sorted(found, key=lambda one: one.name))
 
@@ -88,11 +85,25 @@ class Archive:
         """See RecordingArchive."""
         if self.find(room, name, MANIFEST) is None:
             return None
+        place = self.place(room, name)
+        claim = shelf.claim(place, wait=False)
         try:
-            manifest = shelf.repair(self.place(room, name))
+            manifest = shelf.repair(place)
         except BadManifest:
             return None
+        finally:
+            os.close(claim)
         return None if manifest is None else manifest.seconds
+
+    def open_ones(self) -> list[tuple[RoomId, str]]:
+        """See RecordingArchive: of what is whole the writer's reserve is given up."""
+        return [
+            (RoomId(room.name), place.name)
+            for room in _in(self.folder)
+            if not room.is_symlink()
+            for place in _in(room)
+            if not place.is_symlink() and (place / shelf.RESERVE).exists()
+        ]
 
     def remove(self, room: RoomId, name: str) -> None:
         """See RecordingArchive."""
@@ -110,29 +121,3 @@ def _in(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         return list(folder.iterdir())
     return []
-
-
-def _walk(place: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the regular files below a folder by their relative names; bounded.
-
-    What begins with a dot or ends in `.new` is the writer's own: for a full disk, or unfinished.
-    """
-    left = MAX_FILES
-    waiting = [("", place, 0)]
-    while waiting:
-        before, folder, depth = waiting.pop()
-        if folder.is_symlink():
-            continue
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                left -= 1
-                if left < 0:
-                    return
-                with contextlib.suppress(OSError):  # it was removed meanwhile
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.name.startswith(".") or entry.name.endswith(".new"):
-                        continue
-                    if stat.S_ISREG(status.st_mode):
-                        yield before + entry.name, status
-                    elif stat.S_ISDIR(status.st_mode) and depth < MAX_DEPTH:
-                        waiting.append((f"{before}{entry.name}/", Path(entry.path), depth + 1))

@@ -55,7 +55,10 @@ def _nobody_hears(_report: RecordingReport) -> None:
 
 
 class _Form(NamedTuple):
-    """A playlist as all want it who ask for the same."""
+    """A playlist as all want it who ask for the same.
+
+    `rendition` is as it was asked for, "" for the default one: the ways to the others depend on it.
+    """
 
     rendition: str
     kind: PlaylistKind
@@ -230,7 +233,8 @@ class WorkerBroadcastPlane:
         if spec is None:
             return None
         parts = Parts(spec)
-        form = _Form(_rendition(spec, ask.rendition), parts.kind(ask), parts.may_skip(ask))
+        _check(spec, ask.rendition)
+        form = _Form(ask.rendition, parts.kind(ask), parts.may_skip(ask))
         wanted = parts.wanted(ask)
         if wanted is None:
             return await self._newest(room, form)
@@ -287,9 +291,7 @@ class WorkerBroadcastPlane:
         now = asyncio.get_running_loop().time()
         if spec is None or seen is None or now >= seen.until or not _has(spec, ask.rendition):
             return None
-        form = _Form(
-            _rendition(spec, ask.rendition), seen.parts.kind(ask), seen.parts.may_skip(ask)
-        )
+        form = _Form(ask.rendition, seen.parts.kind(ask), seen.parts.may_skip(ask))
         wanted = seen.parts.wanted(ask)
         if wanted is None or seen.position > wanted:
             held = seen.texts.get(form)
@@ -558,8 +560,13 @@ def _has(spec: BroadcastSpec, rendition: str) -> bool:
     return not rendition or rendition in spec.names
 
 
+def _check(spec: BroadcastSpec, rendition: str) -> None:
+    """Raises NotFound."""
+    if not _has(spec, rendition):
+        raise NotFound("This broadcast has no such rendition")
+
+
 def _rendition(spec: BroadcastSpec, name: str) -> str:
     """Return a rendition's own name. Raises NotFound."""
-    if not _has(spec, name):
-        raise NotFound("This broadcast has no such rendition")
+    _check(spec, name)
     return name or spec.renditions[0].name

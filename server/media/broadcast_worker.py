@@ -82,6 +82,8 @@ class BroadcastService:
             await self._end(wire.EndBroadcast(room=spec.room))
             if self.spooler is not None:
                 await self.spooler.finish(spec.room)
+        elif self.spooler is not None:
+            self.spooler.hear(spec)
         self._broadcaster.apply(spec, _now_tick())
         if self.loops is not None and spec.hold:
             self.loops.look()

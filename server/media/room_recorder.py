@@ -24,10 +24,13 @@ class RoomRecorder:
         self._now_tick = now_tick
         self._counters: Counter[str] = Counter()
         self._has_work = asyncio.Event()
+        self._is_closing = False
         self._untold: dict[tuple[str, str], RecordingReport] = {}  # bounded by the recordings
 
     def apply(self, spec: BroadcastSpec) -> None:
-        """Begin, change or end a recording. Raises BadSpec."""
+        """Begin, change or end a recording; nothing once it closes. Raises BadSpec."""
+        if self._is_closing:
+            return
         self._recorder.apply(spec, self._now_tick())
         if self._recorder.is_busy:
             self._has_work.set()
@@ -46,12 +49,14 @@ class RoomRecorder:
         return self._recorder.caption(room, caption)
 
     async def run(self) -> None:
-        """Have seconds made safe and tell how recordings are, until cancelled."""
+        """Have seconds made safe and tell how recordings are, until it closes."""
         while True:
             if not (self._recorder.is_busy or self._untold):
                 self._has_work.clear()
                 await self._has_work.wait()
             await asyncio.sleep(POLL_S)
+            if self._is_closing:
+                return
             for report in self._recorder.poll(self._now_tick()):
                 self._untold[report.room, report.name] = report
             for key, report in list(self._untold.items()):
@@ -68,6 +73,8 @@ class RoomRecorder:
 
     async def close(self) -> None:
         """End all takes, as far as the disk is quick enough."""
+        self._is_closing = True  # a thread has the recorder from here on
+        self._has_work.set()
         await asyncio.to_thread(self._recorder.close, self._now_tick())
 
     def statistics(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The upload process as the control process sees it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -74,10 +75,7 @@ class WorkerUploadPlane:
 
         Raises PlaneUnavailable.
         """
-        recordings = [
-            {"room": one.room, "name": one.name, "is_over": one.is_over} for one in wanted
-        ]
-        return await self._link.ask(REPORT, "follow", {"recordings": recordings})
+        return await self._link.ask(REPORT, "follow", {"recordings": list(map(asdict, wanted))})
 
     async def statistics(self) -> PlaneStatistics:
         """Return the process's statistics; while it is away only that."""

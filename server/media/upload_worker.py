@@ -91,7 +91,8 @@ class UploadService:
         """Work for ever; one kind of work does not wait for another."""
         for name, work, every_s in (
             ("broadcasts", self._streams.work, LOOK_S),
-            ("recordings", self._work_recordings, LOOK_S),
+            ("recordings", self._finish_recordings, LOOK_S),
+            ("growing recordings", self._grow_recordings, LOOK_S),
             ("expiry", self._expire, EXPIRE_S),
         ):
             _ = supervisor.keep_running(partial(self._repeat, name, work, every_s), name=name)
@@ -113,8 +114,12 @@ class UploadService:
                     log.info("upload_goes_on", what=name)
                 await asyncio.sleep(0 if more else every_s)
 
-    async def _work_recordings(self, now_unix_s: float) -> bool:
-        await self._recordings.work(now_unix_s)
+    async def _finish_recordings(self, now_unix_s: float) -> bool:
+        await self._recordings.finish(now_unix_s)
+        return False
+
+    async def _grow_recordings(self, now_unix_s: float) -> bool:
+        await self._recordings.grow(now_unix_s)
         return False
 
     async def _expire(self, now_unix_s: float) -> bool:

@@ -12,10 +12,11 @@ from server.domain.captions import A_MINUTE, MOST_EARLY_S, MOST_LATE_S, Said, fo
 from server.errors import BadInput, FieldMistake, NotReady, TooFast, TooMany
 from server.ports import BroadcastPlane
 from server.services.clock import Clock
+from server.services.readers import Readers
 from server.services.rooms import Rooms
 
 _MS: Final = 1000
-_NOT_HEARD: Final = "This room is neither broadcast nor recorded now"
+_NOT_HEARD: Final = "This room is neither broadcast nor recorded, and nobody in it reads along"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,12 @@ class Shown:
 
 
 class Captions:
-    """Hands captions to the broadcast plane; nothing is kept here."""
+    """Hands captions to the broadcast plane and those in the room; nothing is kept here."""
 
-    def __init__(self, rooms: Rooms, broadcast: BroadcastPlane, clock: Clock) -> None:
+    def __init__(
+        self, rooms: Rooms, broadcast: BroadcastPlane, readers: Readers, clock: Clock
+    ) -> None:
+        self.readers = readers
         self._rooms = rooms
         self._broadcast = broadcast
         self._clock = clock
@@ -45,20 +49,26 @@ class Captions:
     async def say(self, room_id: RoomId, said: Said) -> Shown:
         """Show a caption at its time, on the clock of the stream's dates, and have it recorded.
 
+        Where there is no stream that is the clock of this machine.
+
         Raises:
             RoomNotFound: there is no such room.
             BadInput: the room is not captioned in that language, or it is too late or too early.
-            NotReady: the room is neither on air nor recorded.
+            NotReady: the room is neither on air nor recorded, and nobody in it reads along.
             TooFast: too many come in that language.
             TooMany: too many are to be shown at that time.
             PlaneUnavailable: the broadcast plane is away.
         """
         language = self.check(room_id, said.language)
         spec = self._broadcast.captioned(room_id)
-        if spec is None:
+        is_read = self.readers.are_in(room_id, language)
+        if spec is None and not is_read:
             raise NotReady(_NOT_HEARD)
-        timeline = Timeline(spec.base_tick, spec.base_unix_s)
-        start = _start(said, timeline.unix_s_at(self._clock.tick()))
+        now_unix_s = self._clock.unix()
+        if spec is not None:
+            timeline = Timeline(spec.base_tick, spec.base_unix_s)
+            now_unix_s = timeline.unix_s_at(self._clock.tick())
+        start = _start(said, now_unix_s)
         wait_s = self._buckets.take(f"{room_id}/{language}", self._clock.monotonic())
         if wait_s:
             raise TooFast(math.ceil(_MS * wait_s))
@@ -66,7 +76,8 @@ class Captions:
         fate = await self._broadcast.caption(room_id, caption)
         if fate is CaptionFate.FULL:
             raise TooMany("Too many captions are shown at that time")
-        if fate is CaptionFate.UNKNOWN:  # that is over, or begins in a moment
+        self.readers.tell(room_id, caption, start - now_unix_s)
+        if fate is CaptionFate.UNKNOWN and not is_read:  # that is over, or begins in a moment
             raise NotReady(_NOT_HEARD)
         return Shown(caption, fate is CaptionFate.LATE)
 

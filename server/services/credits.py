@@ -22,16 +22,29 @@ class Credits:
         self._rooms = rooms
         self._presence = presence
         self._told: dict[RoomId, frozenset[str]] = {}
+        self._heard: dict[RoomId, Talking] = {}  # the last of each room
         self._due: dict[RoomId, frozenset[str]] = {}
         self._came = asyncio.Event()
 
     def handle(self, event: PlaneEvent | PlaneLost) -> None:
         """Take what the mixer says."""
         if isinstance(event, Talking):
-            self._want(event.room, self._names(event))
+            if self._rooms.state(event.room) is RoomState.ON_AIR:
+                self._heard[event.room] = event
+            self.look(event.room)
         elif isinstance(event, PlaneLost):
-            for room in tuple(self._told) if event.rooms is None else event.rooms:
-                self._want(room, frozenset())
+            for room in tuple(self._heard) if event.rooms is None else event.rooms:
+                self._heard.pop(room, None)
+                self.look(room)
+
+    def look(self, room: RoomId) -> None:
+        """Look at a room again: it was changed, and with it perhaps what listeners are told."""
+        event = self._heard.get(room)
+        self._want(room, frozenset() if event is None else self._names(event))
+
+    def forget_room(self, room: RoomId) -> None:
+        """Forget who was heard in a room that is gone."""
+        self._heard.pop(room, None)
 
     def of(self, room: RoomId) -> list[str]:
         """Return who speaks in a room now, as far as its listeners are told."""

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from hls.core.playlist import ended, names
+from hls.errors import HlsError
 from hls.types import BroadcastSpec, PlaylistKind
 from mixer.types import RoomId
 from server.domain.identity import UserId
@@ -62,7 +63,7 @@ class Endings:
 
     def get(self, room: RoomId) -> Ending | None:
         """Return what is left of a room's broadcast."""
-        self._forget_old()
+        self.sweep()
         return self._kept.get(room)
 
     async def keep(self, room: RoomId, stream: Stream) -> None:
@@ -76,14 +77,21 @@ class Endings:
             async with asyncio.timeout(GATHER_S):
                 await self._broadcast.end(room)
                 await self._gather(room, spec, ending)
-        except (ServerError, TimeoutError) as error:
+        except (ServerError, HlsError, TimeoutError) as error:
             # What there is by then is the end: what is older may be missing, as in a long window.
             log.info("broadcast_ends_in_haste", room=room, reason=str(error) or "it took too long")
         if (default, PlaylistKind.CLASSIC) not in ending.texts:
             return
         self._kept.pop(room, None)
         self._kept[room] = ending
-        self._forget_old()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Forget those whose time is over, and the oldest if there are too many."""
+        now = self._monotonic()
+        for room, ending in list(self._kept.items()):
+            if ending.until <= now or len(self._kept) > MAX_KEPT:
+                del self._kept[room]
 
     def close(self, room: Room, stream: Stream, revoked: Iterable[UserId]) -> None:
         """Let what is left of a room that is gone be for nobody whom the room refused."""
@@ -109,12 +117,6 @@ class Endings:
             if left < 0:
                 return
             ending.media[name] = media
-
-    def _forget_old(self) -> None:
-        now = self._monotonic()
-        for room, ending in list(self._kept.items()):
-            if ending.until <= now or len(self._kept) > MAX_KEPT:
-                del self._kept[room]
 
 
 def _wanted(ending: Ending) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ class HeardPart:
 class _Course:
     """Where the parts of one stream lie on the clock."""
 
+    stream: str
     parts: Parts
     timeline: Timeline
     part_frames: int
@@ -73,7 +74,7 @@ class Feeds:
     """The feeds of all rooms: a task each, as long as somebody reads and for a while after.
 
     What the broadcast process does not give in time is silence, so that a feed goes on while that
-    process or a mixer is started again. It ends when the room goes off the air.
+    process or a mixer is started again. It ends when the room goes off the air, or is another one.
     """
 
     def __init__(self, plane: BroadcastPlane, clock: Clock) -> None:
@@ -123,17 +124,20 @@ class Feeds:
         return feed
 
     async def _run(self, room: RoomId, feed: _Feed) -> None:
-        stream, index = None, 0
+        before: _Course | None = None
+        index = 0
         try:
             while self._is_wanted(feed) and (spec := self._plane.spec(room)) is not None:
                 course = _course(spec)
+                if before is not None and before.stream != course.stream:
+                    break  # another room has its id: those who hear were let into this one
                 newest = course.newest(self._clock.tick())
-                if stream != course.timeline:
-                    stream, feed.last, index = course.timeline, None, max(0, newest + 1 - BURST)
+                if before is None or before.timeline != course.timeline:
+                    feed.last, index = None, max(0, newest + 1 - BURST)
                 elif (newest - index) * course.parts.seconds > BEHIND_S:
                     index = newest
                 await self._go_on(room, feed, course, index)
-                index += 1
+                before, index = course, index + 1
         finally:
             feed.fan.end()
             if self._feeds.get(room) is feed:
@@ -154,6 +158,9 @@ class Feeds:
                 return
             self.counters["radio_silent_parts_total"] += 1
             part = feed.last.silenced()
+        spec = self._plane.spec(room)
+        if spec is not None and spec.stream != course.stream:  # it may be the other's
+            return
         feed.last = part
         first = index * course.part_frames
         feed.fan.publish(HeardPart(first, part, adts.stream(part.audio, part.frames)))
@@ -181,4 +188,4 @@ class Feeds:
 
 def _course(spec: BroadcastSpec) -> _Course:
     timeline = Timeline(spec.base_tick, spec.base_unix_s)
-    return _Course(Parts(spec), timeline, spec.part_frames)
+    return _Course(spec.stream, Parts(spec), timeline, spec.part_frames)

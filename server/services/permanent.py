@@ -8,7 +8,8 @@ import structlog
 
 from mixer.types import RoomId
 from server.domain.configured_room import ConfiguredRoom
-from server.errors import RoomNotFound, SigningUnavailable, StoreLost
+from server.domain.room import RoomState
+from server.errors import RoomExists, RoomNotFound, SigningUnavailable, StoreLost
 from server.ports import StateStore
 from server.services.rooms import PREFIX, Rooms, Wanted
 
@@ -28,20 +29,22 @@ class PermanentRooms:
         self._applied: tuple[ConfiguredRoom, ...] = ()
 
     async def follow(self, wanted: Sequence[ConfiguredRoom]) -> None:
-        """Make the rooms so if they are not; what the store does not let us do waits."""
+        """Make the rooms so if they are not; what cannot be done now is done the next time."""
         if tuple(wanted) == self._applied:
             return
         try:
             await self.apply(wanted)
-        except (StoreLost, SigningUnavailable) as error:
+        except (RoomNotFound, StoreLost, SigningUnavailable) as error:
             log.warning("permanent_rooms_wait", reason=str(error))
 
     async def apply(self, wanted: Sequence[ConfiguredRoom]) -> None:
-        """Make the rooms so. Raises StoreLost, SigningUnavailable."""
-        before = self._rooms.permanent
+        """Make the rooms so. Raises RoomNotFound, StoreLost, SigningUnavailable.
+
+        One whose records cannot be read is logged and left alone.
+        """
+        self._rooms.permanent = frozenset(RoomId(one.id) for one in wanted)
         for one in wanted:
             await self._settle(one)
-        self._rooms.permanent = frozenset(RoomId(one.id) for one in wanted)
         stored = (await self._store.scan(PREFIX)).records
         over = [
             record.key
@@ -50,7 +53,7 @@ class PermanentRooms:
             and parts[0] not in self._rooms.permanent
         ]
         await self._store.commit(delete=over)
-        self._applied = tuple(wanted)
+        before, self._applied = {one.id for one in self._applied}, tuple(wanted)
         if self._rooms.permanent != before:
             log.info("permanent_rooms", rooms=sorted(self._rooms.permanent))
 
@@ -61,7 +64,13 @@ class PermanentRooms:
         try:
             self._rooms.get(room)
         except RoomNotFound:
-            await self._rooms.create(Wanted(id=room, **_said(one)))
+            if self._rooms.state(room) is not RoomState.GONE:  # it is being removed
+                raise
+            try:
+                await self._rooms.create(Wanted(id=room, **_said(one)))
+            except RoomExists:
+                log.error("permanent_room_unreadable", room=room)  # noqa: TRY400 - nothing broke
+                return
         else:
             if record is not None and record.value == text:
                 return
@@ -82,6 +91,7 @@ def _said(one: ConfiguredRoom) -> dict[str, Any]:
         "buses": one.buses,
         "broadcast": one.broadcast,
         "radio": one.radio,
+        "upload": one.upload,
         "locked": one.locked,
         "air": one.air,
         "record": one.record,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -54,6 +55,7 @@ log = structlog.get_logger(__name__)
 
 MAX_RECORDINGS: Final = 64  # at a time: each is a thread of the broadcast process
 FINISH_S: Final = 10.0  # what is left is written within two seconds, or nobody writes it any more
+LAST_LOOK_S: Final = 1.0  # at what nobody has confirmed: whoever stops waits no longer
 RETRY_S: Final = 60.0  # a room that records by itself tries again so long after a failure
 EMPTY_S: Final = 60.0  # people who reconnect, or come back after a restart, are in one recording
 BY_SHUTDOWN: Final = "shutdown"
@@ -119,6 +121,7 @@ class Recorder:
         self.storage = Storage(archive, clock)
         self.happened: Happened = nobody_hears
         self.is_needed: Callable[[Recording], bool] = _nobody_needs
+        self.why_needed: Callable[[], str] = str  # what people are told then
         self._store = store
         self._rooms = rooms
         self._presence = presence
@@ -128,6 +131,7 @@ class Recorder:
         self._wishes: dict[RoomId, _Wish] = {}
         self._closed: dict[RoomId, float] = {}  # rooms that are being removed, until (monotonic)
         self._is_closing = False
+        self._are_left_repaired = False
         # The first is held for the store alone, the second for the disk, outside of it.
         self._changing, self._on_disk = asyncio.Lock(), asyncio.Lock()
         self._reports: dict[tuple[RoomId, str], RecordingReport] = {}  # the newest, not looked at
@@ -222,7 +226,7 @@ class Recorder:
                 now = self._clock.now()
                 taken |= {one.name for one in self.all(room)}
                 name = make_name(self.policy.template, room, known.name, now, taken)
-                one = begin(room, name, now, what, by)
+                one = replace(begin(room, name, now, what, by), is_uploaded=known.upload)
                 await self._keep(one)
                 self._live[room] = _Live(one)
                 self._apply(one)
@@ -260,18 +264,30 @@ class Recorder:
             self._wish(room).is_declined = True
             return await self._happen(one, RecordingEvent.STOP, by=by)
 
-    async def remove(self, room: RoomId, name: str) -> None:
-        """Remove a recording and its files. Raises NotFound, RecordingBusy, StoreLost."""
+    async def remove(self, room: RoomId, name: str, *, is_forced: bool = False) -> None:
+        """Remove a recording and its files, if it is forced also what somebody still reads.
+
+        Raises NotFound, RecordingBusy, StoreLost.
+        """
         async with self._on_disk:
             one = self.get(room, name)
             if not one.is_over:
                 raise RecordingBusy("This recording is not over: stop it first")
-            if self.is_needed(one):
-                raise RecordingBusy("This recording is being uploaded: wait until that is done")
+            if self.is_needed(one) and not is_forced:
+                raise RecordingBusy(self.why_needed())
             # Files first: a record without files is nothing, files without a record are.
             await self.storage.remove(one)
             await self._store.commit(delete=[key_of(room, name)])
             self._all.pop((room, name), None)
+
+    async def withhold(self, room: RoomId) -> None:
+        """Have what is recorded of a room now not uploaded, nor any more. Raises StoreLost."""
+        async with self._changing:
+            live = self._live.get(room)
+            if live is not None and live.now.is_uploaded:
+                one = replace(live.now, is_uploaded=False)
+                await self._keep(one)
+                live.now = one
 
     # What the planes say
 
@@ -338,19 +354,24 @@ class Recorder:
         """Begin and end what records by itself; end what nobody will end otherwise."""
         now = self._clock.monotonic()
         for live in list(self._live.values()):
-            if live.now.is_running:
-                if self._rooms.state(live.now.room) is RoomState.GONE:
-                    await self._stop_quietly(live.now.room, BY_REMOVAL)
-            elif live.ends_at is None:
-                live.ends_at = now + FINISH_S
-                if live.is_left:
-                    await self._repair(live.now)
-            elif now >= live.ends_at:  # who wrote it died, and what it wrote is kept
-                await self._quietly(partial(self.finished, live.now.room, live.now.name))
+            await self._look_at(live, now)
+        if not self._are_left_repaired:
+            await self._quietly(self._repair_left)
         if not self._is_closing:
             for room in self._rooms.each():
                 if room.id in self._wishes or (room.record or self.policy.automatic).is_on:
                     await self._follow(room, now)
+
+    async def _look_at(self, live: _Live, now: float) -> None:
+        if live.now.is_running:
+            if self._rooms.state(live.now.room) is RoomState.GONE:
+                await self._stop_quietly(live.now.room, BY_REMOVAL)
+        elif live.ends_at is None:
+            live.ends_at = now + FINISH_S
+            if live.is_left:
+                await self._conclude(live, is_due=False)
+        elif now >= live.ends_at:
+            await self._conclude(live, is_due=True)
 
     async def keep_space(self) -> None:
         """Remove what is kept no longer, and end what would fill the disk all the same."""
@@ -380,16 +401,41 @@ class Recorder:
 
     # Within
 
-    async def _repair(self, one: Recording) -> None:
-        """End on the disk what died with all processes; not later, for then they may live."""
+    async def _conclude(self, live: _Live, *, is_due: bool) -> None:
+        """End what nobody has said is written, if who wrote it died: what it wrote is kept.
+
+        Without a manifest to go by it is over only once that is due.
+        """
         try:
-            seconds = await self.storage.repair(one)
+            seconds = await self._repair(live.now)
+        except BlockingIOError:  # it is being written still, however slowly
+            live.ends_at = self._clock.monotonic() + FINISH_S
+            return
+        if is_due or seconds is not None:
+            await self._quietly(partial(self.finished, live.now.room, live.now.name, seconds))
+
+    async def _repair(self, one: Recording) -> float | None:
+        """End on the disk what its process did not, and return how long it is if that is known.
+
+        Raises BlockingIOError while a process writes it.
+        """
+        try:
+            return await self.storage.repair(one)
+        except BlockingIOError:
+            raise
         except OSError as error:
             reason = error.strerror
             log.warning("recording_not_repaired", room=one.room, name=one.name, reason=reason)
-            return
-        if seconds is not None:
-            await self._quietly(partial(self.finished, one.room, one.name, seconds))
+            return None
+
+    async def _repair_left(self) -> None:
+        """Repair what was over before it was whole, as it had failed, or nobody waited for it."""
+        for key in await self.storage.open_ones():
+            one = self._all.get(key)
+            if one is not None and one.is_over:
+                with suppress(BlockingIOError):  # a process that outlived the one before us
+                    await self._repair(one)
+        self._are_left_repaired = True
 
     async def _steer(self, room: RoomId, name: str | None, event: RecordingEvent) -> Recording:
         async with self._changing:
@@ -474,9 +520,13 @@ class Recorder:
                 for live in waits:
                     await live.is_over.wait()
         except TimeoutError:
+            waits = [live for live in waits if not live.is_over.is_set()]
             log.warning("recordings_end_unconfirmed", rooms=[live.now.room for live in waits])
-            for live in waits:
-                await self._quietly(partial(self.finished, live.now.room, live.now.name))
+            # Of what is not known then the next look decides, were it that of the next server.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK_S):
+                    for live in waits:
+                        await self._conclude(live, is_due=True)
 
     async def _stop_quietly(self, room: RoomId, by: str) -> None:
         async def stop() -> None:

@@ -88,6 +88,7 @@ class Wanted:
     record: Automatic | None = None
     live_listeners: int | None = None
     air: Air = AS_USUAL
+    upload: bool = True
 
 
 @dataclass(slots=True)
@@ -134,6 +135,7 @@ class Rooms:
         self._broadcast = broadcast
         self._clock = clock
         self._live: dict[RoomId, _Live] = {}
+        self.when_changed: Callable[[RoomId], None] = _nobody_cares
         self.when_gone: Callable[[RoomId], None] = _nobody_cares
         # Its room, stream and whose tokens it refuses, at the moment in which it is gone.
         self.when_over: Callable[[Room, Stream, Iterable[UserId]], None] = _nothing_is_left
@@ -142,6 +144,7 @@ class Rooms:
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
         self.before_removal: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
+        self.before_withheld: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
         self.recording: Callable[[RoomId], RecordingSpec | None] = _not_recorded
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
@@ -241,6 +244,7 @@ class Rooms:
             record=wanted.record,
             live_listeners=wanted.live_listeners,
             air=wanted.air,
+            upload=wanted.upload,
         )
         live = _Live(room, await self._new_stream(room.id))
         async with self._changing:
@@ -272,6 +276,9 @@ class Rooms:
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         live = self._on_air(room)
+        if live.room.upload and not amend(live.room).upload:
+            # First: should the store fail then, too little is uploaded, not too much.
+            await self.before_withheld(room)
         if live.room.broadcast and not amend(live.room).broadcast:
             async with self._ending(live):
                 return await self._change(live, amend)
@@ -293,6 +300,7 @@ class Rooms:
                 self._put_on_air(live)
             if changed.broadcast != before.broadcast:
                 self._tell_broadcast(changed)
+            self.when_changed(room)
         return changed
 
     @asynccontextmanager
@@ -331,21 +339,33 @@ class Rooms:
         log.info("room_removed", room=room, reason=reason)
 
     async def expire(self) -> None:
-        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over."""
+        """Warn those in the rooms whose time runs out, and remove the rooms whose time is over.
+
+        What the store does not let us do waits for the next time, and keeps no other room waiting.
+        """
         until_s = self._clock.unix() + max(self.warnings_s, default=0)
         for live in list(self._live.values()):
-            if live.is_calm(until_s):
+            try:
+                await self._look_after(live, until_s)
+            except RoomNotFound:  # it was removed meanwhile
                 continue
-            if live.state is RoomState.REMOVING:
-                await self._retry_finish(live)
-            elif (
-                live.state is RoomState.ON_AIR
-                and live.room.id not in self.permanent
-                and self._is_over(live)
-            ):
-                await self.remove(live.room.id, "expired")
-            else:
-                await self._forget_refusals(live)
+            except StoreLost as error:
+                log.warning("room_expiry_waits", room=live.room.id, reason=str(error))
+
+    async def _look_after(self, live: _Live, until_s: float) -> None:
+        """Raises RoomNotFound, StoreLost."""
+        if self._live.get(live.room.id) is not live or live.is_calm(until_s):
+            return
+        if live.state is RoomState.REMOVING:
+            await self._retry_finish(live)
+        elif (
+            live.state is RoomState.ON_AIR
+            and live.room.id not in self.permanent
+            and self._is_over(live)
+        ):
+            await self.remove(live.room.id, "expired")
+        else:
+            await self._forget_refusals(live)
 
     def _is_over(self, live: _Live) -> bool:
         """Whether a room is to be removed now; if it soon is, those in it are told."""
@@ -480,9 +500,9 @@ class Rooms:
         room = live.room.id
         self.when_gone(room)
         self._presence.close_room(room, reason)
-        self._mixer.want(RoomSpec(room, self._mixer.next_version(), closed=True))
+        self._mixer.close(RoomSpec(room, self._mixer.next_version(), closed=True))
         version = self._broadcast.next_version()
-        self._broadcast.want(live.stream.spec(room, version, on_air=False))
+        self._broadcast.close(live.stream.spec(room, version, on_air=False))
         records = (await self._store.scan(_key(room, ""))).records
         await self._store.commit(delete=[record.key for record in records])
         live.happen(RoomEvent.FINISH)
@@ -500,10 +520,7 @@ class Rooms:
         """Finish what the store did not let us finish before."""
         async with self._changing:
             if live.state is RoomState.REMOVING:
-                try:
-                    await self._finish(live, "deleted")
-                except StoreLost as error:
-                    log.warning("room_removal_waits", room=live.room.id, reason=str(error))
+                await self._finish(live, "deleted")
 
     async def _new_stream(self, room: RoomId) -> Stream:
         key = await self.make_key(room, 0, secrets.token_hex(KEY_BYTES))
@@ -546,7 +563,7 @@ async def _random_key(_room: RoomId, _epoch: int, _salt: str) -> bytes:
 
 
 def _nobody_cares(_room: RoomId) -> None:
-    """Nobody is told of rooms that are gone."""
+    """Nobody is told what becomes of rooms."""
 
 
 def _key(room: RoomId, part: str) -> str:

@@ -22,6 +22,7 @@ from server.errors import (
     PlaneUnavailable,
     Waiting,
 )
+from server.services.captions import Captions
 from server.services.chat import Chat
 from server.services.desk import Desk
 from server.services.doorman import Doorman
@@ -89,6 +90,7 @@ class Signalling:
     desk: Desk
     doorman: Doorman
     chat: Chat
+    captions: Captions
     recorder: Recorder
 
     async def answer(self, room: RoomId, peer: PeerId, sdp: str, *, listener: bool = False) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from mixer.errors import ClientMistake, PeerGone
+from mixer.errors import ClientMistake, MixerError, PeerGone
 from mixer.types import GoneReason, PeerChanged, PeerId, PeerState, PlaneEvent, RoomId
 from server.domain.identity import UserId
 from server.domain.room import Room
@@ -106,6 +106,11 @@ class Standings:
     def listeners(self, room: RoomId) -> int:
         """Return how many listen to a room by WHEP."""
         return self._listening[room]
+
+    def most_listeners(self, room: Room) -> int:
+        """Return how many may listen to a room by WHEP at a time."""
+        own = room.live_listeners
+        return self._max_listeners if own is None else min(own, self._max_listeners)
 
     # What clients want
 
@@ -202,7 +207,7 @@ class Standings:
             if (one.kind, one.room, one.user) == (Kind.WHEP, room, user):
                 log.info("connection_revoked", room=room, user=user)
                 self._forget(one)
-                with suppress(PlaneUnavailable):  # the connection went with it
+                with suppress(PlaneUnavailable, MixerError):  # the connection went with it
                     await self._services.mixer.drop_peer(room, one.peer)
 
     def _check_welcome(self, room: RoomId, user: UserId) -> None:
@@ -215,10 +220,9 @@ class Standings:
             raise NotReady("The room is not broadcast now")
         if self._max_listeners == 0:
             raise NotEnabled("Nobody may listen by WHEP: the setting live_listeners is 0")
-        own = room.live_listeners
-        if own == 0:
+        most = self.most_listeners(room)
+        if most == 0:
             raise NotEnabled("Nobody may listen to this room by WHEP: its liveListeners is 0")
-        most = self._max_listeners if own is None else min(own, self._max_listeners)
         if self._listening[room.id] >= most:
             raise TooMany(f"This room has at most {most} listeners by WHEP")
 

@@ -90,6 +90,10 @@ class Storage:
         """See RecordingArchive. Raises OSError; of these BlockingIOError while it is written."""
         return await self._call(partial(self.archive.repair, one.room, one.name))
 
+    async def open_ones(self) -> list[tuple[RoomId, str]]:
+        """See RecordingArchive. Raises StoreLost."""
+        return await self.ask(self.archive.open_ones)
+
     async def remove(self, one: Recording) -> None:
         """Remove a recording's files. Raises StoreLost."""
         with _lost_if("The recording cannot be removed"):

@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 EVERY_S: Final = 2.0
 A_ROUND: Final = 500  # recordings: what one call takes
 _SETTLED: Final = frozenset({UploadState.DONE, UploadState.FAILED})
+_Key = tuple[str, str, float]
 
 
 class Report(Protocol):
@@ -63,10 +64,10 @@ class Uploads:
         self.plane = plane
         self._recorder = recorder
         self._are_recordings_sent = plane is not None and are_recordings_sent
-        self._progress: dict[tuple[str, str], UploadProgress] = {}
+        self._progress: dict[_Key, UploadProgress] = {}
         self._oldest: dict[str, int] | None = None
         self._turn = 0
-        recorder.is_needed = self.is_needed
+        recorder.is_needed, recorder.why_needed = self.is_needed, self.why_needed
 
     async def run(self) -> None:
         """Ask again and again, for ever."""
@@ -79,27 +80,37 @@ class Uploads:
         if self.plane is None:
             return
         try:
-            report = await self.plane.follow(self._wanted())
+            wanted = self._wanted()
+            report = await self.plane.follow(wanted)
         except PlaneUnavailable:
             return  # it is started again, and the next round will do
-        known = {(one.room, one.name) for one in self._recorder.all()}
+        asked = {(one.room, one.name): one.began_unix_s for one in wanted}
+        for one in report.recordings:
+            if (began := asked.get((one.room, one.name))) is not None:
+                self._progress[one.room, one.name, began] = one
+        known = set(map(_key, self._recorder.all()))
         self._progress = {key: one for key, one in self._progress.items() if key in known}
-        self._progress |= {(one.room, one.name): one for one in report.recordings}
         self._oldest = report.oldest if report.oldest is not None else self._oldest
         self.state, self.sentence = report.state, report.sentence
 
     def is_needed(self, one: Recording) -> bool:
         """Whether a recording is to be uploaded and is not yet."""
-        if not self._are_recordings_sent:
+        if not (self._are_recordings_sent and one.is_uploaded):
             return False
-        known = self._progress.get((one.room, one.name))
+        known = self._progress.get(_key(one))
         return known is None or known.state not in _SETTLED
+
+    def why_needed(self) -> str:
+        """Return what people are told who would remove such a recording."""
+        if self.sentence:
+            return f"This recording is not uploaded yet. {self.sentence.removesuffix('.')}"
+        return "This recording is being uploaded: wait until that is done"
 
     def progress(self, one: Recording) -> dict[str, object] | None:
         """Return what people are told of a recording's upload; None if there is none."""
-        if not self._are_recordings_sent:
+        if not (self._are_recordings_sent and one.is_uploaded):
             return None
-        known = self._progress.get((one.room, one.name))
+        known = self._progress.get(_key(one))
         if known is None:
             known = UploadProgress(one.room, one.name, UploadState.WAITING)
         return {
@@ -122,9 +133,18 @@ class Uploads:
         """Return what is not done, what is recorded now first; of many some at a time."""
         if not self._are_recordings_sent:
             return []
-        found = [one for one in self._recorder.all() if not one.is_over or self.is_needed(one)]
+        found = [
+            one
+            for one in self._recorder.all()
+            if one.is_uploaded and (not one.is_over or self.is_needed(one))
+        ]
         found.sort(key=lambda one: one.is_over)
         if len(found) > A_ROUND:
             self._turn = (self._turn + A_ROUND // 2) % len(found)
             found = [*found[self._turn :], *found[: self._turn]]
-        return [Wanted(one.room, one.name, one.is_over) for one in found[:A_ROUND]]
+        return [Wanted(*_key(one)[:2], one.is_over, _key(one)[2]) for one in found[:A_ROUND]]
+
+
+def _key(one: Recording) -> _Key:
+    """Return what a recording is told by from all others, also from one before it of its name."""
+    return one.room, one.name, one.began_at.timestamp()

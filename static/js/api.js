@@ -23,10 +23,12 @@ import { ServerClock } from "./serverclock.js";
  * @property {string} [profile]  "voice" or "music"
  * @property {number} [loudest]
  * @property {number | null} [liveListeners]  so many may listen without delay; null: as many as the server lets
+ * @property {number} [liveListenersMost]  so many may in fact: the server's number, or fewer
  * @property {string | null} [holdMusic]  a sound file that listeners hear while nobody is in the room; "": silence; null: as the server says
  * @property {boolean} [automix]
  * @property {boolean} [broadcast]
  * @property {boolean} [radio]  as AAC and MP3 too
+ * @property {boolean | null} [upload]  what is recorded and broadcast goes to the server's bucket; null: it has none
  * @property {string[]} [buses]  beside the floor
  * @property {import("./channels.js").AirBus[]} [broadcastBuses]  what listeners can choose among; none: the floor
  * @property {string} [title]  what listeners are told they hear; "": the room's name
@@ -207,6 +209,13 @@ export const listRooms = async () => (await call("GET", "/api/rooms")).rooms;
  */
 export const createRoom = async (wishes) =>
   (await call("POST", "/api/rooms", { ...wishes, maxAnchors: null, expiresIn: null })).room;
+
+/**
+ * @param {string} roomId
+ * @param {"join" | "listen"} role
+ * @returns {Promise<{join: string, listen: string}>} the links that hold from now on
+ */
+export const renewLink = async (roomId, role) => (await call("POST", `/api/rooms/${roomId}/invites`, { role })).links;
 
 /** @param {string} roomId */
 export const deleteRoom = (roomId) => call("DELETE", `/api/rooms/${roomId}`);

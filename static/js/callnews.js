@@ -10,6 +10,7 @@ const TELL = {
   draining: (page, params) => page.onClosing?.((Number(params?.endsInMs) || 0) / 1000, "server"),
   lobby: (page, params) => page.onLobby?.(params),
   recording: (page, params) => page.onRecording?.(params),
+  caption: (page, params) => page.onCaption?.(params),
   chat: (page, params) => page.onChat?.(params),
 };
 

@@ -20,6 +20,7 @@
  * @property {boolean} [chat]
  * @property {boolean} [chatListeners]
  * @property {boolean} [broadcast]
+ * @property {string[]} [captions]  languages in which one can read along
  *
  * @typedef {"stage" | "lobby" | "audience"} Place  where in the room: on the stage, waiting, listening
  *
@@ -44,6 +45,7 @@
  * @property {(place: Place, grants: string[]) => void} [onPlace]  where this person is from now on, with what rights
  * @property {(outside: Outside) => void} [onLobby]
  * @property {(message: import("./chat.js").Message) => void} [onChat]
+ * @property {(caption: import("./callcaptions.js").Caption) => void} [onCaption]  to who asked
  * @property {(notice: import("./recordingsign.js").RecordingNotice | null) => void} [onRecording]  at each join, and on change
  * @property {boolean} [waitsForMicrophone]  once admitted, offer only when `goOnAir` is called
  */

@@ -1,4 +1,4 @@
-/** Captions: what the stream's text tracks say now, for whoever wants to read it. */
+/** Captions: what is said now, for whoever wants to read it. */
 
 import { byId, say } from "./dom.js";
 import { recall, remember } from "./memory.js";
@@ -11,11 +11,11 @@ const MOST_CUES = 3; // what comes late may stand beside what comes in time
  * @typedef {object} Source
  * @property {() => Language[]} languages  what there is to read; empty while nothing plays
  * @property {(language: string) => void} choose  "" is none
+ * @property {() => {language: string, lines: string[]}} reading  what is to be read now
  */
 
 export class Captions {
   #source;
-  #tracks;
   #row = byId("captions-row", HTMLElement);
   #button = byId("captions-on", HTMLButtonElement);
   #list = byId("captions-language", HTMLSelectElement);
@@ -24,16 +24,9 @@ export class Captions {
   /** The languages that the list shows now. */
   #listed = "";
 
-  /**
-   * @param {HTMLAudioElement} audio
-   * @param {Source} source
-   */
-  constructor(audio, source) {
+  /** @param {Source} source */
+  constructor(source) {
     this.#source = source;
-    this.#tracks = audio.textTracks;
-    this.#tracks.addEventListener("addtrack", ({ track }) =>
-      track?.addEventListener("cuechange", () => this.#drawText()),
-    );
     this.#button.addEventListener("click", () => this.#choose(this.#isOn() ? "" : this.#list.value));
     this.#list.addEventListener("change", () => this.#choose(this.#list.value));
     source.choose(recall("local", "captions") ?? "");
@@ -53,7 +46,7 @@ export class Captions {
     const chosen = languages.find(({ isChosen }) => isChosen);
     if (chosen) this.#list.value = chosen.language;
     this.#shown.hidden = !chosen;
-    this.#drawText();
+    this.drawText();
   }
 
   #isOn() {
@@ -68,12 +61,36 @@ export class Captions {
     this.draw();
   }
 
-  #drawText() {
-    const track = [...this.#tracks].find(({ kind, mode }) => kind !== "metadata" && mode !== "disabled");
-    const cues = /** @type {VTTCue[]} */ ([...(track?.activeCues ?? [])]);
-    this.#shown.lang = track?.language ?? "";
-    say(this.#text, cues.slice(-MOST_CUES).map(textOf).join("\n"));
+  /** Another thing is to be read. */
+  drawText() {
+    const { language, lines } = this.#source.reading();
+    this.#shown.lang = language;
+    say(this.#text, lines.slice(-MOST_CUES).join("\n"));
   }
+}
+
+/**
+ * Whether a broadcast can be read along, without playing it.
+ * @param {string} hlsUrl
+ */
+export async function hasCaptions(hlsUrl) {
+  const answer = await fetch(hlsUrl.replace(/[^/]+$/, "master.m3u8")).catch(() => null);
+  return answer?.ok === true && (await answer.text()).includes("TYPE=SUBTITLES");
+}
+
+/**
+ * What the text tracks of a stream say.
+ * @param {HTMLAudioElement} audio
+ * @param {() => void} changed
+ * @returns {Source["reading"]}
+ */
+export function tracksOf({ textTracks }, changed) {
+  textTracks.addEventListener("addtrack", ({ track }) => track?.addEventListener("cuechange", changed));
+  return () => {
+    const track = [...textTracks].find(({ kind, mode }) => kind !== "metadata" && mode !== "disabled");
+    const cues = /** @type {VTTCue[]} */ ([...(track?.activeCues ?? [])]);
+    return { language: track?.language ?? "", lines: cues.map(textOf) };
+  };
 }
 
 /** @param {VTTCue} cue */

@@ -16,8 +16,9 @@ const SHARED = {
   enableWorker: false, // audio needs no transmuxing thread, and CSP stays simple
   maxLiveSyncPlaybackRate: 1, // hls.js speeds up only with a second in the buffer; see pace.js
   testBandwidth: false, // a part more to wait for; every line that plays at all carries 128 kb/s at first
-  backBufferLength: 30,
+  backBufferLength: Infinity, // see backbuffer.js
   maxBufferLength: 30,
+  maxMaxBufferLength: 30, // hls.js stretches the former to 60 MB, ten minutes of a past that may never be heard
   liveDurationInfinity: true,
   // A server answers playlists that are waited for within six seconds.
   playlistLoadPolicy: {

@@ -1,10 +1,10 @@
 /** The page of the person who runs the server: rooms and the links into them. */
 
 import * as api from "./api.js";
-import { copyFrom } from "./clipboard.js";
 import { Desk } from "./desk.js";
 import { byId, fromTemplate, part, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, takeSecret } from "./link.js";
+import { drawLinks } from "./links.js";
 import { drawUpload, makeItem, Recordings } from "./recordings.js";
 import { Outputs } from "./outputs.js";
 import { explainError } from "./sentences.js";
@@ -198,7 +198,7 @@ function makeCard(room) {
   const card = fromTemplate("room-template");
   desks.set(room.roomId, new Desk(part(card, "desk", HTMLDetailsElement), room.roomId, (found) => {
     details.set(room.roomId, found);
-    drawLinks(card, found);
+    drawLinks(card, found, renewed);
   }));
   outputs.set(room.roomId, new Outputs(part(card, "outputs", HTMLDetailsElement), room.roomId));
   const remove = part(card, "delete", HTMLButtonElement);
@@ -231,65 +231,16 @@ function update(card, room) {
   recordings.get(room.roomId)?.draw(room.recording);
   say(part(card, "age", HTMLElement), room.createdAt ? `made ${ago(Date.parse(room.createdAt))}` : "");
   const known = details.get(room.roomId);
-  if (known) drawLinks(card, known);
+  if (known) drawLinks(card, known, renewed);
 }
 
 /**
- * @param {HTMLElement} card
- * @param {api.Room} room
+ * @param {string} roomId
+ * @param {{join: string, listen: string}} links  that hold from now on
  */
-function drawLinks(card, { roomId, name, links, liveListeners }) {
-  const place = part(card, "links", HTMLElement);
-  if (links && place.childElementCount === 0) {
-    const title = name || roomId;
-    place.append(
-      makeLink("To talk", "mic", links.join, `join link of ${title}`),
-      makeLink("To listen", "ears", links.listen, `listen link of ${title}`),
-      makeLink("To listen without delay", "ears", live(links.listen), `live link of ${title}`),
-    );
-  }
-  const last = place.children[2];
-  if (last instanceof HTMLElement) last.hidden = liveListeners === 0; // nobody may
-}
-
-/**
- * The listen link that asks for WebRTC; the page goes over to the broadcast where that cannot be.
- * @param {string} link
- */
-function live(link) {
-  const address = new URL(link, location.origin);
-  address.search = "?live";
-  return address.href;
-}
-
-/**
- * @param {string} title
- * @param {string} icon
- * @param {string} link
- * @param {string} what
- */
-function makeLink(title, icon, link, what) {
-  const made = fromTemplate("link-template");
-  const address = new URL(link, location.origin).href;
-  made.setAttribute("aria-label", what);
-  made.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${icon}`);
-  say(part(made, "title", HTMLElement), title);
-  const field = part(made, "address", HTMLInputElement);
-  field.value = address;
-  field.setAttribute("aria-label", what);
-  field.addEventListener("focus", () => field.select());
-  part(made, "open", HTMLAnchorElement).href = address;
-  say(part(made, "open-what", HTMLElement), ` ${what} in a new tab`);
-  const copy = part(made, "copy", HTMLButtonElement);
-  const word = part(made, "copy-word", HTMLElement);
-  say(part(made, "copy-what", HTMLElement), `(${what})`);
-  copy.addEventListener("click", async () => {
-    const done = await copyFrom(field);
-    say(word, done ? "Copied" : "Press Ctrl-C");
-    say(said, done ? `Copied the ${what}` : "Select and copy the address by hand");
-    setTimeout(() => say(word, "Copy link"), 2000);
-  });
-  return made;
+function renewed(roomId, links) {
+  const known = details.get(roomId);
+  if (known) details.set(roomId, { ...known, links });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { Call } from "./call.js";
+import { CallCaptions } from "./callcaptions.js";
 import { Chat } from "./chat.js";
 import { Door } from "./door.js";
 import { byId, say, show, showOnly } from "./dom.js";
@@ -38,6 +39,7 @@ const ask = (/** @type {string} */ method, /** @type {object} */ params) =>
 const people = new People(byId("people", HTMLElement), announce, () => call?.volumes ?? null, ask);
 const door = new Door(ask, announce);
 const chat = new Chat(byId("chat", HTMLDetailsElement), ask, () => call?.userId ?? "");
+const captions = new CallCaptions(ask);
 const recordingSign = new RecordingSign("recording", announce);
 const handButton = byId("hand", HTMLButtonElement);
 const panel = new SourcePanel((source) => {
@@ -199,6 +201,7 @@ async function join() {
     onPlace: placeChanged,
     onLobby: (outside) => door.draw(outside),
     onChat: (message) => chat.add(message),
+    onCaption: (caption) => captions.add(caption),
     onRecording: recordingChanged,
   });
   drawMute(false);
@@ -225,9 +228,14 @@ function placeChanged(place, grants) {
   door.allow(grants);
   if (place === "audience") return call?.end("off_stage");
   drawChat();
+  drawCaptions();
 }
 
 byId("wait-cancel", HTMLButtonElement).addEventListener("click", () => call?.leave());
+
+function drawCaptions() {
+  captions.offer(call?.place === "stage" ? (hooks.room?.captions ?? []) : []);
+}
 
 function drawChat() {
   const on = call?.place === "stage" && hooks.room?.chat === true && call.grants.includes("chat");
@@ -370,6 +378,7 @@ function roomChanged(room) {
   byId("closing", HTMLElement).hidden = true; // it may have been given more time
   door.drawRoom(room);
   drawChat();
+  drawCaptions();
 }
 
 /** @param {import("./recordingsign.js").RecordingNotice | null} notice */

@@ -1,7 +1,8 @@
 /** The listener's page: one button, the state in words, and the true latency. */
 
 import * as api from "./api.js";
-import { Captions } from "./captions.js";
+import { backoffMs } from "./backoff.js";
+import { Captions, hasCaptions, tracksOf } from "./captions.js";
 import { listed } from "./credits.js";
 import { byId, say, show, showOnly } from "./dom.js";
 import { reloadOnNewSecret, roomOfPath, takeInvite } from "./link.js";
@@ -19,12 +20,12 @@ const DRAW_MS = 500;
 const ROOM_MS = 10_000;
 
 /** @type {Record<import("./player.js").Trouble, string>} */
-const RECONNECTING = {
-  "": "Reconnecting…",
-  network: "Reconnecting: the network is away. It goes on by itself.",
-  server: "Reconnecting: the server is busy. It goes on by itself.",
-  right: "Reconnecting: your right to listen is being renewed.",
-  sound: "Reconnecting: the sound was damaged on its way.",
+const TROUBLES = {
+  "": "…",
+  network: ": the network is away. It goes on by itself.",
+  server: ": the server is busy. It goes on by itself.",
+  right: ": your right to listen is being renewed.",
+  sound: ": the sound was damaged on its way.",
 };
 
 /** `?live`, `?classic`, `?embed`: see docs/protocol.md, Pages. */
@@ -47,6 +48,7 @@ const recordingSign = new RecordingSign("recording", (text) => say(byId("recordi
 let pin = "";
 let roomName = "";
 let isOnAir = true;
+let hlsUrl = "";
 
 const trade = () =>
   api.mintListener(roomId ?? "", { ...(invite ? { invite } : {}), ...(pin ? { pin } : {}) });
@@ -66,13 +68,19 @@ function takeOver(wanted) {
   else draw();
 }
 
-const captions = new Captions(audio, {
-  languages: () => player.captions(),
-  choose: (language) => broadcast.showCaptions(language),
+const captions = new Captions({
+  languages: () => player.tracks?.captions() ?? [],
+  choose: (language) => broadcast.tracks.showCaptions(language),
+  reading: tracksOf(audio, () => captions.drawText()),
 });
-const timeshift = new Timeshift((at) => player.seek(at));
+const timeshift = new Timeshift(
+  () => player.shift(),
+  (at) => player.seek(at),
+);
 const controls = new SystemControls({
-  play: () => player.play(),
+  play: () => {
+    if (!talk.onAir) player.play(); // who is on the stage hears the room itself
+  },
   pause: () => player.pause(),
   live: () => player.goLive(),
   step: (seconds) => timeshift.step(seconds),
@@ -98,6 +106,7 @@ const talk = new Stage({
  * @typedef {object} ListenHooks
  * @property {"listen"} page
  * @property {import("./player.js").State} state
+ * @property {import("./player.js").Trouble} trouble  why it does not play
  * @property {number | null} latencyS  from PROGRAM-DATE-TIME
  * @property {boolean} behind
  * @property {number} stalls  since play was pressed
@@ -109,6 +118,9 @@ const hooks = {
   page: "listen",
   get state() {
     return player.state;
+  },
+  get trouble() {
+    return player.trouble;
   },
   get latencyS() {
     const ms = player.latencyMs();
@@ -127,7 +139,8 @@ const hooks = {
 };
 Object.assign(window, { roomtone: hooks });
 
-async function start() {
+/** @param {number} [attempt]  from 0 */
+async function start(attempt = 0) {
   if (roomId === null) return refuse("no_room");
   if (player === broadcast && !canPlay()) return refuse("no_player");
   try {
@@ -136,10 +149,14 @@ async function start() {
     if (room.pinRequired) askPin();
     else await player.prepare();
   } catch (error) {
-    return refuseBy(error);
+    refuseBy(error);
+    if (error instanceof api.Refusal && error.retryable)
+      setTimeout(() => start(attempt + 1), Math.max(error.retryAfterMs ?? 0, backoffMs(attempt)));
+    return;
   }
   showOnly("stage", SECTIONS);
   if (!pinForm.hidden) pinField.focus();
+  else if (attempt) byId("title", HTMLElement).focus(); // what was in focus is gone
   setInterval(draw, DRAW_MS);
   setInterval(refreshRoom, ROOM_MS);
   draw();
@@ -173,10 +190,13 @@ function refuse(code, said) {
     },
   }[code];
   const { title, text, retry } = own ?? explain(code, said);
-  say(byId("refused-title", HTMLElement), title);
+  const heading = byId("refused-title", HTMLElement);
+  const isNew = heading.textContent !== title || byId("refused", HTMLElement).hidden;
+  say(heading, title);
   say(byId("refused-text", HTMLElement), text);
   byId("refused-retry", HTMLElement).hidden = !retry;
   showOnly("refused", SECTIONS);
+  if (isNew) heading.focus(); // what was in focus is gone, and this is to be read out
 }
 
 byId("refused-retry", HTMLButtonElement).addEventListener("click", () => location.reload());
@@ -187,6 +207,7 @@ byId("refused-retry", HTMLButtonElement).addEventListener("click", () => locatio
 function drawRoom(room) {
   roomName = room.name || `Room ${room.roomId}`;
   isOnAir = room.broadcast !== false;
+  hlsUrl = room.hlsUrl ?? "";
   say(byId("title", HTMLElement), roomName);
   say(byId("people", HTMLElement), peopleInside(room.anchors ?? 0));
   document.title = `${roomName} · Roomtone`;
@@ -202,6 +223,7 @@ async function refreshRoom() {
 function askPin() {
   pinForm.hidden = false;
   playButton.hidden = true;
+  if (!stage.hidden) pinField.focus();
   draw();
 }
 
@@ -210,6 +232,7 @@ pinForm.addEventListener("submit", async (event) => {
   const problem = byId("pin-problem", HTMLElement);
   pin = pinField.value.trim();
   if (!pin) return pinField.focus();
+  show(problem, null); // the same mistake again is said again
   try {
     await player.prepare();
   } catch (error) {
@@ -242,7 +265,19 @@ function stateChanged(state, reason) {
   const idle = state === "stopped" || state === "ended";
   playButton.querySelector("use")?.setAttribute("href", `/static/img/icons.svg#${idle ? "play" : "pause"}`);
   say(byId("play-word", HTMLElement), idle ? "Play" : "Pause");
+  tellOfCaptions();
   draw();
+}
+
+/** Without delay there are none: the way to where they are, the same page without the wish. */
+async function tellOfCaptions() {
+  const box = byId("captions-elsewhere", HTMLElement);
+  box.hidden = true;
+  if (player === broadcast || player.state !== "live" || !(await hasCaptions(hlsUrl))) return;
+  box.hidden = player.state !== "live";
+  const here = new URL(location.href);
+  here.searchParams.delete("live");
+  byId("captions-link", HTMLAnchorElement).href = here.href;
 }
 
 /** What is to be said about a state, and why it is so. */
@@ -251,7 +286,8 @@ function words() {
   if (!pinForm.hidden) return ""; // the form says what to do
   if (state === "stopped" && isBlocked) return "Your browser held the sound back. Press play once more.";
   if (state === "stopped" && !isOnAir) return "Not on air yet. Press play, and it starts by itself.";
-  if (state === "reconnecting" || (state === "starting" && trouble)) return RECONNECTING[trouble];
+  if (state === "reconnecting") return `Reconnecting${TROUBLES[trouble]}`;
+  if (state === "starting" && trouble) return `Starting${TROUBLES[trouble]}`;
   return {
     stopped: "Press play to listen live.",
     starting: isOnAir ? "Starting…" : "Not on air yet. It starts by itself.",
@@ -263,7 +299,7 @@ function words() {
 
 function draw() {
   const { state } = player;
-  show(byId("words", HTMLElement), words() || null);
+  say(byId("words", HTMLElement), words());
   const behind = player.isBehind();
   liveChip.hidden = state !== "live";
   liveChip.classList.toggle("behind", behind);
@@ -273,7 +309,8 @@ function draw() {
   const isDirect = player !== broadcast && state === "live";
   const behindRoom = ms === null ? null : `${(ms / 1000).toFixed(1)} s after the room`;
   show(latency, isDirect ? "Without delay" : behindRoom);
-  timeshift.draw(player.shift());
+  timeshift.draw(state === "reconnecting");
+  controls.offerSteps(player.shift() !== null);
   drawChannels();
   captions.draw();
   drawCredits();
@@ -291,7 +328,7 @@ function drawCredits() {
 let drawnChannels = "";
 
 function drawChannels() {
-  const channels = player.channels();
+  const channels = player.tracks?.channels() ?? [];
   byId("channel-row", HTMLElement).hidden = channels.length === 0;
   const wanted = JSON.stringify(channels);
   if (wanted === drawnChannels) return;
@@ -302,8 +339,8 @@ function drawChannels() {
 }
 
 channel.addEventListener("change", () => {
-  const chosen = player.channels().find(({ id }) => String(id) === channel.value);
-  if (chosen) player.choose(chosen);
+  const chosen = player.tracks?.channels().find(({ id }) => String(id) === channel.value);
+  if (chosen) player.tracks?.choose(chosen);
 });
 
 volume.value = recall("local", "stream-volume") ?? "1";

@@ -21,9 +21,12 @@ import { NO_CREDITS } from "./credits.js";
  * @property {(wanted: boolean) => void} onUnable  the broadcast's turn; whether it shall play
  */
 
-const CONNECT_MS = 8_000; // a handshake takes a tenth of a second, a relay's detour one
+const FIRST_MS = 3_000; // a handshake takes a tenth of a second, a relay's detour one
+const CONNECT_MS = 8_000; // for a network that needed longer
 const PATIENCE_MS = 4_000; // a short hole in a network heals by itself
-const TRIES = 3; // before it has ever played
+const TRIES = 3; // in a row that were in vain
+/** The broadcast would not be heard either. */
+const PASSING = new Set(["not_ready", "media_unavailable", "unreachable"]);
 const FINAL = new Set(["room_not_found", "bad_invite", "wrong_pin", "forbidden", "unauthorized"]);
 
 export class LivePlayer {
@@ -39,8 +42,13 @@ export class LivePlayer {
   #wanted = false;
   /** The browser wants another press before anything sounds. */
   isBlocked = false;
-  #hasPlayed = false;
+  /** They are the broadcast's. @type {import("./tracks.js").Tracks | null} */
+  tracks = null;
   #tries = 0;
+  #vain = 0; // of them, those that do not pass by themselves
+  /** @type {import("./player.js").Trouble} */
+  #trouble = "";
+  #hasRenewed = false;
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -49,6 +57,10 @@ export class LivePlayer {
   constructor(options) {
     this.#options = options;
     addEventListener("pagehide", () => this.#drop());
+    addEventListener("pageshow", ({ persisted }) => {
+      if (persisted && this.#wanted) this.#resume();
+    });
+    options.audio.addEventListener("pause", () => this.#pausedFromOutside());
   }
 
   get state() {
@@ -57,9 +69,8 @@ export class LivePlayer {
   get hls() {
     return null;
   }
-  /** @returns {import("./player.js").Trouble} */
   get trouble() {
-    return "";
+    return this.#trouble;
   }
   get stalls() {
     return 0;
@@ -75,7 +86,8 @@ export class LivePlayer {
     if (this.#wanted) return;
     this.#wanted = true;
     this.isBlocked = false;
-    this.#tries = 0;
+    this.#tries = this.#vain = 0;
+    this.#hasRenewed = false;
     this.#step("starting");
     this.#begin();
   }
@@ -104,18 +116,6 @@ export class LivePlayer {
     return null;
   }
 
-  /** @returns {import("./player.js").Channel[]} */
-  channels() {
-    return [];
-  }
-
-  choose() {}
-
-  /** They are the broadcast's. @returns {import("./captions.js").Language[]} */
-  captions() {
-    return [];
-  }
-
   credits() {
     return NO_CREDITS;
   }
@@ -139,17 +139,10 @@ export class LivePlayer {
   async #connect(turn, ticket) {
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.#peer = peer;
-    peer.addTransceiver("audio", { direction: "recvonly" });
-    peer.ontrack = ({ track }) => {
-      this.#options.audio.srcObject = new MediaStream([track]);
-      this.#options.audio.play().catch((error) => {
-        if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
-        this.isBlocked = true;
-        this.pause();
-      });
-    };
+    const { receiver } = peer.addTransceiver("audio", { direction: "recvonly" });
+    this.#sound(receiver.track);
     peer.onconnectionstatechange = () => this.#watch(peer);
-    this.#after(CONNECT_MS);
+    this.#after(this.#tries ? CONNECT_MS : FIRST_MS);
     const offer = await peer.createOffer();
     const authorization = { Authorization: `Bearer ${ticket.token}` };
     const made = await fetch(`/whep/${this.#options.room}`, {
@@ -167,17 +160,45 @@ export class LivePlayer {
     await peer.setRemoteDescription({ type: "answer", sdp: await made.text() });
   }
 
+  /**
+   * Before anything has come: a phone lets a page play in the very press alone.
+   * @param {MediaStreamTrack} track
+   */
+  #sound(track) {
+    const { audio } = this.#options;
+    audio.srcObject = new MediaStream([track]);
+    audio.play().catch((error) => {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+      this.isBlocked = true;
+      this.pause();
+    });
+  }
+
+  /** The system's own pause (lock screen, headset, another call). */
+  #pausedFromOutside() {
+    const { audio } = this.#options;
+    const plays = this.#state === "live" && this.#peer?.connectionState === "connected";
+    if (plays && audio.paused && !audio.ended) this.pause();
+  }
+
+  /** The browser put the page away, and the connection ended there. */
+  #resume() {
+    if (this.#state === "live") this.#step("reconnecting");
+    this.#tries = this.#vain = 0;
+    this.#begin();
+  }
+
   /** @param {RTCPeerConnection} peer */
   #watch(peer) {
     if (peer !== this.#peer) return;
     clearTimeout(this.#timer);
     if (peer.connectionState === "connected") {
-      this.#hasPlayed = true;
-      this.#tries = 0;
+      this.#tries = this.#vain = 0;
+      this.#hasRenewed = false;
       this.#step("live");
     } else if (peer.connectionState === "disconnected") this.#after(PATIENCE_MS);
-    else if (peer.connectionState === "failed" || peer.connectionState === "closed") this.#again();
-    else this.#after(CONNECT_MS);
+    else if (peer.connectionState === "failed" || peer.connectionState === "closed") this.#inVain();
+    else this.#after(this.#tries ? CONNECT_MS : FIRST_MS);
   }
 
   /**
@@ -186,13 +207,21 @@ export class LivePlayer {
    */
   #after(ms) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#again(), ms);
+    this.#timer = setTimeout(() => this.#inVain(), ms);
   }
 
-  #again() {
+  /** Another way is left. */
+  #inVain() {
+    this.#vain += 1;
+    if (this.#wanted && this.#vain >= TRIES) this.#unable();
+    else this.#again();
+  }
+
+  /** @param {import("./player.js").Trouble} [trouble] */
+  #again(trouble = "") {
     if (!this.#wanted) return;
+    this.#trouble = trouble;
     this.#tries += 1;
-    if (!this.#hasPlayed && this.#tries >= TRIES) return this.#unable();
     if (this.#state === "live") this.#step("reconnecting");
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#begin(), backoffMs(this.#tries));
@@ -201,17 +230,26 @@ export class LivePlayer {
   /** @param {unknown} error */
   #refused(error) {
     const refusal = error instanceof Refusal ? error : null;
-    if (refusal && FINAL.has(refusal.code)) {
+    const isRight = refusal?.code === "unauthorized" || refusal?.code === "forbidden";
+    if (isRight && !this.#hasRenewed) {
+      this.#hasRenewed = true; // the token's end is not that of the invite
+      this.#ticket = null;
+      this.#begin();
+    } else if (refusal && FINAL.has(refusal.code)) {
       this.#stop();
       this.#step("ended", refusal);
     } else if (refusal && !refusal.retryable) this.#unable();
-    else this.#again();
+    else if (refusal && !PASSING.has(refusal.code)) this.#inVain();
+    else {
+      if (refusal?.code === "not_ready") this.#step("off_air");
+      this.#again(refusal?.code === "not_ready" ? "" : refusal?.status ? "server" : "network");
+    }
   }
 
   #unable() {
     const wanted = this.#wanted;
     this.#stop();
-    this.#state = "stopped";
+    this.#state = "stopped"; // unsaid: the other one says how it goes on
     this.#options.onUnable(wanted);
   }
 

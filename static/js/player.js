@@ -1,21 +1,24 @@
 /**
  * The listener's player: plays a room's live stream and finds its way back after every loss.
  *
- * hls.js plays it where Media Source Extensions exist; iPhones play it themselves. Pausing lets go
- * of the stream, since a live one cannot be paused: playing again starts at the live edge.
+ * hls.js plays it where Media Source Extensions exist; iPhones play it themselves. A live stream
+ * cannot be paused: playing again starts at the live edge, or in the past where it was left.
  */
 
 import Hls from "../vendor/hls.mjs";
+import { airOf, askAir } from "./air.js";
 import { expiryMs, Refusal, serverNow } from "./api.js";
+import { BackBuffer } from "./backbuffer.js";
 import { backoffMs } from "./backoff.js";
 import { creditsAt, NO_CREDITS } from "./credits.js";
 import { CLASSIC, LOW_LATENCY } from "./hlsconfig.js";
 import { Pace } from "./pace.js";
+import { nativeStart, positionOf } from "./streamdates.js";
+import { Tracks } from "./tracks.js";
 
 /**
  * @typedef {"stopped" | "starting" | "off_air" | "live" | "reconnecting" | "ended"} State
  * @typedef {"" | "network" | "server" | "right" | "sound"} Trouble  why it does not play, if it is known
- * @typedef {{id: number, name: string, language: string, isChosen: boolean}} Channel
  * @typedef {{start: number, edge: number, at: number}} Window  in seconds of the stream
  *
  * @typedef {object} PlayerOptions
@@ -27,7 +30,7 @@ import { Pace } from "./pace.js";
 
 /** @type {Record<State, readonly State[]>} */
 const LEGAL = {
-  stopped: ["starting", "ended"],
+  stopped: ["starting"],
   starting: ["live", "off_air", "reconnecting", "stopped", "ended"],
   off_air: ["live", "reconnecting", "stopped", "ended"],
   live: ["reconnecting", "off_air", "stopped", "ended"],
@@ -39,12 +42,14 @@ const LOOK_MS = 250;
 const STALL_MS = 3_000; // two segments come late now and then
 const REBUILD_MS = 9_000; // hls.js had its chance
 const STARTING_MS = 4_000; // a room that has just been made has something to play at once
-const DOUBT_MS = 8_000; // while nothing plays, ask this often whether the room is still there
+const CALM_AGAIN_MS = 8_000; // played so long, a failure is forgotten
+const KEPT_MS = 300_000; // paused: a browser that has nothing to play takes its buttons away
 const BEHIND_MS = 4_000; // beyond the target: heard as "late"
 const JUMP_S = 3; // catching up by playing faster would take a minute
 const SETTLE_MS = 3_000; // who has just begun to hear does not miss what is skipped
 const CALM_MS = 60_000; // without a hole: the distance that holes have added shrinks again
 const LEAST_SHIFT_S = 30; // a shorter window is no place to look around in
+const AT_EDGE_S = 2; // so near it is live
 
 /** A room that is gone, or a right that is: trying on would not help. */
 const FINAL = new Set(["room_not_found", "bad_invite", "wrong_pin", "forbidden", "unauthorized"]);
@@ -60,13 +65,15 @@ export class Player {
   #ticket = null;
   /** @type {Hls | null} */
   #hls = null;
+  /** Of a pause: it loads nothing, and is there for the browser's sake. @type {Hls | null} */
+  #kept = null;
   #pace = new Pace();
   #wanted = false;
   /** The browser wants another press before anything sounds. */
   isBlocked = false;
   #follows = true; // the edge, and not what somebody looked for in the past
-  #language = "";
-  #readIn = ""; // the language of the captions
+  /** Of the past that was left: the date, in Unix milliseconds. @type {number | null} */
+  #returnTo = null;
   #startedAt = 0;
   #heardAt = -Infinity;
   #movedAt = 0;
@@ -74,10 +81,9 @@ export class Player {
   #stalls = 0;
   #lastTime = 0;
   #recoveredAt = -Infinity;
-  #tradedAt = 0;
   #tries = 0;
   #failedAt = -Infinity;
-  #isOver = false; // it was heard to its end; as long as nothing is added it is not heard again
+  #waits = false; // there may be nothing to play, or nothing new: its playlist says when there is
   #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -85,6 +91,8 @@ export class Player {
   #retryNow = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #renewTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #keptTimer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #lookTimer;
 
@@ -95,11 +103,10 @@ export class Player {
     this.#audio.addEventListener("pause", () => this.#pausedFromOutside());
     this.#audio.addEventListener("ended", () => this.#streamEnded());
     this.#audio.addEventListener("error", () => {
-      if (!this.#hls && this.#wanted) this.#retryLater(0);
+      if (!this.#hls && this.#wanted) this.#retryLater("refused"); // it gives no reason: perhaps a key's
     });
-    this.#audio.textTracks.addEventListener("addtrack", () => {
-      if (!this.#hls) this.#restoreNativeCaptions();
-    });
+    this.#audio.addEventListener("loadedmetadata", () => this.#returnNatively());
+    this.tracks = new Tracks(options.audio, () => this.#hls);
     addEventListener("online", () => this.#retryNow?.());
   }
 
@@ -123,30 +130,37 @@ export class Player {
     this.#renewInTime();
   }
 
-  /** Start at the live edge; call it from a click. */
+  /** Start at the live edge, or where the past was left; call it from a click. */
   play() {
     if (this.#wanted) return;
     this.#wanted = true;
     this.isBlocked = false;
     this.#stalls = 0;
     this.#tries = 0;
-    this.#isOver = false;
+    this.#waits = false;
     this.#startedAt = performance.now();
     this.#step("starting");
     this.#lookTimer = setInterval(() => this.#look(), LOOK_MS);
     this.#begin();
   }
 
+  /** Load nothing more; what is there stays for a while, and with it the system's buttons. */
   pause() {
     if (!this.#wanted) return;
-    this.#stop();
+    this.#halt();
+    this.#keepPlace();
+    this.#audio.pause();
+    this.#hls?.stopLoad();
+    this.#kept = this.#hls;
+    this.#hls = null;
+    this.#keptTimer = setTimeout(() => this.#dropStream(), KEPT_MS);
     this.#step("stopped");
   }
 
   /** Jump to the live edge. */
   goLive() {
     const window = this.#window();
-    this.#follows = true;
+    this.#forgetPlace();
     if (window) this.#seek(window.edge);
   }
 
@@ -157,8 +171,9 @@ export class Player {
   seek(at) {
     const window = this.#window();
     if (!window) return;
-    if (at >= window.edge - 1) return this.goLive();
+    if (at >= window.edge - AT_EDGE_S) return this.goLive();
     this.#follows = false;
+    this.#returnTo = null;
     this.#seek(Math.max(at, window.start + 1)); // what is at the very beginning leaves the window now
   }
 
@@ -178,42 +193,8 @@ export class Player {
 
   /** Where one may go, if the stream reaches back far enough for that. @returns {Window | null} */
   shift() {
-    const window = this.#state === "live" ? this.#window() : null;
+    const window = this.#state === "live" || this.#state === "reconnecting" ? this.#window() : null;
     return window && window.edge - window.start >= LEAST_SHIFT_S ? window : null;
-  }
-
-  /** The languages or buses to choose from; empty where there is one. @returns {Channel[]} */
-  channels() {
-    const hls = this.#hls;
-    const tracks = hls?.audioTracks ?? [];
-    if (!hls || tracks.length < 2) return [];
-    return tracks.map((track, id) => ({
-      id,
-      name: track.name,
-      language: track.lang ?? "",
-      isChosen: id === hls.audioTrack,
-    }));
-  }
-
-  /** @param {Channel} channel */
-  choose(channel) {
-    this.#language = channel.language || channel.name;
-    if (this.#hls) this.#hls.audioTrack = channel.id;
-  }
-
-  /** The languages that can be read; empty while nothing plays. @returns {import("./captions.js").Language[]} */
-  captions() {
-    const hls = this.#hls;
-    if (hls) return hls.subtitleTracks.map(({ lang }, id) => ({ language: lang ?? "", isChosen: id === hls.subtitleTrack }));
-    return this.#nativeCaptions().map(({ language, mode }) => ({ language, isChosen: mode !== "disabled" }));
-  }
-
-  /** Have captions in a language, now or as soon as there are any; "" for none. @param {string} language */
-  showCaptions(language) {
-    this.#readIn = language;
-    const hls = this.#hls;
-    if (hls) hls.subtitleTrack = language ? hls.subtitleTracks.findIndex(({ lang }) => lang === language) : -1;
-    else this.#restoreNativeCaptions();
   }
 
   /** What the stream says of what is heard now. */
@@ -228,70 +209,105 @@ export class Player {
   async #begin() {
     const turn = ++this.#turn;
     this.#dropStream();
-    this.#follows = true;
     this.#movedAt = performance.now();
+    if (this.#waits && !(await this.#isOnAir(turn))) return;
     if (!this.#ticket || expiryMs(this.#ticket.expiresAt) <= serverNow()) {
       if (!(await this.#renew())) return;
       if (turn !== this.#turn || !this.#wanted) return;
     }
-    if (playsNatively()) this.#beginNative();
+    if (playsNatively()) this.#beginNative(turn);
     else this.#beginHls();
     this.#audio.play().catch((error) => this.#playRefused(error));
   }
 
-  /** The multivariant playlist: the player chooses the bit rate. */
-  #address() {
+  /**
+   * Ask the playlist whether there is something to play; else try again later.
+   * @param {number} turn
+   */
+  async #isOnAir(turn) {
+    const air = await askAir(this.#address("stream.m3u8"));
+    if (turn !== this.#turn || !this.#wanted) return false;
+    // Of what is over, the past can still be heard to its end.
+    this.#waits = air !== "live" && (air !== "over" || this.#returnTo === null);
+    if (!this.#waits) return true;
+    this.#noteAir(air);
+    this.#retryLater(air);
+    return false;
+  }
+
+  /** @param {string} name  of the playlist */
+  #address(name) {
     const url = new URL(/** @type {string} */ (this.#ticket?.hlsUrl), location.origin);
-    const name = this.#options.classic ? "classic.m3u8" : "master.m3u8";
-    url.pathname = url.pathname.replace(/[^/]+$/, name);
+    url.pathname = url.pathname.replace(/[^/]+$/, this.#options.classic ? "classic.m3u8" : name);
     return url;
   }
 
-  #beginNative() {
-    const url = this.#address();
+  /** @param {number} turn */
+  #beginNative(turn) {
+    const url = this.#address("master.m3u8");
     url.searchParams.set("token", /** @type {string} */ (this.#ticket?.token)); // it can send no header
     this.#audio.src = url.href;
+    askAir(this.#address("stream.m3u8")).then((air) => {
+      if (air === "over" && turn === this.#turn && this.#returnTo === null) this.#streamEnded();
+    });
+  }
+
+  #returnNatively() {
+    const start = this.#hls ? undefined : nativeStart(this.#audio);
+    if (start === undefined || this.#returnTo === null) return;
+    const { seekable } = this.#audio;
+    const least = seekable.length ? seekable.start(0) + 1 : 0;
+    this.#audio.currentTime = Math.max(least, (this.#returnTo - start) / 1000);
   }
 
   #beginHls() {
     const config = this.#options.classic ? CLASSIC : LOW_LATENCY;
     const hls = new Hls({
       ...config,
-      ...(this.#readIn ? { subtitlePreference: { lang: this.#readIn } } : {}),
+      ...this.tracks.preference(),
       xhrSetup: (xhr, url) => this.#authorise(xhr, url),
     });
     hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
     this.#pace.reset();
-    hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.#restoreChannel(hls));
+    new BackBuffer(hls);
+    hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.tracks.restoreChannel());
+    let isNew = true;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
-      if (hls !== this.#hls || !this.#isOver) return;
-      if (details.live) this.#isOver = false;
-      else this.#retryLater(503);
+      if (hls !== this.#hls) return;
+      if (isNew && this.#returnTo !== null) this.#return(hls, details);
+      isNew = false;
+      // hls.js would play the whole window of what is over, from its beginning.
+      if (!details.live && this.#state !== "live" && this.#follows) this.#streamEnded();
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
       if (data.fatal || isDenied(data)) this.#failed(hls, data);
     });
-    hls.loadSource(this.#address().href);
+    hls.loadSource(this.#address("master.m3u8").href);
     hls.attachMedia(this.#audio);
   }
 
-  /** @param {Hls} hls */
-  #restoreChannel(hls) {
-    const wanted = this.channels().find((one) => [one.language, one.name].includes(this.#language));
-    if (this.#language && wanted && !wanted.isChosen) hls.audioTrack = wanted.id;
+  /**
+   * Go on where the past was left, or at the beginning of the window.
+   * @param {Hls} hls
+   * @param {import("../vendor/hls.mjs").LevelDetails} details
+   */
+  #return(hls, details) {
+    const at = positionOf(details, this.#returnTo ?? 0);
+    if (details.live && at > details.edge - Math.max(AT_EDGE_S, details.holdBack)) this.#forgetPlace();
+    else hls.startLoad(Math.max(at, details.fragmentStart + 1));
   }
 
-  #nativeCaptions() {
-    const tracks = this.#wanted ? [...this.#audio.textTracks] : [];
-    return tracks.filter(({ kind }) => kind === "subtitles" || kind === "captions");
-  }
-
-  #restoreNativeCaptions() {
-    for (const track of this.#nativeCaptions())
-      track.mode = this.#readIn && track.language === this.#readIn ? "hidden" : "disabled";
+  /** The place is taken when it is heard, and not before: until then the stream may be lost again. */
+  #returned() {
+    const details = this.#hls?.latestLevelDetails;
+    if (details && this.#returnTo !== null) {
+      const at = Math.max(positionOf(details, this.#returnTo), details.fragmentStart + 1);
+      if (Math.abs(this.#audio.currentTime - at) > AT_EDGE_S) this.#seek(at); // hls.js had begun at the edge
+    }
+    this.#returnTo = null;
   }
 
   /**
@@ -314,15 +330,19 @@ export class Player {
 
   /** The system's own pause (lock screen, headset, another call). */
   #pausedFromOutside() {
-    if (this.#wanted && this.#state === "live" && !this.#audio.ended) this.pause();
+    const { paused, ended, error } = this.#audio;
+    const plays = this.#hls !== null || this.#audio.hasAttribute("src");
+    if (this.#wanted && plays && paused && !ended && !error) this.pause();
   }
 
   /** The room is gone, which the next token tells, or its broadcast is off and may come back. */
   async #streamEnded() {
     if (!this.#wanted) return;
-    this.#isOver = true;
+    this.#forgetPlace();
     this.#dropStream();
-    if (await this.#renew()) this.#retryLater(503);
+    this.#waits = true;
+    const turn = ++this.#turn;
+    if ((await this.#renew()) && turn === this.#turn) this.#retryLater("over");
   }
 
   // Where in the stream ----------------------------------------------------
@@ -341,7 +361,20 @@ export class Player {
 
   /** The date of what is heard. */
   #madeAt() {
-    return this.#hls ? this.#hls.playingDate?.getTime() : nativeDate(this.#audio);
+    if (this.#hls) return this.#hls.playingDate?.getTime();
+    const start = nativeStart(this.#audio);
+    return start === undefined ? undefined : start + this.#audio.currentTime * 1000;
+  }
+
+  /** Who listens to the past goes on there when the stream has come back. */
+  #keepPlace() {
+    if (!this.#follows) this.#returnTo ??= this.#madeAt() ?? null;
+    this.#follows = this.#returnTo === null;
+  }
+
+  #forgetPlace() {
+    this.#follows = true;
+    this.#returnTo = null;
   }
 
   /** @param {number} at */
@@ -415,35 +448,39 @@ export class Player {
     const isKey = data.details === Hls.ErrorDetails.FRAG_DECRYPT_ERROR;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && first && !isKey) {
       this.#recoveredAt = performance.now();
-      hls.recoverMediaError();
+      hls.recoverMediaError(); // a new source, which a browser does not play by itself
+      this.#audio.play().catch((error) => this.#playRefused(error));
+    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
+      const air = airOfError(data);
+      this.#noteAir(air);
+      if (isDenied(data)) this.#note("right");
+      this.#retryLater(air, hls);
     } else {
-      const isNetwork = data.type === Hls.ErrorTypes.NETWORK_ERROR;
-      this.#note(isDenied(data) ? "right" : isNetwork ? (data.response?.code ? "server" : "network") : "sound");
-      this.#retryLater(data.response?.code ?? 0, isNetwork ? hls : null);
+      this.#note("sound");
+      this.#retryLater("server");
     }
   }
 
   /**
    * What is still buffered plays on meanwhile where hls.js only has to load again.
-   * @param {number} status  HTTP status of what failed, 0 for a dead line
+   * @param {import("./air.js").Air} air
    * @param {Hls | null} [reloadable]
    */
-  #retryLater(status, reloadable = null) {
+  #retryLater(air, reloadable = null) {
     if (!this.#wanted) return;
     this.#failedAt = performance.now();
-    const noStream = status === 404 || status === 503;
+    const noStream = air === "off_air" || air === "over";
     if (noStream && performance.now() - this.#startedAt > STARTING_MS) this.#step("off_air");
     else if (this.#state !== "starting" && this.#state !== "off_air" && this.#state !== "live") this.#step("reconnecting");
     const retry = async () => {
       clearTimeout(this.#retryTimer);
       this.#retryNow = null;
-      const refused = status === 401 || status === 403 || status === 404;
-      const doubtful = refused || performance.now() - this.#tradedAt > DOUBT_MS;
-      if (doubtful && !(await this.#renew())) return;
+      if (air === "refused" && !(await this.#renew())) return;
       if (!this.#wanted) return;
       const loaded = reloadable === this.#hls && this.#state === "live" && reloadable?.levels.length;
-      if (loaded) reloadable.startLoad();
-      else this.#begin();
+      if (loaded) return reloadable.startLoad();
+      this.#waits = true;
+      this.#begin();
     };
     clearTimeout(this.#retryTimer);
     this.#retryNow = retry;
@@ -458,22 +495,33 @@ export class Player {
     this.#lastTime = time;
     if (moves && this.#audio.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
       this.#movedAt = now;
-      if (now - this.#failedAt > DOUBT_MS) this.#tries = 0;
+      if (now - this.#failedAt > CALM_AGAIN_MS) this.#forgetTrouble();
       if (this.#state !== "live") {
         this.#heardAt = now;
         this.#trouble = "";
         this.#step("live");
       }
+      if (this.#returnTo !== null) this.#returned();
+      else if (!this.#follows) this.#follows = this.#isAtEdge();
       return this.#keepPace(now);
     }
     const still = now - this.#movedAt;
     if (this.#state === "live" && still > STALL_MS) this.#step("reconnecting");
-    if (still > REBUILD_MS) {
-      this.#movedAt = now;
-      this.#renew().then((good) => {
-        if (good && this.#wanted) this.#begin();
-      });
+    if (still > REBUILD_MS && !this.#retryNow) {
+      this.#waits = true;
+      this.#begin();
     }
+  }
+
+  #forgetTrouble() {
+    this.#tries = 0;
+    this.#trouble = "";
+  }
+
+  /** Where a window has left the past that was heard, hls.js goes to the edge. */
+  #isAtEdge() {
+    const window = this.#audio.seeking ? null : this.#window();
+    return window !== null && window.at > window.edge - AT_EDGE_S;
   }
 
   /**
@@ -481,20 +529,23 @@ export class Player {
    * @returns {Promise<boolean>} false: it is over, or the server is away and another try is set
    */
   async #renew() {
-    this.#tradedAt = performance.now();
     try {
       this.#ticket = await this.#options.trade();
       this.#renewInTime();
       return true;
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal("unexpected", String(error));
-      if (FINAL.has(refusal.code)) {
-        this.#stop();
-        if (this.#state !== "ended") this.#step("ended", refusal);
+      if (!this.#wanted) {
+        if (FINAL.has(refusal.code)) this.#ticket = null; // the next play asks again, and says it
+      } else if (FINAL.has(refusal.code)) {
+        this.#halt();
+        this.#forgetPlace();
+        this.#dropStream();
+        this.#step("ended", refusal);
       } else {
         this.#note(refusal.code === "unreachable" ? "network" : "right");
         if (this.#state === "live" && this.#audio.paused) this.#step("reconnecting");
-        this.#retryLater(0, this.#hls);
+        this.#retryLater("refused", this.#hls);
       }
       return false;
     }
@@ -511,24 +562,32 @@ export class Player {
 
   // Ending ----------------------------------------------------------------
 
-  #stop() {
+  #halt() {
     this.#wanted = false;
     this.#turn += 1;
     this.#retryNow = null;
     clearTimeout(this.#retryTimer);
     clearInterval(this.#lookTimer);
-    this.#dropStream();
   }
 
   #dropStream() {
-    const native = this.#hls === null && this.#audio.hasAttribute("src");
-    this.#hls?.destroy();
-    this.#hls = null;
+    clearTimeout(this.#keptTimer);
+    const hls = this.#hls ?? this.#kept;
+    const native = hls === null && this.#audio.hasAttribute("src");
+    this.#keepPlace();
+    hls?.destroy();
+    this.#hls = this.#kept = null;
     if (!this.#wanted) this.#audio.pause();
     if (native) {
       this.#audio.removeAttribute("src");
       this.#audio.load();
     }
+  }
+
+  /** @param {import("./air.js").Air} air */
+  #noteAir(air) {
+    if (air === "off_air" || air === "over") this.#trouble = "";
+    else this.#note(air === "network" ? "network" : "server");
   }
 
   /** @param {Trouble} trouble */
@@ -556,6 +615,17 @@ function isDenied({ details, response }) {
   return details === Hls.ErrorDetails.KEY_LOAD_ERROR && [401, 403].includes(response?.code ?? 0);
 }
 
+/**
+ * What an error of hls.js says of the broadcast: a playlist's tells whether it is on air.
+ * @param {import("../vendor/hls.mjs").ErrorData} data
+ */
+function airOfError({ details, response, networkDetails }) {
+  const { MANIFEST_LOAD_ERROR, LEVEL_LOAD_ERROR, AUDIO_TRACK_LOAD_ERROR } = Hls.ErrorDetails;
+  const isPlaylist = [MANIFEST_LOAD_ERROR, LEVEL_LOAD_ERROR, AUDIO_TRACK_LOAD_ERROR].some((one) => one === details);
+  if (!response?.code) return "network";
+  return airOf(response.code, isPlaylist && networkDetails instanceof XMLHttpRequest ? networkDetails.responseText : "");
+}
+
 /** iPhones play a stream on with the screen locked only by themselves, never through a script. */
 function playsNatively() {
   if ("MediaSource" in window && Hls.isSupported()) return false;
@@ -564,12 +634,3 @@ function playsNatively() {
 
 /** Whether this browser can play at all. */
 export const canPlay = () => playsNatively() || Hls.isSupported();
-
-/**
- * Safari's date of what plays now.
- * @param {HTMLAudioElement} audio
- */
-function nativeDate(audio) {
-  const start = /** @type {any} */ (audio).getStartDate?.()?.getTime();
-  return Number.isFinite(start) ? start + audio.currentTime * 1000 : undefined;
-}

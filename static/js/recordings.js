@@ -7,6 +7,17 @@ import { explainError } from "./sentences.js";
 
 const TICK_MS = 1000;
 const OVER = ["done", "failed"];
+const CAPTIONS = /^mix(?:\.take(\d+))?\.([A-Za-z0-9-]+)\.vtt$/;
+
+/** What to do when an item is seen for the first time: most are in a list that nobody opens. @type {WeakMap<Element, () => void>} */
+const unseen = new WeakMap();
+const watch = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    watch.unobserve(target);
+    unseen.get(target)?.();
+  }
+});
 
 export class Recordings {
   /** @type {Map<string, HTMLElement>} */
@@ -220,7 +231,30 @@ export function makeItem(one, announce, removed, title) {
     say(remove, "Delete");
     remove.setAttribute("aria-label", `Delete the recording of ${name}`);
   });
+  unseen.set(item, async () => remove.before(...(await captionsOf(one, name))));
+  watch.observe(item);
   return item;
+}
+
+/**
+ * A link to each of a recording's captions: a file for each language and take.
+ * @param {api.Recording} one
+ * @param {string} title  of the recording
+ */
+async function captionsOf(one, title) {
+  const links = [];
+  for (const file of await filesOf(one)) {
+    const [, take, language] = CAPTIONS.exec(file.name) ?? [];
+    if (!language) continue;
+    const link = document.createElement("a");
+    link.className = "button small-button";
+    link.download = "";
+    link.href = `/api/rooms/${one.roomId}/recordings/${one.name}/files/${file.name}`;
+    link.textContent = `Captions (${take ? `${language}, take ${take}` : language})`;
+    link.setAttribute("aria-label", `${link.textContent} of the recording of ${title}`);
+    links.push(link);
+  }
+  return links;
 }
 
 /**
@@ -275,13 +309,18 @@ function makeTakes(item, sound, takes, base) {
  * @param {api.Recording} one
  */
 async function mixesOf(one) {
-  const { files } = await api.readRecording(one.roomId, one.name).catch(() => ({ files: [] }));
-  const numbered = files.flatMap(({ name }) => {
+  const numbered = (await filesOf(one)).flatMap(({ name }) => {
     const found = /^mix(?:\.take(\d+))?\.(?:ogg|flac|wav)$/.exec(name);
     return found ? [{ name, take: Number(found[1] ?? 1) }] : [];
   });
   const names = numbered.sort((a, b) => a.take - b.take).map(({ name }) => name);
   return names.length > 0 ? names : [`mix.${one.mix}`];
+}
+
+/** @param {api.Recording} one */
+async function filesOf(one) {
+  const { files } = await api.readRecording(one.roomId, one.name).catch(() => ({ files: [] }));
+  return files;
 }
 
 /** @param {number} count */

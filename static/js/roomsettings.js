@@ -9,7 +9,7 @@ import { part, say } from "./dom.js";
  *
  * @typedef {object} Field
  * @property {(value: any) => void} fill
- * @property {() => unknown} read
+ * @property {() => unknown} read  undefined: nothing is said of it
  * @property {() => string | null} [mistake]  what the server would refuse
  */
 
@@ -22,8 +22,10 @@ export class RoomSettings {
   #channels;
   /** @type {Record<string, Field>} */
   #fields;
-  /** What the form was last filled with: nobody's typing is overwritten. */
-  #filled = "";
+  /** What each field was last filled with: the same again touches nothing. @type {Record<string, string>} */
+  #filled = {};
+  /** What each field read then: one that reads otherwise is being edited, and not overwritten. @type {Record<string, string>} */
+  #untouched = {};
   /** The channels as they were filled in: what the room lost meanwhile is not sent as "none". */
   #aired = "";
 
@@ -48,6 +50,7 @@ export class RoomSettings {
       title: text(form, "title"),
       broadcastNames: check(form, "broadcastNames", false),
       radio: check(form, "radio", true),
+      upload: upload(form),
       liveListeners: number(form, "liveListeners", null),
       captions: languages(form, "captions"),
       dvrSeconds: span(form, "dvrSeconds"),
@@ -61,28 +64,64 @@ export class RoomSettings {
         onMistake(wrong.text);
         return wrong.field.focus();
       }
-      const room = await save(this.#read());
-      if (room) this.#saved(room);
+      const change = this.#read();
+      const room = await save(change);
+      if (room) this.#saved(room, change);
     });
   }
 
   /**
-   * Show the room as it is, unless it is as it was: somebody may be typing.
+   * Show the room as it is, but for what somebody has changed here and not saved.
    * @param {Room} room
    */
   fill(room) {
-    const values = Object.keys(this.#fields).map((name) => /** @type {any} */ (room)[name]);
-    const wanted = JSON.stringify([values, room.buses, room.broadcastBuses]);
-    if (wanted === this.#filled) return;
-    this.#filled = wanted;
-    for (const [name, field] of Object.entries(this.#fields)) field.fill(/** @type {any} */ (room)[name]);
-    this.#channels.fill(room.buses ?? [], room.broadcastBuses ?? []);
+    for (const [name, field] of Object.entries(this.#fields)) {
+      const value = /** @type {any} */ (room)[name];
+      if (this.#isFilled(name, value) || this.#isEdited(name, field.read())) continue;
+      field.fill(value);
+      this.#note(name, value, field.read());
+    }
+    const { buses = [], broadcastBuses = [] } = room;
+    const isSettled =
+      this.#isFilled("broadcastBuses", broadcastBuses) || this.#isEdited("broadcastBuses", this.#channels.read());
+    // A list of other buses is drawn anew in any case: what is not there any more cannot be saved.
+    if (isSettled && this.#isFilled("buses", buses)) return;
+    this.#channels.fill(buses, broadcastBuses);
+    this.#note("buses", buses, buses);
+    this.#note("broadcastBuses", broadcastBuses, this.#channels.read());
     this.#aired = JSON.stringify(this.#channels.read());
   }
 
-  /** What shall be, as the wire has it. */
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
+  #isFilled(name, value) {
+    return this.#filled[name] === JSON.stringify(value ?? null);
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} read
+   */
+  #isEdited(name, read) {
+    return name in this.#untouched && this.#untouched[name] !== JSON.stringify(read);
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} value  as the room has it
+   * @param {unknown} read
+   */
+  #note(name, value, read) {
+    this.#filled[name] = JSON.stringify(value ?? null);
+    this.#untouched[name] = JSON.stringify(read);
+  }
+
+  /** What shall be, as the wire has it. @returns {Record<string, unknown>} */
   #read() {
-    const change = Object.fromEntries(Object.entries(this.#fields).map(([name, field]) => [name, field.read()]));
+    const values = Object.entries(this.#fields).map(([name, field]) => [name, field.read()]);
+    const change = Object.fromEntries(values.filter(([, value]) => value !== undefined));
     const aired = this.#channels.read();
     return JSON.stringify(aired) === this.#aired ? change : { ...change, broadcastBuses: aired };
   }
@@ -96,8 +135,12 @@ export class RoomSettings {
     return this.#channels.mistake();
   }
 
-  /** @param {Room} room */
-  #saved(room) {
+  /**
+   * @param {Room} room
+   * @param {Record<string, unknown>} change  what was sent
+   */
+  #saved(room, change) {
+    for (const [name, value] of Object.entries(change)) this.#untouched[name] = JSON.stringify(value);
     this.fill(room);
     const word = part(this.#form, "saved", HTMLElement);
     say(word, "Saved");
@@ -184,6 +227,23 @@ function span(form, name) {
       field.value = wanted;
     },
     read: () => (field.value === "" ? null : Number(field.value)),
+  };
+}
+
+/**
+ * Whether the room is uploaded: null where the server uploads nothing, and then nobody is asked.
+ * @param {HTMLFormElement} form
+ * @returns {Field}
+ */
+function upload(form) {
+  const box = part(form, "upload-field", HTMLElement);
+  const field = input(form, "upload");
+  return {
+    fill: (value) => {
+      box.hidden = typeof value !== "boolean";
+      field.checked = value ?? true;
+    },
+    read: () => (box.hidden ? undefined : field.checked),
   };
 }
 

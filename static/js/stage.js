@@ -25,6 +25,7 @@ export class Stage {
   #track = null;
   #chat;
   #chatIsNew = true;
+  #wasHere = false;
   #root = byId("talk", HTMLElement);
   #words = byId("talk-words", HTMLElement);
   #name = byId("talk-name", HTMLInputElement);
@@ -48,8 +49,19 @@ export class Stage {
     this.#mute.addEventListener("click", () => this.#toggleMute());
     this.#down.addEventListener("click", () => this.#ask("stepDown").catch((error) => this.#explain(error)));
     byId("join-chat", HTMLButtonElement).addEventListener("click", () => this.#connect());
-    window.addEventListener("pagehide", () => this.#call?.leave());
+    window.addEventListener("pagehide", () => {
+      this.#wasHere = this.#call !== null;
+      this.#call?.leave();
+    });
+    window.addEventListener("pageshow", ({ persisted }) => {
+      if (persisted && this.#wasHere) say(this.#words, "You left the room when this page was put away.");
+    });
     this.#draw();
+  }
+
+  /** Whether the room itself is heard, instead of its broadcast. */
+  get onAir() {
+    return this.#onAir;
   }
 
   /** @param {api.Room} room */

@@ -12,21 +12,30 @@ const ARTWORK = [{ src: "/static/img/mark.svg", sizes: "any", type: "image/svg+x
 
 export class SystemControls {
   #session = "mediaSession" in navigator ? navigator.mediaSession : null;
+  #step;
   #said = "";
+  #steps = false;
 
   /** @param {Controls} controls */
   constructor({ play, pause, live, step }) {
     this.#on("play", play);
     this.#on("pause", pause);
     this.#on("stop", pause);
-    this.#on("seekbackward", ({ seekOffset }) => step(-(seekOffset ?? 15)));
-    this.#on("seekforward", ({ seekOffset }) => step(seekOffset ?? 15));
     this.#on("nexttrack", live); // what a lock screen has for "on to the end"
+    this.#step = step;
+  }
+
+  /** Whether there is a past to go back to: no button that does nothing. @param {boolean} wanted */
+  offerSteps(wanted) {
+    if (wanted === this.#steps) return;
+    this.#steps = wanted;
+    this.#on("seekbackward", wanted ? ({ seekOffset }) => this.#step(-(seekOffset ?? 15)) : null);
+    this.#on("seekforward", wanted ? ({ seekOffset }) => this.#step(seekOffset ?? 15) : null);
   }
 
   /**
    * @param {MediaSessionAction} action
-   * @param {(details: MediaSessionActionDetails) => void} does
+   * @param {((details: MediaSessionActionDetails) => void) | null} does
    */
   #on(action, does) {
     try {

@@ -8,14 +8,18 @@ export class Timeshift {
   #row = byId("shift-row", HTMLElement);
   #bar = byId("shift", HTMLInputElement);
   #words = byId("shift-words", HTMLElement);
+  #back = byId("shift-back", HTMLButtonElement);
   #on = byId("shift-on", HTMLButtonElement);
+  #window;
   #seek;
   #isHeld = false;
-  /** @type {import("./player.js").Window | null} */
-  #window = null;
 
-  /** @param {(at: number) => void} seek  takes seconds of the stream */
-  constructor(seek) {
+  /**
+   * @param {() => import("./player.js").Window | null} window  as it is now; null: there is nothing to go back in
+   * @param {(at: number) => void} seek  takes seconds of the stream
+   */
+  constructor(window, seek) {
+    this.#window = window;
     this.#seek = seek;
     // Moved by hand it says where one would be, let go it goes there; a key does both.
     this.#bar.addEventListener("input", () => {
@@ -26,19 +30,26 @@ export class Timeshift {
       this.#isHeld = false;
       this.#go(Number(this.#bar.value));
     });
-    byId("shift-back", HTMLButtonElement).addEventListener("click", () => this.step(-LARGE_STEP_S));
+    // Moved and brought back there is no change.
+    for (const end of ["pointerup", "pointercancel", "blur"])
+      this.#bar.addEventListener(end, () => (this.#isHeld = false));
+    this.#back.addEventListener("click", () => this.step(-LARGE_STEP_S));
     this.#on.addEventListener("click", () => this.step(LARGE_STEP_S));
   }
 
   /** Go so many seconds on, or back. @param {number} seconds */
   step(seconds) {
-    if (this.#window) this.#go(this.#window.at - this.#window.edge + seconds);
+    const window = this.#window();
+    if (window) this.#go(window.at - window.edge + seconds);
   }
 
-  /** @param {import("./player.js").Window | null} window  null: there is nothing to go back in */
-  draw(window) {
-    this.#window = window;
-    this.#row.hidden = window === null;
+  /**
+   * @param {boolean} isWaiting  the stream may come back: what is shown stays, and cannot be used
+   */
+  draw(isWaiting) {
+    const window = this.#window();
+    if (!isWaiting || window) this.#row.hidden = window === null;
+    this.#bar.disabled = this.#back.disabled = this.#on.disabled = window === null;
     if (!window || this.#isHeld) return;
     const behind = Math.max(0, window.edge - window.at);
     this.#bar.min = String(-Math.floor(window.edge - window.start));
@@ -49,7 +60,8 @@ export class Timeshift {
 
   /** @param {number} position  0 is live, -60 a minute ago */
   #go(position) {
-    if (this.#window) this.#seek(this.#window.edge + Math.min(0, position));
+    const window = this.#window();
+    if (window) this.#seek(window.edge + Math.min(0, position));
   }
 
   /** @param {number} behind */

@@ -174,7 +174,7 @@ def nothing_piles_up(looks: list[dict[str, Any]], torn: int) -> None:
     assert abs(drift) < 0.1 + 0.32 * torn
     assert max(latencies) < (6.0 if torn else 2.0)
     assert max(look["ahead"] for look in looks) < 2.0
-    assert max(look["held"] for look in looks) < 40
+    assert max(look["held"] for look in looks) < 70
     assert looks[-1]["heap"] - looks[0]["heap"] < 16 << 20
 
 
@@ -222,10 +222,24 @@ async def room_of(program: Program) -> str:
     return str(room["roomId"])
 
 
+_TRIM = """async () => {
+  const { BackBuffer } = await import("/static/js/backbuffer.js");
+  roomtone.hls.on("hlsBufferFlushing", () => { window.trims = (window.trims ?? 0) + 1; });
+  new BackBuffer(roomtone.hls, { keptS: 1, mostS: 1.5 });
+}"""
+
+
 async def test_the_broadcast_process_dies(tmp_path: Path) -> None:
-    """The page goes on by itself, close to the edge, as soon as there is another one."""
+    """The page goes on by itself, close to the edge, as soon as there is another one.
+
+    Before that: letting go of what was played disturbs nothing, however often it is done.
+    """
     async with listening(tmp_path) as ears:
         await hear(ears)
+        await ears.page.evaluate(_TRIM)
+        look, _, _ = await hear(ears)
+        assert (look["stalls"], look["held"] < 5) == (0, True)
+        assert await ears.page.evaluate("window.trims") >= 5
         pid = ears.program.worker("broadcast")
         os.kill(pid, signal.SIGKILL)
         await ears.program.wait_for_worker("broadcast", other_than=pid)

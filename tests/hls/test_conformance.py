@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from hls.core.conformance import multivariant
 from hls.core.conformance.history import History
-from hls.core.playlist import DateRange
 from hls.pipeline import Broadcaster
 from hls.types import PlaylistKind, RenditionSpec
 from tests.hls.listener import spec
@@ -36,10 +35,7 @@ def test_every_playlist() -> None:
     for tick in range(BASE + 100, BASE + 3000, 37):
         if tick == BASE + 100 + 37 * 30:
             broadcaster.apply(replace(plan, version=2, channels=2), tick)
-        broadcaster.mark(
-            "blue",
-            DateRange(f"talk-{tick // 600}", 1_700_000_000 + (tick // 600 * 600 - BASE) / 50),
-        )
+        broadcaster.talk("blue", ["Ann"] if tick // 300 % 2 else ["Ben", "Cem"], tick)
         for name in whole:
             asked = [
                 (whole, PlaylistKind.LOW_LATENCY, False),

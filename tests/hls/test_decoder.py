@@ -133,6 +133,16 @@ def test_files_in_a_row(tmp_path: Path) -> None:
     assert levels == [pytest.approx(16_000, rel=0.06)] * 4
 
 
+def test_more_channels_than_anybody_knows(tmp_path: Path) -> None:
+    """A file of many tracks is refused with a sentence, where it is played."""
+    path = tmp_path / "desk.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setparams((32, 2, 48_000, 0, "NONE", ""))
+        out.writeframes(bytes(32 * 2 * 4800))
+    with SoundFile(path) as sound, pytest.raises(BadSound, match="channels"):
+        next(iter(sound))
+
+
 def test_damage_costs_what_is_damaged(tmp_path: Path) -> None:
     """A file with broken packets is played as far as it goes, and one cut short too."""
     whole = write(tmp_path / "tone.mp3").read_bytes()

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from hls.core.hold import FADE_FRAMES, PAUSE_FRAMES
 from hls.disk import DiskWindow
-from hls.encoder import AacEncoder
+from hls.encoder import AacEncoder, silent_frame
 from hls.errors import EncoderLost
 from hls.loop import Loop, read_loop
 from hls.looper import make_loop
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, LoopSpec, PlaylistKind, Position, RenditionSpec
+from tests.hls.boxes import samples
 from tests.hls.listener import decode, decrypt, hear, level_db, read, spec, tone
 from tests.support import sounds
 
@@ -34,6 +35,16 @@ def loop() -> Iterator[Loop]:
         path = Path(folder, "music.wav")
         path.write_bytes(sounds.wav(12.8, 440, 0.25))
         make_loop(replace(MUSIC, path=str(path)), file)
+        yield read_loop(file)
+
+
+@pytest.fixture(scope="module")
+def stereo() -> Iterator[Loop]:
+    """The same in two channels."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as file:
+        path = Path(folder, "music.wav")
+        path.write_bytes(sounds.wav(12.8, 440, 0.25))
+        make_loop(replace(MUSIC, path=str(path), channels=2), file)
         yield read_loop(file)
 
 
@@ -202,6 +213,29 @@ def test_another_format_and_file(loop: Loop) -> None:
     assert level_db(decode(init, [clear])) < -90
 
 
+def test_it_plays_up_to_another_format(loop: Loop, stereo: Loop) -> None:
+    """With the music there in both formats no segment has a silent frame: it fades at the turn."""
+    broadcaster = Broadcaster()
+    broadcaster.apply(held(), BASE)
+    broadcaster.play(MUSIC, loop, BASE)
+    broadcaster.play(replace(MUSIC, channels=2), stereo, BASE)
+    broadcaster.position("blue", BASE + 5 * SECOND)
+    broadcaster.apply(held(version=2, channels=2), BASE + 10 * SECOND)
+    now = BASE + 30 * SECOND
+    broadcaster.position("blue", now)
+    turn = broadcaster._rooms["blue"]._formats.spans[-1].first_msn
+    assert 10 < turn < 13
+    segments = {
+        msn: samples(decrypt(broadcaster.fetch("blue", "", f"seg-{msn}.m4s", now)))
+        for msn in (turn - 1, turn, turn + 1)
+    }
+    last = segments[turn - 1]
+    assert last[:-2] == [loop.frame(90 * turn - 90 + at, 64_000, 1) for at in range(88)]
+    quiet = [silent_frame(64_000, channels) for channels in (1, 2)]
+    assert not set(quiet) & {*last, *segments[turn]}
+    assert segments[turn + 1] == [stereo.frame(90 * turn + 90 + at, 64_000, 2) for at in range(90)]
+
+
 def test_idle_music_is_kept_and_bounded(loop: Loop) -> None:
     """For when people leave again; of many files the newest stay."""
     broadcaster = Broadcaster()
@@ -212,6 +246,25 @@ def test_idle_music_is_kept_and_bounded(loop: Loop) -> None:
     assert kept == [False] * 4 + [True] * 8
     broadcaster.apply(held(hold="/5"), BASE)
     assert level_db(heard(broadcaster, BASE + 20 * SECOND)(2, 8)) == pytest.approx(-15, abs=0.5)
+
+
+@pytest.mark.parametrize("left", ["off air", "somebody came", "another file"])
+def test_music_that_is_no_longer_wanted(loop: Loop, left: str) -> None:
+    """It is bounded too; what was wanted last is kept longest."""
+    broadcaster = Broadcaster()
+    for number in range(12):
+        broadcaster.apply(replace(held(hold=f"/{number}"), room=f"room {number}"), BASE)
+        broadcaster.play(replace(MUSIC, path=f"/{number}"), loop, BASE)
+    for number in reversed(range(12)):
+        before = replace(held(hold=f"/{number}", version=2), room=f"room {number}")
+        after = {
+            "off air": replace(before, on_air=False),
+            "somebody came": replace(before, hold=""),
+            "another file": replace(before, hold="/other"),
+        }
+        broadcaster.apply(after[left], BASE + SECOND)
+    kept = [broadcaster.plays(replace(MUSIC, path=f"/{number}")) for number in range(12)]
+    assert kept == [True] * 8 + [False] * 4
 
 
 def test_an_encoder_that_gives_up(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

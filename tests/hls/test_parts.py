@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hls.core.playlist import DateRange
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, Container, PlaylistKind, Position, RenditionSpec
 from tests.hls.boxes import boxes, samples
@@ -68,7 +67,6 @@ def test_of_no_room() -> None:
     assert broadcaster.position("blue", BASE) is None
     assert broadcaster.due_tick("blue") is None
     broadcaster.talk("blue", ["Ann"], BASE)
-    broadcaster.mark("blue", DateRange("a", 0.0))
     assert broadcaster.playlist("blue", "", LOW, BASE) is None
 
 
@@ -164,6 +162,9 @@ def test_renditions_know_of_each_other() -> None:
     report = f"LAST-MSN={position.msn},LAST-PART={position.part - 1}\n"
     assert f'URI="fr/stream.m3u8",{report}' in (broadcaster.playlist("blue", "", LOW, now) or "")
     assert f'URI="../stream.m3u8",{report}' in (broadcaster.playlist("blue", "fr", LOW, now) or "")
+    by_name = broadcaster.playlist("blue", "64k", LOW, now) or ""
+    assert f'URI="../fr/stream.m3u8",{report}' in by_name
+    assert by_name.count("REPORT") == 1
 
 
 def test_renditions_come_and_go() -> None:
@@ -308,11 +309,9 @@ def test_who_speaks_and_what_plays() -> None:
     broadcaster = on_air(replace(spec(), title="News"))
     broadcaster.talk("blue", ["Ann"], BASE + 50)
     broadcaster.talk("blue", [], BASE + 100)
-    broadcaster.mark("blue", DateRange("mine", 1_700_000_000.0, duration_s=1.0))
     text = broadcaster.playlist("blue", "", LOW, BASE + 300) or ""
     assert 'X-NAME="Ann"' in text
     assert "DURATION=1.000" in text
-    assert 'ID="mine"' in text
     broadcaster.apply(replace(spec(version=2), title="Jazz"), BASE + 400)
     text = broadcaster.playlist("blue", "", LOW, BASE + 96 * 60) or ""
     assert "Ann" not in text

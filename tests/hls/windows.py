@@ -74,10 +74,7 @@ class Stream:
                 f"init-{maps}.mp4",
                 KeySpec(epoch, b"k" * 16, epoch.to_bytes(16, "big"), f"/k/{epoch}/enc.key", epoch),
                 BEGAN_UNIX_S + msn * SEGMENT_S,
-                tuple(
-                    Part(f"seg-{msn}.{n}.m4s", self.part_frames, is_gap)
-                    for n in range(self.parts_each)
-                ),
+                tuple(Part(f"seg-{msn}.{n}.m4s", self.part_frames) for n in range(self.parts_each)),
                 is_discontinuous=msn in self.breaks,
                 is_gap=is_gap,
             )

@@ -1,6 +1,7 @@
 """The documents, held against the tree: what they name is there."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -73,6 +74,17 @@ def test_options(page: Path) -> None:
         if field.annotation is bool
     }
     assert set(re.findall(r"`(?:[^`\n]* )?(--[a-z][a-z-]+)", page.read_text())) <= known
+
+
+@pytest.mark.parametrize("package", ["server", "mixer", "hls"])
+def test_layers(package: str) -> None:
+    """The design names the layers that the tool enforces, in their order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (
+        one["layers"] for one in contracts["contracts"] if one.get("containers") == [package]
+    )
+    line = f"\n{package.ljust(9)}{' → '.join(layers)}\n"
+    assert line in (ROOT / "docs" / "design.md").read_text()
 
 
 def test_reachable() -> None:

@@ -42,6 +42,7 @@ def site(server: ScriptedSite) -> ScriptedSite:
     server.calls.clear()
     server.key_headers.clear()
     server.open_headers.clear()
+    server.asked.clear()
     return server
 
 

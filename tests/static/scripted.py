@@ -30,6 +30,7 @@ POLICY = (
 ADMIN = "first-run-secret"
 INVITE = "an-invite"
 SEGMENT_S = 1.92
+FIRST_PTS = 126_000  # of FFmpeg's TS muxer, 1.4 s
 WINDOW = 5
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Script:
     people: list[dict[str, Any]] = field(default_factory=list)
     participants: list[dict[str, Any]] = field(default_factory=list)
     pin: str = ""
+    invite: str = INVITE
     resume: bool = True
     grants: tuple[str, ...] = ()  # with some the page is told of people by changes
     refuse_join: dict[str, Any] | None = None
@@ -59,15 +61,20 @@ class Script:
     expires_in_s: int = 300
     broadcast: Recording | None = None
     on_air_since: float = 0.0
+    over_at: float = 0.0  # 0: it goes on
+    captions: tuple[str, ...] = ()  # languages
+    whep: list[str] = field(default_factory=list)  # what the next ones are refused with
     window: int = WINDOW
     channels: tuple[str, ...] = ()  # languages
     credits: tuple[tuple[str, str, str], ...] = ()  # class, attribute, text
     key_status: int = 200
+    playlist_status: int = 200
     sounds: list[dict[str, Any]] = field(default_factory=list)
     refuse_sound: str | None = None
     recordings: list[dict[str, Any]] = field(default_factory=list)
     refuse_recording: str | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    live_listeners: int = 100
 
 
 def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
@@ -81,6 +88,7 @@ def recording(room: str, name: str, state: str, **more: Any) -> dict[str, Any]:
         "seconds": 83.0,
         "bytes": 4_200_000,
         "reason": "",
+        "files": [],
         **more,
     }
 
@@ -94,6 +102,7 @@ class ScriptedSite:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.key_headers: list[str | None] = []
         self.open_headers: list[str | None] = []
+        self.asked: list[str] = []  # of a broadcast, by name
         self.url = ""
         self._sockets: set[web.WebSocketResponse] = set()
         self._peers: set[RTCPeerConnection] = set()
@@ -148,17 +157,14 @@ class ScriptedSite:
         add.add_delete("/api/rooms/{room}/participants/{user}", self._kick)
         add.add_post("/api/rooms/{room}/participants/{user}/unmute-request", self._ask)
         add.add_post("/api/rooms/{room}/users", self._mint)
+        self._add_links(add)
         add.add_post("/api/rooms/{room}/announcements", self._play)
         add.add_get("/api/rooms/{room}/announcements", self._sounds)
         add.add_patch("/api/rooms/{room}/announcements/{id}", self._turn)
         add.add_delete("/api/rooms/{room}/announcements/{id}", self._silence)
         add.add_post("/api/token", self._token)
         add.add_get("/ws", self._signalling)
-        add.add_get("/hls/{room}/master.m3u8", self._master)
-        add.add_get("/hls/{room}/stream.m3u8", self._playlist)
-        add.add_get("/hls/{room}/classic.m3u8", self._playlist)
-        add.add_get("/hls/{room}/{name}", self._segment)
-        add.add_get("/hls/rooms/{room}/enc.key", self._key)
+        self._add_broadcast(add)
         self._add_recordings(add)
         self._add_outputs(add)
         self._runner = web.AppRunner(app)
@@ -167,6 +173,9 @@ class ScriptedSite:
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}"
+
+    def _add_links(self, add: web.UrlDispatcher) -> None:
+        add.add_post("/api/rooms/{room}/invites", self._renew)
 
     def _add_recordings(self, add: web.UrlDispatcher) -> None:
         add.add_get("/api/recordings", self._recorded)
@@ -180,6 +189,17 @@ class ScriptedSite:
         add.add_get("/api/rooms/{room}/outputs", self._published)
         add.add_post("/api/rooms/{room}/outputs", self._publish)
         add.add_delete("/api/rooms/{room}/outputs/{id}", self._unpublish)
+
+    def _add_broadcast(self, add: web.UrlDispatcher) -> None:
+        add.add_get("/hls/{room}/master.m3u8", self._master)
+        add.add_get("/hls/{room}/stream.m3u8", self._playlist)
+        add.add_get("/hls/{room}/classic.m3u8", self._playlist)
+        add.add_get("/hls/{room}/{name}", self._segment)
+        add.add_get("/hls/{room}/{language}-cc/stream.m3u8", self._read_along)
+        add.add_get("/hls/{room}/{language}-cc/{number}.vtt", self._cues)
+        add.add_post("/whep/{room}", self._listen)
+        add.add_delete("/whep/{room}/{id}", self._stop_listening)
+        add.add_get("/hls/rooms/{room}/enc.key", self._key)
 
     async def _stop(self) -> None:
         await self._close_sockets(WSCloseCode.GOING_AWAY)
@@ -219,15 +239,17 @@ class ScriptedSite:
         self.calls.append(("create", wishes))
         room = room_named(wishes.get("name", ""))
         self.script.rooms.append(room)
-        return web.json_response({"success": True, "room": room}, status=201)
+        return web.json_response({"success": True, "room": self._seen(room)}, status=201)
 
     async def _read(self, request: web.Request) -> web.Response:
         room = self._room(request)
         if room is None:
             return _refusal(404, "room_not_found")
-        if not _is_admin(request):
-            if request.query.get("invite") != INVITE:
-                return _refusal(401, "unauthorized")
+        if _is_admin(request):
+            room = self._seen(room)
+        elif request.query.get("invite") != self.script.invite:
+            return _refusal(401, "unauthorized")
+        else:
             room = {k: v for k, v in room.items() if k != "links"}
         return web.json_response(
             {"success": True, "room": room | {"pinRequired": bool(self.script.pin)}}
@@ -246,7 +268,20 @@ class ScriptedSite:
         change = await request.json()
         self.calls.append(("change", change))
         room.update(change)
-        return web.json_response({"success": True, "room": room})
+        return web.json_response({"success": True, "room": self._seen(room)})
+
+    def _seen(self, room: dict[str, Any]) -> dict[str, Any]:
+        """Return a room with what is worked out of it."""
+        own, most = room.get("liveListeners"), self.script.live_listeners
+        return room | {"liveListenersMost": most if own is None else min(own, most)}
+
+    async def _renew(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        assert room is not None, "a room of the list"
+        role = (await request.json())["role"]
+        self.calls.append(("renew", {"role": role}))
+        room["links"] = {**room["links"], role: f"/{role}/{room['roomId']}#invite=another"}
+        return web.json_response({"success": True, "links": room["links"]})
 
     async def _people(self, _: web.Request) -> web.Response:
         return web.json_response({"success": True, "participants": self.script.participants})
@@ -312,7 +347,8 @@ class ScriptedSite:
         return web.json_response({"success": True, "recordings": found, "freeBytes": 5_200_000_000})
 
     async def _one_recorded(self, request: web.Request) -> web.Response:
-        return self._steered(self._recording(request))
+        self.calls.append(("recording", {"name": request.match_info["name"]}))
+        return web.json_response({"success": True, "recording": self._recording(request)})
 
     async def _record(self, request: web.Request) -> web.Response:
         self.calls.append(("record", await request.json()))
@@ -376,7 +412,7 @@ class ScriptedSite:
         self.calls.append(("trade", body))
         if self._room(request, body.get("roomId")) is None:
             return _refusal(404, "room_not_found")
-        if body.get("invite") != INVITE and not _is_admin(request):
+        if body.get("invite") != self.script.invite and not _is_admin(request):
             return _refusal(403, "bad_invite")
         if body.get("pin", "") != self.script.pin:
             return _refusal(403, "wrong_pin")
@@ -437,13 +473,32 @@ class ScriptedSite:
                 if one["userId"] == "me":
                     one["muted"] = params["muted"]
         if method == "offer":
-            peer = RTCPeerConnection()
-            self._peers.add(peer)
-            peer.addTrack(AudioStreamTrack())
-            await peer.setRemoteDescription(RTCSessionDescription(params["sdp"]["sdp"], "offer"))
-            await peer.setLocalDescription(await peer.createAnswer())
-            return {"sdp": {"type": "answer", "sdp": peer.localDescription.sdp}}
+            answer = await self._accept(params["sdp"]["sdp"])
+            return {"sdp": {"type": "answer", "sdp": answer}}
         return None
+
+    async def _accept(self, offer: str) -> str:
+        peer = RTCPeerConnection()
+        self._peers.add(peer)
+        peer.addTrack(AudioStreamTrack())
+        await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await peer.setLocalDescription(await peer.createAnswer())
+        return str(peer.localDescription.sdp)
+
+    async def _listen(self, request: web.Request) -> web.Response:
+        self.calls.append(("whep", {"token": request.headers.get("Authorization")}))
+        if self.script.whep:
+            code = self.script.whep.pop(0)
+            return _refusal({"not_ready": 503, "no_capacity": 503}.get(code, 401), code)
+        headers = {"Location": f"/whep/studio/{len(self.calls)}"}
+        answer = await self._accept(await request.text())
+        return web.Response(
+            status=201, text=answer, content_type="application/sdp", headers=headers
+        )
+
+    async def _stop_listening(self, _: web.Request) -> web.Response:
+        self.calls.append(("unwhep", {}))
+        return web.Response()
 
     async def _notify(self, method: str, params: object) -> None:
         for socket in list(self._sockets):
@@ -455,10 +510,18 @@ class ScriptedSite:
 
     # Broadcast ----------------------------------------------------------------
 
-    async def _master(self, request: web.Request) -> web.Response:
+    def _refused(self, request: web.Request) -> web.Response | None:
         self.open_headers.append(request.headers.get("Authorization"))
-        if not self.script.on_air_since:
-            return _refusal(503, "not_ready")
+        self.asked.append(request.path.rpartition("/")[2])
+        if self._room(request) is None:
+            return _refusal(404, "room_not_found")
+        if self.script.playlist_status != 200:
+            return _refusal(self.script.playlist_status, "media_unavailable")
+        return None if self.script.on_air_since else _refusal(503, "not_ready")
+
+    async def _master(self, request: web.Request) -> web.Response:
+        if (refused := self._refused(request)) is not None:
+            return refused
         media = [
             f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{name}",LANGUAGE="{name[:2].lower()}",'
             f"AUTOSELECT=YES,DEFAULT={'NO' if number else 'YES'}"
@@ -466,6 +529,13 @@ class ScriptedSite:
             for number, name in enumerate(self.script.channels)
         ]
         group = ',AUDIO="a"' if media else ""
+        if self.script.captions:
+            group += ',SUBTITLES="cc"'
+        media += [
+            f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="cc",NAME="{name}",LANGUAGE="{name}",'
+            f'AUTOSELECT=NO,DEFAULT=NO,URI="{name}-cc/stream.m3u8"'
+            for name in self.script.captions
+        ]
         variant = f'#EXT-X-STREAM-INF:BANDWIDTH=130000,CODECS="mp4a.40.2"{group}'
         lines = ["#EXTM3U", *media, variant, "stream.m3u8"]
         return web.Response(
@@ -473,10 +543,16 @@ class ScriptedSite:
         )
 
     async def _playlist(self, request: web.Request) -> web.Response:
-        self.open_headers.append(request.headers.get("Authorization"))
-        if not self.script.on_air_since:
-            return _refusal(503, "not_ready")
-        now = time.time()
+        if (refused := self._refused(request)) is not None:
+            return refused
+        key = f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/studio/enc.key",IV=0x{0:032x}'
+        return self._media(key, "ts")
+
+    async def _read_along(self, request: web.Request) -> web.Response:
+        return self._refused(request) or self._media("#EXT-X-KEY:METHOD=NONE", "vtt")
+
+    def _media(self, key: str, suffix: str) -> web.Response:
+        now = self.script.over_at or time.time()
         newest = int((now - self.script.on_air_since) / SEGMENT_S)
         first = max(0, newest - self.script.window)
         lines = [
@@ -484,7 +560,7 @@ class ScriptedSite:
             "#EXT-X-VERSION:6",
             "#EXT-X-TARGETDURATION:2",
             f"#EXT-X-MEDIA-SEQUENCE:{first}",
-            f'#EXT-X-KEY:METHOD=AES-128,URI="/hls/rooms/studio/enc.key",IV=0x{0:032x}',
+            key,
         ]
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.script.on_air_since))
         lines += [
@@ -500,11 +576,20 @@ class ScriptedSite:
             lines += [
                 f"#EXT-X-PROGRAM-DATE-TIME:{stamp}",
                 f"#EXTINF:{SEGMENT_S:.5f},",
-                f"{number}.ts",
+                f"{number}.{suffix}",
             ]
+        if self.script.over_at:
+            lines.append("#EXT-X-ENDLIST")
         return web.Response(
             text="\n".join(lines) + "\n", content_type="application/vnd.apple.mpegurl"
         )
+
+    async def _cues(self, request: web.Request) -> web.Response:
+        number, language = int(request.match_info["number"]), request.match_info["language"]
+        # Their clock and the sound's (90 kHz) agree where FFmpeg begins to count.
+        lines = ["WEBVTT", f"X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{FIRST_PTS}", ""]
+        lines += [f"{_clock(number)} --> {_clock(number + 1)}", f"{language} {number}", ""]
+        return web.Response(text="\n".join(lines), content_type="text/vtt")
 
     async def _segment(self, request: web.Request) -> web.Response:
         self.open_headers.append(request.headers.get("Authorization"))
@@ -574,6 +659,12 @@ def go_on_air(script: Script, recording: Recording, segments: int = 4) -> None:
     """Let the broadcast have begun so many segments ago."""
     script.broadcast = recording
     script.on_air_since = time.time() - SEGMENT_S * segments
+
+
+def _clock(number: int) -> str:
+    """Where a segment begins, as WebVTT writes it."""
+    minutes, seconds = divmod(number * SEGMENT_S, 60)
+    return f"00:{int(minutes):02}:{seconds:06.3f}"
 
 
 def _is_admin(request: web.Request) -> bool:

@@ -154,6 +154,24 @@ def test_typing_is_not_overwritten(desk: Locator) -> None:
     expect(desk.get_by_label("Name")).to_have_value("Half a na")
 
 
+def test_what_changes_elsewhere_overwrites_no_typing(desk: Locator, site: ScriptedSite) -> None:
+    """Fields that nobody edits follow the room, those being edited wait until they are saved."""
+    room = site.script.rooms[0]
+    desk.get_by_label("Name").fill("Half a na")
+    desk.get_by_label("fr", exact=True).check()
+    room |= {"title": "Winterreise", "name": "Elsewhere", "locked": False, "broadcastBuses": []}
+    expect(desk.get_by_label("Title")).to_have_value("Winterreise")
+    expect(desk.get_by_label("Locked")).not_to_be_checked()
+    expect(desk.get_by_label("Name")).to_have_value("Half a na")
+    expect(desk.get_by_label("fr", exact=True)).to_be_checked()
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    assert [one["bus"] for one in room["broadcastBuses"]] == ["floor", "fr"]
+    room |= {"name": "Choir", "buses": ["fr"], "broadcastBuses": []}
+    expect(desk.get_by_label("Name")).to_have_value("Choir")
+    expect(desk.get_by_label("fr", exact=True)).not_to_be_checked()
+
+
 @pytest.mark.parametrize(
     ("act", "call"),
     [

@@ -1,5 +1,7 @@
 """Recordings on the pages: everybody sees them, and those who may begin and end them."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -67,10 +69,34 @@ def test_what_was_recorded(rooms: Page, site: ScriptedSite) -> None:
     delete = items.last.get_by_role("button", name="Delete")
     delete.press("Enter")
     expect(delete).to_have_text("Delete for good?")
-    assert site.calls == []
+    assert "unrecord" not in site.methods()
     delete.press("Enter")
     expect(items).to_have_count(1)
-    assert site.calls == [("unrecord", {"name": "older"})]
+    assert ("unrecord", {"name": "older"}) in site.calls
+
+
+def test_captions_of_what_was_recorded(page: Page, site: ScriptedSite) -> None:
+    """A link for each language and take; they are looked for when somebody sees the recording."""
+    names = ["manifest.json", "mix.en.vtt", "mix.ogg", "mix.take2.pt-BR.vtt", "tracks/1-mix.en.vtt"]
+    files = [{"name": name, "bytes": 9, "type": ""} for name in names]
+    site.script.recordings = [
+        recording("studio", "plain", "done"),
+        recording("studio", "captioned", "done", files=files),
+    ]
+    page.goto(f"/#admin={ADMIN}")
+    shown = page.get_by_text("2 recordings", exact=True)
+    expect(shown).to_be_visible()
+    assert "recording" not in site.methods()
+    shown.click()
+    links = page.locator("article .recorded-one a", has_text="Captions")
+    expect(links).to_have_text(["Captions (en)", "Captions (pt-BR, take 2)"])
+    at = "/api/rooms/studio/recordings/captioned/files/"
+    expect(links.first).to_have_attribute("href", at + "mix.en.vtt")
+    expect(links.last).to_have_attribute("href", at + "mix.take2.pt-BR.vtt")
+    expect(links.first).to_have_accessible_name(
+        re.compile(r"^Captions \(en\) of the recording of ")
+    )
+    assert site.methods().count("recording") == 2
 
 
 def test_the_rooms_page_says_that_the_last_one_broke_off(rooms: Page, site: ScriptedSite) -> None:

@@ -1,5 +1,7 @@
 """The rooms page: making, sharing and deleting rooms."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -49,6 +51,31 @@ def test_links_are_whole_addresses(rooms: Page, site: ScriptedSite) -> None:
     expect(opener).to_have_attribute("href", f"{site.url}/listen/studio#invite=an-invite")
     live = rooms.get_by_role("link", name="live link of Studio")
     expect(live).to_have_attribute("href", f"{site.url}/listen/studio?live#invite=an-invite")
+
+
+def test_no_link_without_delay_where_nobody_may(rooms: Page, site: ScriptedSite) -> None:
+    """Where the server lets nobody listen without delay no room has a link for it."""
+    site.script.live_listeners = 0
+    rooms.reload()
+    expect(rooms.get_by_role("link", name="listen link of Studio")).to_be_visible()
+    expect(rooms.get_by_role("link", name="live link of Studio")).to_be_hidden()
+
+
+def test_a_link_is_made_anew_by_keyboard(rooms: Page, site: ScriptedSite) -> None:
+    """For who was put out and still has it: asked for twice, and its live link changes too."""
+    new = rooms.get_by_role("button", name="New link (listen link of Studio)")
+    new.press("Enter")
+    expect(rooms.locator("#said")).to_contain_text("Press again")
+    assert "renew" not in site.methods()
+    rooms.get_by_role("button", name="End the old one? (listen link of Studio)").press("Enter")
+    for name in ("listen link", "live link"):
+        link = rooms.get_by_role("textbox", name=f"{name} of Studio")
+        expect(link).to_have_value(re.compile(r"/listen/studio(\?live)?#invite=another$"))
+    join = rooms.get_by_role("textbox", name="join link of Studio")
+    expect(join).to_have_value(f"{site.url}/join/studio#invite=an-invite")
+    copy = rooms.get_by_role("button", name="Copy link (listen link of Studio)")
+    expect(copy).to_be_focused()
+    assert [call for call in site.calls if call[0] == "renew"] == [("renew", {"role": "listen"})]
 
 
 def test_copy_button_copies_the_link(rooms: Page, site: ScriptedSite) -> None:

@@ -96,9 +96,9 @@ class Node:
 
     async def settle(self) -> None:
         """Give the planes all that is wanted of them."""
-        for room in list(self.services.specs._due):
+        for room in self.services.specs.rooms_due():
             await self.services.specs.settle(room)
-        for room in list(self.services.streams._due):
+        for room in self.services.streams.rooms_due():
             await self.services.streams.settle(room)
 
     def session(self, grant: Grant) -> tuple[Session, FakeClient]:

@@ -65,7 +65,7 @@ class G711Filler:
     grain = 6
 
     def __init__(self, silent: int) -> None:
-        self._silent = bytes((silent,))
+        self._second = bytes((silent,)) * 8000  # one for all: a muted line is hours of them
 
     def duration(self, payload: bytes) -> int:
         """See Filler."""
@@ -76,7 +76,7 @@ class G711Filler:
         left = samples // self.grain
         while left > 0:
             count = min(left, 8000)
-            yield self._silent * count, count * self.grain
+            yield self._second if count == 8000 else self._second[:count], count * self.grain
             left -= count
 
     def conceal(self, payload: bytes, samples: int) -> Packets:

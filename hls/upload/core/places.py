@@ -7,6 +7,7 @@ from typing import Final
 TEMPLATE_DEFAULT: Final = "{room}/{kind}/{name}"
 TEMPLATE_PATTERN: Final = r"^([A-Za-z0-9._/-]|\{(room|kind|name)\}){1,200}$"
 MARKS: Final = ("{room}", "{kind}", "{name}")
+_MARK: Final = re.compile(r"\{[a-z]+\}")
 _FOUL: Final = re.compile(r"[^A-Za-z0-9._-]+")
 # What S3's documentation calls characters to avoid, what a path or an address gives a meaning to.
 _AVOIDED: Final = frozenset('\\{}^%`[]"<>~#|?*:&$@=;+,')
@@ -25,7 +26,11 @@ def template_mistake(template: str) -> str | None:
     missing = [mark for mark in MARKS if mark not in template]
     if missing:  # two things would have one place
         return f"the template needs {', '.join(missing)}"
-    if any(part in {"", ".", ".."} for part in template.split("/")):
+    parts = template.split("/")
+    if any({"{room}", "{name}"} <= set(_MARK.findall(part)) for part in parts):
+        # of {room}-{name}, c of room a-b would be b-c of room a; a filled mark has no /
+        return "the template needs a / between {room} and {name}"
+    if any(part in {"", ".", ".."} for part in parts):
         return "the template has an empty folder, or one of dots alone"
     return None
 

@@ -85,11 +85,18 @@ async def get(api: Api, console: Console, room_id: str, name: str, **wish: Any) 
 @recordings.command()
 @click.argument("room_id", metavar="ROOM")
 @click.argument("names", metavar="RECORDING...", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help="Also what is to be uploaded and is not yet.")
 @with_server
-async def rm(api: Api, console: Console, room_id: str, names: tuple[str, ...]) -> None:
-    """Remove recordings and all their files, for good."""
+async def rm(
+    api: Api, console: Console, room_id: str, names: tuple[str, ...], *, force: bool
+) -> None:
+    """Remove recordings and all their files, for good.
+
+    What is in the bucket stays there.
+    """
+    query = "?force=true" if force else ""
     for name in names:
-        await api.call("DELETE", path("rooms", room_id, "recordings", name))
+        await api.call("DELETE", path("rooms", room_id, "recordings", name) + query)
     console.tell({"removed": names}, (f"Removed {name}" for name in names))
 
 

@@ -67,6 +67,11 @@ _LOOKS: Final = (
         help="What listeners hear while nobody is in it: a file of the server's folder of"
         " announcements; an empty one is silence, `default` as the server says.",
     ),
+    click.option(
+        "--upload/--no-upload",
+        default=None,
+        help="Whether its recordings and broadcast go to the server's bucket, from now on.",
+    ),
 )
 _FIELDS: Final = {
     "name": "name",
@@ -74,6 +79,7 @@ _FIELDS: Final = {
     "max_anchors": "maxAnchors",
     "expires_in": "expiresIn",
     "hold_music": "holdMusic",
+    "upload": "upload",
 }
 
 
@@ -127,7 +133,8 @@ async def set_room(api: Api, console: Console, room_id: str, **looks: Any) -> No
     body = _given(looks)
     if not body:
         raise ClientError(
-            "Nothing to change: name --name, --pin, --max-anchors, --expires-in or --hold-music",
+            "Nothing to change: name --name, --pin, --max-anchors, --expires-in, --hold-music or"
+            " --no-upload",
             Exit.MISTAKE,
         )
     changed = (await api.call("PATCH", path("rooms", room_id), body))["room"]

@@ -170,6 +170,39 @@ def test_another_piece() -> None:
     assert [music for *_, music in parts] == [DRONE, other]
 
 
+def test_from_a_frame_on() -> None:
+    """What is wanted later begins then, however far one goes at once; nothing changes before."""
+    turn, other = ALONE + 100, Drone(-LEVEL)
+    for steps in ([ALONE + 300], [ALONE + 50, turn, ALONE + 300]):
+        hold = holding()
+        hold.advance(ALONE + 10, [], 1)
+        hold.want(other, turn)
+        frames = [frame for step in steps for frame in hold.advance(step, [], 1)]
+        assert frames[0].index == turn
+        assert len(frames[0].lead) == LEAD_FRAMES
+        begun = turn + 2 * FADE_FRAMES
+        parts = [(begin, end) for begin, end, _ in hold.coded(ALONE, ALONE + 300)]
+        assert parts == [(ALONE, turn - 1), (begun, ALONE + 299)]
+
+
+def test_a_plan_is_dropped() -> None:
+    """What is wanted now replaces what was wanted for later; speech around that is where it was."""
+    hold, turn = holding(), ALONE + 100
+    hold.want(Drone(-LEVEL), turn)
+    hold.want(DRONE)
+    frames = hold.advance(ALONE + 300, voice(turn + 50), 1)
+    assert next(index for index in indexes(frames) if index > ALONE + 1) == turn + 50
+    assert {music for *_, music in hold.coded(ALONE, ALONE + 300)} == {DRONE}
+
+
+def test_a_voice_after_the_turn() -> None:
+    """It is returned once, at its place."""
+    hold, turn = holding(None), FIRST + 20
+    hold.want(None, turn)
+    frames = hold.advance(FIRST + 50, voice(FIRST + 10, turn, turn + 7), 1)
+    assert indexes(frames) == [FIRST + 10, turn, turn + 7]
+
+
 def test_both_channels() -> None:
     """Music of one channel is heard from both sides of two."""
     frames = holding().advance(ALONE + 1, [], 2)

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import m3u8
 
+from hls.core.conformance import multivariant as conformance
 from hls.core.multivariant import Subtitles, Variant, multivariant
 
 HIGH = Variant("stream.m3u8", 128_000, 140_000, 131_000, label="Floor", channels=2)
@@ -44,6 +47,29 @@ def test_buses() -> None:
         ("stream.m3u8", 140_000, 131_000, "128000"),
         ("64k/stream.m3u8", 73_000, 67_000, "64000"),
     ], "a stream's bandwidth is that of its greatest combination"
+
+
+def test_the_same_label_twice() -> None:
+    """No two members of a group are called the same, whatever their labels are."""
+    labels = [
+        ("fr", "Floor"),
+        ("de", 'A"'),
+        ("es", "A\u2033"),
+        ("it", "Floor (it)"),
+        ("pt", "Floor (it)"),
+    ]
+    others = [replace(FRENCH, bus=bus, label=label) for bus, label in labels]
+    text = multivariant([HIGH, LOW, *others])
+    names = [one.name for one in m3u8.loads(text).media]
+    assert names == 2 * [
+        "Floor",
+        "Floor (fr)",
+        "A\u2033",
+        "A\u2033 (es)",
+        "Floor (it)",
+        "Floor (it) (pt)",
+    ]
+    assert conformance.check(text) == []
 
 
 def test_nearest() -> None:

@@ -113,12 +113,27 @@ def test_in_the_clear() -> None:
 
 
 def test_gap() -> None:
-    """A segment that cannot be had says so, and so do its parts."""
-    gap = replace(SECOND, is_gap=True, parts=(Part("seg-42.0.m4s", 90, is_gap=True),))
-    assert low_latency(Window((FIRST, gap))).endswith(
-        '#EXT-X-PART:DURATION=1.920,URI="seg-42.0.m4s",INDEPENDENT=YES,GAP=YES\n'
-        "#EXT-X-GAP\n#EXTINF:1.92000,\nseg-42.m4s\n"
-    )
+    """A segment that cannot be had says so."""
+    gap = replace(SECOND, is_gap=True)
+    assert media_playlist([FIRST, gap]).endswith("#EXT-X-GAP\n#EXTINF:1.92000,\nseg-42.m4s\n")
+
+
+def test_captions() -> None:
+    """A playlist of captions can be waited for, and has no parts; nor does it hint at any."""
+    lines = [replace(one, init="", name=f"seg-{one.msn}.vtt", parts=()) for one in (FIRST, SECOND)]
+    for is_ended in (False, True):
+        writer = PlaylistWriter()
+        text = writer.subtitles(Window(tuple(lines), is_ended=is_ended))
+        assert "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n" in text
+        assert "PART" not in text
+        assert text.endswith("seg-42.vtt\n" + is_ended * "#EXT-X-ENDLIST\n")
+
+
+def test_over_but_not_yet_said() -> None:
+    """The segment that was being made is whole, as short as it is, and nothing is hinted at."""
+    text = low_latency(replace(LIVE, hint="", is_final=True))
+    assert text.endswith("#EXTINF:0.64000,\nseg-43.m4s\n")
+    assert "HINT" not in text
 
 
 def test_wall_clock_is_rounded() -> None:

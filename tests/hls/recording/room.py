@@ -84,7 +84,7 @@ class RecordedHall:
         settings.setdefault("people", people("ann", "bob"))
         self.spec = RecordingSpec("monday", str(folder), **settings)
         self.scribe = Scribe(Order("hall", 1, self.spec))
-        self.tick = first
+        self.tick, self.folder = first, folder
         self.scribe.begin(moment(first))
 
     def run(self, ticks: int, *speakers: str) -> None:
@@ -94,6 +94,10 @@ class RecordedHall:
             self.tick += 1
             if self.tick % 50 == 0:
                 self.scribe.advance(moment(self.tick))
+
+    def die(self) -> None:
+        """Let go of what the kernel takes from a process that dies."""
+        self.scribe._let_go()
 
     def finish(self) -> None:
         self.scribe.finish(moment(self.tick))

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hls.recording import files, shelf, take
 from hls.recording.core.heard import Codec, Heard, HeardFrame
 from hls.recording.core.manifest import EventKind, FileKind, Manifest, TakeEnd
-from hls.recording.scribe import MAX_EVENTS
+from hls.recording.scribe import KEPT_EVENTS, MAX_EVENTS
 from hls.types import MixFormat, RecordingFailure, RecordingState
 from tests.hls.recording.room import (
     FIRST,
@@ -204,6 +205,7 @@ def test_a_take_that_was_cut_off_is_repaired_and_another_begins(tmp_path: Path) 
     for path in (*tmp_path.glob("*.flac"), *tmp_path.glob("*/*")):
         with path.open("ab") as opened:
             opened.write(b"OggS\0\xff\xf8\x5ahalf a page or frame")
+    hall.die()
     again = RecordedHall(tmp_path, first=FIRST + 1000, mix=MixFormat.FLAC, exact=True)
     again.run(100, "ann")
     again.finish()
@@ -234,6 +236,7 @@ def test_the_next_take_stands_where_the_clock_says(tmp_path: Path) -> None:
     hall.run(30_000)
     hall.scribe.change(hall.spec, moment(hall.tick))
     hall.run(500, "ann")
+    hall.die()
     again = RecordedHall(tmp_path, first=hall.tick + 100)
     again.finish()
     assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(22.0, abs=0.001)
@@ -245,8 +248,10 @@ def test_a_pause_lasts_beyond_a_crash(tmp_path: Path) -> None:
     hall.run(500, "ann")
     hall.scribe.change(replace(hall.spec, is_paused=True), moment(hall.tick))
     hall.run(100)
+    hall.die()
     paused = RecordedHall(tmp_path, first=hall.tick + 1000)
     paused.run(50, "ann")
+    paused.die()
     again = RecordedHall(tmp_path, first=paused.tick + 1000)
     again.finish()
     offsets = [take.offset_s for take in manifest_of(tmp_path).takes]
@@ -260,8 +265,32 @@ def test_a_manifest_of_before_has_the_time_of_its_sound(tmp_path: Path) -> None:
     old = manifest_of(tmp_path)
     old.takes[0].ended_unix_s = None
     shelf.save(tmp_path, old)
+    hall.die()
     RecordedHall(tmp_path, first=hall.tick + 100).finish()
     assert manifest_of(tmp_path).takes[1].offset_s == pytest.approx(12.0, abs=0.001)
+
+
+def test_one_at_a_time_writes_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is written, has failed or its process is dead; disks without locks cannot tell."""
+    hall = RecordedHall(tmp_path)
+    with pytest.raises(BlockingIOError):
+        shelf.claim(tmp_path, wait=False)
+    hall.finish()
+    os.close(shelf.claim(tmp_path, wait=False))
+    (tmp_path / "gone").mkdir()
+    gone = RecordedHall(tmp_path / "gone")
+    monkeypatch.setattr(gone.scribe._open, "advance", _break)
+    gone.run(50)
+    assert gone.scribe.is_over
+    os.close(shelf.claim(tmp_path / "gone", wait=False))
+    held = shelf.claim(tmp_path, wait=False)
+    monkeypatch.setattr("hls.recording.shelf.fcntl.flock", _break)
+    os.close(shelf.claim(tmp_path, wait=False))
+    os.close(held)
+
+
+def _break(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_a_g711_track_is_readable_as_far_as_it_is(tmp_path: Path) -> None:
@@ -353,12 +382,71 @@ def test_files_and_events_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     assert hall.scribe._open.refused == 10
     hall.scribe.hear(tick_of(FIRST + 1, "ann"))
     assert hall.scribe._open.refused == 12
-    hall.scribe._known.events *= MAX_EVENTS
-    before = len(hall.scribe._known.events)
-    hall.scribe.lose(3, moment(FIRST + 5))
-    assert len(hall.scribe._known.events) == before
+    events = hall.scribe._known.events
+    events *= (MAX_EVENTS - KEPT_EVENTS) // len(events)
+    before = len(events)
+    hall.scribe.change(replace(hall.spec, people=people(*crowd)), moment(FIRST + 5))
+    assert len(events) == before
+    hall.scribe.lose(3, moment(FIRST + 5))  # that has a place
+    assert events[-1].kind is EventKind.LOST
+    events *= 2
+    before = len(events)
+    hall.scribe.lose(4, moment(FIRST + 5))
+    assert len(events) == before
     hall.finish()
-    assert manifest_of(tmp_path).lost == 3
+    assert manifest_of(tmp_path).lost == 7
+
+
+def test_a_manifest_that_costs_is_written_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A twentieth of the time at most, unless there is another file; seconds are told as ever."""
+    spent = iter(range(1000))
+    monkeypatch.setattr("hls.recording.scribe.thread_time", lambda: 0.25 * next(spent))
+    hall = RecordedHall(tmp_path)
+    saves = list[float]()
+    real = shelf.save
+
+    def save(folder: Path, manifest: Manifest) -> None:
+        saves.append(hall.tick - FIRST)
+        real(folder, manifest)
+
+    monkeypatch.setattr(shelf, "save", save)
+    hall.run(100)
+    hall.scribe.change(replace(hall.spec, people=people("ann", "cem")), moment(hall.tick))
+    hall.run(400)
+    assert hall.scribe.report.seconds == 10.0
+    assert saves == [250, 500]
+    assert {event.name for event in manifest_of(tmp_path).events} == {"Ann", "Bob", "Cem"}
+    hall.run(120, "ann")
+    hall.scribe.change(replace(hall.spec, is_paused=True), moment(hall.tick))
+    assert saves[2:] == [550, 620], "her track is new, then the pause"
+
+
+def test_long_silence_is_no_memory(tmp_path: Path) -> None:
+    """A line that was muted for twenty minutes says something again: they are written at once."""
+    hall = RecordedHall(tmp_path)
+
+    def say(tick: int) -> None:
+        packets = [
+            one._replace(payload=bytes(range(160)), codec=Codec.PCMU)
+            for one in tick_of(tick, "ann").packets
+        ]
+        hall.scribe.hear(Heard(tick, packets=packets))
+
+    say(FIRST)
+    hall.run(50)
+    later = FIRST + 20 * 60 * 50
+    say(later)
+    tracemalloc.start()
+    try:
+        hall.scribe._open._lay((later + 50) * 960)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    (track,) = [one for one in hall.scribe._open._files if one.entry.peer == "ann"]
+    assert track.file.output.size_bytes > 20 * 60 * 8000
+    assert peak < 4 << 20
 
 
 def test_a_tick_comes_once_and_in_time(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ async def test_headers(tmp_path: Path) -> None:
         bucket = Bucket(server.place)
         await bucket.put("a.m3u8", b"#EXTM3U")
         await bucket.put("a.m4s", b"data", max_age_s=60)
+        await bucket.put("a.en.vtt", b"WEBVTT")
         for path, kind, caching in (
+            ("a.en.vtt", "text/vtt; charset=utf-8", "no-cache"),
             ("a.m3u8", "application/vnd.apple.mpegurl", "no-cache"),
             ("a.m4s", "video/iso.segment", "public, max-age=60"),
         ):

@@ -1,8 +1,10 @@
 import asyncio
 import json
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from hls.errors import BucketLost, BucketRefused
 from hls.recording.core.manifest import FileKind, Manifest, RecordedFile, write_manifest
 from hls.types import MixFormat
+from hls.upload import bucket as bucket_module
 from hls.upload.bucket import PART_BYTES, Bucket, BucketPlace, read_credentials
 from hls.upload.core.places import TEMPLATE_DEFAULT
 from hls.upload.kept import KeptFolders
+from hls.upload.listening import make_listening_copy
 from hls.upload.recordings import Folders, RecordingUploads
 from hls.upload.types import UploadProgress, UploadState, Wanted
 from tests.support.s3 import S3Server
@@ -20,8 +24,8 @@ from tests.support.sounds import wav
 
 NOW_S = 1_700_000_100.0
 AT = "blue/recordings/monday"
-GROWS = Wanted("blue", "monday", is_over=False)
-OVER = Wanted("blue", "monday", is_over=True)
+GROWS = Wanted("blue", "monday", is_over=False, began_unix_s=NOW_S)
+OVER = Wanted("blue", "monday", is_over=True, began_unix_s=NOW_S)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +58,14 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def uploads(tmp_path: Path, place: BucketPlace | None = None) -> RecordingUploads:
+def uploads(
+    tmp_path: Path, place: BucketPlace | None = None, counters: Counter[str] | None = None
+) -> RecordingUploads:
     place = place or BucketPlace(f"file://{tmp_path}/bucket")
     folders = Folders(tmp_path / "recordings", tmp_path / "state")
     kept = KeptFolders(tmp_path / "kept")
-    return RecordingUploads(folders, Bucket(place), TEMPLATE_DEFAULT, kept, Counter())
+    counters = Counter() if counters is None else counters
+    return RecordingUploads(folders, Bucket(place), TEMPLATE_DEFAULT, kept, counters)
 
 
 def progress(one: RecordingUploads, wanted: Wanted = OVER) -> UploadProgress:
@@ -78,7 +85,7 @@ async def test_finished(tmp_path: Path, folder: Path, s3: S3Server) -> None:
     """Every file of a recording that is over arrives byte by byte, and the copy to listen to."""
     one = uploads(tmp_path, s3.place)
     assert progress(one).state is UploadState.WAITING
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     files = s3.files()
     assert originals(folder).items() <= files.items()
     assert set(files) - set(originals(folder)) == {f"{AT}/listen.mp4", f"{AT}/listen.m3u8"}
@@ -93,7 +100,7 @@ async def test_grows(tmp_path: Path, folder: Path, s3: S3Server) -> None:
     (folder / "mix.ogg").write_bytes(data)
     one = uploads(tmp_path, s3.place)
     one.follow([GROWS])
-    await one.work(NOW_S)
+    await one.grow(NOW_S)
     pieces = {name: body for name, body in s3.files().items() if "mix.ogg" in name}
     assert list(pieces) == [f"{AT}/growing/mix.ogg/{number:06d}" for number in range(2)]
     assert b"".join(pieces.values()) == data[: 2 * PART_BYTES]
@@ -103,7 +110,7 @@ async def test_grows(tmp_path: Path, folder: Path, s3: S3Server) -> None:
         file.write(b"new head")
     again = uploads(tmp_path, s3.place)
     again.follow([OVER])
-    await again.work(NOW_S + 1)
+    await again.finish(NOW_S + 1)
     files = s3.files()
     assert originals(folder).items() <= files.items()
     assert not any("growing" in name for name in files)
@@ -127,7 +134,7 @@ async def test_server_dies(
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "put_file", dying)
         with pytest.raises(BucketLost):
-            await one.work(NOW_S)
+            await one.finish(NOW_S)
     waiting = progress(one)
     assert (waiting.state, waiting.sentence[:28]) == (
         UploadState.WAITING,
@@ -140,7 +147,7 @@ async def test_server_dies(
         (s3.bucket / "pre" / AT / name).unlink()
     again = uploads(tmp_path, s3.place)
     again.follow([OVER])
-    await again.work(NOW_S)
+    await again.finish(NOW_S)
     files = s3.files()
     truth = {
         name: body for name, body in originals(folder).items() if name[len(AT) + 1 :] not in done
@@ -160,12 +167,12 @@ async def test_refused(tmp_path: Path, folder: Path, s3: S3Server) -> None:
     one = RecordingUploads(folders, bucket, TEMPLATE_DEFAULT, kept, Counter())
     one.follow([OVER])
     with pytest.raises(BucketRefused) as refused:
-        await one.work(NOW_S)
+        await one.finish(NOW_S)
     sentence = "The bucket refuses these credentials (SignatureDoesNotMatch)."
     assert str(refused.value) == progress(one).sentence == sentence
     s3.authorize("a-secret-of-tests")
     bucket.reopen()
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     assert progress(one).state is UploadState.DONE
     assert "secret" not in repr(s3.place)
 
@@ -177,7 +184,7 @@ async def test_no_bucket(tmp_path: Path, folder: Path, s3: S3Server) -> None:
     one = uploads(tmp_path, place)
     one.follow([OVER])
     with pytest.raises(BucketRefused, match="There is no such bucket"):
-        await one.work(NOW_S)
+        await one.finish(NOW_S)
 
 
 def test_credentials(tmp_path: Path) -> None:
@@ -205,9 +212,12 @@ async def test_hostile_names(tmp_path: Path, folder: Path) -> None:
     (folder / "link.ogg").symlink_to(secret)
     (folder / "tracks" / "2-a#b?c%2e.ogg").write_bytes(b"1")
     one = uploads(tmp_path)
-    asked = [Wanted("..", "monday", is_over=True), Wanted("a/b", "x", is_over=True)]
+    asked = [
+        Wanted("..", "monday", is_over=True, began_unix_s=NOW_S),
+        Wanted("a/b", "x", is_over=True, began_unix_s=NOW_S),
+    ]
     assert one.follow([*asked, OVER]) == [UploadProgress("blue", "monday", UploadState.WAITING)]
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     found = {path.name for path in (tmp_path / "bucket").rglob("*") if path.is_file()}
     assert found >= {"mix.wav", "1-Zoë.ogg", "2-a_b_c_2e.ogg"}
     assert "link.ogg" not in found
@@ -215,9 +225,10 @@ async def test_hostile_names(tmp_path: Path, folder: Path) -> None:
 
 async def test_gone(tmp_path: Path) -> None:
     """A recording without files is failed, and needed no more."""
+    (tmp_path / "recordings").mkdir()
     one = uploads(tmp_path)
     one.follow([OVER])
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     assert progress(one).state is UploadState.FAILED
     assert progress(one).sentence == "There is nothing in its folder."
 
@@ -231,7 +242,7 @@ async def test_damaged_state(tmp_path: Path, folder: Path) -> None:
         state.write_text(content)
         one = uploads(tmp_path)
         one.follow([OVER])
-        await one.work(NOW_S)
+        await one.finish(NOW_S)
         assert progress(one).state is UploadState.DONE
     assert not (tmp_path / "bucket" / AT / "listen.mp4").exists()
 
@@ -249,11 +260,290 @@ async def test_still_written(tmp_path: Path, folder: Path, monkeypatch: pytest.M
         return etag
 
     monkeypatch.setattr(Bucket, "put_file", slow)
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     assert progress(one).state is UploadState.UPLOADING
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     assert progress(one).state is UploadState.DONE
     assert (tmp_path / "bucket" / AT / "mix.wav").read_bytes() == (folder / "mix.wav").read_bytes()
+
+
+async def test_name_again(tmp_path: Path, folder: Path) -> None:
+    """Another recording of the same name is sent too, and writes over nothing of the first."""
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    await one.finish(NOW_S)
+    first = (folder / "mix.wav").read_bytes()
+    (folder / "mix.wav").write_bytes(wav(1))
+    second = replace(OVER, began_unix_s=NOW_S + 60)
+    for again in (one, uploads(tmp_path)):  # the same process, and the next one
+        assert progress(again, second).state is UploadState.WAITING or again is not one
+        await again.finish(NOW_S + 120)
+        assert progress(again, second).state is UploadState.DONE
+    there = tmp_path / "bucket"
+    assert (there / AT / "mix.wav").read_bytes() == first
+    second_place = there / f"{AT}.2023-11-14_22-16-00"
+    assert (second_place / "mix.wav").read_bytes() == wav(1)
+    third = replace(OVER, began_unix_s=NOW_S + 120)
+    one.follow([third])
+    await one.finish(NOW_S + 180)
+    assert len(list((there / "blue" / "recordings").iterdir())) == 3
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Have a bucket that does not take files of that name; return the paths it was asked for."""
+    put_file, asked = Bucket.put_file, list[str]()
+
+    async def refuse(bucket: Bucket, path: str, file: Path, *, max_age_s: int = 0) -> str:
+        asked.append(path)
+        if file.name == name:
+            raise BucketLost("The bucket cannot be reached (413).")
+        return await put_file(bucket, path, file, max_age_s=max_age_s)
+
+    monkeypatch.setattr(Bucket, "put_file", refuse)
+    return asked
+
+
+async def test_one_cannot_be_sent(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the bucket does not take does not keep others from it; once it does, all is sent."""
+    (folder / "huge.ogg").write_bytes(b"1")
+    behind = folder.parent / "tuesday"
+    behind.mkdir()
+    (behind / "mix.ogg").write_bytes(b"1")
+    one, other = uploads(tmp_path), replace(OVER, name="tuesday")
+    with monkeypatch.context() as patch:
+        refusing(patch, "huge.ogg")
+        for _ in range(2):
+            one.follow([OVER, other])
+            with pytest.raises(BucketLost):
+                await one.finish(NOW_S)
+        states = [found.state for found in one.follow([OVER, other])]
+        assert states == [UploadState.WAITING, UploadState.DONE]
+    await one.finish(NOW_S)
+    assert {found.state for found in one.follow([OVER, other])} == {UploadState.DONE}
+
+
+async def test_empty(tmp_path: Path, folder: Path) -> None:
+    """A recording with an empty folder is failed: nobody waits for it."""
+    (folder.parent / "empty").mkdir()
+    one, empty = uploads(tmp_path), replace(OVER, name="empty")
+    one.follow([empty])
+    await one.finish(NOW_S)
+    assert progress(one, empty).state is UploadState.FAILED
+
+
+@pytest.mark.parametrize("is_mount_point", [False, True])
+async def test_folder_away(
+    tmp_path: Path,
+    folder: Path,
+    is_mount_point: bool,  # noqa: FBT001 - a column
+) -> None:
+    """A folder on a network that is away for a while loses nothing: it is waited for."""
+    (folder / "mix.ogg").write_bytes(os.urandom(PART_BYTES))
+    one = uploads(tmp_path)
+    one.follow([GROWS])
+    await one.grow(NOW_S)
+    recordings, away = tmp_path / "recordings", tmp_path / "away"
+    recordings.rename(away)
+    if is_mount_point:
+        recordings.mkdir()
+    again = uploads(tmp_path)
+    again.follow([OVER])
+    with pytest.raises(BucketLost, match="is it mounted"):
+        await again.finish(NOW_S)
+    assert progress(again).state is UploadState.WAITING
+    if is_mount_point:
+        recordings.rmdir()
+    away.rename(recordings)
+    await again.finish(NOW_S)
+    assert progress(again).state is UploadState.DONE
+
+
+async def test_unreadable(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be read now is not an empty one."""
+    scandir = os.scandir
+
+    def broken(path: Path) -> object:
+        if path.name == "tracks":
+            raise OSError(5, "Input/output error")
+        return scandir(path)
+
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", broken)
+        await one.finish(NOW_S)
+    assert progress(one).sentence == "A file of it cannot be read: Input/output error."
+    await one.finish(NOW_S)
+    assert progress(one).state is UploadState.DONE
+
+
+async def test_only_what_is_a_recording(tmp_path: Path, folder: Path) -> None:
+    """The writer's own files are not sent, nor is anything of a folder that is a link."""
+    for name in (".reserve", ".lock", "manifest.json.new"):
+        (folder / name).write_bytes(b"x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("secret")
+    (folder.parent / "linked").symlink_to(outside)
+    one, linked = uploads(tmp_path), replace(OVER, name="linked")
+    for wanted in ([replace(one, is_over=False) for one in (OVER, linked)], [OVER, linked]):
+        one.follow(wanted)
+        await one.grow(NOW_S)
+        await one.finish(NOW_S)
+    found = {path.name for path in (tmp_path / "bucket").rglob("*") if path.is_file()}
+    assert found == {"mix.wav", "1-Zoë.ogg", "manifest.json", "listen.mp4", "listen.m3u8"}
+
+
+async def test_manifest_elsewhere(tmp_path: Path, folder: Path) -> None:
+    """Neither a manifest nor a mix that is a link brings what is outside into the bucket."""
+    outside = tmp_path / "mix.wav"
+    (folder / "mix.wav").rename(outside)
+    (folder / "mix.wav").symlink_to(outside)
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    await one.finish(NOW_S)
+    assert not (tmp_path / "bucket" / AT / "listen.mp4").exists()
+    assert progress(one).state is UploadState.DONE
+
+
+async def test_no_manifest_yet(tmp_path: Path) -> None:
+    """A recording that has only begun is not said to have lost anything."""
+    one = uploads(tmp_path)
+    one.follow([GROWS])
+    await one.grow(NOW_S)
+    assert progress(one, GROWS) == UploadProgress("blue", "monday", UploadState.WAITING)
+
+
+async def test_growing_is_tidied_up(tmp_path: Path, folder: Path) -> None:
+    """What was sent of a small recording before a restart goes in the end."""
+    del folder
+    one = uploads(tmp_path)
+    one.follow([GROWS])
+    await one.grow(NOW_S)
+    assert (tmp_path / "bucket" / AT / "growing" / "manifest.json").exists()
+    again = uploads(tmp_path)
+    again.follow([OVER])
+    await again.finish(NOW_S)
+    assert not list((tmp_path / "bucket" / AT).rglob("growing/*"))
+
+
+async def test_no_listening_copy(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk leaves out the copy to listen to, once, and says nothing of a file of theirs."""
+    made, counters = [], Counter[str]()
+
+    def full(*_: object) -> str:
+        made.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hls.upload.recordings.make_listening_copy", full)
+    one = uploads(tmp_path, counters=counters)
+    one.follow([OVER])
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "delete_folder", _fail)
+        with pytest.raises(BucketLost):
+            await one.finish(NOW_S)
+    await one.finish(NOW_S)
+    assert progress(one).state is UploadState.DONE
+    assert (counters["upload_unplayable"], len(made)) == (1, 1)
+
+
+async def _fail(*_: object) -> int:
+    raise BucketLost("The bucket cannot be reached.")
+
+
+async def test_copy_is_made_once(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not encoded again because the last step failed, also not by the next process."""
+    made = []
+
+    def make(*arguments: object) -> str | None:
+        made.append(1)
+        return make_listening_copy(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("hls.upload.recordings.make_listening_copy", make)
+    one = uploads(tmp_path)
+    one.follow([OVER])
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "delete_folder", _fail)
+        with pytest.raises(BucketLost):
+            await one.finish(NOW_S)
+    again = uploads(tmp_path)
+    again.follow([OVER])
+    await again.finish(NOW_S)
+    assert progress(again).state is UploadState.DONE
+    assert made == [1]
+    assert (tmp_path / "bucket" / AT / "listen.mp4").stat().st_size > 1000
+
+
+async def test_growing_does_not_wait(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces of what is recorded now are sent while something that is over is under way."""
+    growing = folder.parent / "tuesday"
+    growing.mkdir()
+    (growing / "mix.ogg").write_bytes(os.urandom(PART_BYTES))
+    one, released = uploads(tmp_path), asyncio.Event()
+    put_file = Bucket.put_file
+
+    async def slow(bucket: Bucket, path: str, file: Path, *, max_age_s: int = 0) -> str:
+        await released.wait()
+        return await put_file(bucket, path, file, max_age_s=max_age_s)
+
+    monkeypatch.setattr(Bucket, "put_file", slow)
+    one.follow([OVER, replace(GROWS, name="tuesday")])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one.finish(NOW_S))
+        await asyncio.sleep(0)
+        await one.grow(NOW_S)
+        assert (tmp_path / "bucket/blue/recordings/tuesday/growing/mix.ogg/000000").exists()
+        released.set()
+
+
+async def test_not_wanted_any_more(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a recording that was removed nothing more is sent than the file under way."""
+    del folder
+    asked = refusing(monkeypatch, "")
+    one, put_file = uploads(tmp_path), Bucket.put_file
+
+    async def removed(bucket: Bucket, path: str, file: Path, *, max_age_s: int = 0) -> str:
+        one.follow([])
+        return await put_file(bucket, path, file, max_age_s=max_age_s)
+
+    monkeypatch.setattr(Bucket, "put_file", removed)
+    one.follow([OVER])
+    await one.finish(NOW_S)
+    assert len(asked) == 1
+
+
+async def test_slow_line(
+    tmp_path: Path, folder: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that took too long is said so, and then they go one by one and have the line alone."""
+    (folder / "mix.ogg").write_bytes(os.urandom(2 * PART_BYTES))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        bucket = Bucket(BucketPlace(s3.place.url, endpoint, "us-east-1", s3.credentials))
+        monkeypatch.setattr(bucket_module, "PART_S", 1.0)
+        with pytest.raises(BucketLost) as slow:
+            await bucket.put_file("x", folder / "mix.ogg")
+    assert str(slow.value) == "The bucket took longer than 1 s for 8 MiB: is the line slow?"
+    asked = []
+
+    async def put(*_: object, **how: object) -> dict[str, str]:
+        asked.append(how["max_concurrency"])
+        return {"e_tag": ""}
+
+    monkeypatch.setattr("obstore.put_async", put)
+    await bucket.put_file("x", folder / "mix.ogg")
+    await Bucket(s3.place).put_file("x", folder / "mix.ogg")
+    assert asked == [1, 2]
 
 
 @pytest.mark.slow
@@ -264,7 +554,7 @@ async def test_memory(tmp_path: Path, folder: Path) -> None:
     one = uploads(tmp_path)
     one.follow([OVER])
     before = _peak_kib()
-    await one.work(NOW_S)
+    await one.finish(NOW_S)
     assert _peak_kib() - before < 96 << 10
     assert (tmp_path / "bucket" / AT / "mix.ogg").stat().st_size == 256 << 20
 

@@ -71,14 +71,15 @@ async def test_in_force(node: Node) -> None:
     }
     change = reloader(node, **changes).reload()
     assert change is not None
-    assert change.kept == ("port", "udp_port")
-    assert set(change.changed) == set(changes) - {"port", "udp_port"}
+    kept = {"port", "udp_port", "broadcast_container"}
+    assert set(change.kept) == kept
+    assert set(change.changed) == set(changes) - kept
     context = node.services.context
     assert context.rooms.studio == Studio(
         15,
         (96_000,),
         600.0,
-        Container.TS,
+        Container.FMP4,
         hold=str(node.folder / "jazz.ogg"),
         sounds=str(node.folder),
     )

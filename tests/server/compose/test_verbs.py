@@ -44,6 +44,9 @@ async def test_looks(here: Here) -> None:
     made = await here.told("room", "create", "--expires-in", "2h")
     room = here.node.rooms.get(made["roomId"])
     assert (room.expires_in_s, room.max_anchors, room.air.hold) == (7200, 3, None)
+    for word, upload in (("--no-upload", False), ("--upload", True)):
+        await here.told("room", "set", room.id, word)
+        assert here.node.rooms.get(room.id).upload is upload
     for music, hold in (("", ""), ("default", None)):
         await here.told("room", "set", room.id, "--hold-music", music)
         assert here.node.rooms.get(room.id).air.hold == hold
@@ -86,7 +89,9 @@ async def test_recordings(here: Here, tmp_path: Path) -> None:
     assert one.read_bytes() == b"fLaC"
     result = await here.run(*again)
     assert (result.exit_code, "is there already" in result.output) == (Exit.MISTAKE, True)
-    assert "Removed" in (await here.run("recordings", "rm", "demo", name)).output
+    recorder.is_needed = lambda _: True
+    assert (await here.run("recordings", "rm", "demo", name)).exit_code == Exit.NOT_NOW
+    assert "Removed" in (await here.run("recordings", "rm", "demo", name, "--force")).output
     assert "There is no recording." in (await here.run("recordings", "list")).output
 
 

@@ -28,6 +28,7 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
         {"profile": Profile.MUSIC},
         {"name": "x"},
         {"broadcast": False},
+        {"upload": False},
         {"air": Air(dvr_s=60)},
         CAPTIONED,
         {"air": Air(hold="a.wav")},
@@ -35,7 +36,7 @@ def test_music_is_stereo(profile: Profile, channels: int) -> None:
     ],
 )
 def test_what_is_heard(change: dict[str, object]) -> None:
-    """Profile and name concern listeners, if there is a broadcast; a lock does not.
+    """Profile and name concern listeners, upload its archive, if it is broadcast; a lock none.
 
     Captions concern who listens to a recording, too.
     """
@@ -55,6 +56,12 @@ def test_as_the_server_makes_it() -> None:
     assert (spec.part_frames, spec.window_s, spec.container) == (9, 600.0, Container.TS)
     assert [(one.name, one.bus, one.language) for one in spec.renditions] == [("96k", "fr", "fr")]
     assert broadcast_spec(ROOM, STREAM, 9, studio).window_s == 60.0
+
+
+def test_upload() -> None:
+    """A room that is not uploaded has a broadcast that is not."""
+    assert broadcast_spec(ROOM, STREAM, 9).is_uploaded
+    assert not broadcast_spec(replace(ROOM, upload=False), STREAM, 9).is_uploaded
 
 
 def test_title() -> None:

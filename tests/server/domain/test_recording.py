@@ -219,6 +219,7 @@ def test_what_runs_or_is_needed_is_kept() -> None:
             ended_at=after(9),
             ended_by="ada",
             reason="no space",
+            is_uploaded=False,
         ),
     ],
 )

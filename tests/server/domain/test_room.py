@@ -45,6 +45,7 @@ ROOMS = st.builds(
     chat=st.booleans(),
     listener_chat=st.booleans(),
     chat_history=st.integers(0, 200),
+    upload=st.booleans(),
     air=st.builds(
         Air,
         st.lists(st.builds(AirBus, *[st.text(st.characters(codec="utf-8"))] * 3), max_size=3).map(
@@ -70,6 +71,7 @@ NEWER = (
         "broadcastNames",
         "captions",
         "holdMusic",
+        "upload",
     ),
 )
 
@@ -180,6 +182,7 @@ def test_notice() -> None:
         "lobby": False,
         "chat": True,
         "chatListeners": False,
+        "captions": [],
         "expiresAt": "2026-01-02T12:01:00.123456Z",
     }
     assert room(expires_in_s=None).notice()["expiresAt"] is None

@@ -9,6 +9,7 @@ from hls.types import Caption, CaptionFate
 from server.domain.captions import A_MINUTE
 from server.errors import PlaneUnavailable
 from tests.server.edge.conftest import Edge
+from tests.server.edge.test_signalling import JOIN, talking
 
 PATH = "/api/rooms/demo/captions"
 HELLO: dict[str, Any] = {"language": "en", "text": "Hello", "durationMs": 1500}
@@ -134,3 +135,73 @@ async def test_told(edge: Edge) -> None:
         {"language": "en", "url": f"{url}/en-cc/stream.m3u8"},
         {"language": "pt-BR", "url": f"{url}/pt-br-cc/stream.m3u8"},
     ]
+
+
+async def test_a_recorded_room_off_air(edge: Edge) -> None:
+    """It needs no listeners to be captioned, and languages that are added reach the recording."""
+    await on_air(edge, broadcast=False)
+    status, _ = await edge.as_admin("POST", "/api/rooms/demo/recordings", {})
+    assert status == 201
+    await edge.node.settle()
+    assert (await edge.as_admin("POST", PATH, HELLO))[0] == 200
+    assert [said.text for _, said in edge.node.broadcast.captions] == ["Hello"]
+    assert (await edge.as_admin("PATCH", "/api/rooms/demo", {"captions": ["de"]}))[0] == 200
+    await edge.node.settle()
+    spec = edge.node.broadcast.specs["demo"]
+    assert [one.language for one in spec.captions] == ["de"]
+    assert spec.recording is not None
+
+
+async def test_read_in_the_room(edge: Edge) -> None:
+    """Who asks reads in one language, on air or not, until they ask for none or are gone."""
+    await on_air(edge, broadcast=False)
+    async with talking(edge) as ada, talking(edge) as bob:
+        assert (await ada.result("join", JOIN))["room"]["captions"] == ["en", "pt-BR"]
+        await bob.result("join", JOIN)
+        assert await ada.result("readCaptions", {"language": "EN"}) == {"language": "en"}
+        assert await bob.result("readCaptions", {"language": "pt-BR"}) == {"language": "pt-BR"}
+        assert (await edge.as_admin("POST", PATH, HELLO | {"offsetMs": -800}))[0] == 200
+        ola = HELLO | {"language": "pt-BR", "text": "Olá", "offsetMs": 2000}
+        assert (await edge.as_admin("POST", PATH, ola))[0] == 200
+        told = {"language": "en", "text": "Hello", "startsInMs": -800, "durationMs": 1500}
+        assert await ada.hear("caption") == told
+        told = {"language": "pt-BR", "text": "Olá", "startsInMs": 2000, "durationMs": 1500}
+        assert await bob.hear("caption") == told
+        assert await ada.result("readCaptions") == {"language": None}
+        assert "caption" not in {one.get("method") for one in ada.heard}
+        assert (await edge.as_admin("POST", PATH, HELLO))[1]["code"] == "not_ready"
+        await bob.result("leave")
+        assert (await edge.as_admin("POST", PATH, ola))[1]["code"] == "not_ready"
+    await edge.as_admin("DELETE", "/api/rooms/demo")
+    assert edge.node.services.context.captions.readers._languages == {}
+
+
+async def test_read_in_the_room_and_on_air(edge: Edge) -> None:
+    """What listeners were refused nobody inside reads either; what only they missed is read."""
+    await on_air(edge)
+    async with talking(edge) as ada:
+        await ada.result("join", JOIN)
+        await ada.result("readCaptions", {"language": "en"})
+        for fate, text, status in (
+            (CaptionFate.FULL, "Too many", 409),
+            (CaptionFate.UNKNOWN, "Off the air a moment ago", 200),
+            (CaptionFate.LATE, "Late", 200),
+        ):
+            edge.node.broadcast.caption_fate = fate
+            assert (await edge.as_admin("POST", PATH, HELLO | {"text": text}))[0] == status
+        heard = [(await ada.hear("caption"))["text"] for _ in range(2)]
+        assert heard == ["Off the air a moment ago", "Late"]
+
+
+async def test_who_may_read(edge: Edge) -> None:
+    """Who waits to be let in reads nothing, nobody in what the room is not captioned in."""
+    await on_air(edge)
+    async with talking(edge) as ada:
+        assert (await ada.refused("readCaptions", {"language": "en"}))[1] == "not_joined"
+        await ada.result("join", JOIN)
+        assert (await ada.refused("readCaptions", {"language": "fr"}))[1] == "bad_params"
+        assert (await ada.refused("readCaptions", {"language": "../en"}))[1] == "bad_params"
+    await edge.as_admin("PATCH", "/api/rooms/demo", {"lobby": True})
+    async with talking(edge) as bob:
+        assert (await bob.result("join", JOIN))["place"] == "lobby"
+        assert (await bob.refused("readCaptions", {"language": "en"}))[1] == "waiting"

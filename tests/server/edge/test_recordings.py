@@ -203,6 +203,11 @@ async def test_files_are_fetched(edge: Edge) -> None:
         assert file.headers["Content-Disposition"] == f'inline; filename="{NAME}-1-Ada.ogg"'
         assert file.headers["Cache-Control"] == "no-store"
         assert file.headers["X-Content-Type-Options"] == "nosniff"
+    put(edge, "mix.pt-BR.vtt", b"WEBVTT\n\n")
+    async with edge.http.get(f"{ONE}/files/mix.pt-BR.vtt", headers=edge.admin) as file:
+        assert (file.status, await file.read()) == (200, b"WEBVTT\n\n")
+        assert file.headers["Content-Type"] == "text/vtt; charset=utf-8"
+        assert file.headers["Content-Disposition"].startswith("attachment")
     ranged = edge.admin | {"Range": "bytes=5-"}
     async with edge.http.get(f"{ONE}/files/mix.ogg", headers=ranged) as file:
         assert (file.status, await file.read()) == (206, b"mix")
@@ -269,6 +274,21 @@ async def test_a_removed_recording_is_gone(edge: Edge) -> None:
     assert await edge.as_admin("DELETE", ONE) == (200, {"success": True})
     assert (await edge.as_admin("GET", ONE))[0] == 404
     assert not (edge.node.folder / "recordings" / "demo").exists()
+
+
+async def test_a_recording_that_waits_for_its_upload_can_be_removed(edge: Edge) -> None:
+    """Only by saying so, for people have a right to it."""
+    await done(edge)
+    recorder = edge.node.services.context.recorder
+    recorder.is_needed, recorder.why_needed = (lambda _: True), (lambda: "The bucket is away")
+    status, answer = await edge.as_admin("DELETE", ONE)
+    assert (status, answer["code"], answer["error"]) == (
+        409,
+        "recording_busy",
+        "The bucket is away",
+    )
+    assert await edge.as_admin("DELETE", f"{ONE}?force=true") == (200, {"success": True})
+    assert (await edge.as_admin("GET", ONE))[0] == 404
 
 
 async def test_a_host_records_and_everybody_is_told(edge: Edge) -> None:

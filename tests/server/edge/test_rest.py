@@ -16,6 +16,7 @@ from mixer.types import (
 from server.errors import SoundRefused
 from tests.server.edge.conftest import Edge, Serve
 from tests.server.services.people import ADA
+from tests.support.uploads import FakePlane
 
 ADMIN_ONLY = [
     ("POST", "/api/rooms", {}),
@@ -150,7 +151,8 @@ async def test_get(edge: Edge) -> None:
     _, anchor = await edge.ask("GET", "/api/rooms/demo", headers=token)
     assert admin["room"]["links"] == room["links"]
     assert guest["room"] == anchor["room"]
-    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio"}
+    admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio", "upload"}
+    admins |= {"liveListenersMost"}
     admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
     admins |= {"captions", "holdMusic"}
     assert guest["room"].keys() == admin["room"].keys() - admins
@@ -173,6 +175,7 @@ CHANGES: dict[str, Any] = {
     "title": "Symphony No. 5",
     "broadcastNames": True,
     "captions": ["en", "pt-BR"],
+    "upload": False,
 }
 
 
@@ -182,13 +185,24 @@ async def test_change(edge: Edge) -> None:
     status, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"loudest": 2, "x": 1})
     assert (status, answer) == (200, {"success": True, "room": made | {"loudest": 2}})
     _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", CHANGES)
-    assert answer["room"] == made | CHANGES
+    assert answer["room"] == made | CHANGES | {"liveListenersMost": 4}
     assert (await edge.as_admin("GET", "/api/rooms/demo"))[1]["room"].items() >= CHANGES.items()
 
 
 async def test_create_with_all(edge: Edge) -> None:
     """What can be changed can be said at once."""
     assert (await edge.new_room(**CHANGES)).items() >= CHANGES.items()
+
+
+async def test_upload_is_a_question_where_there_is_one(edge: Edge) -> None:
+    """Where nothing is uploaded nobody is asked, unless somebody said no."""
+    assert (await edge.new_room())["upload"] is None
+    for upload, told in ((False, False), (True, None)):
+        _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"upload": upload})
+        assert answer["room"]["upload"] is told
+    edge.node.services.context.uploads.plane = FakePlane()
+    _, answer = await edge.as_admin("GET", "/api/rooms/demo")
+    assert answer["room"]["upload"] is True
 
 
 async def test_hold_music(serve: Serve, tmp_path: Path) -> None:

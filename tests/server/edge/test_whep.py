@@ -60,7 +60,8 @@ async def test_as_many_listeners_as_the_operator_lets(serve: Serve) -> None:
 async def test_an_operator_may_let_nobody_listen(serve: Serve) -> None:
     """The sentence names the setting."""
     edge = await serve(live_listeners=0)
-    await edge.new_room()
+    room = await edge.new_room()
+    assert (room["liveListeners"], room["liveListenersMost"]) == (None, 0)
     client = Client(edge.http, "whep", await edge.listen_token())
     assert (await client.post(), client.code) == (409, "not_enabled")
     assert "live_listeners" in client.body
@@ -72,10 +73,11 @@ async def test_a_room_has_a_limit_of_its_own(serve: Serve) -> None:
     await edge.new_room(liveListeners=1)
     clients = [Client(edge.http, "whep", await edge.listen_token()) for _ in range(3)]
     assert [await one.post() for one in clients] == [201, 409, 409]
-    await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 9})
+    _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 9})
+    assert answer["room"]["liveListenersMost"] == 2
     assert [await one.post() for one in clients[1:]] == [201, 409]
     _, answer = await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": 0})
-    assert answer["room"]["liveListeners"] == 0
+    assert answer["room"]["liveListeners"] == answer["room"]["liveListenersMost"] == 0
     assert (await clients[2].post(), clients[2].code) == (409, "not_enabled")
     assert await clients[0].delete() == 200
     await edge.as_admin("PATCH", "/api/rooms/demo", {"liveListeners": None})
@@ -145,6 +147,28 @@ async def test_who_is_revoked_hears_no_more(edge: Edge) -> None:
     assert edge.node.services.context.standings.count(Kind.WHEP) == 1
     assert [await one.patch(ICE, "*") for one in (first, again, other)] == [404, 404, 204]
     assert (await first.post(), first.code) == (403, "forbidden")
+
+
+async def test_a_connection_that_cannot_be_ended(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the mixer says of one of theirs keeps no other of theirs from being ended."""
+    await edge.new_room()
+    token = await edge.listen_token()
+    clients = [Client(edge.http, "whep", token) for _ in range(3)]
+    assert [await one.post() for one in clients] == [201] * 3
+    drop, asked = edge.node.mixer.drop_peer, list[PeerId]()
+
+    async def refuse_once(room: RoomId, peer: PeerId) -> None:
+        asked.append(peer)
+        if len(asked) == 1:
+            raise PeerGone("it went by itself")
+        await drop(room, peer)
+
+    monkeypatch.setattr(edge.node.mixer, "drop_peer", refuse_once)
+    await revoke(edge, token)
+    assert len(asked) == 3
+    assert edge.node.services.context.standings.listeners(DEMO) == 0
 
 
 async def test_revoking_while_the_mixer_is_away(edge: Edge, whep: Client) -> None:

@@ -139,7 +139,7 @@ def test_many_files_and_deep_folders_are_bounded(
     """Whoever may write there could make us look for ever."""
     put(archive, "a/b/c/d/deep.ogg", b"deep")
     assert "a/b/c/d/deep.ogg" not in names(archive)
-    monkeypatch.setattr(module, "MAX_FILES", 1)
+    monkeypatch.setattr("hls.recording.walk.MAX_FILES", 1)
     assert len(names(archive)) <= 1
 
 
@@ -148,12 +148,27 @@ def test_free_space_is_of_the_disk_it_will_be_on(tmp_path: Path) -> None:
     assert Archive(tmp_path / "not" / "yet").free_bytes() > 0
 
 
+def test_what_is_not_whole_is_found(archive: Archive, tmp_path: Path) -> None:
+    """What is being written, or was; nothing through links."""
+    RecordedHall(archive.place(DEMO, "two"))
+    RecordedHall(archive.place(DEMO, "three")).finish()
+    (archive.folder / "linked").symlink_to(archive.folder / DEMO)
+    archive.place(DEMO, "four").symlink_to(archive.place(DEMO, "two"))
+    (archive.folder / "file").touch()
+    assert archive.open_ones() == [(DEMO, "two")]
+    assert Archive(tmp_path / "nowhere").open_ones() == []
+
+
 def test_only_what_has_a_manifest_is_repaired(archive: Archive, tmp_path: Path) -> None:
     """Its length is what the manifest says then; what is elsewhere stays as it is."""
     assert archive.repair(DEMO, "one") is None
     put(archive, "manifest.json", b"{")
     assert archive.repair(DEMO, "one") is None
-    RecordedHall(archive.place(DEMO, "two")).run(200, "ann")
+    hall = RecordedHall(archive.place(DEMO, "two"))
+    hall.run(200, "ann")
+    with pytest.raises(BlockingIOError):
+        archive.repair(DEMO, "two")
+    hall.die()
     seconds = archive.repair(DEMO, "two")
     assert seconds == pytest.approx(4.0, abs=0.05)
     assert archive.repair(DEMO, "two") == seconds

@@ -316,6 +316,14 @@ async def test_the_hinted_part_is_waited_for(plane: WorkerBroadcastPlane) -> Non
     assert await plane.fetch(ROOM, "", f"seg-{hint.msn + 2}.0.m4s") is None
 
 
+async def test_ways_to_other_renditions(plane: WorkerBroadcastPlane) -> None:
+    """They are told from the address that was asked: the default rendition has two."""
+    await plane.apply(on_air_for(30))
+    told = [await playlist(plane, PlaylistAsk(name)) for name in ("", "128k", "64k")]
+    ways = [re.findall(r'REPORT:URI="(.+?)"', text) for text in told]
+    assert ways == [["64k/stream.m3u8"], ["../64k/stream.m3u8"], ["../stream.m3u8"]]
+
+
 async def test_what_nobody_can_know_of(plane: WorkerBroadcastPlane) -> None:
     """Parts of the far future and renditions that there are not are refused at once."""
     await plane.apply(on_air_for(30))

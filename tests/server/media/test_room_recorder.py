@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +15,18 @@ from structlog.testing import capture_logs
 
 from hls.recording import shelf
 from hls.recording.core.manifest import Manifest, TakeEnd
-from hls.types import BroadcastSpec, KeySpec, RecordingSpec, RecordingState
+from hls.recording.recorder import Recorder
+from hls.types import (
+    BroadcastSpec,
+    Caption,
+    CaptionFate,
+    CaptionsSpec,
+    KeySpec,
+    RecordingSpec,
+    RecordingState,
+)
 from mixer.types import PeerId, RoomId, RtpCodec, Tapped, TappedFrame, TappedPacket, tick_at
+from server.media import room_recorder as module
 from server.media.audio_tap import AudioTap
 from server.media.broadcast_plane import WorkerBroadcastPlane
 from server.media.room_recorder import RoomRecorder
@@ -45,7 +56,10 @@ async def until(folder: Path, is_there: Callable[[Manifest], bool]) -> Manifest:
 
 @pytest.mark.slow
 async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> None:
-    """Also of a room that is not on air: the take is mended, and the next begins."""
+    """Also of a room that is not on air: the take is mended, and the next begins.
+
+    What is said there to be read is in it.
+    """
     folder = tmp_path / "monday"
     plane = WorkerBroadcastPlane(tmp_path / "audio.sock")
     spec = BroadcastSpec(
@@ -55,6 +69,7 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
         tick_at(time.monotonic()),
         1_700_000_000.0,
         on_air=False,
+        captions=(CaptionsSpec("en-cc", "en"),),
         recording=RecordingSpec("monday", str(folder), exact=True),
     )
     with capture_logs():
@@ -66,7 +81,10 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
             begin = tick_at(time.monotonic())
             for tick in range(begin, begin + 10):
                 tap.record(ROOM, tick, a_tick(tick))
-            paths = {"mix.ogg", "tracks/1-ann.ogg", "exact/1-ann.flac"}
+            start = spec.base_unix_s + (begin - spec.base_tick) * 0.02 + 0.5
+            said = Caption("en", "Hello", start, start + 2)
+            assert await plane.caption(ROOM, said) is CaptionFate.SHOWN
+            paths = {"mix.ogg", "tracks/1-ann.ogg", "exact/1-ann.flac", "mix.en.vtt"}
             await until(folder, lambda said: {file.path for file in said.files} == paths)
             assert plane.pid is not None
             os.kill(plane.pid, signal.SIGKILL)
@@ -77,6 +95,8 @@ async def test_a_recording_goes_on_after_the_process_died(tmp_path: Path) -> Non
             manifest = await until(folder, lambda said: said.ended_unix_s is not None)
             assert manifest.state is RecordingState.FINISHED
             assert manifest.takes[1].end is TakeEnd.STOPPED
+            assert await plane.caption(ROOM, said) is CaptionFate.UNKNOWN
+            assert plane.captioned(ROOM) is None
             statistics = await plane.statistics()
             assert statistics.gauges["room_recordings_running"] == 0
             await plane.close()
@@ -87,6 +107,34 @@ async def test_what_is_nothing_tapped_is_counted() -> None:
     recorder = RoomRecorder(UnixTransport(), lambda: 1)
     recorder.hear(FrameKind.TAPPED, b"junk")
     assert recorder.statistics()["room_recording_ticks_malformed_total"] == 1
+
+
+async def test_who_closes_it_has_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a slow disk is waited for nobody looks after recordings, and none begins."""
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    hangs, real = threading.Event(), Recorder.close
+
+    def close(recorder: Recorder, now_tick: int) -> None:
+        hangs.wait()
+        real(recorder, now_tick, 5.0)
+
+    monkeypatch.setattr(Recorder, "close", close)
+    recorder = RoomRecorder(UnixTransport(), lambda: 500)
+    spec = BroadcastSpec(ROOM, 1, (KEY,), 0, 1e9, recording=RecordingSpec("a", str(tmp_path / "a")))
+    recorder.apply(spec)
+    async with asyncio.timeout(10), Supervisor() as supervisor:
+        running = supervisor.spawn(recorder.run(), name="recordings")
+        closing = supervisor.spawn(recorder.close(), name="close")
+        try:
+            async with asyncio.timeout(2):
+                await running
+            other = RecordingSpec("b", str(tmp_path / "b"))
+            recorder.apply(replace(spec, version=2, recording=other))
+        finally:
+            hangs.set()
+        await closing
+    assert shelf.load(tmp_path / "a") is not None
+    assert not (tmp_path / "b").exists()
 
 
 async def test_a_report_that_finds_no_way_is_counted(tmp_path: Path) -> None:

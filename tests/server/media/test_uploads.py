@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hls.core.conformance import media
+from hls.core.timeline import LEAD_SEGMENTS
 from hls.pipeline import Broadcaster
 from hls.types import BroadcastSpec, KeySpec
 from hls.upload.bucket import Bucket, BucketPlace
@@ -25,10 +26,13 @@ from hls.upload.types import UploadState, Wanted
 from mixer.types import RoomId, tick_at
 from server.errors import PlaneUnavailable
 from server.media.broadcast_plane import WorkerBroadcastPlane
+from server.media.broadcast_worker import BroadcastService
 from server.media.upload_plane import WorkerUploadPlane
 from server.media.upload_spooler import ABSENT_ROUNDS, Spooler
 from server.media.upload_wire import UploadSettings
-from server.media.wire import SpoolSettings
+from server.media.wire import SpoolSettings, broadcast_params
+from server.rpc.codec import Request, Response
+from server.rpc.unix import UnixTransport
 from server.supervise import Supervisor
 from tests.hls.listener import read
 from tests.hls.upload.on_air import BASE, KEYS, NAME, SEGMENT_TICKS, on_air, room_spec, speak
@@ -165,7 +169,7 @@ async def test_wrong_credentials(tmp_path: Path, s3: S3Server, upload: WorkerUpl
     folder.mkdir(parents=True)
     (folder / "mix.ogg").write_bytes(b"OggS")
     s3.authorize("wrong")
-    wanted = [Wanted("room", "monday", is_over=True)]
+    wanted = [Wanted("room", "monday", is_over=True, began_unix_s=1_700_000_000.0)]
 
     async def is_refused() -> bool:
         report = await upload.follow(wanted)
@@ -230,8 +234,8 @@ def spooler(tmp_path: Path, broadcaster: Broadcaster, clock: list[int]) -> Spool
     return Spooler(broadcaster, writer, lambda: clock[0], are_keys_sent=True)
 
 
-def spooled(tmp_path: Path) -> list[int]:
-    return sorted(int(path.stem) for path in tmp_path.glob("*/media/128k/*.seg"))
+def spooled(tmp_path: Path, rendition: str = "128k") -> list[int]:
+    return sorted(int(path.stem) for path in tmp_path.glob(f"*/media/{rendition}/*.seg"))
 
 
 async def test_spooler_goes_on(tmp_path: Path) -> None:
@@ -324,6 +328,122 @@ async def test_off_and_on_within_a_second(tmp_path: Path) -> None:
     broadcaster.apply(replace(room_spec(), version=3), BASE)
     await one.work()
     assert [path.name for path in streams(tmp_path)] == [f"blue_{NAME}", f"blue_{NAME[:-1]}1"]
+
+
+def decide(one: Spooler, broadcaster: Broadcaster, tick: int, **changed: object) -> None:
+    """Apply a change of the room as the broadcast process does."""
+    spec = replace(broadcaster.specs()[0], **changed)  # type: ignore[arg-type]
+    one.hear(spec)
+    broadcaster.apply(spec, tick)
+
+
+async def test_not_uploaded_for_a_while(tmp_path: Path) -> None:
+    """What is said meanwhile is never spooled, and the stream before ends at once.
+
+    Keys of what was spooled before are needed all the same.
+    """
+    clock, broadcaster = [BASE], on_air()
+    one = spooler(tmp_path / "spool", broadcaster, clock)
+    clock[0] += 3 * SEGMENT_TICKS + 10
+    await one.work()
+    before = spooled(tmp_path / "spool")
+    decide(one, broadcaster, clock[0], version=2, is_uploaded=False)
+    clock[0] += 4 * SEGMENT_TICKS
+    await one.work()
+    assert one.spool.streams() == []
+    clock[0] += 4 * SEGMENT_TICKS
+    await one.work()
+    assert spooled(tmp_path / "spool") == before
+    decide(one, broadcaster, clock[0], version=3, is_uploaded=True)
+    first = (clock[0] - BASE) // SEGMENT_TICKS + LEAD_SEGMENTS + 1
+    await one.work()
+    clock[0] += 3 * SEGMENT_TICKS
+    await one.work()
+    assert len(one.spool.streams()) == 1
+    assert spooled(tmp_path / "spool") == [*before, first, first + 1]
+    sending = StreamUploads(
+        tmp_path / "spool",
+        Bucket(BucketPlace(f"file://{tmp_path}/bucket")),
+        StreamPolicy(TEMPLATE_DEFAULT),
+        KeptFolders(tmp_path / "kept"),
+        Counter(),
+    )
+    await sending.work(1_700_000_100.0)
+    assert sending.oldest_needed() == {"blue": 0}
+
+
+async def test_not_uploaded_between_two_rounds(tmp_path: Path) -> None:
+    """Also what is turned off for less than a second leaves that out."""
+    clock, broadcaster = [BASE], on_air()
+    one = spooler(tmp_path, broadcaster, clock)
+    clock[0] += SEGMENT_TICKS + 10
+    await one.work()
+    before = spooled(tmp_path)
+    clock[0] += SEGMENT_TICKS
+    for number, is_uploaded in enumerate((False, True, False, True)):
+        decide(one, broadcaster, clock[0], version=2 + number, is_uploaded=is_uploaded)
+    await one.work()
+    clock[0] += 2 * SEGMENT_TICKS
+    await one.work()
+    assert len(streams(tmp_path)) == 2
+    assert spooled(tmp_path) == [*before, before[-1] + 3]
+
+
+async def test_off_the_air_while_not_uploaded(tmp_path: Path) -> None:
+    """The end of such a broadcast takes nothing, whether anything was taken before or not."""
+    clock, broadcaster = [BASE], on_air()
+    for has_begun in (False, True):
+        one = spooler(tmp_path / str(has_begun), broadcaster, clock)
+        if has_begun:
+            decide(one, broadcaster, clock[0], version=3, is_uploaded=True)
+            await one.work()
+        before = spooled(tmp_path / str(has_begun))
+        decide(one, broadcaster, clock[0], version=2 + 2 * has_begun, is_uploaded=False)
+        clock[0] += 3 * SEGMENT_TICKS
+        broadcaster.end("blue", clock[0])
+        await one.finish("blue")
+        assert one.spool.streams() == []
+        assert spooled(tmp_path / str(has_begun)) == before
+
+
+async def test_not_uploaded_after_a_crash(tmp_path: Path) -> None:
+    """What a life before left open of a room that is not uploaded any more ends at once."""
+    clock = [BASE + 10]
+    await spooler(tmp_path, on_air(), clock).work()
+    broadcaster = on_air()
+    after = spooler(tmp_path, broadcaster, clock)
+    assert len(after.spool.streams()) == 1
+    decide(after, broadcaster, clock[0], version=2, is_uploaded=False)
+    await after.work()
+    assert after.spool.streams() == []
+
+
+async def test_turned_off_amid_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is looked at afterwards is taken."""
+    clock, broadcaster = [BASE + 10], on_air()
+    one, put_init = spooler(tmp_path, broadcaster, clock), SpoolWriter.put_init
+
+    def put(*arguments: object) -> None:
+        one.hear(replace(broadcaster.specs()[0], version=2, is_uploaded=False))
+        put_init(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SpoolWriter, "put_init", put)
+    await one.work()
+    assert spooled(tmp_path)
+    assert not spooled(tmp_path, "64k")
+
+
+async def test_the_process_hears_of_it(tmp_path: Path) -> None:
+    """What is decided reaches the spooler with the spec, and goes with the room."""
+    broadcaster, clock = Broadcaster(delay_ticks=0), [BASE]
+    service = BroadcastService(broadcaster, UnixTransport())
+    service.spooler = one = spooler(tmp_path, broadcaster, clock)
+    for version, is_uploaded in enumerate((True, False), 1):
+        spec = replace(room_spec(), version=version, is_uploaded=is_uploaded)
+        call = Request(version, "apply", broadcast_params(spec))
+        assert isinstance(await service.dispatcher.dispatch(call), Response)
+        await one.work()
+        assert len(one.spool.streams()) == is_uploaded
 
 
 async def test_spooler_takes_all(tmp_path: Path) -> None:

@@ -66,6 +66,18 @@ async def test_unless_the_room_wants_it(node: Node) -> None:
     assert await told(node, credits_, talking(ADA)) == []
 
 
+async def test_a_room_that_is_changed_meanwhile(node: Node) -> None:
+    """Who speaks is taken back, or told, as soon as the room is changed so."""
+    credits_ = await speaking(node)
+    node.rooms.when_changed = credits_.look
+    assert await told(node, credits_, talking(ADA)) == [["aaa"]]
+    for names in ([], ["aaa"]):
+        air = Air(names=bool(names))
+        await node.rooms.change(DEMO, lambda room, air=air: replace(room, air=air))  # type: ignore[misc]
+        assert credits_.of(DEMO) == names
+        assert await told(node, credits_) == [names]
+
+
 async def test_talkback(node: Node) -> None:
     """Who speaks to a bus that is not on air is not told of; on another day they may be."""
     credits_ = await speaking(node)
@@ -88,7 +100,8 @@ async def test_a_mixer_that_died(node: Node) -> None:
 async def test_a_room_that_went(node: Node) -> None:
     """It is forgotten."""
     credits_ = await speaking(node)
+    node.rooms.when_gone = credits_.forget_room
     await told(node, credits_, talking(ADA))
     await node.rooms.remove(DEMO)
     assert await told(node, credits_, talking(ADA)) == [[]]
-    assert credits_._told == {}
+    assert (credits_._told, credits_._heard) == ({}, {})

@@ -27,9 +27,9 @@ def test_delay() -> None:
     assert DELAY_TICKS == DEFAULT_DELAY_TICKS
 
 
-def spec(version: int = 1, base: float = 5000.0) -> BroadcastSpec:
+def spec(version: int = 1, base: float = 5000.0, stream: str = "one") -> BroadcastSpec:
     key = KeySpec(0, bytes(16), bytes(16), "/key")
-    return BroadcastSpec(ROOM, version, (key,), tick_at(base), 1.7e9)
+    return BroadcastSpec(ROOM, version, (key,), tick_at(base), 1.7e9, stream=stream)
 
 
 class InTime(FakeBroadcast):
@@ -153,6 +153,37 @@ def test_off_the_air() -> None:
                 pass
         with pytest.raises(NotReady), feeds.open(ROOM, burst=False):
             pass
+
+    tell(story)
+
+
+def test_another_room() -> None:
+    """Readers of a room do not hear one that is made under its id; who comes then does."""
+
+    async def story(feeds: Feeds, plane: InTime, _loop: VirtualLoop) -> None:
+        with feeds.open(ROOM, burst=False) as tap:
+            await tap.next()
+            while plane.asked_parts[-1] == plane.asked_parts[0]:
+                await tap.next()
+            await plane.apply(spec(version=2, stream="another"))
+            assert await tap.next() is None
+        with feeds.open(ROOM, burst=False) as tap:
+            assert await tap.next() is not None
+
+    tell(story)
+
+
+def test_the_base_moves() -> None:
+    """A stream that starts anew goes on for those who hear it."""
+
+    async def story(feeds: Feeds, plane: InTime, loop: VirtualLoop) -> None:
+        with feeds.open(ROOM, burst=False) as tap:
+            before = await tap.next()
+            await plane.apply(spec(version=2, base=loop.time()))
+            after = [await tap.next() for _ in range(3)][-1]
+        assert before is not None
+        assert after is not None
+        assert after.first_frame < before.first_frame
 
     tell(story)
 

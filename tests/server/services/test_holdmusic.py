@@ -77,7 +77,7 @@ async def test_who_joins_says_nothing_to_rooms_without(node: Node) -> None:
     await node.settle()
     for room in (quiet, off):
         node.presence.enter(node.rooms.get(room), Arrival(ADA, Role.ANCHOR), FakeClient())
-    assert not node.services.streams._due
+    assert not node.services.streams.rooms_due()
 
 
 async def test_a_room_that_changes(node: Node) -> None:

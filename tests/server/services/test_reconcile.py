@@ -77,6 +77,47 @@ async def test_wanted_while_applying() -> None:
     assert mixer.specs[DEMO].version == 2
 
 
+async def test_the_end_is_not_skipped() -> None:
+    """A room that is gone is closed before another that has its id is opened, once."""
+    applied: list[RoomSpec] = []
+
+    async def apply(one: RoomSpec) -> None:
+        applied.append(one)
+
+    reconciler = Reconciler(apply)
+    before, *ends, after = (spec(reconciler) for _ in range(4))
+    reconciler.want(before)
+    for end in ends:
+        reconciler.close(end)
+        reconciler.want(after)
+    assert reconciler.rooms_due() == [DEMO]
+    await reconciler.settle(DEMO)
+    assert applied == [ends[-1], after]
+    assert reconciler.rooms_due() == []
+
+
+async def test_an_end_that_waits() -> None:
+    """While the plane is away the end stays before what follows; refused, it keeps nothing back."""
+    applied: list[RoomSpec] = []
+    refusals: list[Exception] = [PlaneUnavailable(), ClientMistake("bad", "never")]
+
+    async def apply(one: RoomSpec) -> None:
+        if refusals:
+            raise refusals.pop(0)
+        applied.append(one)
+
+    reconciler = Reconciler(apply)
+    end, after = spec(reconciler), spec(reconciler)
+    reconciler.close(end)
+    reconciler.want(after)
+    with pytest.raises(PlaneUnavailable):
+        await reconciler.settle(DEMO)
+    assert applied == []
+    await reconciler._try(DEMO)
+    await _run_once(reconciler)
+    assert applied == [after]
+
+
 async def test_away() -> None:
     """A plane that is away is told when it is back."""
     mixer = FakeMixer()

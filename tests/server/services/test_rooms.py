@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mixer.types import Profile, RoomId
+from hls.types import BroadcastSpec
+from mixer.types import Profile, RoomId, RoomSpec
 from server.domain.grants import Role
 from server.domain.room import InviteRole, RoomState
 from server.domain.stream import Stream
@@ -215,6 +216,29 @@ async def test_again(node: Node) -> None:
     assert not node.mixer.specs[DEMO].closed
 
 
+async def test_made_anew_at_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both planes end the one room before they have the other, though that came meanwhile."""
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    told: list[bool] = []
+    mix, broadcast = node.mixer.apply, node.broadcast.apply
+
+    async def mixed(spec: RoomSpec) -> None:
+        told.append(not spec.closed)
+        await mix(spec)
+
+    async def heard(spec: BroadcastSpec) -> None:
+        told.append(spec.on_air)
+        await broadcast(spec)
+
+    monkeypatch.setattr(node.services.specs, "_apply", mixed)
+    monkeypatch.setattr(node.services.streams, "_apply", heard)
+    await node.rooms.remove(DEMO)
+    await node.rooms.create(Wanted(id=DEMO))
+    await node.settle()
+    assert told == [False, True] * 2
+
+
 async def test_interrupted_removal(node: Node) -> None:
     """A removal that was interrupted by a restart is finished at the start."""
     await node.rooms.create(Wanted(id=DEMO))
@@ -319,6 +343,28 @@ async def test_expire(node: Node) -> None:
     node.advance(1)
     await node.rooms.expire()
     assert [room.id for room in node.rooms.all()] == ["stays"]
+
+
+async def test_expiry_goes_on(node: Node) -> None:
+    """A room that somebody removes meanwhile, or that cannot be stored, keeps no other waiting."""
+    for name in ("one", "two", "three", "four"):
+        await node.rooms.create(Wanted(id=RoomId(name), expires_in_s=60))
+    asked: list[RoomId] = []
+
+    async def before_removal(room: RoomId) -> None:
+        asked.append(room)
+        if asked == ["one"]:
+            await node.rooms.remove(room)
+            await node.rooms.remove(RoomId("two"))
+            await node.rooms.create(Wanted(id=RoomId("two"), expires_in_s=60))
+        if room == "three":
+            raise StoreLost("the disk is full")
+
+    node.rooms.before_removal = before_removal
+    node.advance(61)
+    await node.rooms.expire()
+    assert asked == ["one", "one", "two", "three", "four"]
+    assert {room.id for room in node.rooms.all()} == {"two", "three"}
 
 
 @pytest.mark.parametrize("role", InviteRole)

@@ -1,47 +1,23 @@
 """Uploads as the control process knows them, against a plane that uploads nothing."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from hls.upload.types import UploadProgress, UploadState, Wanted
-from mixer.types import PlaneStatistics, RoomId
+from mixer.types import RoomId
 from server.domain.recording import What
-from server.errors import PlaneUnavailable, RecordingBusy
+from server.errors import RecordingBusy
 from server.services.recorder import Recorder
 from server.services.rooms import Wanted as WantedRoom
 from server.services.uploads import A_ROUND, Uploads
 from tests.support.node import Node, open_node
+from tests.support.uploads import FakePlane, Told
 
 DEMO = RoomId("demo")
-
-
-@dataclass
-class Told:
-    state: str = "ok"
-    sentence: str = ""
-    recordings: Sequence[UploadProgress] = ()
-    oldest: dict[str, int] | None = None
-
-
-class FakePlane:
-    """Says what a test tells it to."""
-
-    def __init__(self) -> None:
-        self.told = Told()
-        self.asked: list[Sequence[Wanted]] = []
-        self.is_away = False
-
-    async def follow(self, wanted: Sequence[Wanted]) -> Told:
-        if self.is_away:
-            raise PlaneUnavailable
-        self.asked.append(wanted)
-        return self.told
-
-    async def statistics(self) -> PlaneStatistics:
-        return PlaneStatistics({}, {})
 
 
 @pytest.fixture
@@ -89,22 +65,41 @@ async def test_followed(uploads: Uploads, recorder: Recorder, plane: FakePlane) 
     one = UploadProgress(DEMO, name, UploadState.UPLOADING, 5, 9, "why")
     plane.told = Told("away", "It is away.", [one], {"demo": 7})
     await uploads.work()
-    assert plane.asked == [[Wanted(DEMO, name, is_over=over)] for over in (False, True)]
+    began = recorder.get(DEMO, name).began_at.timestamp()
+    assert plane.asked == [[Wanted(DEMO, name, over, began)] for over in (False, True)]
     told = {"state": "uploading", "sent": 5, "total": 9, "reason": "why"}
     assert uploads.progress(recorder.get(DEMO, name)) == told
     assert (uploads.state, uploads.sentence) == ("away", "It is away.")
     assert Uploads(plane, recorder, are_recordings_sent=True).oldest_msn(DEMO) == 0
-    recorder.is_needed = uploads.is_needed
+    recorder.is_needed, recorder.why_needed = uploads.is_needed, uploads.why_needed
     assert (uploads.oldest_msn(DEMO), uploads.oldest_msn(RoomId("x"))) == (7, None)
-    with pytest.raises(RecordingBusy):
+    with pytest.raises(RecordingBusy, match="It is away"):
         await recorder.remove(DEMO, name)
     plane.told = Told(recordings=[replace(one, state=UploadState.DONE)])
     await uploads.work()
     await uploads.work()
     assert plane.asked[-1] == []
+    assert uploads.why_needed() == "This recording is being uploaded: wait until that is done"
     await recorder.remove(DEMO, name)
     await uploads.work()
     assert not recorder.all()
+
+
+async def test_name_again(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
+    """That a recording is in the bucket says nothing of the next one of its name."""
+    name = await recorded(recorder)
+    one = recorder.get(DEMO, name)
+    plane.told = Told(recordings=[UploadProgress(DEMO, name, UploadState.DONE)])
+    await uploads.work()
+    assert not uploads.is_needed(one)
+    another = replace(one, began_at=one.began_at + timedelta(seconds=1))
+    assert uploads.is_needed(another)
+    assert uploads.progress(another) == {
+        "state": "waiting",
+        "sent": 0,
+        "total": 0,
+        "reason": "",
+    }
 
 
 async def test_gone_is_not_needed(uploads: Uploads, recorder: Recorder, plane: FakePlane) -> None:
@@ -121,6 +116,43 @@ async def test_plane_away(uploads: Uploads, recorder: Recorder, plane: FakePlane
     plane.is_away = True
     await uploads.work()
     assert uploads.is_needed(recorder.get(DEMO, name))
+
+
+async def test_a_room_that_is_not_uploaded(
+    node: Node, uploads: Uploads, recorder: Recorder, plane: FakePlane
+) -> None:
+    """From then on nothing of what is recorded is; on again, only what begins after that."""
+    rooms = node.services.context.rooms
+    before = await recorded(recorder)
+    name = (await recorder.start(DEMO, What(), "api")).name
+    await rooms.change(DEMO, lambda room: replace(room, upload=False))
+    await uploads.work()
+    assert [wanted.name for wanted in plane.asked[-1]] == [before]
+    assert uploads.progress(recorder.get(DEMO, name)) is None
+    await rooms.change(DEMO, lambda room: replace(room, upload=True))
+    await recorder.stop(DEMO, name, "api")
+    await recorder.finished(DEMO, name, 1.0)
+    await rooms.change(DEMO, lambda room: replace(room, upload=False))
+    private = await recorded(recorder)
+    await rooms.change(DEMO, lambda room: replace(room, upload=True))
+    after = await recorded(recorder)
+    await uploads.work()
+    assert {wanted.name for wanted in plane.asked[-1]} == {before, after}
+    for one in (name, private):
+        await recorder.remove(DEMO, one)
+    services = node.build()
+    await services.load()
+    assert [one.is_uploaded for one in services.context.recorder.all()] == [True, True]
+
+
+async def test_it_is_withheld_for_good(node: Node, recorder: Recorder) -> None:
+    """What is withheld while it is recorded is so after a restart, too."""
+    name = (await recorder.start(DEMO, What(), "api")).name
+    await recorder.withhold(DEMO)
+    await recorder.withhold(RoomId("none"))
+    services = node.build()
+    await services.load()
+    assert not services.context.recorder.get(DEMO, name).is_uploaded
 
 
 @pytest.mark.parametrize("has_plane", [True, False])

@@ -44,6 +44,12 @@ def test_audacity_gets_events_and_files() -> None:
     assert audacity(replace(ROOM, files=[], events=[])) == ""
 
 
+def test_captions_are_no_sound() -> None:
+    """They last as long as their mix, or longer, and are no label."""
+    said = RecordedFile("mix.take2.en.vtt", FileKind.CAPTIONS, 2, 10.0, 6.0, language="en")
+    assert audacity(replace(ROOM, files=[MIX, said])) == audacity(ROOM)
+
+
 def test_people_are_called_what_they_say() -> None:
     """Or what they are, if they say nothing."""
     assert names(ROOM) == {"ann": "Ann A.", "bob": "bob"}

@@ -38,6 +38,7 @@ WHOLE = Manifest(
     files=[
         RecordedFile("mix.flac", FileKind.MIX, 1, 0.0, 10.0, 1000),
         RecordedFile("tracks/1-Ännchen.ogg", FileKind.TRACK, 1, 2.5, 7.5, 500, "ann", 2),
+        RecordedFile("mix.de.vtt", FileKind.CAPTIONS, 1, 0.0, 9.0, 100, language="de"),
     ],
     events=[
         Event(0.0, 1_700_000_000.0, EventKind.JOINED, "ann", "Ännchen"),
@@ -51,7 +52,7 @@ def test_what_is_written_is_read() -> None:
     text = write_manifest(WHOLE)
     assert read_manifest(text) == WHOLE
     assert "Ännchen" in text
-    assert WHOLE.size_bytes == 1500
+    assert WHOLE.size_bytes == 1600
 
 
 def test_a_take_of_before_is_read() -> None:
@@ -83,6 +84,14 @@ def test_a_recording_that_has_just_begun_is_read() -> None:
     """What is not known yet is null."""
     begun = Manifest("hall", "monday", 1.0, MixFormat.OGG_OPUS, tracks=False, exact=True)
     assert read_manifest(write_manifest(begun)) == begun
+
+
+def test_what_an_earlier_version_wrote_is_read() -> None:
+    """A file without a language is one of sound."""
+    document = json.loads(write_manifest(WHOLE))
+    for file in document["files"]:
+        del file["language"]
+    assert {file.language for file in read_manifest(json.dumps(document)).files} == {""}
 
 
 def test_what_a_later_version_adds_is_left_out() -> None:

@@ -33,7 +33,11 @@ def test_fill_stays_inside(room: str, name: str) -> None:
     [
         (TEMPLATE_DEFAULT, True),
         ("node-1/{room}/{kind}/{name}", True),
+        ("{room}/{kind}-{name}", True),
+        ("{kind}-{room}/{name}", True),
         ("{room}/{name}", False),
+        ("{room}-{name}-{kind}", False),
+        ("{kind}/{name}.of.{room}", False),
         ("../{room}/{kind}/{name}", False),
         ("/{room}/{kind}/{name}", False),
         ("{room}//{kind}/{name}", False),
