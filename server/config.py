@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         default=UPLOAD_TEMPLATE,
         pattern=UPLOAD_PATTERN,
         description="Folder of each upload within the bucket; {room}, {kind} and {name} must be in"
-        " it.",
+        " it, with a / between the first and the last.",
     )
     upload_keys: bool = Field(
         default=False,

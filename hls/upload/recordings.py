@@ -12,6 +12,7 @@ from typing import Final
 from hls.errors import BadSound, BucketLost, EncoderLost
 from hls.recording.core.manifest import FILE_NAME as MANIFEST
 from hls.recording.core.manifest import BadManifest, Manifest, read_manifest
+from hls.recording.shelf import claim
 from hls.recording.walk import walk
 from hls.upload.bucket import PART_BYTES, Bucket
 from hls.upload.core.places import Kind, fill
@@ -186,6 +187,9 @@ class RecordingUploads:
             await asyncio.to_thread(self._check_mounted, job)
             job.is_gone, job.sentence = True, "There is nothing in its folder."
             return
+        if await asyncio.to_thread(_is_written, folder):
+            job.sentence = "The last of it is still being written."
+            return
         job.total = sum(size for size, _ in found.values())
         for file, known in found.items():
             if job.files.get(file, ())[:2] == known:
@@ -265,6 +269,17 @@ def _look(folder: Path) -> dict[str, tuple[int, int]]:
     """Return the files of a recording with their sizes and times. Raises OSError."""
     found = walk(folder, is_strict=True)
     return dict(sorted((file, (status.st_size, status.st_mtime_ns)) for file, status in found))
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether somebody writes in it; on a disk that does not say, or may not be asked, nobody."""
+    try:
+        os.close(claim(folder, wait=False))
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _read_piece(path: Path, number: int) -> bytes:

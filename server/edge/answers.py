@@ -142,6 +142,7 @@ class RoomNotice(RoomBrief):
     lobby: bool
     chat: bool
     chatListeners: bool
+    captions: list[str]
     expiresAt: Moment | None
 
 
@@ -159,7 +160,6 @@ class RoomFull(RoomNotice):
     dvrSeconds: int | None
     title: str
     broadcastNames: bool
-    captions: list[str]
     holdMusic: str | None
     record: Automatic | None
     links: Links
@@ -184,7 +184,6 @@ class RoomSeen(RoomNotice):
     dvrSeconds: int | None = None
     title: str | None = None
     broadcastNames: bool | None = None
-    captions: list[str] | None = None
     holdMusic: str | None = None
     record: Automatic | None = None
     links: Links | None = None

@@ -316,7 +316,6 @@ def _decided(context: Context, request: web.Request, room: Room) -> dict[str, ob
         "dvrSeconds": room.air.dvr_s,
         "title": room.air.title,
         "broadcastNames": room.air.names,
-        "captions": list(room.air.captions),
         "holdMusic": room.air.hold,
         "record": None if room.record is None else room.record.value,
         "links": links_of(request, room),

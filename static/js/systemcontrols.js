@@ -1,6 +1,7 @@
 /** The system's own controls: the lock screen, a headset's button, the keyboard's media keys. */
 
-const ARTWORK = [{ src: "/static/img/mark.svg", sizes: "any", type: "image/svg+xml" }];
+/** `mark.svg` as a browser draws it: a lock screen shows no vectors. */
+const ARTWORK = [{ src: "/static/img/mark.png", sizes: "512x512", type: "image/png" }];
 
 /**
  * @typedef {object} Controls

@@ -22,7 +22,7 @@ TOPS = ("server", "mixer", "hls", "static", "tests", "docs", "bench")
 
 def _options(command: click.Command) -> set[str]:
     """Return the options of a command and of all below it."""
-    names = {name for one in command.params for name in one.opts}
+    names = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):

@@ -71,6 +71,19 @@ def test_settings_are_shown_and_sent_whole(desk: Locator, site: ScriptedSite) ->
     assert [call for call in site.calls if call[0] == "change"] == [("change", expected)]
 
 
+def test_upload_is_asked_where_there_is_one(desk: Locator, site: ScriptedSite) -> None:
+    """Only of a server that uploads; what is not asked is not said."""
+    box = desk.get_by_label("Upload recordings and broadcast")
+    expect(box).to_be_hidden()
+    site.script.rooms[0]["upload"] = True
+    expect(box).to_be_checked(timeout=20_000)
+    box.uncheck()
+    desk.get_by_role("button", name="Save").click()
+    expect(desk.get_by_text("Saved", exact=True)).to_be_visible()
+    ((_, change),) = [call for call in site.calls if call[0] == "change"]
+    assert change["upload"] is False
+
+
 def test_channels_are_chosen_by_keyboard(desk: Locator, site: ScriptedSite) -> None:
     """What listeners can choose among, each with language and label, the first one unasked."""
     row = desk.locator(".channel").filter(has_text="fr")

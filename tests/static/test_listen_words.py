@@ -97,6 +97,22 @@ def test_a_server_that_starts_is_asked_again(page: Page, site: ScriptedSite) -> 
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
+def test_a_lock_screen_has_a_picture(page: Page, site: ScriptedSite) -> None:
+    """It is what it says it is, and of the size it says."""
+    page.goto(LINK)
+    until(page, "navigator.mediaSession.metadata !== null")
+    found = page.evaluate(
+        """async () => {
+          const { src, type, sizes } = navigator.mediaSession.metadata.artwork[0];
+          const image = new Image();
+          image.src = src;
+          await image.decode();
+          return [type, sizes, `${image.naturalWidth}x${image.naturalHeight}`];
+        }"""
+    )
+    assert found == ["image/png", "512x512", "512x512"]
+
+
 def test_the_status_is_always_there(page: Page, on_air: ScriptedSite) -> None:
     """A live region that appears with its words is not read out."""
     page.goto(LINK)

@@ -154,7 +154,7 @@ async def test_get(edge: Edge) -> None:
     admins = {"links", "pin", "loudest", "liveListeners", "automix", "record", "radio", "upload"}
     admins |= {"liveListenersMost"}
     admins |= {"broadcastBuses", "dvrSeconds", "title", "broadcastNames"}
-    admins |= {"captions", "holdMusic"}
+    admins |= {"holdMusic"}
     assert guest["room"].keys() == admin["room"].keys() - admins
     assert (guest["room"]["pinRequired"], guest["room"]["status"]) == (True, "onair")
 
