@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support import sounds
+from tests.support.ffmpeg_player import playing
 from tests.support.program import Program, children_of, running
 from tests.support.room_client import connect, person
 from tests.support.webrtc_client import WebRtcClient, level_db, silence
@@ -110,30 +110,20 @@ async def until_silent(client: WebRtcClient) -> None:
 
 
 async def test_an_empty_room_is_on_air(tmp_path: Path, jingle: bytes) -> None:
-    """Nobody is in it: who listens to the broadcast hears the announcement."""
-    async with running(tmp_path / "state") as program:
+    """Nobody is in it: who listens to the broadcast hears the announcement, as loud as it is."""
+    options = ("--broadcast-loudness-lufs", "off")
+    async with running(tmp_path / "state", *options) as program:
         room = (await program.new_room())["roomId"]
         _, listen = await program.call("POST", "/api/token", {"roomId": room})
+
+        async def is_listed() -> bool:
+            async with program.http.get(listen["hlsUrl"]) as answer:
+                return b"#EXTINF" in await answer.read()
+
         await play(program, room, jingle, loop="true")
-        out = tmp_path / "air.wav"
-        while True:
-            ffmpeg = await asyncio.create_subprocess_exec(
-                *("ffmpeg", "-v", "quiet", "-y", "-live_start_index", "-1"),
-                *("-i", f"{listen['hlsUrl']}?token={listen['token']}"),
-                *("-t", "1.8", "-ac", "1", str(out)),
-            )
-            try:
-                async with asyncio.timeout(15):
-                    status = await ffmpeg.wait()
-            except TimeoutError:  # thrown off the stream, as a busy machine may do: once more
-                ffmpeg.kill()
-                status = await ffmpeg.wait()
-            if status == 0:  # else the first segment is not there yet
-                with wave.open(str(out)) as file:
-                    heard = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-                if loudness(heard[4800:-4800]) > TONE - 2:
-                    return
-            await asyncio.sleep(0.3)  # sleep: segments take their time
+        await until(is_listed)
+        async with playing(f"{listen['hlsUrl']}?token={listen['token']}") as player:
+            await player.hear(1000, above_db=TONE - 2)
 
 
 async def test_faults(tmp_path: Path, jingle: bytes) -> None:

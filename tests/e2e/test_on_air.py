@@ -7,40 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import m3u8
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from hls.core.conformance.listing import read
 from server.client.stream_check import Checker
 from tests.e2e.test_ffmpeg import join
+from tests.support.ffmpeg_player import playing
 from tests.support.program import Program, running
-from tests.support.webrtc_client import RATE, client, level_db, tone
+from tests.support.webrtc_client import client, tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 PATIENCE_S = 60.0
-CHUNK = RATE // 2
 EPOCHS = 3  # so many keys at least are to have been in force
-
-
-def sounds(hertz: float) -> Callable[[NDArray[np.int16]], bool]:
-    """Whether half a second is this tone."""
-    return lambda pcm: level_db(pcm, hertz) > -20
-
-
-def is_silent(pcm: NDArray[np.int16]) -> bool:
-    return int(np.abs(pcm).max()) < 10
-
-
-async def hear(
-    player: asyncio.subprocess.Process, is_it: Callable[[NDArray[np.int16]], bool]
-) -> None:
-    """Wait until a player plays it."""
-    assert player.stdout is not None, "asked for as a pipe"
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_it(np.frombuffer(await player.stdout.readexactly(2 * CHUNK), np.int16)):
-            pass
 
 
 async def speak(program: Program, room: str, hertz: float, ended: asyncio.Event) -> None:
@@ -93,15 +72,6 @@ def bare(key: str) -> str:
     return address
 
 
-async def play(url: str) -> asyncio.subprocess.Process:
-    """Decode a stream to mono 16 bit at 48 kHz."""
-    return await asyncio.create_subprocess_exec(
-        *("ffmpeg", "-v", "error", "-i", url, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-
-
 async def test_a_stream_goes_on(tmp_path: Path) -> None:
     """Broadcast process and mixer die; the key changes; who listens hears silence, then goes on
     hearing. No text breaks a rule, tokens and all, and PyPI's m3u8 reads them all.
@@ -116,28 +86,24 @@ async def test_a_stream_goes_on(tmp_path: Path) -> None:
             followers.checker.check(f"{base}/master.m3u8?token={token['token']}")
         )
         tasks.create_task(speak(program, room, 700, ended))
-        player = await play(f"{base}/stream.m3u8?token={token['token']}")
-        try:
-            await hear(player, sounds(700))
+        async with playing(f"{base}/stream.m3u8?token={token['token']}") as player:
+            await player.hear(700, above_db=-20)
             broadcast = program.worker("broadcast")
             os.kill(broadcast, signal.SIGKILL)
             await program.wait_for_worker("broadcast", other_than=broadcast)
             before = read(followers.texts[-1]).first_msn
             await followers.until(lambda text: read(text).first_msn > before + 2)
-            await hear(player, sounds(700))
+            await player.hear(700, above_db=-20)
             mixer = program.worker("mixer")
             os.kill(mixer, signal.SIGKILL)
             await program.wait_for_worker("mixer", other_than=mixer)
-            await hear(player, is_silent)
+            await player.hear_silence()
             async with asyncio.timeout(PATIENCE_S):
                 while await program.metric("roomtone_mixer_up") < 1:
                     pass
             tasks.create_task(speak(program, room, 1100, ended))
-            await hear(player, sounds(1100))
+            await player.hear(1100, above_db=-20)
             await followers.until(lambda _: len(followers.keys) >= EPOCHS)
-        finally:
-            player.kill()
-            await player.communicate()  # what it still had to say holds its end up
             followers.checker.stop()
             ended.set()
         found = await following

@@ -11,21 +11,18 @@ import pytest
 
 from bench.browsers import chromium
 from tests.e2e.test_ffmpeg import join
+from tests.support import ffmpeg_player
+from tests.support.ffmpeg_player import CHUNK
 from tests.support.program import Program, running
-from tests.support.webrtc_client import RATE, client, level_db, tone
+from tests.support.webrtc_client import client, level_db, tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 HZ = 700.0
 PATIENCE_S = 45.0
-CHUNK = RATE // 2
 CHUNKS = 5  # in a row, so that no player passes that only got through one segment
 
 RAW = "audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1,format=S16LE ! fdsink fd=1"
-
-
-def ffmpeg(url: str) -> list[str]:
-    return ["ffmpeg", "-v", "error", "-i", url, "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
 
 
 def gstreamer(url: str) -> list[str]:
@@ -125,7 +122,7 @@ async def test_players(tmp_path: Path, container: str) -> None:
         await anchor.accept(await join(program, room, await anchor.offer()))
         low = await address(program, room, "stream.m3u8")
         classic = await address(program, room, "classic.m3u8")
-        commands = {"FFmpeg, classic": ffmpeg(classic), "VLC, classic": vlc(classic)}
+        commands = {"FFmpeg, classic": ffmpeg_player.command(classic), "VLC, classic": vlc(classic)}
         if container == "fmp4":
             commands["VLC, low latency"] = vlc(low)
         else:

@@ -29,28 +29,33 @@ from tests.support.whip import (
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 HERTZ, OTHER = 440.0, 1000.0
-PRESENT_DB, ABSENT_DB = -30.0, -60.0
+PRESENT_DB, ABSENT_DB = -30.0, -50.0
+SILENT_S = 15.0  # after which the server gives up who says nothing
 
 # FFmpeg's muxer in PyAV: one stream of Opus, paced by the clock. Its own certificates are on the
 # curve P-224, which no browser's and no WebRTC server's DTLS takes: it is given one.
 _PYAV = """
-import sys, time
+import signal, sys, time
 import av, numpy as np
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 url, token, hertz, certificate, key = sys.argv[1:]
 out = av.open(url, "w", format="whip",
     options={"authorization": token, "cert_file": certificate, "key_file": key})
 stream = out.add_stream("libopus", rate=48000, bit_rate=64000)
 stream.layout = "stereo"
 began, number = time.monotonic(), 0
-while True:
-    t = (np.arange(960) + 960 * number) / 48000
-    sine = np.round(9000 * np.sin(2 * np.pi * float(hertz) * t)).astype(np.int16)
-    frame = av.AudioFrame.from_ndarray(np.repeat(sine, 2)[None], format="s16", layout="stereo")
-    frame.sample_rate, frame.pts = 48000, 960 * number
-    for packet in stream.encode(frame):
-        out.mux(packet)
-    number += 1
-    time.sleep(max(0, began + number / 50 - time.monotonic()))
+try:
+    while True:
+        t = (np.arange(960) + 960 * number) / 48000
+        sine = np.round(9000 * np.sin(2 * np.pi * float(hertz) * t)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(sine, 2)[None], format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = 48000, 960 * number
+        for packet in stream.encode(frame):
+            out.mux(packet)
+        number += 1
+        time.sleep(max(0, began + number / 50 - time.monotonic()))
+finally:
+    out.close()
 """
 
 
@@ -111,13 +116,18 @@ async def pages(studio: Studio, count: int) -> AsyncIterator[list[Page]]:
         yield opened
 
 
-async def heard(studio: Studio, hertz: float) -> float:
-    """Listen by WHEP; return the level of a frequency."""
+async def levels(studio: Studio, *hertz: float) -> list[float]:
+    """Listen by WHEP to somebody who speaks; return the levels of frequencies."""
     token = await studio.listen_token()
     async with studio.caller("whep", token) as (ear, location):
         pcm = await ear.hear(1.0, skip=1.0)
         assert await studio.delete(location, token) == 200
-        return level_db(pcm, hertz)
+        return [level_db(pcm, one) for one in hertz]
+
+
+async def heard(studio: Studio, hertz: float) -> float:
+    """Do so for one frequency."""
+    return (await levels(studio, hertz))[0]
 
 
 async def test_a_publisher_is_a_person_and_a_listener_is_not(studio: Studio) -> None:
@@ -140,17 +150,21 @@ async def test_a_publisher_is_a_person_and_a_listener_is_not(studio: Studio) -> 
 
 async def test_a_publisher_waits_to_be_let_in(studio: Studio) -> None:
     """aiortc: connected and heard by nobody, until the same connection is let in."""
-    await studio.program.call("PATCH", f"/api/rooms/{studio.room}", {"lobby": True})
-    user, token = await studio.person("Radio")
+    _, other = await studio.person("Other")
     lobby = f"/api/rooms/{studio.room}/lobby"
-    async with studio.caller("whip", token, tone(HERTZ)) as (_, location):
-        assert await heard(studio, HERTZ) < ABSENT_DB
-        _, outside = await studio.program.call("GET", lobby)
-        assert [one["userId"] for one in outside["waiting"]] == [user]
-        assert (await studio.program.call("POST", f"{lobby}/{user}", {}))[0] == 200
-        assert await heard(studio, HERTZ) > PRESENT_DB
-        assert await studio.program.metric("roomtone_dtls_handshakes_total") == 3  # two of `heard`
-        assert await studio.delete(location, token) == 200
+    async with studio.caller("whip", other, tone(OTHER)):  # where nobody speaks little is sent
+        await studio.program.call("PATCH", f"/api/rooms/{studio.room}", {"lobby": True})
+        user, token = await studio.person("Radio")
+        async with studio.caller("whip", token, tone(HERTZ)) as (_, location):
+            waiting, speaking = await levels(studio, HERTZ, OTHER)
+            assert waiting < ABSENT_DB < PRESENT_DB < speaking
+            _, outside = await studio.program.call("GET", lobby)
+            assert [one["userId"] for one in outside["waiting"]] == [user]
+            assert (await studio.program.call("POST", f"{lobby}/{user}", {}))[0] == 200
+            assert min(await levels(studio, HERTZ, OTHER)) > PRESENT_DB
+            # Theirs, the other's, and two of `levels`.
+            assert await studio.program.metric("roomtone_dtls_handshakes_total") == 4
+            assert await studio.delete(location, token) == 200
 
 
 async def test_a_removed_publisher_is_out(studio: Studio) -> None:
@@ -232,7 +246,7 @@ async def test_listeners_outlive_everything_but_their_mixer(studio: Studio) -> N
 
 
 async def test_ffmpeg_publishes(studio: Studio, tmp_path: Path) -> None:
-    """Libavformat's `whip` muxer, as PyAV carries it; its end is the person's."""
+    """Libavformat's `whip` muxer, as PyAV carries it; closed, it says so."""
     user, token = await studio.person("FFmpeg")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     await run(
@@ -248,12 +262,13 @@ async def test_ffmpeg_publishes(studio: Studio, tmp_path: Path) -> None:
     ):
         await inside.wait_for_status(user, "onair")
         assert await heard(studio, HERTZ) > PRESENT_DB
-        ffmpeg.send_signal(signal.SIGKILL)
-        await inside.wait_for_status(user, None)
+        ffmpeg.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(SILENT_S - 5):
+            await inside.wait_for_status(user, None)
 
 
 async def test_gstreamer_publishes(studio: Studio) -> None:
-    """webrtcbin: it offers both ways and is answered one; its end is the person's."""
+    """webrtcbin: it offers both ways and is answered one; killed, it is given up soon."""
     user, token = await studio.person("GStreamer")
     async with (
         studio.person_inside() as inside,
