@@ -16,9 +16,10 @@ ALWAYS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _POLICY: Final = (
-    "default-src 'self'; connect-src {connect}; media-src 'self' blob:; worker-src 'self' blob:;"
-    " img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors {ancestors}"
+    # hls.js gives its text tracks an address that begins with data:.
+    "default-src 'self'; connect-src {connect}; media-src 'self' blob: data:;"
+    " worker-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors {ancestors}"
 )
 _REST: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",

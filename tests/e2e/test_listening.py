@@ -123,7 +123,8 @@ async def test_a_tone_without_a_hole(tmp_path: Path) -> None:
         await ears.page.wait_for_timeout(4000)  # the distance from the edge settles
         looks, torn = await hear_all(ears)
         assert {look["state"] for look in looks} == {"live"}
-        assert await ears.program.metric("roomtone_stream_keys_given_total") >= LISTEN_S / 9.6
+        keys = await ears.program.metric("roomtone_stream_keys_given_total")
+        assert keys >= LISTEN_S / 9.6 - 1  # the first and the last are not whole
         nothing_piles_up(looks, torn)
         await back_in_time(ears.page)
         await to_the_end(ears)

@@ -24,7 +24,7 @@ STATIC = Path(__file__).resolve().parents[2] / "static"
 # What the product promises to send with every page.
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
-    "media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data:; "
+    "media-src 'self' blob: data:; worker-src 'self' blob:; img-src 'self' data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 ADMIN = "first-run-secret"

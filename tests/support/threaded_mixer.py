@@ -17,21 +17,25 @@ def spin() -> None:
         pass
 
 
+def start_spinning() -> None:
+    """Start the thread and wait for it: one that has not run yet is not seen by anybody."""
+    spinning.acquire()
+    _thread.start_new_thread(spin, ())
+    spinning.acquire()
+
+
 class ThreadingPlane(Plane):
     """A plane that starts a thread when it is given a room."""
 
     def apply(self, spec: RoomSpec) -> None:
-        """Start the thread, then apply; a thread that has not run yet is not seen by anybody."""
-        spinning.acquire()
-        _thread.start_new_thread(spin, ())
-        spinning.acquire()
+        """Start the thread, then apply."""
+        start_spinning()
         super().apply(spec)
 
 
 if __name__ == "__main__":
     moment, _worker, _verb, settings = sys.argv[1:]
     if moment == "at-start":
-        spinning.acquire()
-        _thread.start_new_thread(spin, ())
+        start_spinning()
     setattr(mixer_worker, "Plane", ThreadingPlane)  # noqa: B010 - it is no public name there
     mixer_worker.main([settings])

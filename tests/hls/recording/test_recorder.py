@@ -213,9 +213,10 @@ def test_an_end_that_comes_while_we_look_is_told(
     recorder: Recorder, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the next news, and not forgotten with what is over."""
-    hangs, real = threading.Event(), shelf.save_all
+    hung, hangs, real = threading.Event(), threading.Event(), shelf.save_all
 
     def save_all(folder: Path, manifest: Manifest) -> None:
+        hung.set()
         hangs.wait()
         real(folder, manifest)
 
@@ -224,6 +225,8 @@ def test_an_end_that_comes_while_we_look_is_told(
     reports.wait_for(FIRST, "monday", RecordingState.RECORDING)
     recorder.apply(a_spec(2, None), FIRST)
     (ending,) = recorder._ending
+    assert hung.wait(5.0)
+    recorder.poll(FIRST)  # what was new until then
     looked = Recording.has_news
 
     def has_news(one: Recording) -> bool:
