@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.static.scripted import Script, ScriptedSite, room_named
+from tests.static.scripted import (
+    Recording,
+    Script,
+    ScriptedSite,
+    go_on_air,
+    record,
+    room_named,
+)
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -44,6 +51,17 @@ def site(server: ScriptedSite) -> ScriptedSite:
     server.open_headers.clear()
     server.asked.clear()
     return server
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return record(tmp_path_factory.mktemp("broadcast"))
+
+
+@pytest.fixture
+def on_air(site: ScriptedSite, recording: Recording) -> ScriptedSite:
+    go_on_air(site.script, recording)
+    return site
 
 
 @pytest.fixture

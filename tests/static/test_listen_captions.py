@@ -5,16 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
+from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return record(tmp_path_factory.mktemp("broadcast"))
 
 
 @pytest.fixture

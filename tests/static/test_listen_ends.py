@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
+from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air
 from tests.static.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
@@ -15,17 +15,6 @@ LIVE = "html[data-state=live]"
 OFF_AIR = "html[data-state=off_air]"
 COUNT_PLAYING = """window.played = 0;
   roomtone.audio.addEventListener("playing", () => (window.played += 1)); null"""
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return record(tmp_path_factory.mktemp("broadcast"))
-
-
-@pytest.fixture
-def on_air(site: ScriptedSite, recording: Recording) -> ScriptedSite:
-    go_on_air(site.script, recording)
-    return site
 
 
 @pytest.fixture

@@ -7,23 +7,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.static.axe import complaints_of_axe
-from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
+from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air
 from tests.static.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(40)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return record(tmp_path_factory.mktemp("broadcast"))
-
-
-@pytest.fixture
-def on_air(site: ScriptedSite, recording: Recording) -> ScriptedSite:
-    go_on_air(site.script, recording)
-    return site
 
 
 @pytest.fixture

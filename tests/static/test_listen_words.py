@@ -5,23 +5,12 @@ import json
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.static.scripted import INVITE, Recording, ScriptedSite, go_on_air, record
+from tests.static.scripted import INVITE, ScriptedSite
 from tests.static.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return record(tmp_path_factory.mktemp("broadcast"))
-
-
-@pytest.fixture
-def on_air(site: ScriptedSite, recording: Recording) -> ScriptedSite:
-    go_on_air(site.script, recording)
-    return site
 
 
 def on_stage(page: Page) -> None:
