@@ -23,7 +23,10 @@ _CORNERS = (400, 900, 1500, 2300, 3300)
 _SWEEPS = tuple(itertools.permutations(_CORNERS, 2))[:18]
 KINDS = len(_SWEEPS)  # one every so many seconds: longer than any delay that is looked for
 _RATE = SAMPLE_RATE // 3  # enough for what the sweeps hold, and a third of the work
-DISTINCT = 3.0  # above the next kind (whole ones: 14); else a hole has made it like another
+# Halves are looked for: a jitter buffer or a player that catches up cuts out some milliseconds, and
+# what is cut within is no longer the sweep that it was.
+_HALF = int(LENGTH_S * _RATE) // 2
+DISTINCT = 3.0  # above the next kind; else a hole has made it like another
 CLEAR = 8.0  # a peak of the matched filter above its median; noise stays below 5
 
 
@@ -51,12 +54,7 @@ def onsets(heard: Tapped) -> list[Onset]:
     if len(heard.pcm) < SAMPLE_RATE * LENGTH_S:
         return []
     sound = _signal.resample_poly(heard.pcm.astype(np.float32), _RATE, SAMPLE_RATE)
-    matches = np.stack(
-        [
-            np.abs(_signal.fftconvolve(sound, _sweep(kind, _RATE)[::-1], mode="valid"))
-            for kind in range(KINDS)
-        ]
-    )
+    matches = np.stack([_match(sound, _sweep(kind, _RATE)) for kind in range(KINDS)])
     best: NDArray[np.float32] = matches.max(axis=0)
     least = CLEAR * max(float(np.median(matches)), 1.0)
     peaks, _ = _signal.find_peaks(best, height=least, distance=int(0.5 * SPACING_S * _RATE))
@@ -71,6 +69,16 @@ def onsets(heard: Tapped) -> list[Onset]:
         if best[peak] > DISTINCT * second:
             found.append(Onset(heard.at_s(3 * peak), kind))
     return found
+
+
+def _match(sound: NDArray[np.float32], sweep: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how well a sweep fits at each place where it could begin: the better of its halves."""
+    first, second = (
+        np.abs(_signal.fftconvolve(sound, half[::-1], mode="valid"))
+        for half in (sweep[:_HALF], sweep[_HALF:])
+    )
+    better: NDArray[np.float32] = np.maximum(first[:-_HALF], second[_HALF:])
+    return better
 
 
 def delays_s(given: Sequence[Onset], heard: Sequence[Onset], longest_s: float) -> list[float]:

@@ -20,6 +20,20 @@ def test_markers_are_found_where_they_are() -> None:
     assert [one.at_s for one in found] == pytest.approx(expected, abs=0.002)
 
 
+@pytest.mark.parametrize("inside_s", [0.04, 0.05, 0.06, 0.07])
+def test_a_marker_with_a_cut_in_it(inside_s: float) -> None:
+    """A jitter buffer that catches up cuts 15 ms out of some: they are known, where they then are."""
+    cut, kept, at = SAMPLE_RATE * 15 // 1000, [], 0
+    for number in range(0, KINDS, 3):
+        here = int((number * SPACING_S + 0.4 + inside_s) * SAMPLE_RATE)
+        kept.append(SOUND[at:here])
+        at = here + cut
+    found = onsets(tapped_at(np.concatenate([*kept, SOUND[at:]]), 0.0))
+    assert [one.kind for one in found] == [*range(KINDS)]
+    expected = [0.4 + number * SPACING_S - 0.015 * (number // 3) for number in range(KINDS)]
+    assert [one.at_s for one in found] == pytest.approx(expected, abs=0.016)
+
+
 def test_noise_is_no_marker() -> None:
     """Nothing is found where nothing was said, nor in nothing."""
     noise = np.random.default_rng(3).normal(0, 300, 5 * SAMPLE_RATE).astype(np.int16)
