@@ -71,18 +71,20 @@ class SoundFile:
 
         Raises BadSound at a format that cannot be converted.
         """
-        resampler, form = self._resampler(), None
+        resampler, form = None, None
         for frame in self._frames():
             its = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if form not in {None, its}:  # files in a row: a resampler takes one format only
-                yield from self._resampled(resampler, None)
-                resampler = self._resampler()
-            form = its
+            if resampler is None or form != its:  # files in a row: it takes one format only
+                if resampler is not None:
+                    yield from self._resampled(resampler, None)
+                resampler, form = self._resampler(frame.layout.nb_channels), its
             yield from self._resampled(resampler, frame)
-        yield from self._resampled(resampler, None)
+        if resampler is not None:
+            yield from self._resampled(resampler, None)
 
-    def _resampler(self) -> AudioResampler:
-        layout = "mono" if self._channels == 1 else "stereo"
+    def _resampler(self, channels: int) -> AudioResampler:
+        # One channel stays one until it is here: libswresample would take 3 dB off each of two.
+        layout = "mono" if 1 in {channels, self._channels} else "stereo"
         return AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
 
     def _resampled(
@@ -93,7 +95,8 @@ class SoundFile:
         except (av.FFmpegError, ValueError) as error:
             raise BadSound("The channels of this file cannot be mixed down.") from error
         for made in pieces:
-            yield made.to_ndarray().astype(np.int16, copy=False).reshape(-1, self._channels)
+            sound = made.to_ndarray().astype(np.int16, copy=False).reshape(made.samples, -1)
+            yield np.repeat(sound, self._channels // sound.shape[1], axis=1)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         corrupt = 0

@@ -208,6 +208,9 @@ class RecordingArchive(Protocol):
     def prepare(self) -> None:
         """Make the folder of all of them. Raises OSError."""
 
+    def is_empty(self) -> bool:
+        """Whether nothing is there: nothing was recorded, or the disk is not mounted."""
+
     def free_bytes(self) -> int:
         """Return what is left of the disk. Raises OSError."""
 

@@ -327,7 +327,7 @@ def _wire_recorder(
     recorder.policy = recorder_policy_of(settings)
     broadcast.reported = recorder.hear
     rooms.recording, rooms.before_removal = recorder.spec, recorder.finish_room
-    rooms.before_withheld = recorder.withhold
+    rooms.when_withheld = recorder.withhold
 
 
 # Made of settings that may change while the server runs; `reload` makes them anew.

@@ -38,6 +38,10 @@ class Archive:
         """See RecordingArchive."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def is_empty(self) -> bool:
+        """See RecordingArchive."""
+        return not _in(self.folder)
+
     def free_bytes(self) -> int:
         """See RecordingArchive."""
         folder = self.folder

@@ -41,6 +41,7 @@ from server.errors import (
     RecordingOver,
     RoomNotFound,
     ServerError,
+    StoreLost,
     TooMany,
 )
 from server.ports import RecordingArchive, StateStore
@@ -383,7 +384,11 @@ class Recorder:
     async def _retain(self) -> None:
         found = self.all()
         kept = list(map(Kept, found, await self.storage.sizes(found)))
-        for one in self.policy.retention.due(kept, self._clock.now(), self.is_needed):
+        due = self.policy.retention.due(kept, self._clock.now(), self.is_needed)
+        if any(one.kept_s for one in due) and await self.storage.is_empty():
+            # Who removed a record then would find the files again, and nothing that names them.
+            raise StoreLost("The folder of recordings is empty: is its disk mounted?")
+        for one in due:
             await self._quietly(partial(self._let_go, one))
 
     async def _let_go(self, one: Recording) -> None:

@@ -144,7 +144,7 @@ class Rooms:
         self.happened: Happened = nobody_hears
         self.before_end: Callable[[RoomId, Stream], Awaitable[None]] = _nothing_to_do
         self.before_removal: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
-        self.before_withheld: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
+        self.when_withheld: Callable[[RoomId], Awaitable[None]] = _nothing_to_finish
         self.recording: Callable[[RoomId], RecordingSpec | None] = _not_recorded
         self.warnings_s: tuple[int, ...] = WARNINGS_DEFAULT_S
         self.pins = PinGuard(PIN_TRIES, clock.monotonic)
@@ -276,9 +276,16 @@ class Rooms:
     async def change(self, room: RoomId, amend: Callable[[Room], Room]) -> Room:
         """Make a room on air what `amend` returns of it. Raises RoomNotFound, StoreLost."""
         live = self._on_air(room)
-        if live.room.upload and not amend(live.room).upload:
+        is_withheld = live.room.upload and not amend(live.room).upload
+        if is_withheld:
             # First: should the store fail then, too little is uploaded, not too much.
-            await self.before_withheld(room)
+            await self.when_withheld(room)
+        changed = await self._changed(live, amend)
+        if is_withheld:
+            await self.when_withheld(room)  # what began to be recorded meanwhile
+        return changed
+
+    async def _changed(self, live: _Live, amend: Callable[[Room], Room]) -> Room:
         if live.room.broadcast and not amend(live.room).broadcast:
             async with self._ending(live):
                 return await self._change(live, amend)

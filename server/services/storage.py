@@ -48,6 +48,10 @@ class Storage:
         """Return what is left of the disk. Raises StoreLost."""
         return await self.ask(self.archive.free_bytes)
 
+    async def is_empty(self) -> bool:
+        """See RecordingArchive. Raises StoreLost."""
+        return await self.ask(self.archive.is_empty)
+
     async def names(self, room: RoomId) -> frozenset[str]:
         """Make the folder of all, and return the names that are taken in a room's.
 

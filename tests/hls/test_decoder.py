@@ -71,6 +71,16 @@ def test_a_file_becomes_frames_of_48_khz_mono(kind: str, channels: int, tmp_path
     assert level(pcm) == pytest.approx(16_000, rel=0.06)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_two_channels_are_as_loud_as_the_file(channels: int, tmp_path: Path) -> None:
+    """A file of one channel is on both sides what it is, not 3 dB less."""
+    path = write(tmp_path / "tone.flac", channels=channels)
+    with SoundFile(path, channels=2) as sound:
+        pcm = np.concatenate(list(sound.pieces()))
+    assert pcm.shape == (len(pcm), 2)
+    assert [level(side) for side in pcm.T] == [pytest.approx(16_000, rel=0.01)] * 2
+
+
 def test_the_last_frame_is_padded(tmp_path: Path) -> None:
     """Half a frame of sound becomes a whole one that ends in silence."""
     path = tmp_path / "short.wav"

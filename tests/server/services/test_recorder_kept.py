@@ -37,6 +37,30 @@ async def test_what_is_kept_no_longer_is_removed(studio: Studio) -> None:
     assert await studio.node.store.get(key_of(DEMO, old.name)) is None
 
 
+async def test_a_disk_that_is_away_costs_no_record(studio: Studio) -> None:
+    """Where it would be mounted is an empty folder: what is to go waits until it is back."""
+    old = await studio.done()
+    studio.recorder.policy = replace(studio.recorder.policy, retention=Retention(age_s=60))
+    studio.node.advance(61)
+    await studio.recorder.keep_space()
+    studio.disk.folder.rmdir()
+    await studio.recorder.keep_space()
+    assert studio.recorder.all() == [old]
+    studio.disk.place(DEMO, old.name).mkdir(parents=True)
+    await studio.recorder.keep_space()
+    assert studio.recorder.all() == []
+
+
+async def test_nothing_was_ever_written(studio: Studio) -> None:
+    """A recording that failed before its first second needs no disk to go."""
+    one = await studio.start()
+    await studio.recorder.failed(DEMO, one.name, "No folder")
+    studio.recorder.policy = replace(studio.recorder.policy, retention=Retention(age_s=60))
+    studio.node.advance(61)
+    await studio.recorder.keep_space()
+    assert studio.recorder.all() == []
+
+
 async def test_what_is_not_over_or_needed_cannot_be_removed(studio: Studio) -> None:
     """The refusal says which."""
     one = await studio.start()
@@ -58,6 +82,7 @@ async def test_one_that_cannot_be_removed_keeps_no_other(
 ) -> None:
     """Nor does a disk of which nobody knows how much is left: what is due goes."""
     stuck, free = await studio.done(), await studio.done()
+    studio.disk.place(DEMO, stuck.name).mkdir(parents=True)
     await studio.start()
     studio.disk.fails = "Input/output error"
     remove = studio.disk.remove

@@ -145,6 +145,21 @@ async def test_a_room_that_is_not_uploaded(
     assert [one.is_uploaded for one in services.context.recorder.all()] == [True, True]
 
 
+async def test_what_begins_while_it_is_decided(node: Node, recorder: Recorder) -> None:
+    """A recording that starts before the room's new setting is stored is not uploaded either."""
+    rooms, begun = node.services.context.rooms, []
+    withhold = rooms.when_withheld
+
+    async def withheld(room: RoomId) -> None:
+        await withhold(room)
+        if not begun:
+            begun.append((await recorder.start(DEMO, What(), "api")).name)
+
+    rooms.when_withheld = withheld
+    await rooms.change(DEMO, lambda room: replace(room, upload=False))
+    assert not recorder.get(DEMO, begun[0]).is_uploaded
+
+
 async def test_it_is_withheld_for_good(node: Node, recorder: Recorder) -> None:
     """What is withheld while it is recorded is so after a restart, too."""
     name = (await recorder.start(DEMO, What(), "api")).name
