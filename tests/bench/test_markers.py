@@ -22,7 +22,7 @@ def test_markers_are_found_where_they_are() -> None:
 
 @pytest.mark.parametrize("inside_s", [0.04, 0.05, 0.06, 0.07])
 def test_a_marker_with_a_cut_in_it(inside_s: float) -> None:
-    """A jitter buffer that catches up cuts 15 ms out of some: they are known where they then are."""
+    """A jitter buffer that catches up cuts 15 ms out of some: they are known all the same."""
     cut, kept, at = SAMPLE_RATE * 15 // 1000, [], 0
     for number in range(0, KINDS, 3):
         here = int((number * SPACING_S + 0.4 + inside_s) * SAMPLE_RATE)
