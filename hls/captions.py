@@ -5,7 +5,6 @@ from dataclasses import replace
 from hls.catalogue import Facts, entry_of
 from hls.core.cues import Cues
 from hls.core.listing import Listing
-from hls.core.multivariant import Subtitles
 from hls.core.playlist import Entry, PlaylistWriter, Window
 from hls.core.timeline import SEGMENT_FRAMES
 from hls.core.webvtt import Cue, segment
@@ -61,11 +60,3 @@ class Captions:
         """Return a segment that is listed, encrypted."""
         key = self._facts.keys.of(msn)
         return encrypt(key.key, key.iv, segment(self.cues.of(msn), msn))
-
-
-def subtitles(captions: tuple[CaptionsSpec, ...]) -> list[Subtitles]:
-    """Return what the multivariant playlist says of them."""
-    return [
-        Subtitles(f"{one.name}/stream.m3u8", label=one.language, language=one.language)
-        for one in captions
-    ]

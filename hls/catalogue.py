@@ -1,12 +1,12 @@
 """The catalogue of a room: what its playlists say."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
+from hls.codec import codec
+from hls.core import mpegts
 from hls.core.dates import Dates
 from hls.core.extent import Extent
-from hls.core.fmp4 import media_segment
 from hls.core.formats import Formats
 from hls.core.keyring import Keyring
 from hls.core.listing import Listing
@@ -14,9 +14,17 @@ from hls.core.multivariant import Subtitles, Variant, multivariant
 from hls.core.names import Names
 from hls.core.playlist import Entry, Part, PlaylistWriter, Report, Window
 from hls.core.timeline import SEGMENT_FRAMES, SEGMENT_S, Timeline
-from hls.rendition import Rendition
-from hls.types import Container, Position, RenditionSpec
+from hls.rendition import Rendition, wrapped
+from hls.types import (
+    DEFAULT_RENDITIONS,
+    BroadcastSpec,
+    Container,
+    PlaylistKind,
+    Position,
+    RenditionSpec,
+)
 
+LOW_LATENCY, CLASSIC = "stream.m3u8", "classic.m3u8"
 CONTAINERS = {"m4s": Container.FMP4, "ts": Container.TS, "aac": Container.ADTS}
 _EXTENSIONS = {container: extension for extension, container in CONTAINERS.items()}
 # Of the bit rate, measured with noise, tones and speech: libavcodec's rate control is a little
@@ -141,39 +149,59 @@ def reports(
     """
     own, way = asked or renditions[0].name, "../" if asked else ""
     return tuple(
-        Report(way + _address(one, renditions), last.msn, last.part)
+        Report(f"{way}{_folder(one, renditions)}{LOW_LATENCY}", last.msn, last.part)
         for one in renditions
         if one.name != own
     )
 
 
-def variants(
-    renditions: tuple[RenditionSpec, ...],
-    channels: int,
-    part_frames: int,
-    captions: Sequence[Subtitles] = (),
-) -> str:
-    """Return the multivariant playlist."""
-    parts = SEGMENT_FRAMES // part_frames
-    empty = parts * len(media_segment(1, 0, [b""] * part_frames))
-    boxes_bps = 8 * empty / SEGMENT_S
+def variants(spec: BroadcastSpec, channels: int, kind: PlaylistKind) -> str:
+    """Return a multivariant playlist: of the playlists of low latency, or of the classic ones."""
+    is_classic = kind is PlaylistKind.CLASSIC_MULTIVARIANT
+    container = spec.container if is_classic else Container.FMP4
+    name = CLASSIC if is_classic else LOW_LATENCY
     return multivariant(
         [
             Variant(
-                _address(one, renditions),
+                _folder(one, spec.renditions) + name,
                 one.bit_rate,
-                peak_bps=round(one.bit_rate * _PEAK_SHARE + boxes_bps),
-                average_bps=round(one.bit_rate * _MEAN_SHARE + boxes_bps),
+                peak_bps=_peak_bps(container, one.bit_rate, channels, spec.part_frames),
+                average_bps=_mean_bps(container, one.bit_rate, channels, spec.part_frames),
                 bus=one.bus,
                 label=one.label,
                 language=one.language,
                 channels=channels,
             )
-            for one in renditions
+            for one in spec.renditions
         ],
-        captions,
+        [
+            Subtitles(f"{one.name}/{name}", label=one.language, language=one.language)
+            for one in spec.captions
+        ],
     )
 
 
-def _address(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
-    return "stream.m3u8" if one is renditions[0] else f"{one.name}/stream.m3u8"
+def _folder(one: RenditionSpec, renditions: tuple[RenditionSpec, ...]) -> str:
+    return "" if one is renditions[0] else f"{one.name}/"
+
+
+def _peak_bps(container: Container, bit_rate: int, channels: int, part_frames: int) -> int:
+    more = mpegts.MOST_STUFFING / 2 if container is Container.TS else 0.0
+    peak = _segment_size(container, bit_rate * _PEAK_SHARE, channels, part_frames)
+    return round(8 * (peak + more) / SEGMENT_S)
+
+
+def _mean_bps(container: Container, bit_rate: int, channels: int, part_frames: int) -> int:
+    mean = _segment_size(container, bit_rate * _MEAN_SHARE, channels, part_frames)
+    return round(8 * mean / SEGMENT_S)
+
+
+@lru_cache(256)  # there are as many as bit rates and formats
+def _segment_size(container: Container, sound_bps: float, channels: int, part_frames: int) -> float:
+    """Return how many bytes segments of sound of a bit rate have."""
+    frame_bytes = sound_bps * SEGMENT_S / 8 / SEGMENT_FRAMES
+    if container is Container.TS:
+        return mpegts.usual_size(frame_bytes, SEGMENT_FRAMES)
+    audio = codec(DEFAULT_RENDITIONS[0].bit_rate, channels).audio  # of any: headers are as long
+    empty = wrapped(container, audio, 0, [b""] * SEGMENT_FRAMES, part_frames)
+    return len(empty) + SEGMENT_FRAMES * frame_bytes

@@ -10,7 +10,7 @@ from hls.codec import Codec, codec
 from hls.core import adts, mpegts
 from hls.core.channels import fitted
 from hls.core.extent import Extent
-from hls.core.fmp4 import media_segment
+from hls.core.fmp4 import AacFormat, media_segment
 from hls.core.formats import Formats
 from hls.core.hold import Hold, Sealed
 from hls.core.segmenter import Segmenter
@@ -96,7 +96,7 @@ class Rendition:
     def part(self, msn: int, part: int) -> bytes:
         """Return part `part` of segment `msn` in the clear, final or not."""
         first, count = self._place(msn, part)
-        return self._fragment(first, self._frames(first, count))
+        return _fragment(first, self._frames(first, count), self._part_frames)
 
     def sound(self, msn: int, part: int) -> SoundPart:
         """Return the frames of part `part` of segment `msn`, final or not."""
@@ -110,27 +110,13 @@ class Rendition:
         return self._frames(msn * SEGMENT_FRAMES, self._extent.frames(msn))
 
     def segment(self, msn: int, frames: Sequence[bytes], container: Container) -> bytes:
-        """Return segment `msn` in the clear, of its frames: in fMP4 it is its parts in a row."""
-        audio, first = self.codec_of(msn).audio, msn * SEGMENT_FRAMES
-        match container:
-            case Container.FMP4:
-                starts = range(0, len(frames), self._part_frames)
-                return b"".join(
-                    self._fragment(first + start, frames[start : start + self._part_frames])
-                    for start in starts
-                )
-            case Container.TS:
-                return mpegts.segment(audio, msn, first * AAC_SAMPLES, frames)
-            case Container.ADTS:
-                return adts.segment(audio, first * AAC_SAMPLES, frames)
+        """Return segment `msn` in the clear, of its frames."""
+        return wrapped(container, self.codec_of(msn).audio, msn, frames, self._part_frames)
 
     def _place(self, msn: int, part: int) -> tuple[int, int]:
         """Return the first frame of a part and how many it has."""
         first = msn * SEGMENT_FRAMES + part * self._part_frames
         return first, self._extent.parts(msn)[part]
-
-    def _fragment(self, first: int, frames: Sequence[bytes]) -> bytes:
-        return media_segment(first // self._part_frames + 1, first * AAC_SAMPLES, frames)
 
     def drop_before(self, msn: int) -> None:
         """Forget the sound of all segments below `msn`."""
@@ -181,3 +167,24 @@ class Rendition:
         for at, frame in frames:
             if at in its:
                 self._segmenter.push(at, frame)
+
+
+def wrapped(
+    container: Container, audio: AacFormat, msn: int, frames: Sequence[bytes], part_frames: int
+) -> bytes:
+    """Return segment `msn` in a container: in fMP4 it is its parts in a row."""
+    first = msn * SEGMENT_FRAMES
+    match container:
+        case Container.FMP4:
+            return b"".join(
+                _fragment(first + start, frames[start : start + part_frames], part_frames)
+                for start in range(0, len(frames), part_frames)
+            )
+        case Container.TS:
+            return mpegts.segment(audio, msn, first * AAC_SAMPLES, frames)
+        case Container.ADTS:
+            return adts.segment(audio, first * AAC_SAMPLES, frames)
+
+
+def _fragment(first: int, frames: Sequence[bytes], part_frames: int) -> bytes:
+    return media_segment(first // part_frames + 1, first * AAC_SAMPLES, frames)

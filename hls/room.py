@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hls.background import Job
-from hls.captions import WEBVTT, Captions, subtitles
+from hls.captions import WEBVTT, Captions
 from hls.catalogue import CONTAINERS, Catalogue, Facts, reports, variants
 from hls.core.credits import Credits
 from hls.core.dates import Dates
@@ -229,11 +229,9 @@ class Room:
             return captions.playlist(self._first_listed(), position.msn)
         if program is None or position.msn == 0:
             return None
-        renditions, facts = self.spec.renditions, self._facts
-        if kind is PlaylistKind.MULTIVARIANT:
-            readable = subtitles(self.spec.captions)
-            return variants(renditions, self._formats.channels, facts.part_frames, readable)
-        others = reports(rendition, renditions, self._last(position))
+        if kind.is_multivariant:
+            return variants(self.spec, self._formats.channels, kind)
+        others = reports(rendition, self.spec.renditions, self._last(position))
         self._mark(self._credits.settle(self.timeline.unix_s_at(now_tick)))
         first = self._first_listed()
         if kind is PlaylistKind.CLASSIC:

@@ -17,7 +17,13 @@ class PlaylistKind(StrEnum):
 
     LOW_LATENCY = "low_latency"  # media playlist with parts, for whoever knows them
     CLASSIC = "classic"  # the same without them
-    MULTIVARIANT = "multivariant"  # the list of renditions
+    MULTIVARIANT = "multivariant"  # the list of renditions, by their playlists of low latency
+    CLASSIC_MULTIVARIANT = "classic_multivariant"  # the same by their classic ones
+
+    @property
+    def is_multivariant(self) -> bool:
+        """Whether it lists renditions, and no segments."""
+        return self in {PlaylistKind.MULTIVARIANT, PlaylistKind.CLASSIC_MULTIVARIANT}
 
 
 class MixFormat(StrEnum):

@@ -12,7 +12,7 @@ from hls.core.fmp4 import AacFormat
 CLOCK_HZ = 90_000  # of MPEG timestamps
 CLOCK_MODULUS = 2**33  # they wrap, every 26.5 hours
 _OWNER = b"com.apple.streaming.transportStreamTimestamp\0"
-_HEADER_SIZE = 7
+HEADER_SIZE = 7
 
 
 def segment(audio: AacFormat, decode_time: int, frames: Sequence[bytes]) -> bytes:
@@ -30,9 +30,9 @@ def stream(audio: AacFormat, frames: Sequence[bytes]) -> bytes:
     pieces = []
     for frame in frames:
         # 13 bits of length, header included; a full buffer means that the rate may vary
-        size = len(frame) + _HEADER_SIZE
+        size = len(frame) + HEADER_SIZE
         bits = fixed << 28 | size << 13 | 0x7FF << 2
-        pieces += [bits.to_bytes(_HEADER_SIZE, "big"), frame]
+        pieces += [bits.to_bytes(HEADER_SIZE, "big"), frame]
     return b"".join(pieces)
 
 

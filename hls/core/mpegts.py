@@ -19,6 +19,8 @@ _AUDIO_STREAM = 0xC0
 _AAC_IN_ADTS = 0x0F
 _PAYLOAD = PACKET_SIZE - 4
 _COUNTERS = 16
+MOST_STUFFING = (_COUNTERS - 1) * PACKET_SIZE  # bytes at the end of a segment
+_PES_HEADER_SIZE = 14
 _PCR_SIZE = 7  # flags, then 33 bits of 90 kHz, 6 reserved and 9 of 27 MHz
 
 
@@ -43,6 +45,14 @@ def segment(audio: AacFormat, sequence: int, decode_time: int, frames: Sequence[
         pieces += pes.packets(count, counter, is_first=number == 0)
         counter += count
     return b"".join(pieces)
+
+
+def usual_size(frame_bytes: float, frames: int) -> float:
+    """Return how large segments of frames of about that size are on average, in bytes."""
+    groups = frames / PART_FRAMES
+    inside = frames * (adts.HEADER_SIZE + frame_bytes) + groups * (_PES_HEADER_SIZE + 1 + _PCR_SIZE)
+    # Half a packet is left over in each PES packet, and half of the counters at the end.
+    return PACKET_SIZE * (inside / _PAYLOAD + groups / 2 + 2) + MOST_STUFFING / 2
 
 
 class _Pes:

@@ -35,8 +35,8 @@ class PlaylistAsk:
 
     @property
     def waits(self) -> bool:
-        """Whether it is for what may not be there yet; of the multivariant playlist all is."""
-        return self.msn is not None and self.kind is not PlaylistKind.MULTIVARIANT
+        """Whether it is for what may not be there yet; of a multivariant playlist all is."""
+        return self.msn is not None and not self.kind.is_multivariant
 
 
 @dataclass(frozen=True, slots=True)

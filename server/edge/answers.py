@@ -225,11 +225,12 @@ class TokenAnswer(Answer):
 
 
 class BroadcastUrls(Answer):
-    """Where players begin: all renditions, or the default one in either kind."""
+    """Where players begin: all renditions or the default one, at low latency or without parts."""
 
     master: str
     lowLatency: str
     classic: str
+    classicMaster: str
 
 
 class ByKind(Answer):

@@ -143,6 +143,7 @@ ROUTES: Final = (
     web.get("/hls/{room}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/classic.m3u8", hls.get_playlist),
     web.get("/hls/{room}/master.m3u8", hls.get_playlist),
+    web.get("/hls/{room}/classic-master.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{rendition}/stream.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{rendition}/classic.m3u8", hls.get_playlist),
     web.get("/hls/{room}/{name}", hls.get_media),

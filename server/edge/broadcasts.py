@@ -29,6 +29,7 @@ async def get_broadcast(request: web.Request) -> web.Response:
             "master": f"{url}/master.m3u8",
             "lowLatency": f"{url}/stream.m3u8",
             "classic": f"{url}/classic.m3u8",
+            "classicMaster": f"{url}/classic-master.m3u8",
         },
         "loudness": {
             bus: _reading(one) for bus, one in (await context.broadcast.loudness(room.id)).items()

@@ -752,7 +752,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/hls/{room}/classic.m3u8"): _playlist("getClassicPlaylist", "The same without parts"),
     ("GET", "/hls/{room}/master.m3u8"): _playlist(
-        "getMultivariantPlaylist", "The list of renditions"
+        "getMultivariantPlaylist", "The list of renditions, of low latency"
+    ),
+    ("GET", "/hls/{room}/classic-master.m3u8"): _playlist(
+        "getClassicMultivariantPlaylist", "The list of renditions without parts"
     ),
     ("GET", "/hls/{room}/{rendition}/stream.m3u8"): _playlist(
         "getRenditionPlaylist", "A rendition's playlist, of low latency"

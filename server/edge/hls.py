@@ -30,6 +30,7 @@ KINDS: Final = {
     "stream.m3u8": PlaylistKind.LOW_LATENCY,
     "classic.m3u8": PlaylistKind.CLASSIC,
     "master.m3u8": PlaylistKind.MULTIVARIANT,
+    "classic-master.m3u8": PlaylistKind.CLASSIC_MULTIVARIANT,
 }
 _MPEGURL: Final = "application/vnd.apple.mpegurl"
 _TYPES: Final = {
@@ -48,7 +49,7 @@ _NO_MEDIA: Final = "There is no such segment, or not any more"
 
 
 async def get_playlist(request: web.Request) -> web.Response:
-    """`GET /hls/{room}[/{rendition}]/stream.m3u8` and `classic.m3u8`, `/hls/{room}/master.m3u8`."""
+    """`GET /hls/{room}[/{rendition}]/stream.m3u8`, `classic.m3u8`, and the multivariant ones."""
     context = request.app[CONTEXT]
     room, ask = path_room(request), _ask(request)
     # A bad one is refused before it waits.

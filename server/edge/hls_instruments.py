@@ -11,6 +11,7 @@ _PLAYLISTS: Final = {
     "stream.m3u8": "low_latency",
     "classic.m3u8": "classic",
     "master.m3u8": "multivariant",
+    "classic-master.m3u8": "multivariant",
     "enc.key": "key",
 }
 

@@ -221,7 +221,7 @@ class Prompt:
         broadcast, target = self._context.broadcast, wish.thing.target
         if wish.thing.ask is None:
             return broadcast.media_now(wish.room, target.rendition, target.name)
-        if target.rendition and target.name == "master.m3u8":  # it has no such address
+        if target.rendition and wish.thing.ask.kind.is_multivariant:  # it has no such address
             return None
         return broadcast.playlist_now(wish.room, wish.thing.ask)
 

@@ -105,9 +105,10 @@ class Endings:
                 text = await self._broadcast.playlist(room, PlaylistAsk(rendition, kind))
                 if text is not None:
                     ending.texts[rendition, kind] = PlaylistText(ended(text.text))
-        whole = await self._broadcast.playlist(room, PlaylistAsk(kind=PlaylistKind.MULTIVARIANT))
-        if whole is not None:  # it lists no segments, so it has no end
-            ending.texts[ending.default, PlaylistKind.MULTIVARIANT] = whole
+        for kind in (PlaylistKind.MULTIVARIANT, PlaylistKind.CLASSIC_MULTIVARIANT):
+            whole = await self._broadcast.playlist(room, PlaylistAsk(kind=kind))
+            if whole is not None:  # it lists no segments, so it has no end
+                ending.texts[ending.default, kind] = whole
         left = MAX_BYTES
         for name in _wanted(ending):
             media = await self._broadcast.fetch(room, *name)
@@ -124,7 +125,7 @@ def _wanted(ending: Ending) -> list[tuple[str, str]]:
     lists = [
         [(rendition, name) for name in reversed(names(text.text))]
         for (rendition, kind), text in ending.texts.items()
-        if kind is not PlaylistKind.MULTIVARIANT
+        if not kind.is_multivariant
     ]
     found = [name for listed in lists for name in listed if name[1].startswith("init-")]
     longest = max(map(len, lists), default=0)

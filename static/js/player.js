@@ -51,6 +51,12 @@ const CALM_MS = 60_000; // without a hole: the distance that holes have added sh
 const LEAST_SHIFT_S = 30; // a shorter window is no place to look around in
 const AT_EDGE_S = 2; // so near it is live
 
+/** The list of renditions, and the default one's playlist. */
+const PLAYLISTS = {
+  master: { lowLatency: "master.m3u8", classic: "classic-master.m3u8" },
+  media: { lowLatency: "stream.m3u8", classic: "classic.m3u8" },
+};
+
 /** A room that is gone, or a right that is: trying on would not help. */
 const FINAL = new Set(["room_not_found", "bad_invite", "wrong_pin", "forbidden", "unauthorized"]);
 
@@ -225,7 +231,7 @@ export class Player {
    * @param {number} turn
    */
   async #isOnAir(turn) {
-    const air = await askAir(this.#address("stream.m3u8"));
+    const air = await askAir(this.#address("media"));
     if (turn !== this.#turn || !this.#wanted) return false;
     // Of what is over, the past can still be heard to its end.
     this.#waits = air !== "live" && (air !== "over" || this.#returnTo === null);
@@ -235,19 +241,21 @@ export class Player {
     return false;
   }
 
-  /** @param {string} name  of the playlist */
-  #address(name) {
+  /** @param {keyof typeof PLAYLISTS} which */
+  #address(which) {
     const url = new URL(/** @type {string} */ (this.#ticket?.hlsUrl), location.origin);
-    url.pathname = url.pathname.replace(/[^/]+$/, this.#options.classic ? "classic.m3u8" : name);
+    const { lowLatency, classic } = PLAYLISTS[which];
+    const isClassic = this.#options.classic || (playsNatively() && isDirect(url));
+    url.pathname = url.pathname.replace(/[^/]+$/, isClassic ? classic : lowLatency);
     return url;
   }
 
   /** @param {number} turn */
   #beginNative(turn) {
-    const url = this.#address("master.m3u8");
+    const url = this.#address("master");
     url.searchParams.set("token", /** @type {string} */ (this.#ticket?.token)); // it can send no header
     this.#audio.src = url.href;
-    askAir(this.#address("stream.m3u8")).then((air) => {
+    askAir(this.#address("media")).then((air) => {
       if (air === "over" && turn === this.#turn && this.#returnTo === null) this.#streamEnded();
     });
   }
@@ -285,7 +293,7 @@ export class Player {
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
       if (data.fatal || isDenied(data)) this.#failed(hls, data);
     });
-    hls.loadSource(this.#address("master.m3u8").href);
+    hls.loadSource(this.#address("master").href);
     hls.attachMedia(this.#audio);
   }
 
@@ -630,6 +638,15 @@ function airOfError({ details, response, networkDetails }) {
 function playsNatively() {
   if ("MediaSource" in window && Hls.isSupported()) return false;
   return new Audio().canPlayType("application/vnd.apple.mpegurl") !== "";
+}
+
+/**
+ * Whether a stream comes by HTTP/1.1, as without a proxy: Apple's players want HTTP/2 for low latency.
+ * @param {URL} url
+ */
+function isDirect({ origin }) {
+  const [page] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  return origin === location.origin && page?.nextHopProtocol === "http/1.1";
 }
 
 /** Whether this browser can play at all. */

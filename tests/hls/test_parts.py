@@ -167,6 +167,36 @@ def test_renditions_know_of_each_other() -> None:
     assert by_name.count("REPORT") == 1
 
 
+def test_classic_renditions() -> None:
+    """There is a list of all by their classic playlists."""
+    broadcaster, now = on_air(replace(spec(), renditions=TWO)), BASE + 60
+    found = broadcaster.playlist("blue", "", PlaylistKind.CLASSIC_MULTIVARIANT, now) or ""
+    text = broadcaster.playlist("blue", "", PlaylistKind.MULTIVARIANT, now) or ""
+    assert found == text.replace("stream.m3u8", "classic.m3u8")
+
+
+@pytest.mark.parametrize("bit_rate", [32_000, 64_000, 96_000, 128_000])
+@pytest.mark.parametrize("container", Container)
+def test_bandwidth(container: Container, bit_rate: int) -> None:
+    """No segment has more than the classic list says, and all of them together about that."""
+    only = (RenditionSpec("only", bit_rate),)
+    broadcaster = on_air(replace(spec(), renditions=only, container=container))
+    now = BASE + 96 * 8 + 20
+    noise = np.random.default_rng(2).normal(0, 3000, (now - BASE, 960)).astype(np.int16)
+    speak(broadcaster, BASE, noise)
+    text = broadcaster.playlist("blue", "", PlaylistKind.CLASSIC_MULTIVARIANT, now) or ""
+    text = broadcaster.playlist("blue", "", PlaylistKind.CLASSIC_MULTIVARIANT, now) or ""
+    (peak,) = map(int, re.findall(r"[:,]BANDWIDTH=(\d+)", text))
+    (mean,) = map(int, re.findall(r"AVERAGE-BANDWIDTH=(\d+)", text))
+    names = re.findall(
+        r"^seg-.*", broadcaster.playlist("blue", "", CLASSIC, now) or "", re.MULTILINE
+    )
+    sizes = [len(broadcaster.fetch("blue", "", name, now) or b"") for name in names[-6:]]
+    assert max(sizes) * 8 / 1.92 <= peak < 1.5 * mean
+    # A transport stream is filled up by up to 12 kb/s.
+    assert sum(sizes) / len(sizes) * 8 / 1.92 == pytest.approx(mean, rel=0.15)
+
+
 def test_renditions_come_and_go() -> None:
     """A new one begins with silence in its past; those that stay go on without a gap."""
     broadcaster, now = on_air(replace(spec(), renditions=TWO[:1])), BASE + 96 * 3

@@ -192,10 +192,12 @@ class ScriptedSite:
 
     def _add_broadcast(self, add: web.UrlDispatcher) -> None:
         add.add_get("/hls/{room}/master.m3u8", self._master)
+        add.add_get("/hls/{room}/classic-master.m3u8", self._master)
         add.add_get("/hls/{room}/stream.m3u8", self._playlist)
         add.add_get("/hls/{room}/classic.m3u8", self._playlist)
         add.add_get("/hls/{room}/{name}", self._segment)
         add.add_get("/hls/{room}/{language}-cc/stream.m3u8", self._read_along)
+        add.add_get("/hls/{room}/{language}-cc/classic.m3u8", self._read_along)
         add.add_get("/hls/{room}/{language}-cc/{number}.vtt", self._cues)
         add.add_post("/whep/{room}", self._listen)
         add.add_delete("/whep/{room}/{id}", self._stop_listening)
@@ -538,6 +540,8 @@ class ScriptedSite:
         ]
         variant = f'#EXT-X-STREAM-INF:BANDWIDTH=130000,CODECS="mp4a.40.2"{group}'
         lines = ["#EXTM3U", *media, variant, "stream.m3u8"]
+        if request.path.endswith("/classic-master.m3u8"):
+            lines = [line.replace("stream.m3u8", "classic.m3u8") for line in lines]
         return web.Response(
             text="\n".join(lines) + "\n", content_type="application/vnd.apple.mpegurl"
         )

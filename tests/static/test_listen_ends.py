@@ -2,6 +2,7 @@
 
 import re
 import time
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,6 +14,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 LINK = f"/listen/studio#invite={INVITE}"
 LIVE = "html[data-state=live]"
 OFF_AIR = "html[data-state=off_air]"
+IPHONE = (
+    "delete window.MediaSource; delete window.ManagedMediaSource;"
+    "HTMLMediaElement.prototype.canPlayType = () => 'maybe'"
+)
 COUNT_PLAYING = """window.played = 0;
   roomtone.audio.addEventListener("playing", () => (window.played += 1)); null"""
 
@@ -87,13 +92,26 @@ def test_waiting_is_cheap(page: Page, site: ScriptedSite) -> None:
 
 def test_an_iphone_says_that_a_room_is_not_on_air(page: Page, site: ScriptedSite) -> None:
     """A browser that plays by itself gives no reason; the playlist does."""
-    page.add_init_script(
-        "delete window.MediaSource; delete window.ManagedMediaSource;"
-        "HTMLMediaElement.prototype.canPlayType = () => 'maybe'"
-    )
+    page.add_init_script(IPHONE)
     page.goto(LINK)
     page.get_by_role("button", name="Play").click()
     page.wait_for_selector(OFF_AIR, timeout=30_000)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "playlist"), [("http/1.1", "classic-master.m3u8"), ("h2", "master.m3u8")]
+)
+def test_an_iphone_gets_low_latency_by_http_2(
+    page: Page, on_air: ScriptedSite, protocol: str, playlist: str
+) -> None:
+    """As Apple's player wants it; on a direct connection it gets whole segments."""
+    page.add_init_script(IPHONE)
+    if protocol == "h2":
+        page.add_init_script("performance.getEntriesByType = () => [{ nextHopProtocol: 'h2' }]")
+    page.goto(LINK)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => roomtone.audio.src !== ''")
+    assert urlsplit(page.evaluate("roomtone.audio.src")).path == f"/hls/studio/{playlist}"
 
 
 def test_a_server_that_starts_again_is_not_off_air(live: Page, on_air: ScriptedSite) -> None:

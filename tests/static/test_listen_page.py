@@ -163,11 +163,15 @@ def test_in_a_frame(page: Page, on_air: ScriptedSite) -> None:
 
 
 def test_parts_are_left_out_on_wish(page: Page, on_air: ScriptedSite) -> None:
-    """`?classic` asks for whole segments, where requests may not wait."""
+    """`?classic` asks for whole segments, where requests may not wait, with the same choice."""
+    on_air.script.channels = ("English", "Deutsch")
     page.goto(LINK.replace("#", "?classic#"))
     page.get_by_role("button", name="Play").click()
     page.wait_for_selector(LIVE)
-    assert page.evaluate("roomtone.hls.url").endswith("/hls/studio/classic.m3u8")
+    assert page.evaluate("roomtone.hls.url").endswith("/hls/studio/classic-master.m3u8")
+    expect(page.get_by_label("Channel")).to_be_visible()
+    asked = {name for name in on_air.asked if name.endswith(".m3u8")}
+    assert asked == {"classic-master.m3u8", "classic.m3u8"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

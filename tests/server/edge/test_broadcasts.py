@@ -28,6 +28,7 @@ async def test_what_there_is(edge: Edge) -> None:
         "master": f"{url}/master.m3u8",
         "lowLatency": f"{url}/stream.m3u8",
         "classic": f"{url}/classic.m3u8",
+        "classicMaster": f"{url}/classic-master.m3u8",
     }
     assert [(one["name"], one["bitRate"], one["url"]) for one in told["renditions"]] == [
         ("128k", 128_000, f"{url}/stream.m3u8"),

@@ -164,8 +164,8 @@ async def test_blocking_reload(edge: Edge) -> None:
 
 @pytest.mark.parametrize("kind", PlaylistKind)
 def test_who_did_not_wait(kind: PlaylistKind) -> None:
-    """What is answered at once is old at once: always so of the multivariant playlist."""
-    is_now = kind is PlaylistKind.MULTIVARIANT
+    """What is answered at once is old at once: always so of the multivariant playlists."""
+    is_now = kind in {PlaylistKind.MULTIVARIANT, PlaylistKind.CLASSIC_MULTIVARIANT}
     assert max_age_s(PlaylistAsk(kind=kind, msn=1)) == (1 if is_now else 12)
     assert max_age_s(PlaylistAsk(kind=kind)) == 1
 
@@ -219,6 +219,7 @@ async def test_every_playlist(edge: Edge) -> None:
         "stream": PlaylistKind.LOW_LATENCY,
         "classic": PlaylistKind.CLASSIC,
         "master": PlaylistKind.MULTIVARIANT,
+        "classic-master": PlaylistKind.CLASSIC_MULTIVARIANT,
     }
     for name, kind in kinds.items():
         broadcast.texts["128k", kind] = f"{PLAYLIST}# {name}\n"
@@ -227,6 +228,7 @@ async def test_every_playlist(edge: Edge) -> None:
         "stream": "# stream",
         "classic": "# classic",
         "master": "# master",
+        "classic-master": "# classic-master",
         "64k/stream": "# 64k stream",
         "64k/classic": "# 64k classic",
     }.items():
@@ -378,13 +380,15 @@ async def test_the_end_of_every_rendition(edge: Edge) -> None:
     broadcast.media = {"128k/seg-1.m4s": b"loud", "64k/seg-1.m4s": b"small"}
     broadcast.texts["64k", PlaylistKind.CLASSIC] = PLAYLIST + "# 64k\n"
     broadcast.texts["128k", PlaylistKind.MULTIVARIANT] = "#EXTM3U\nstream.m3u8\n"
+    broadcast.texts["128k", PlaylistKind.CLASSIC_MULTIVARIANT] = "#EXTM3U\nclassic.m3u8\n"
     await edge.as_admin("DELETE", "/api/rooms/demo")
     broadcast.media = {}
     texts = {}
-    for path in ("stream", "classic", "64k/stream", "64k/classic", "master"):
+    for path in ("stream", "classic", "64k/stream", "64k/classic", "master", "classic-master"):
         async with edge.http.get(f"/hls/demo/{path}.m3u8") as answer:
             texts[path] = await answer.text()
     assert texts.pop("master") == "#EXTM3U\nstream.m3u8\n"
+    assert texts.pop("classic-master") == "#EXTM3U\nclassic.m3u8\n"
     assert texts.pop("64k/classic") == PLAYLIST + "# 64k\n#EXT-X-ENDLIST\n"
     assert set(texts.values()) == {PLAYLIST + "#EXT-X-ENDLIST\n"}
     for path, body in {"128k/seg-1": b"loud", "seg-1": b"loud", "64k/seg-1": b"small"}.items():

@@ -147,8 +147,8 @@ async def test_a_room_that_is_not_uploaded(
 
 async def test_what_begins_while_it_is_decided(node: Node, recorder: Recorder) -> None:
     """A recording that starts before the room's new setting is stored is not uploaded either."""
-    rooms, begun = node.services.context.rooms, []
-    withhold = rooms.when_withheld
+    rooms = node.services.context.rooms
+    withhold, begun = rooms.when_withheld, list[str]()
 
     async def withheld(room: RoomId) -> None:
         await withhold(room)
