@@ -11,8 +11,8 @@ import { expiryMs, Refusal, serverNow } from "./api.js";
 import { BackBuffer } from "./backbuffer.js";
 import { backoffMs } from "./backoff.js";
 import { creditsAt, NO_CREDITS } from "./credits.js";
+import { Distance, excessS } from "./distance.js";
 import { CLASSIC, LOW_LATENCY } from "./hlsconfig.js";
-import { Pace } from "./pace.js";
 import { nativeStart, positionOf } from "./streamdates.js";
 import { Tracks } from "./tracks.js";
 
@@ -45,9 +45,6 @@ const STARTING_MS = 4_000; // a room that has just been made has something to pl
 const CALM_AGAIN_MS = 8_000; // played so long, a failure is forgotten
 const KEPT_MS = 300_000; // paused: a browser that has nothing to play takes its buttons away
 const BEHIND_MS = 4_000; // beyond the target: heard as "late"
-const JUMP_S = 3; // catching up by playing faster would take a minute
-const SETTLE_MS = 3_000; // who has just begun to hear does not miss what is skipped
-const CALM_MS = 60_000; // without a hole: the distance that holes have added shrinks again
 const LEAST_SHIFT_S = 30; // a shorter window is no place to look around in
 const AT_EDGE_S = 2; // so near it is live
 
@@ -73,7 +70,7 @@ export class Player {
   #hls = null;
   /** Of a pause: it loads nothing, and is there for the browser's sake. @type {Hls | null} */
   #kept = null;
-  #pace = new Pace();
+  #distance;
   #wanted = false;
   /** The browser wants another press before anything sounds. */
   isBlocked = false;
@@ -83,8 +80,6 @@ export class Player {
   #startedAt = 0;
   #heardAt = -Infinity;
   #movedAt = 0;
-  #stalledAt = 0;
-  #stalls = 0;
   #lastTime = 0;
   #recoveredAt = -Infinity;
   #tries = 0;
@@ -106,6 +101,7 @@ export class Player {
   constructor(options) {
     this.#options = options;
     this.#audio = options.audio;
+    this.#distance = new Distance(options.audio);
     this.#audio.addEventListener("pause", () => this.#pausedFromOutside());
     this.#audio.addEventListener("ended", () => this.#streamEnded());
     this.#audio.addEventListener("error", () => {
@@ -127,7 +123,7 @@ export class Player {
   }
   /** How often the sound ran out since play was pressed. */
   get stalls() {
-    return this.#stalls;
+    return this.#distance.stalls;
   }
 
   /** Fetch the first token, so that the click on Play needs no waiting. Throws Refusal. */
@@ -141,7 +137,7 @@ export class Player {
     if (this.#wanted) return;
     this.#wanted = true;
     this.isBlocked = false;
-    this.#stalls = 0;
+    this.#distance.begin();
     this.#tries = 0;
     this.#waits = false;
     this.#startedAt = performance.now();
@@ -194,7 +190,7 @@ export class Player {
   /** Whether the live edge is audibly ahead. */
   isBehind() {
     if (this.#state !== "live") return false;
-    return !this.#follows || this.#excessS() * 1000 > BEHIND_MS;
+    return !this.#follows || (this.#hls !== null && excessS(this.#hls) * 1000 > BEHIND_MS);
   }
 
   /** Where one may go, if the stream reaches back far enough for that. @returns {Window | null} */
@@ -277,7 +273,7 @@ export class Player {
     });
     hls.subtitleDisplay = false; // the page draws them: nothing is seen of an audio element
     this.#hls = hls;
-    this.#pace.reset();
+    this.#distance.forget();
     new BackBuffer(hls);
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => this.tracks.restoreChannel());
     let isNew = true;
@@ -290,7 +286,7 @@ export class Player {
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (hls !== this.#hls) return;
-      if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#stalled();
+      if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.#distance.stalled();
       if (data.fatal || isDenied(data)) this.#failed(hls, data);
     });
     hls.loadSource(this.#address("master").href);
@@ -388,60 +384,17 @@ export class Player {
   /** @param {number} at */
   #seek(at) {
     this.#audio.currentTime = at;
-    this.#pace.reset();
-    this.#audio.playbackRate = 1;
+    this.#distance.forget();
     this.#movedAt = performance.now();
     this.#audio.play().catch(() => undefined);
   }
 
-  /** How much further from the edge than the playlist wants. */
-  #excessS() {
-    const hls = this.#hls;
-    return hls?.targetLatency && hls.latency ? hls.latency - hls.targetLatency : 0;
-  }
-
-  /**
-   * Stay where the playlist wants a listener to be: faster, slower, or by a jump. Without parts
-   * nobody knows to a second where the edge is, so then by a jump alone.
-   * @param {number} now
-   */
-  #keepPace(now) {
+  /** @param {number} now */
+  #keepDistance(now) {
     const hls = this.#hls;
     if (!hls || !this.#follows || !hls.latestLevelDetails?.live) return;
-    const excess = this.#excessS();
-    const rate = this.#pace.next(excess);
-    const mean = this.#pace.excessS ?? 0;
-    const isNew = now - this.#heardAt < SETTLE_MS && mean > 0.2 && this.#aheadS() > mean + 0.3;
-    if (isNew || mean > JUMP_S) {
-      const edge = hls.liveSyncPosition;
-      if (edge !== null) this.#seek(edge);
-    } else if (hls.lowLatencyMode && this.#audio.playbackRate !== rate) this.#audio.playbackRate = rate;
-    this.#comeCloser(hls, now);
-  }
-
-  /** How much is there to play on with. */
-  #aheadS() {
-    const { buffered, currentTime } = this.#audio;
-    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
-  }
-
-  #stalled() {
-    this.#stalls += 1;
-    this.#stalledAt = performance.now();
-  }
-
-  /**
-   * Every hole adds to the distance; after a while without one, some of that is given back.
-   * @param {Hls} hls
-   * @param {number} now
-   */
-  #comeCloser(hls, now) {
-    const details = hls.latestLevelDetails;
-    if (!this.#stalls || !details || now - this.#stalledAt < CALM_MS) return;
-    const least = (hls.lowLatencyMode && details.partHoldBack) || details.holdBack;
-    const target = hls.targetLatency ?? least;
-    if (least && target > least) hls.targetLatency = Math.max(least, target - 0.16);
-    this.#stalledAt = now;
+    const jump = this.#distance.keep(hls, now - this.#heardAt);
+    if (jump !== null) this.#seek(jump);
   }
 
   // Coming back -----------------------------------------------------------
@@ -511,7 +464,7 @@ export class Player {
       }
       if (this.#returnTo !== null) this.#returned();
       else if (!this.#follows) this.#follows = this.#isAtEdge();
-      return this.#keepPace(now);
+      return this.#keepDistance(now);
     }
     const still = now - this.#movedAt;
     if (this.#state === "live" && still > STALL_MS) this.#step("reconnecting");

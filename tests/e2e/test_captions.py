@@ -102,17 +102,31 @@ async def test_captions_are_read_as_they_are_heard(tmp_path: Path) -> None:
         await parsed(program, room["roomId"])
 
 
+async def test_captions_in_whole_segments(tmp_path: Path) -> None:
+    """`?classic` has them too, some seconds later, as its sound is."""
+    async with running(tmp_path / "state") as program, chromium() as browser:
+        room = await program.new_room(captions=["en"])
+        page = await browser.new_page()
+        await listen(page, room["links"]["listen"], "classic")
+        await page.evaluate(_WATCH)
+        await page.get_by_role("button", name="Captions").press("Enter")
+        off_s = await off_by(program, page, offset_ms=2000, is_late=False, most_s=MOST_OFF_S)
+        assert abs(off_s) < MOST_OFF_S
+        assert await page.evaluate("roomtone.latencyS") > 4
+
+
 async def parsed(program: Program, room: str) -> None:
     """Let FFmpeg, another parser and our own rules read the playlists."""
     _, token = await program.call("POST", "/api/token", {"roomId": room})
     texts = {}
-    for name in ("master.m3u8", "classic.m3u8", "en-cc/stream.m3u8"):
+    for name in ("master.m3u8", "classic-master.m3u8", "classic.m3u8", "en-cc/stream.m3u8"):
         async with program.http.get(f"{program.url}/hls/{room}/{name}") as answer:
             assert answer.status == 200
             texts[name] = await answer.text()
-    master, sound, english = texts.values()
+    master, classic, sound, english = texts.values()
     found = multivariant.check(master) + media.check(english) + check_beside(sound, english)
-    assert found == []
+    assert found + multivariant.check(classic) == []
+    assert classic == master.replace("stream.m3u8", "classic.m3u8")
     assert [one.language for one in m3u8.loads(master).media] == ["en", "de"]
     assert len(m3u8.loads(english).segments) > 4
     # It knows no subtitles in HLS, and plays the sound beside them.
